@@ -1,0 +1,31 @@
+"""What an action is: write a connector, custom node or batch with this."""
+
+from connectors.action import Action, Batch, Connector, CustomNode, Kind
+from connectors.errors import ActionInterrupted, DoNotContinue, LimitExceeded, RepeatLater, StopAndFail
+from connectors.http import Http, Response, Service
+from connectors.message import Message
+from connectors.outcome import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
+
+__all__ = [
+    "Action",
+    "ActionInterrupted",
+    "Batch",
+    "Connector",
+    "CustomNode",
+    "DoNotContinue",
+    "Forward",
+    "Http",
+    "Kind",
+    "LimitExceeded",
+    "Limited",
+    "Message",
+    "Outcome",
+    "Page",
+    "Repeat",
+    "RepeatLater",
+    "Response",
+    "Service",
+    "Stop",
+    "StopAndFail",
+    "Trash",
+]

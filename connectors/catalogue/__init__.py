@@ -1,0 +1,1 @@
+"""Ready connectors, one module for each service."""

@@ -1,0 +1,50 @@
+"""Errors that an action raises to say what shall happen to its message.
+
+    ActionInterrupted            carries an outcome
+    ├── RepeatLater              wait in the broker, then try again
+    ├── LimitExceeded            the service's limit is used up
+    ├── DoNotContinue            end the branch, as a success
+    └── StopAndFail              to the trash, with the reason
+
+Any other exception sends the message to the trash with its type, text and place.
+"""
+
+from datetime import timedelta
+
+from connectors.outcome import Limited, Outcome, Repeat, Stop, Trash
+
+
+class ActionInterrupted(Exception):
+    """Ends an action early with `outcome`."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+class RepeatLater(ActionInterrupted):
+    """Try again `after` this time, at most `max_hops` calls in total."""
+
+    def __init__(self, after: timedelta, reason: str = "", *, max_hops: int = 10) -> None:
+        super().__init__(Repeat(after, reason, max_hops), reason)
+
+
+class LimitExceeded(ActionInterrupted):
+    """Give the message back to the limiter; `after` is the service's own word on when to come back."""
+
+    def __init__(self, reason: str = "", *, after: timedelta | None = None) -> None:
+        super().__init__(Limited(reason, after), reason)
+
+
+class DoNotContinue(ActionInterrupted):
+    """End this branch of the run here, as a success."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(Stop(reason), reason)
+
+
+class StopAndFail(ActionInterrupted):
+    """Put the message into the trash with this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Trash(reason), reason)

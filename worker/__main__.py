@@ -1,0 +1,5 @@
+"""`python -m worker` is `orchesty-worker`."""
+
+from worker.cli import main
+
+main()

@@ -1,0 +1,113 @@
+"""Calling the action of a node: in this process, or at the service that owns it."""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from connectors import ActionInterrupted, Batch, Connector, CustomNode, Forward, Message, Outcome, Trash
+from worker import headers as h
+from worker.errors import ActionsError, ActionUnreachable
+from worker.registry import AnyAction, Registry
+from worker.remote import RemoteActions
+from worker.topology import Node, Role
+from worker.visit import Visit
+
+Call = Callable[[Visit], Awaitable[Outcome]]
+
+ACTION_ROLES = frozenset({Role.CONNECTOR, Role.CUSTOM_NODE, Role.BATCH})
+
+
+def bind(nodes: Iterable[Node], registry: Registry, remote: RemoteActions) -> dict[str, Call]:
+    """Return the call of each node with an action, by node id.
+
+    An action of this process wins over the node's URL. Raises `ActionsError` listing what exists for a node whose
+    action is neither here nor at a URL.
+    """
+    return {node.id: _call(node, registry, remote) for node in nodes if node.role in ACTION_ROLES}
+
+
+def _call(node: Node, registry: Registry, remote: RemoteActions) -> Call:
+    action = registry.get(*node.action) if node.action else None
+    if action is not None:
+        return local_call(action)
+    if urlsplit(node.url).hostname:
+        return remote.call
+    raise ActionsError(
+        f"node {node.name} ({node.id}) wants the action {node.action_path!r}, which is not in this process, and its "
+        f"settings.url names no service. Actions here: {registry.names()}. Add a module with --actions."
+    )
+
+
+def local_call(action: AnyAction) -> Call:
+    """Return the call of an action of this process. What the action raises becomes an outcome here."""
+    run = _runner(action)
+
+    async def call(visit: Visit) -> Outcome:
+        message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
+        try:
+            async with asyncio.timeout(visit.node.timeout_seconds) as limit:
+                result = await run(message, visit)
+        except ActionInterrupted as interruption:
+            return interruption.outcome
+        except TimeoutError as error:
+            if limit.expired():
+                raise ActionUnreachable(
+                    f"{action.name} ran longer than settings.timeout={visit.node.timeout_seconds:g} s"
+                ) from error
+            return Trash(describe(error))
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            return Trash(describe(error))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            return Trash(describe(error))
+        return Forward(result) if isinstance(result, Message) else _checked(result, action)
+
+    return call
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody cancels this task, rather than code in it raising `CancelledError`."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _runner(action: AnyAction) -> Callable[[Message[Any], Visit], Awaitable[Any]]:
+    match action:
+        case CustomNode() | Connector():
+            process = action.process
+            return lambda message, _: process(message)
+        case Batch():
+            page = action.page
+            return lambda message, visit: page(message, visit.header(h.CURSOR) or None)
+    raise ActionsError(f"{type(action).__qualname__} is neither CustomNode, Connector nor Batch: derive from one.")
+
+
+def _checked(result: Any, action: AnyAction) -> Outcome:
+    if isinstance(result, Outcome):
+        return result
+    return Trash(f"{action.name} returned {type(result).__name__}, not a Message or an outcome")
+
+
+def describe(error: BaseException) -> str:
+    """Return type, text and place of an error. No values of variables: they may hold secrets."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = ""
+    if frames:
+        path = Path(frames[-1].filename)
+        place = f" (at {path.parent.name}/{path.name}:{frames[-1].lineno} in {frames[-1].name})"
+    return f"{type(error).__name__}: {_text(error)}{place}"
+
+
+def _text(error: BaseException) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problems = error.errors(include_input=False, include_url=False)
+    return f"{error.title}: " + "; ".join(
+        f"at ${''.join(f'.{part}' for part in problem['loc'])}: {problem['msg']}" for problem in problems
+    )

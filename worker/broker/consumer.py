@@ -1,0 +1,197 @@
+"""Consuming one node's queue: deliveries in, acknowledgements out."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable
+
+import aiormq
+import structlog
+
+from worker.broker import frames
+from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session
+from worker.broker.objects import RPC_SECONDS
+from worker.errors import ChannelLost, HandBack
+
+log = structlog.get_logger()
+
+SETTLE_SECONDS = 5
+"""What a message that is being published may take on top of the grace."""
+
+STRIKES = 2
+"""Checks in a row without a delivery, though messages wait, until a consumer counts as silent."""
+
+
+class Acknowledgements:
+    """Acknowledges the deliveries of one channel, those of one turn of the event loop together."""
+
+    def __init__(self, channel: aiormq.abc.AbstractChannel, outbox: Outbox) -> None:
+        self._channel = channel
+        self._outbox = outbox
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[int, None] = {}
+        self._settled: list[int] = []
+
+    def expect(self, tag: int) -> None:
+        """A delivery has arrived."""
+        self._open[tag] = None
+
+    def acknowledge(self, tag: int) -> None:
+        """The message is done."""
+        del self._open[tag]
+        if not self._settled:
+            self._loop.call_soon(self.flush)
+        self._settled.append(tag)
+
+    def hand_back(self, tag: int) -> None:
+        """The broker shall deliver the message again."""
+        del self._open[tag]
+        if not self._channel.is_closed:
+            self._outbox.write(frames.hand_back(self._channel.number, tag))
+
+    def flush(self) -> None:
+        """Write what is acknowledged: one frame for all below the oldest open delivery, one each for the rest."""
+        tags, self._settled = sorted(self._settled), []
+        if not tags or self._channel.is_closed:
+            return
+        number = self._channel.number
+        together = bisect_left(tags, next(iter(self._open), tags[-1] + 1))
+        if together:
+            self._outbox.write(frames.acknowledge(number, tags[together - 1], multiple=together > 1))
+        for tag in tags[together:]:
+            self._outbox.write(frames.acknowledge(number, tag, multiple=False))
+
+
+class Delivery:
+    """One message from the broker."""
+
+    __slots__ = ("deliveries", "is_settling", "raw", "tag", "timestamp")
+
+    def __init__(self, message: aiormq.abc.DeliveredMessage) -> None:
+        properties = message.header.properties.headers or {}
+        self.raw: bytes = message.body
+        self.tag: int = message.delivery_tag or 0
+        self.timestamp = _integer(properties.get("published-timestamp"))
+        """`published-timestamp`, ms; None when the publisher set none."""
+        self.deliveries = (_integer(properties.get("x-delivery-count")) or 0) + 1
+        """How often the broker has delivered it, this time included."""
+        self.is_settling = False
+        """Whether the action is done and its outcome is being carried out."""
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+class QueueConsumer:
+    """Consumes one queue, over the life of many channels.
+
+    `handle` gets each delivery in a task of our own, because aiormq cancels the tasks that it starts when a channel
+    closes. When it returns, the message is acknowledged; when it raises `HandBack` or is cancelled, the broker
+    delivers the message again; any other error is a bug and ends `run`. When the channel is lost, running handlers
+    are cancelled: the broker has taken their messages back and gives them to the next consumer.
+    """
+
+    def __init__(self, queue: str, prefetch: int, handle: Callable[[Delivery], Awaitable[None]]) -> None:
+        self.queue = queue
+        self.is_consuming = False
+        self._prefetch = prefetch
+        self._handle = handle
+        self._tasks: dict[asyncio.Task[None], Delivery] = {}
+        self._arrived = self._arrived_before = self._strikes = 0
+
+    async def run(self, session: Session) -> None:
+        """Consume. Raises `ChannelLost` (or another of `CONNECTION_ERRORS`) when that ends; `stop` cancels it."""
+        self._channel = channel = await session.channel()
+        self._outbox = session.outbox
+        self._acknowledgements = Acknowledgements(channel, session.outbox)
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._strikes = 0
+        closing = channel.closing
+        closing.add_done_callback(lambda _: self._lose("channel closed"))
+        channel.on_consumer_cancel_callbacks.add(lambda _: self._lose("cancelled by the broker: queue deleted?"))
+        try:
+            await channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
+            started = await channel.basic_consume(self.queue, self._on_message, timeout=RPC_SECONDS)
+            self._tag = started.consumer_tag or ""
+            self.is_consuming = True
+            await self._end
+        finally:
+            self.is_consuming = False
+            await self._cancel_handlers()
+            await self._close()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more messages, let handlers finish within the grace, hand back the rest."""
+        if not self.is_consuming:
+            return
+        try:
+            await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
+        except CONNECTION_ERRORS as error:
+            log.warning("consumer_not_cancelled", queue=self.queue, cause=str(error))
+        await self._wait_for_handlers(grace_seconds)
+        for task, delivery in tuple(self._tasks.items()):
+            if not delivery.is_settling:
+                task.cancel()
+        await self._wait_for_handlers(SETTLE_SECONDS)
+
+    def check(self, waiting: int, consumers: int) -> None:
+        """Compare with what the broker says of the queue; a consumer that has gone silent ends its `run`."""
+        is_silent = waiting > 0 and self._arrived == self._arrived_before and len(self._tasks) < self._prefetch
+        self._arrived_before = self._arrived
+        self._strikes = self._strikes + 1 if is_silent else 0
+        if not self.is_consuming:
+            return
+        if consumers == 0:
+            self._lose("the broker knows no consumer of the queue")
+        elif self._strikes >= STRIKES:
+            self._lose(f"silent although {waiting} messages wait")
+
+    @property
+    def in_work(self) -> int:
+        """Messages that handlers work on."""
+        return len(self._tasks)
+
+    def _lose(self, cause: str) -> None:
+        if not self._end.done():
+            self._end.set_exception(ChannelLost(f"consumer of {self.queue}: {cause}"))
+            self._end.exception()  # `run` may be gone already
+
+    async def _on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
+        delivery = Delivery(message)
+        self._arrived += 1
+        self._acknowledgements.expect(delivery.tag)
+        task = asyncio.get_running_loop().create_task(self._process(delivery, self._acknowledgements))
+        self._tasks[task] = delivery
+        task.add_done_callback(self._forget)
+
+    async def _process(self, delivery: Delivery, acknowledgements: Acknowledgements) -> None:
+        try:
+            await self._handle(delivery)
+        except (HandBack, asyncio.CancelledError):
+            acknowledgements.hand_back(delivery.tag)
+        else:
+            acknowledgements.acknowledge(delivery.tag)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and (error := task.exception()) is not None and not self._end.done():
+            self._end.set_exception(error)
+
+    async def _wait_for_handlers(self, seconds: float) -> None:
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=seconds)
+
+    async def _cancel_handlers(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._wait_for_handlers(SETTLE_SECONDS)
+
+    async def _close(self) -> None:
+        """Give the broker the last acknowledgements, then the channel: what is left unacknowledged goes back."""
+        self._acknowledgements.flush()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._outbox.flush()
+                await self._channel.close()
+        except CONNECTION_ERRORS as error:
+            log.debug("channel_not_closed_cleanly", queue=self.queue, cause=str(error))

@@ -1,0 +1,71 @@
+"""Delay tiers: messages that wait in the broker, without a plugin and without blocking one another.
+
+One tier for each power of two seconds: a topic exchange and a queue whose messages expire after that time. The
+routing key of a message is its delay in binary, highest digit first, and the node's id: `0.1.0.1.{node}` waits four
+seconds and one. A tier's exchange takes a 1 into its queue and hands a 0 to the next lower tier, and what expires
+goes there as well; below the last tier stands the node's own exchange. Since all messages of a queue have the same
+time to live, none waits behind a slower one. The scheme is NServiceBus's:
+https://docs.particular.net/transports/rabbitmq/delayed-delivery
+
+Expired messages are dead-lettered at least once, so a tier keeps a message until the next one has it.
+"""
+
+import math
+from collections.abc import Iterable
+
+from worker.broker.objects import Declarations
+from worker.broker.publisher import Publication
+from worker.topology import Node
+
+TIERS = 21
+LONGEST_DELAY_SECONDS = 2**TIERS - 1
+"""About 24 days."""
+
+DELIVERY_EXCHANGE = "orchesty-worker.delay"
+
+
+def tier_exchange(tier: int) -> str:
+    """Name the exchange of a tier, or for -1 the one below the last."""
+    return f"{DELIVERY_EXCHANGE}.{tier}" if tier >= 0 else DELIVERY_EXCHANGE
+
+
+def tier_queue(tier: int) -> str:
+    """Name the queue of a tier."""
+    return f"{DELIVERY_EXCHANGE}.{tier}"
+
+
+def tier_arguments(tier: int) -> dict[str, object]:
+    """Return the arguments of a tier's queue."""
+    return {
+        "x-queue-type": "quorum",
+        "x-message-ttl": 2**tier * 1000,
+        "x-dead-letter-exchange": tier_exchange(tier - 1),
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> None:
+    """Declare the tiers and let the nodes' messages out below the last one."""
+    await declarations.exchange(DELIVERY_EXCHANGE, "topic")
+    for tier in range(TIERS):
+        digits_before = TIERS - 1 - tier
+        await declarations.exchange(tier_exchange(tier), "topic")
+        await declarations.queue(tier_queue(tier), tier_arguments(tier))
+        await declarations.bind_queue(tier_queue(tier), tier_exchange(tier), "*." * digits_before + "1.#")
+        await declarations.bind_exchange(tier_exchange(tier - 1), tier_exchange(tier), "*." * digits_before + "0.#")
+    for node in nodes:
+        await declarations.bind_exchange(node.exchange, DELIVERY_EXCHANGE, "*." * TIERS + node.id)
+
+
+def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None) -> Publication:
+    """Return the message that comes back to the node after this time, rounded up to whole seconds.
+
+    Raises `ValueError` for more than `LONGEST_DELAY_SECONDS`.
+    """
+    delay = max(math.ceil(seconds), 1)
+    if delay > LONGEST_DELAY_SECONDS:
+        raise ValueError(f"a delay of {delay} s is longer than the longest possible, {LONGEST_DELAY_SECONDS} s")
+    digits = f"{delay:0{TIERS}b}"
+    first = TIERS - len(f"{delay:b}")
+    return Publication(tier_exchange(TIERS - 1 - first), ".".join((*digits, node.id)), body, timestamp)

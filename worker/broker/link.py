@@ -1,0 +1,176 @@
+"""One connection to the broker that is kept up: connect, serve, and again when it is lost."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import aio_pika
+import aiormq
+import structlog
+from aio_pika.abc import AbstractConnection
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from yarl import URL
+
+from worker.errors import BrokerError, SettingsError
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 10
+CLOSE_SECONDS = 5
+PROBE_SECONDS = 5
+LONGEST_PAUSE_SECONDS = 10
+PAUSE_SECONDS = (0.1, 1.5)
+"""Between the loss of a connection and the next: not all workers come back at the same moment."""
+
+CONNECTION_ERRORS = (OSError, aiormq.AMQPError, TimeoutError, BrokerError)
+"""What a broken or refused connection raises."""
+
+
+class Outbox:
+    """Collects frames and writes those of one turn of the event loop together.
+
+    The order of `write` calls is the order on the wire. Nothing bounds it: each frame belongs to a message in work
+    or to a publish that waits for its confirm, and both are bounded.
+    """
+
+    def __init__(self, connection: aiormq.abc.AbstractConnection) -> None:
+        self._queue = connection.write_queue
+        self._frames: list[bytes] = []
+        self._filled = asyncio.Event()
+        self._order = asyncio.Lock()
+
+    def write(self, frames: bytes) -> None:
+        """Send these frames soon."""
+        self._frames.append(frames)
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Hand the frames to the connection, until cancelled."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Return when everything written so far is with the connection, ahead of what aiormq sends next."""
+        async with self._order:
+            frames, self._frames = self._frames, []
+            if frames:
+                await self._queue.put(aiormq.abc.ChannelFrame(b"".join(frames), should_close=False))
+
+
+class Session:
+    """One life of a connection."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        transport = connection.transport
+        assert transport is not None, "aio_pika.connect returns an open connection"
+        self.underlay: aiormq.abc.AbstractConnection = transport.connection
+        self.outbox = Outbox(self.underlay)
+
+    async def channel(self, *, confirms: bool = False) -> aiormq.abc.AbstractChannel:
+        """Open a channel. Raises a `CONNECTION_ERRORS` member when the connection is gone."""
+        try:
+            return await self.underlay.channel(publisher_confirms=confirms, timeout=CONNECT_SECONDS)
+        except RuntimeError as error:  # aiormq's word for a closed connection
+            raise BrokerError(str(error)) from error
+
+    async def probe(self) -> None:
+        """Ask the broker something. Raises a `CONNECTION_ERRORS` member when it does not answer in time."""
+        async with asyncio.timeout(PROBE_SECONDS):
+            channel = await self.channel()
+            await channel.close()
+
+    async def wait_until_lost(self) -> None:
+        """Return never; raises when the connection closes."""
+        closing = self.underlay.closing
+        await asyncio.wait([closing])
+        cause = None if closing.cancelled() else closing.exception()
+        raise BrokerError(f"connection lost: {cause or 'closed'}")
+
+
+class Link:
+    """Keeps one connection up and lets `serve` use it."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        serve: Callable[[Session], Awaitable[None]],
+        *,
+        probe_seconds: float = 10,
+    ) -> None:
+        try:
+            self._url = URL(url)
+        except ValueError as error:
+            raise SettingsError(f"the broker's address is no URL: {error}") from None
+        if self._url.scheme not in {"amqp", "amqps"} or not self._url.host:
+            raise SettingsError("the broker's address must look like amqp://user:password@host:5672/%2F")
+        self.name = name
+        self._serve = serve
+        self._probe_seconds = probe_seconds
+
+    async def run(self) -> None:
+        """Connect, serve and reconnect, until cancelled."""
+        while True:
+            connection = await self._connect()
+            try:
+                await self._use(Session(connection))
+            except* CONNECTION_ERRORS as lost:
+                log.warning("broker_lost", connection=self.name, cause=_first(lost))
+            finally:
+                await _close(connection)
+            await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - jitter
+
+    async def _use(self, session: Session) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(session.wait_until_lost(), name=f"{self.name}: connection")
+            group.create_task(session.outbox.run(), name=f"{self.name}: outbox")
+            group.create_task(self._probe(session), name=f"{self.name}: probe")
+            await self._serve(session)
+
+    async def _probe(self, session: Session) -> None:
+        """Notice a connection that is dead without saying so, long before its heartbeats do."""
+        while True:
+            await asyncio.sleep(self._probe_seconds)
+            await session.probe()
+
+    async def _connect(self) -> AbstractConnection:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(CONNECTION_ERRORS),
+            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
+            before_sleep=self._say_waiting,
+        ):
+            with attempt:
+                return await aio_pika.connect(
+                    self._url,
+                    timeout=CONNECT_SECONDS,
+                    client_properties={"connection_name": f"orchesty-worker {self.name}"},
+                )
+        raise AssertionError("tenacity returns or raises")
+
+    def _say_waiting(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "waiting_for_broker",
+            broker=f"{self._url.host}:{self._url.port}",
+            connection=self.name,
+            attempt=state.attempt_number,
+            retry_in_seconds=round(state.upcoming_sleep, 1),
+            cause=f"{type(error).__name__}: {error}",
+        )
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
+    except CONNECTION_ERRORS as error:
+        log.debug("connection_not_closed_cleanly", cause=str(error))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

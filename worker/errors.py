@@ -1,0 +1,58 @@
+"""Errors of the worker, by what happens next.
+
+WorkerError
+├── StartupError             the process ends with exit code 2; the text names the cure
+│   ├── SettingsError
+│   ├── TopologyError
+│   └── ActionsError
+├── BrokerError              the worker reconnects
+│   ├── ChannelLost
+│   └── PublishRefused       the message waits in the broker
+├── HandBack                 the broker delivers the message again, to a worker that goes on
+├── UnreadableMessage        to the trash, with the raw bytes
+└── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
+"""
+
+
+class WorkerError(Exception):
+    """Root of all errors of the worker."""
+
+
+class StartupError(WorkerError):
+    """The worker cannot start; the text says what to change."""
+
+
+class SettingsError(StartupError):
+    """A setting is missing or wrong."""
+
+
+class TopologyError(StartupError):
+    """The topology file is missing or wrong."""
+
+
+class ActionsError(StartupError):
+    """An action is missing, defined twice, or its module cannot be imported."""
+
+
+class BrokerError(WorkerError):
+    """Something between the worker and the broker."""
+
+
+class ChannelLost(BrokerError):
+    """The channel closed before the broker confirmed."""
+
+
+class PublishRefused(BrokerError):
+    """The broker did not take a message: exchange missing, no queue bound, or a negative confirm."""
+
+
+class HandBack(WorkerError):
+    """The worker stops before it could do anything with the message."""
+
+
+class UnreadableMessage(WorkerError):
+    """The delivery is not a process message."""
+
+
+class ActionUnreachable(WorkerError):
+    """The action did not answer: no connection, a status above 500, or its time was up."""

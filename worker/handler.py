@@ -1,0 +1,234 @@
+"""The way of a message: decode, gate, action, outcome, publish or keep, count. The caller acknowledges.
+
+delivery ─ decode ─► visit ─ gate ─► action ─► outcome ─ settle ─► publish · keep ─ count ─► acknowledged
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import structlog
+
+from connectors import Forward, Limited, Message, Outcome, Repeat, Stop, Trash
+from worker import headers as h
+from worker.actions import Call
+from worker.broker import Delivery, Publisher
+from worker.envelope import decode
+from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
+from worker.failures import Failures
+from worker.limits import LIMITED_ROLES, Gate, Held
+from worker.report import TrashNotice, counted
+from worker.settle import Decision, Keep, Settlement, Settler, UserTask
+from worker.topology import ROUTING_KEY, Node, Role
+from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
+from worker.visit import Visit, current_visit, now_ms, receive
+
+log = structlog.get_logger()
+
+LONGEST_PAUSE_SECONDS = 30
+
+_TRASHED = ("message_trashed", "trashed")
+_SET_ASIDE: Mapping[type, tuple[str, str]] = {
+    Repeat: ("message_repeated", "repeated"),
+    Limited: ("message_limited", "limited"),
+    Held: ("message_limited", "limited"),
+    UserTask: ("user_task_kept", "kept"),
+}
+"""Log event and count of what waits."""
+
+
+class Handler:
+    """Takes each message through one node's work. One handler serves all nodes of the process."""
+
+    def __init__(
+        self,
+        *,
+        calls: Mapping[str, Call],
+        gate: Gate,
+        settler: Settler,
+        failures: Failures,
+        publisher: Publisher,
+        store: TrashStore,
+        notice: TrashNotice,
+        is_platform: bool,
+        max_message_bytes: int,
+        max_deliveries: int,
+    ) -> None:
+        self._calls = calls
+        self._gate = gate
+        self._settler = settler
+        self._failures = failures
+        self._publisher = publisher
+        self._store = store
+        self._notice = notice
+        self._is_platform = is_platform
+        self._max_message_bytes = max_message_bytes
+        self._max_deliveries = max_deliveries
+        self._stopping = asyncio.Event()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """How many visits of each node id ended how."""
+
+    def stop_waiting(self) -> None:
+        """Hand back the messages that wait for a limit or for an action that does not answer."""
+        self._stopping.set()
+
+    async def deliver(self, node: Node, delivery: Delivery) -> None:
+        """Handle a delivery; when this returns it may be acknowledged."""
+        try:
+            envelope = decode(delivery.raw, self._max_message_bytes)
+        except UnreadableMessage as error:
+            delivery.is_settling = True
+            await self._keep_unreadable(node, delivery, str(error))
+            return
+        visit = receive(node, envelope, delivery.timestamp)
+        current_visit.set(visit)
+        if delivery.deliveries >= self._max_deliveries:
+            decision: Decision = Trash(
+                f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
+            )
+        else:
+            decision = await self.decide(visit)
+        delivery.is_settling = True
+        await self.carry_out(visit, decision)
+
+    async def decide(self, visit: Visit) -> Decision:
+        """Return what comes of the message."""
+        state = visit.header(h.USER_TASK_STATE)
+        if state == "reject":
+            return Stop("rejected by a person")
+        match visit.node.role:
+            case Role.PASS_ON:
+                return Forward(Message(visit.headers, visit.body))
+            case Role.USER_TASK:
+                is_open = state != "accept" and visit.header(h.SOURCE) != "auto"
+                return UserTask() if is_open else Forward(Message(visit.headers, visit.body))
+        if visit.node.role in LIMITED_ROLES:
+            admission = self._gate.admit(visit)
+            if isinstance(admission, Held | Trash):
+                return admission
+            if admission.wait_seconds:
+                await self._pause(admission.wait_seconds)
+            if visit.headers.pop(h.LIMIT_PASSED, None):
+                visit.headers.pop(h.APPLICATION, None)
+        return await self._call(visit)
+
+    async def _call(self, visit: Visit) -> Outcome:
+        """Call the action until it answers, or until its run is given up."""
+        call, run = self._calls[visit.node.id], visit.header(h.CORRELATION_ID)
+        target = f"{urlsplit(visit.node.url).netloc} {visit.node.id}"
+        while not self._failures.has_given_up(target, run):
+            started = self._failures.clock()
+            try:
+                outcome = await call(visit)
+            except ActionUnreachable as error:
+                reason = str(error)
+                pause = self._failures.failed(target, run, started)
+                if pause is None:
+                    return Trash(f"given up after too many failures in a row: {reason}")
+                log.warning("action_unreachable", cause=reason, retry_in_seconds=round(pause, 1))
+                await self._pause(pause)
+            else:
+                self._failures.succeeded(target)
+                return outcome
+        return Trash("given up: the action of this run did not answer before")
+
+    async def carry_out(self, visit: Visit, decision: Decision) -> None:
+        """Publish, keep and count, in this order."""
+        settlement = self._settler.settle(visit, decision)
+        if settlement.publications:
+            await self._publisher.publish(settlement.publications)
+        if settlement.keep is not None:
+            await self._keep(settlement.keep)
+        if settlement.is_success is not None:
+            await self._publisher.publish((counted(visit, settlement, is_platform=self._is_platform),))
+        self._note(visit.node, decision, settlement)
+
+    def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:
+        if settlement.is_success:
+            self.outcomes[node.id, "done"] += 1
+            return
+        event, kind = _TRASHED if settlement.is_success is False else _SET_ASIDE[type(decision)]
+        self.outcomes[node.id, kind] += 1
+        log.info(event, reason=settlement.keep.reason if settlement.keep else getattr(decision, "reason", ""))
+
+    async def _keep(self, keep: Keep) -> None:
+        entry = _entry(keep)
+        await self._store_until_kept(entry)
+        if entry.type is EntryType.TRASH:
+            event = await self._notice.publication(keep.visit, entry)
+            if event is not None:
+                await self._publisher.publish((event,))
+
+    async def _keep_unreadable(self, node: Node, delivery: Delivery, reason: str) -> None:
+        await self._store_until_kept(_unreadable_entry(node, delivery, reason))
+        self.outcomes[node.id, "trashed"] += 1
+        log.error("message_unreadable", nodeId=node.id, nodeName=node.name, reason=reason)
+
+    async def _store_until_kept(self, entry: Entry) -> None:
+        pause = 1
+        while True:
+            try:
+                await self._store.add(entry)
+            except STORE_ERRORS as error:
+                log.error(  # noqa: TRY400 - the place in our code explains nothing
+                    "trash_away",
+                    cause=str(error),
+                    consequence="the message waits in the broker",
+                    retry_in_seconds=pause,
+                )
+                await self._pause(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait. Raises `HandBack` when the worker stops meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        raise HandBack
+
+
+def _entry(keep: Keep) -> Entry:
+    visit = keep.visit
+    node = visit.node
+    return Entry(
+        id=entry_id(node.id, visit.header(h.PROCESS_ID), str(visit.timestamp), visit.header(h.CURSOR), visit.body),
+        type=EntryType.USER_TASK if keep.reason is None else EntryType.TRASH,
+        node_id=node.id,
+        node_name=node.name,
+        topology_id=node.topology_id,
+        topology_name=node.topology_name,
+        correlation_id=visit.header(h.CORRELATION_ID),
+        user=visit.header(h.USER) if visit.headers.get(h.USER) is not None else None,
+        reason=keep.reason,
+        return_exchange=node.exchange,
+        return_routing_key=ROUTING_KEY,
+        headers=keep.headers,
+        body=visit.body,
+        raw=None,
+        created=now_ms(),
+    )
+
+
+def _unreadable_entry(node: Node, delivery: Delivery, reason: str) -> Entry:
+    return Entry(
+        id=entry_id(node.id, str(delivery.timestamp), delivery.raw),
+        type=EntryType.TRASH,
+        node_id=node.id,
+        node_name=node.name,
+        topology_id=node.topology_id,
+        topology_name=node.topology_name,
+        correlation_id="",
+        user=None,
+        reason=reason,
+        return_exchange=node.exchange,
+        return_routing_key=ROUTING_KEY,
+        headers={h.RESULT_MESSAGE: reason},
+        body=None,
+        raw=delivery.raw,
+        created=now_ms(),
+    )

@@ -1,0 +1,75 @@
+"""Log lines: one event with facts as keys, the ids of the message bound once, secrets hidden."""
+
+import logging
+import re
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from worker import headers as h
+from worker.settings import Settings
+from worker.visit import current_visit
+
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send structlog's and the standard library's records to stderr in the chosen format."""
+    is_console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        add_visit,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_passwords,
+    ]
+    renderer: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if is_console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    level = getattr(logging, settings.log_level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for noisy in ("aio_pika", "aiormq", "httpx", "httpcore", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(max(level, logging.ERROR))
+
+
+def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the ids of the message in work, in the platform's spelling."""
+    visit = current_visit.get()
+    if visit is None:
+        return event
+    node = visit.node
+    ids = {
+        "correlationId": visit.header(h.CORRELATION_ID),
+        "processId": visit.header(h.PROCESS_ID),
+        "parentId": visit.header(h.PARENT_ID),
+        "nodeId": node.id,
+        "nodeName": node.name,
+        "topologyId": node.topology_id,
+        "topologyName": node.topology_name,
+        "userId": visit.header(h.USER),
+    }
+    return {**ids, **event}
+
+
+def hide_passwords(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace passwords in URLs, whoever put them into the line."""
+    for key, value in event.items():
+        if isinstance(value, str) and "://" in value:
+            event[key] = _PASSWORD_IN_URL.sub(r"\1:***@", value)
+    return event

@@ -1,0 +1,197 @@
+"""The life of a worker process, on one page."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from worker.actions import bind
+from worker.broker import Intake, Link, Publisher
+from worker.envelope import Envelope
+from worker.errors import HandBack, SettingsError
+from worker.failures import Failures
+from worker.handler import Handler
+from worker.http_api import serve_http
+from worker.limits import Gate, LocalGate, PlatformGate
+from worker.parking import BrokerParking, Parking, PlatformParking
+from worker.registry import Registry, load_actions
+from worker.remote import RemoteActions
+from worker.report import NoNotice, PlatformNotice, TrashNotice
+from worker.settings import Mode, Settings
+from worker.settle import Settler
+from worker.topology import Topology, load_topology
+from worker.trash import TrashStore
+from worker.visit import current_visit, receive
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Consumes the nodes of a topology until it is told to stop.
+
+    Start it with `asyncio.run(Worker(settings).run())`, or inside another asyncio service; `stop` ends it.
+    Raises `StartupError` for settings, a topology or actions that are wrong.
+    """
+
+    def __init__(
+        self, settings: Settings, *, topology: Topology | None = None, registry: Registry | None = None
+    ) -> None:
+        self._settings = settings
+        self._topology = topology or load_topology(settings.topology)
+        self._registry = registry or load_actions(settings.actions)
+        self._nodes = self._topology.select(settings.nodes)
+        self._stopping = asyncio.Event()
+        self._is_platform = settings.mode is Mode.PLATFORM
+        self._remote = RemoteActions()
+        self._store = TrashStore(settings.trash_url)
+        self._notice = self._make_notice()
+        self._publisher = Publisher()
+        self.handler = self._make_handler()
+        self._intake = Intake(
+            self._topology,
+            self._nodes,
+            self.handler.deliver,
+            is_platform=self._is_platform,
+            check_seconds=settings.silence_seconds,
+        )
+        url = broker_url(settings, self._topology)
+        self._links = [
+            Link(url, name, serve, probe_seconds=settings.silence_seconds)
+            for name, serve in (("consume", self._intake.serve), ("publish", self._publisher.serve))
+        ]
+
+    def stop(self) -> None:
+        """Finish the messages in work within the grace, then end `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        log.info(
+            "worker_started",
+            topologyId=self._topology.id,
+            topologyName=self._topology.name,
+            nodes=[node.name for node in self._nodes],
+            mode=self._settings.mode.value,
+        )
+        key = self._settings.orchesty_api_key
+        try:
+            async with serve_http(
+                self._settings.http_host,
+                self._settings.http_port,
+                health=self,
+                process=self.process,
+                api_key=key.get_secret_value() if key else None,
+                grace_seconds=self._settings.grace,
+            ):
+                await self._consume_until_stopped()
+        finally:
+            await self._close()
+        log.info("worker_stopped")
+
+    async def _consume_until_stopped(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            consuming, publishing = (group.create_task(link.run(), name=link.name) for link in self._links)
+            await self._stopping.wait()
+            log.info("worker_stopping", in_work=self.in_work, grace_seconds=self._settings.grace)
+            self.handler.stop_waiting()
+            await self._intake.stop(self._settings.grace)
+            consuming.cancel()
+            await asyncio.wait([consuming])
+            publishing.cancel()
+
+    async def process(self, node_id: str, envelope: Envelope, published: int) -> bool:
+        """Process a message that the platform's limiter gives back; False when it cannot be done now."""
+        node = next((node for node in self._nodes if node.id == node_id), None)
+        if node is None or self._stopping.is_set():
+            return False
+        visit = receive(node, envelope, published)
+        current_visit.set(visit)
+        try:
+            await self.handler.carry_out(visit, await self.handler.decide(visit))
+        except HandBack:
+            return False
+        return True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every node is consumed and results can be published."""
+        return self._intake.is_consuming and self._publisher.is_open and not self._stopping.is_set()
+
+    @property
+    def in_work(self) -> int:
+        """Messages in work."""
+        return sum(consumer.in_work for consumer in self._intake.consumers.values())
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the state in detail, for `/readyz` and `/healthz`."""
+        return {
+            "status": "stopping" if self._stopping.is_set() else "ok" if self.is_ready else "not consuming",
+            "publisher": "open" if self._publisher.is_open else "waiting for the broker",
+            "inWork": self.in_work,
+            "nodes": {
+                node.name: "consuming" if self._intake.consumers[node.id].is_consuming else "not consuming"
+                for node in self._nodes
+            },
+        }
+
+    def _make_handler(self) -> Handler:
+        gate: Gate = PlatformGate() if self._is_platform else LocalGate(time.monotonic)
+        parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
+        return Handler(
+            calls=bind(self._nodes, self._registry, self._remote),
+            gate=gate,
+            settler=Settler(parking),
+            failures=Failures(self._settings.max_failures, time.monotonic),
+            publisher=self._publisher,
+            store=self._store,
+            notice=self._notice,
+            is_platform=self._is_platform,
+            max_message_bytes=self._settings.max_message_bytes,
+            max_deliveries=self._settings.max_deliveries,
+        )
+
+    def _make_notice(self) -> TrashNotice:
+        if not self._is_platform:
+            return NoNotice()
+        key = self._settings.orchesty_api_key
+        return PlatformNotice(self._settings.starting_point_dsn, key.get_secret_value() if key else "")
+
+    async def _close(self) -> None:
+        for part in (self._registry, self._remote, self._notice, self._store):
+            await part.close()
+
+
+def broker_url(settings: Settings, topology: Topology) -> str:
+    """Return the broker's address. Raises `SettingsError` when neither settings nor topology name one."""
+    if settings.amqp_url is not None:
+        return settings.amqp_url.get_secret_value()
+    if topology.amqp_url is None:
+        raise SettingsError(
+            "no broker: set WORKER_AMQP_URL=amqp://user:password@host:5672/%2F or give the topology a rabbitMq dsn"
+        )
+    return topology.amqp_url
+
+
+async def run_until_signal(worker: Worker) -> int:
+    """Run the worker; SIGTERM or Ctrl-C stops it gracefully, a second one at once. Return the exit status."""
+    running = asyncio.ensure_future(worker.run())
+    received: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) == 1:
+            worker.stop()
+        else:
+            log.warning("worker_forced", signal=number.name, consequence="unfinished messages go back to the broker")
+            running.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    try:
+        await running
+    except asyncio.CancelledError:
+        return 128 + received[-1] if received else 1
+    return 0

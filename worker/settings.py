@@ -1,0 +1,152 @@
+"""Settings of the worker, read from the environment."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.errors import SettingsError
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Mode(StrEnum):
+    """Whose services surround the worker."""
+
+    STANDALONE = "standalone"
+    PLATFORM = "platform"
+
+
+def variable(name: str) -> Any:
+    """Name the platform's own variable for a field, beside our `WORKER_` one."""
+    return AliasChoices(name, f"WORKER_{name}")
+
+
+class Settings(BaseSettings):
+    """All settings. `docs/settings.md` is generated from these fields."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="WORKER_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    topology: Path = Field(
+        Path("/srv/app/topology/topology.json"),
+        validation_alias=variable("TOPOLOGY_JSON"),
+        description="The topology file, version 2.",
+    )
+    amqp_url: SecretStr | None = Field(
+        None,
+        description="The broker, `amqp://user:password@host:5672/%2F`. Wins over the topology's own address.",
+    )
+    mode: Mode = Field(
+        Mode.STANDALONE,
+        description="`standalone`: repeats wait in the broker's delay tiers, limits are kept in the process. "
+        "`platform`: the services of the Orchesty platform do it (`pipes.repeater`, `pipes.limiter`, "
+        "`pipes.multi-counter`).",
+    )
+    nodes: Names = Field(
+        (), description="Ids or names of the nodes to consume, separated by commas. Empty: every node."
+    )
+    actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
+    http_host: str = Field("0.0.0.0", description="Address to answer HTTP on.")  # noqa: S104 - containers are probed from outside
+    http_port: int = Field(8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz` and `/api/process`.")
+    trash_url: str = Field(
+        "sqlite:///var/trash.sqlite",
+        description="Where the trash and the user tasks are kept: `sqlite:///path`.",
+    )
+    grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
+    max_failures: int = Field(
+        10,
+        ge=1,
+        description="Rounds in a row that an action may be unreachable before a run goes to the trash.",
+    )
+    max_message_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, description="A larger message goes to the trash unread. Bytes."
+    )
+    max_deliveries: int = Field(
+        18,
+        ge=2,
+        description="A message that the broker has delivered this often goes to the trash: quorum queues of "
+        "RabbitMQ 4 drop it after 20.",
+    )
+    silence_seconds: float = Field(10, gt=0, description="How often each consumer is compared with its queue. Seconds.")
+    log_format: str = Field(
+        "auto",
+        pattern="^(auto|json|console)$",
+        description="`json`, `console`, or `auto`: console on a terminal, else JSON.",
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`."
+    )
+    starting_point_dsn: str | None = Field(
+        None,
+        validation_alias=variable("STARTING_POINT_DSN"),
+        description="The platform's starting point, `host:port`: gets a status call for each trashed message.",
+    )
+    orchesty_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=variable("ORCHESTY_API_KEY"),
+        description="The platform's key: expected from callers of `/api/process`, sent to the starting point.",
+    )
+    mongodb_dsn: SecretStr | None = Field(
+        None,
+        validation_alias=variable("MONGODB_DSN"),
+        description="Read for compatibility with the platform's environment; the trash is chosen by "
+        "`WORKER_TRASH_URL`.",
+    )
+
+    @field_validator("nodes", "actions", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in re.split(r"[,\s]+", value) if part)
+        return value
+
+    @field_validator("trash_url")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        if not value.startswith("sqlite:///"):
+            raise ValueError("only sqlite:///path is supported")
+        return value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; `overrides` are given on the command line.
+
+    Raises `SettingsError` with one line for each wrong variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"  {_variable_of(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise SettingsError("Settings are wrong:\n" + "\n".join(lines)) from None
+
+
+def _variable_of(location: tuple[int | str, ...]) -> str:
+    name = str(location[0])
+    return environment_names().get(name, name)
+
+
+def environment_names() -> Mapping[str, str]:
+    """Return the environment variable of each field."""
+    return {
+        name: str(field.validation_alias.choices[0])
+        if isinstance(field.validation_alias, AliasChoices)
+        else f"WORKER_{name.upper()}"
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def settings_table() -> str:
+    """Return the settings as a Markdown table, as it stands in `docs/settings.md`."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    names = environment_names()
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = "" if default is None or default == () else f"`{default}`"
+        rows.append(f"| `{names[name]}` | {shown} | {field.description} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,223 @@
+"""From an outcome to what has to be done for it: messages to publish, an entry to keep, a verdict to count.
+
+Nothing is done here. That keeps the rules of the protocol in functions that a test can call, and lets everything
+that can go wrong with an outcome (an unknown follower, a header that JSON cannot hold) go wrong before anything has
+been published.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from pydantic_core import to_json
+
+from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
+from worker import headers as h
+from worker.broker import Publication
+from worker.envelope import encode
+from worker.limits import Held
+from worker.parking import Parking
+from worker.topology import ROUTING_KEY, Follower, Node
+from worker.visit import Visit
+
+DEFAULT_LIMIT_PAUSE = timedelta(seconds=60)
+"""How long a message stays away when its service's limit is used up and nobody knows until when."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserTask:
+    """The message waits for a person."""
+
+
+Decision = Outcome | Held | UserTask
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """An entry for the trash or the list of user tasks."""
+
+    visit: Visit
+    headers: Mapping[str, Any]
+    reason: str | None
+    """Why it is in the trash; None for a user task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is to be done: publish, keep, count; in this order."""
+
+    publications: Sequence[Publication] = ()
+    keep: Keep | None = None
+    is_success: bool | None = None
+    """What the counter is told; None: nothing, the message is still on its way."""
+    headers: Mapping[str, Any] | None = None
+    """The headers to count with, where the action changed them."""
+
+    @property
+    def following(self) -> int:
+        """How many messages the run grows by."""
+        return len(self.publications)
+
+
+class Settler:
+    """Knows the rules for each kind of decision; `parking` is where messages wait."""
+
+    def __init__(self, parking: Parking) -> None:
+        self._parking = parking
+
+    def settle(self, visit: Visit, decision: Decision) -> Settlement:
+        """Return what is to be done. A decision that cannot be carried out puts the message into the trash."""
+        try:
+            return self._settle(visit, decision)
+        except (ValueError, TypeError, OverflowError) as error:
+            return self._settle(visit, Trash(str(error), getattr(decision, "message", None)))
+
+    def _settle(self, visit: Visit, decision: Decision) -> Settlement:
+        match decision:
+            case Forward():
+                return _forward(visit, decision)
+            case Page():
+                return _page(visit, decision)
+            case Repeat():
+                return self._repeat(visit, decision)
+            case Limited():
+                return self._limited(visit, decision)
+            case Held():
+                return self._held(visit, decision)
+            case Stop():
+                return Settlement(is_success=True, headers=_headers(visit, decision.message))
+            case Trash():
+                return _trash(visit, decision)
+            case UserTask():
+                return Settlement(keep=Keep(visit, h.without(visit.headers, h.TRANSIENT), None))
+
+    def _repeat(self, visit: Visit, repeat: Repeat) -> Settlement:
+        node = visit.node
+        if node.repeater:
+            own = node.repeater
+            repeat = replace(repeat, after=timedelta(seconds=own.interval_seconds), max_hops=own.max_hops)
+        headers = dict(_headers(visit, repeat.message))
+        hops = _whole(h.REPEAT_HOPS, headers.get(h.REPEAT_HOPS, visit.headers.get(h.REPEAT_HOPS, 1))) + 1
+        if hops > repeat.max_hops:
+            return _trash(visit, Trash(f"max repeat limit reached, {repeat.reason}", repeat.message))
+        if repeat.message is None:
+            headers |= {h.RESULT_CODE: "1001", h.RESULT_MESSAGE: repeat.reason}
+        seconds = repeat.after.total_seconds()
+        headers |= _way_back(node) | {
+            h.REPEAT_HOPS: str(hops),
+            h.REPEAT_INTERVAL: str(math.ceil(seconds)),
+            h.REPEAT_MAX_HOPS: str(repeat.max_hops),
+            h.REPEAT_QUEUE: node.queue,
+        }
+        body = encode(headers, visit.body)
+        return Settlement((self._parking.repeat(node, body, seconds, visit.timestamp),))
+
+    def _limited(self, visit: Visit, limited: Limited) -> Settlement:
+        headers = h.without(_headers(visit, limited.message), h.RESULT | {h.APPLICATION})
+        body = limited.message.body if limited.message else visit.body
+        seconds = (limited.after or DEFAULT_LIMIT_PAUSE).total_seconds()
+        return self._at_limit(visit, headers | _way_back(visit.node), body, seconds)
+
+    def _held(self, visit: Visit, held: Held) -> Settlement:
+        headers = visit.headers | _way_back(visit.node) | {h.APPLICATION: held.application}
+        if held.after_seconds:
+            headers[h.LIMIT_PASSED] = "1"
+        return self._at_limit(visit, headers, visit.body, held.after_seconds)
+
+    def _at_limit(self, visit: Visit, headers: h.Headers, body: str, seconds: float) -> Settlement:
+        parked = self._parking.limit(visit.node, encode(headers, body), seconds, visit.timestamp)
+        return Settlement((parked,))
+
+
+def report_headers(visit: Visit, settlement: Settlement) -> h.Headers:
+    """Return what the counter reads; what a reply left out is taken from the consumed message."""
+    known = visit.headers if settlement.headers is None else {**visit.headers, **settlement.headers}
+    return {name: known[name] for name in h.COUNTED if name in known}
+
+
+def _headers(visit: Visit, message: Message[Any] | None) -> Mapping[str, Any]:
+    return visit.headers if message is None else message.headers
+
+
+def _way_back(node: Node) -> h.Headers:
+    return {h.LIMIT_RETURN_EXCHANGE: node.exchange, h.LIMIT_RETURN_ROUTING_KEY: ROUTING_KEY}
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        return int(h.text(value))
+    except ValueError:
+        raise ValueError(f"header [{name}] is no whole number: {value!r}") from None
+
+
+def _trash(visit: Visit, trash: Trash) -> Settlement:
+    sent = _headers(visit, trash.message)
+    headers = h.without(sent, h.TRANSIENT) | {h.RESULT_MESSAGE: trash.reason}
+    return Settlement(keep=Keep(visit, headers, trash.reason), is_success=False, headers=sent)
+
+
+def _forward(visit: Visit, forward: Forward) -> Settlement:
+    message, node = forward.message, visit.node
+    followers = _receivers(node, forward.to)
+    base = h.without(message.headers, h.TRANSIENT)
+    base[h.PREVIOUS_NODE_ID] = node.id
+    if len(followers) == 1:
+        bodies = [encode(base, message.body)]
+    else:
+        bodies = [encode(_child(visit, base, follower, 0), message.body) for follower in followers]
+    publications = [
+        Publication(follower.exchange, ROUTING_KEY, body) for follower, body in zip(followers, bodies, strict=True)
+    ]
+    return Settlement(publications, is_success=True, headers=message.headers)
+
+
+def _page(visit: Visit, page: Page) -> Settlement:
+    node, headers = visit.node, _headers(visit, page.message)
+    followers = _receivers(node, page.to)
+    base = h.without(headers, h.TRANSIENT | h.NOT_INHERITED)
+    base[h.PREVIOUS_NODE_ID] = node.id
+    publications = []
+    for index, (own_headers, body) in enumerate(_items(page.items, headers)):
+        own = {**base, **own_headers}
+        publications += [
+            Publication(follower.exchange, ROUTING_KEY, encode(_child(visit, own, follower, index), body))
+            for follower in followers
+        ]
+    if page.next_cursor is not None:
+        publications.append(_next_page(visit, page))
+    return Settlement(publications, is_success=True, headers=headers)
+
+
+def _next_page(visit: Visit, page: Page) -> Publication:
+    headers = {**_headers(visit, page.message), h.CURSOR: page.next_cursor}
+    if page.message is None:
+        headers[h.RESULT_CODE] = "1010"
+    return Publication(visit.node.exchange, ROUTING_KEY, encode(headers, visit.body), visit.timestamp)
+
+
+def _items(items: Sequence[Any], parent: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield each item's own headers, which are those that its parent does not have, and its body."""
+    for item in items:
+        if isinstance(item, Message):
+            own = h.without(item.headers, h.TRANSIENT | {h.CURSOR, h.AUDIT_CHECKPOINT})
+            yield {name: value for name, value in own.items() if parent.get(name) != value}, item.body
+        else:
+            yield {}, to_json(item).decode()
+
+
+def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follower]:
+    if references is None:
+        return node.followers
+    found = {reference: node.follower(reference) for reference in references}
+    for reference, follower in found.items():
+        if follower is None:
+            raise ValueError(f"unknown follower of id [{reference}]")
+    return [follower for follower in found.values() if follower]
+
+
+def _child(visit: Visit, headers: Mapping[str, Any], follower: Follower, index: int) -> h.Headers:
+    parent = visit.header(h.PROCESS_ID)
+    own_id = h.child_id(parent, visit.node.id, follower.id, visit.header(h.CURSOR), index)
+    return {**headers, h.PARENT_ID: parent, h.PROCESS_ID: own_id}

@@ -1,0 +1,249 @@
+"""The topology file (version 2): which nodes there are, what they do and who follows."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from connectors import Kind
+from worker import headers
+from worker.errors import TopologyError
+
+ROUTING_KEY = "1"
+"""Key of everything that goes to a node's exchange, and of the binding of its queue."""
+
+
+class Role(StrEnum):
+    """What a node does with a message."""
+
+    PASS_ON = "pass-on"
+    CONNECTOR = "connector"
+    CUSTOM_NODE = "custom-node"
+    BATCH = "batch"
+    USER_TASK = "user-task"
+
+
+ROLES: Mapping[str, Role] = {
+    "worker.null": Role.PASS_ON,
+    "worker.http": Role.CONNECTOR,
+    "worker.http_limited": Role.CONNECTOR,
+    "worker.custom_node": Role.CUSTOM_NODE,
+    "worker.batch": Role.BATCH,
+    "splitter.amqprpc": Role.BATCH,
+    "splitter.amqprpc_limited": Role.BATCH,
+    "worker.user": Role.USER_TASK,
+    "worker.userTask": Role.USER_TASK,
+}
+
+_ACTION_PATH = re.compile(r"/?(connector|custom-node|batch)/([^/]+)/(?:action|process)")
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A node that gets this node's messages; it need not be in the same file."""
+
+    id: str
+    name: str
+
+    @property
+    def exchange(self) -> str:
+        """The exchange to publish to."""
+        return f"node.{self.id}.hx"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeater:
+    """A node's own repeat settings; they win over what the action says."""
+
+    interval_seconds: int
+    max_hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of the topology."""
+
+    id: str
+    name: str
+    topology_id: str
+    topology_name: str
+    role: Role
+    application: str
+    url: str
+    action_path: str
+    timeout_seconds: float
+    prefetch: int
+    headers: Mapping[str, str]
+    followers: tuple[Follower, ...]
+    repeater: Repeater | None
+    stamp: Mapping[str, str]
+    """The headers that every consumed message gets."""
+
+    @property
+    def exchange(self) -> str:
+        """The node's exchange."""
+        return f"node.{self.id}.hx"
+
+    @property
+    def queue(self) -> str:
+        """The node's queue."""
+        return f"node.{self.id}.1"
+
+    @property
+    def action(self) -> tuple[Kind, str] | None:
+        """Kind and name of the action, when the path names one in the platform's way."""
+        found = _ACTION_PATH.fullmatch(self.action_path)
+        return (Kind(found[1]), found[2]) if found else None
+
+    def follower(self, reference: str) -> Follower | None:
+        """Find a follower by id, name or the old form `pipes.{topology}.{node}`."""
+        wanted = reference.rsplit(".", 1)[-1] if reference.startswith("pipes.") else reference
+        return next((f for f in self.followers if wanted in {f.id, f.name}), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A checked topology file."""
+
+    id: str
+    name: str
+    nodes: tuple[Node, ...]
+    amqp_url: str | None
+
+    def select(self, references: tuple[str, ...]) -> tuple[Node, ...]:
+        """Return the nodes with these ids or names, or all when there are none. Raises `TopologyError`."""
+        known = {key for node in self.nodes for key in (node.id, node.name)}
+        if unknown := [reference for reference in references if reference not in known]:
+            names = ", ".join(f"{node.name} ({node.id})" for node in self.nodes)
+            raise TopologyError(f"WORKER_NODES names {', '.join(unknown)}, but the topology has only: {names}")
+        chosen = set(references)
+        return tuple(node for node in self.nodes if not chosen or node.id in chosen or node.name in chosen)
+
+    def node(self, reference: str) -> Node:
+        """Return the node with this id or name. Raises `TopologyError` that lists the nodes."""
+        return self.select((reference,))[0]
+
+
+def _empty_for_null(value: object) -> object:
+    return "" if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(_empty_for_null)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=100)]
+
+
+class _FollowerEntry(BaseModel):
+    id: Identifier
+    name: Text = ""
+
+
+class _RepeaterEntry(BaseModel):
+    enabled: bool = True
+    interval: int = Field(ge=0)
+    hops: int = Field(ge=1)
+
+
+class _SettingsEntry(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    url: Text = ""
+    action_path: Text = Field("", alias="actionPath")
+    timeout: float = Field(30, gt=0)
+    prefetch: int = Field(10, alias="rabbitPrefetch", ge=1, le=65535)
+    headers: dict[str, Any] | None = None
+    repeater: _RepeaterEntry | None = None
+
+
+class _NodeEntry(BaseModel):
+    id: Identifier
+    name: str
+    worker: str
+    application: Text = ""
+    settings: _SettingsEntry = Field(default_factory=_SettingsEntry)
+    followers: list[_FollowerEntry] = Field(default_factory=list)
+
+
+class _BrokerEntry(BaseModel):
+    dsn: str
+
+
+class _File(BaseModel):
+    id: Identifier
+    name: str
+    nodes: list[_NodeEntry] = Field(min_length=1)
+    brokers: list[_BrokerEntry] = Field(default_factory=list, alias="rabbitMq")
+
+
+def load_topology(path: Path) -> Topology:
+    """Read and check a topology file. Raises `TopologyError` naming the file, the place in it and the cure."""
+    try:
+        content = json.loads(path.read_bytes())
+        entries = _File.model_validate(content)
+    except OSError as error:
+        raise TopologyError(
+            f"{path}: {error.strerror or error}. Name the topology file with TOPOLOGY_JSON or --topology."
+        ) from None
+    except ValidationError as error:
+        raise TopologyError(_explain(path, error)) from None
+    except ValueError as error:
+        raise TopologyError(f"{path}: not JSON: {error}. Export the topology again.") from None
+    if problems := list(_problems(entries)):
+        raise TopologyError("\n".join(f"{path}: {problem}" for problem in problems))
+    nodes = tuple(_node(entries, entry) for entry in entries.nodes)
+    return Topology(entries.id, entries.name, nodes, entries.brokers[0].dsn if entries.brokers else None)
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+        lines.append(f"{path}: at ${place}: {problem['msg']}")
+    return "\n".join(lines) + "\nThe shape is described in docs/topology.md."
+
+
+def _problems(file: _File) -> Iterator[str]:
+    places: dict[str, int] = {}
+    for index, entry in enumerate(file.nodes):
+        if entry.id in places:
+            yield (
+                f"at $.nodes[{index}].id: {entry.id!r} is the id of $.nodes[{places[entry.id]}] too. "
+                "Give each node an id of its own."
+            )
+        places.setdefault(entry.id, index)
+        if entry.worker not in ROLES:
+            yield f"at $.nodes[{index}].worker: unknown type {entry.worker!r}. Use one of: {', '.join(ROLES)}."
+
+
+def _node(file: _File, entry: _NodeEntry) -> Node:
+    followers = tuple(Follower(follower.id, follower.name) for follower in entry.followers)
+    stamp = {
+        headers.NODE_ID: entry.id,
+        headers.NODE_NAME: entry.name,
+        headers.TOPOLOGY_ID: file.id,
+        headers.WORKER_FOLLOWERS: json.dumps([{"id": f.id, "name": f.name} for f in followers]),
+    }
+    if file.name in headers.SYSTEM_TOPOLOGIES:
+        stamp[headers.SYSTEM_EVENT] = "true"
+    settings = entry.settings
+    repeater = settings.repeater
+    return Node(
+        id=entry.id,
+        name=entry.name,
+        topology_id=file.id,
+        topology_name=file.name,
+        role=ROLES[entry.worker],
+        application=entry.application,
+        url=settings.url,
+        action_path=settings.action_path,
+        timeout_seconds=settings.timeout,
+        prefetch=settings.prefetch,
+        headers={name: headers.text(value) for name, value in (settings.headers or {}).items()},
+        followers=followers,
+        repeater=Repeater(repeater.interval, repeater.hops) if repeater and repeater.enabled else None,
+        stamp=stamp,
+    )
