@@ -66,8 +66,8 @@ class Handler:
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        """How many visits of each node id ended how."""
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """By node id and what happened: arrived, done, repeated, limited, kept, trashed."""
 
     def stop_waiting(self) -> None:
         """Hand back the messages that wait for a limit or for an action that does not answer."""
@@ -75,6 +75,7 @@ class Handler:
 
     async def deliver(self, node: Node, delivery: Delivery) -> None:
         """Handle a delivery; when this returns it may be acknowledged."""
+        self.counts[node.id, "arrived"] += 1
         try:
             envelope = decode(delivery.raw, self._max_message_bytes)
         except UnreadableMessage as error:
@@ -146,10 +147,10 @@ class Handler:
 
     def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:
         if settlement.is_success:
-            self.outcomes[node.id, "done"] += 1
+            self.counts[node.id, "done"] += 1
             return
         event, kind = _TRASHED if settlement.is_success is False else _SET_ASIDE[type(decision)]
-        self.outcomes[node.id, kind] += 1
+        self.counts[node.id, kind] += 1
         log.info(event, reason=settlement.keep.reason if settlement.keep else getattr(decision, "reason", ""))
 
     async def _keep(self, keep: Keep) -> None:
@@ -162,7 +163,7 @@ class Handler:
 
     async def _keep_unreadable(self, node: Node, delivery: Delivery, reason: str) -> None:
         await self._store_until_kept(_unreadable_entry(node, delivery, reason))
-        self.outcomes[node.id, "trashed"] += 1
+        self.counts[node.id, "trashed"] += 1
         log.error("message_unreadable", nodeId=node.id, nodeName=node.name, reason=reason)
 
     async def _store_until_kept(self, entry: Entry) -> None:

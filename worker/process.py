@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,6 +125,11 @@ class Worker:
     def in_work(self) -> int:
         """Messages in work."""
         return sum(consumer.in_work for consumer in self._intake.consumers.values())
+
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """By node id and what happened since the start: arrived, done, repeated, limited, kept, trashed."""
+        return self.handler.counts
 
     def describe(self) -> Mapping[str, Any]:
         """Return the state in detail, for `/readyz` and `/healthz`."""

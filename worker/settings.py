@@ -141,12 +141,17 @@ def environment_names() -> Mapping[str, str]:
     }
 
 
-def settings_table() -> str:
-    """Return the settings as a Markdown table, as it stands in `docs/settings.md`."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
+def settings_page() -> str:
+    """Return `docs/settings.md`: all settings as a table."""
+    rows = ["# Settings", "", _INTRODUCTION, "", "| variable | default | meaning |", "|---|---|---|"]
     names = environment_names()
     for name, field in Settings.model_fields.items():
-        default = field.default
-        shown = "" if default is None or default == () else f"`{default}`"
+        shown = "" if field.default in {None, ()} else f"`{field.default}`"
         rows.append(f"| `{names[name]}` | {shown} | {field.description} |")
     return "\n".join(rows) + "\n"
+
+
+_INTRODUCTION = (
+    "Read from the environment; options of the command line win. A wrong value ends the start with status 2 and one "
+    "line for each variable. This page is written by `make docs` from `worker/settings.py`."
+)

@@ -21,7 +21,7 @@ ROUTING_KEY = "1"
 class Role(StrEnum):
     """What a node does with a message."""
 
-    PASS_ON = "pass-on"
+    PASS_ON = "pass-on"  # noqa: S105 - no password
     CONNECTOR = "connector"
     CUSTOM_NODE = "custom-node"
     BATCH = "batch"

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from worker.cli.run import run
+from worker.cli.settings import settings
 from worker.cli.start import start
 from worker.cli.topology import topology
 from worker.cli.trash import trash
@@ -24,7 +25,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, start, topology, trash):
+for _command in (run, settings, start, topology, trash):
     cli.add_command(_command)
 
 

@@ -1,9 +1,12 @@
 """The broker, for commands that use it once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
-from worker.broker import Link, Publication, Publisher
+import click
+
+from worker.broker import Link, Publication, Publisher, Session
 from worker.process import broker_url
 from worker.settings import Settings
 from worker.topology import load_topology
@@ -11,15 +14,25 @@ from worker.topology import load_topology
 PATIENCE_SECONDS = 30
 
 
-async def publish(settings: Settings, publications: Sequence[Publication]) -> None:
-    """Publish, confirmed. Raises `TimeoutError` when the broker does not take them within half a minute."""
-    url = settings.amqp_url.get_secret_value() if settings.amqp_url else ""
-    publisher = Publisher()
-    link = Link(url or broker_url(settings, load_topology(settings.topology)), "command", publisher.serve)
+@asynccontextmanager
+async def connected(settings: Settings, serve: Callable[[Session], Awaitable[None]]) -> AsyncIterator[None]:
+    """Keep a connection up while the context is open, and let `serve` use it."""
+    url = settings.amqp_url.get_secret_value() if settings.amqp_url else None
+    link = Link(url or broker_url(settings, load_topology(settings.topology)), "command", serve)
     running = asyncio.ensure_future(link.run())
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await publisher.publish(publications)
+        yield
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+async def publish(publisher: Publisher, publications: Sequence[Publication]) -> None:
+    """Publish, confirmed. Raises a `ClickException` when the broker does not take them within half a minute."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await publisher.publish(publications)
+    except TimeoutError:
+        raise click.ClickException(
+            f"the broker took no message within {PATIENCE_SECONDS} s; the log above says why. Is WORKER_AMQP_URL right?"
+        ) from None

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from worker import headers as h
-from worker.broker import Publication
-from worker.cli.broker import publish
+from worker.broker import Publication, Publisher
+from worker.cli.broker import connected, publish
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
 from worker.envelope import encode
 from worker.settings import Settings, load_settings
@@ -93,8 +93,10 @@ async def _decide_one(settings: Settings, store: TrashStore, reference: str, sta
 async def _send_back(settings: Settings, store: TrashStore, entry: Entry) -> None:
     headers = h.without(entry.headers, h.TRANSIENT) | {h.USER_TASK_STATE: "accept"}
     message = Publication(entry.return_exchange, entry.return_routing_key, encode(headers, entry.body or ""))
+    publisher = Publisher()
     try:
-        await publish(settings, [message])
+        async with connected(settings, publisher.serve):
+            await publish(publisher, [message])
     except BaseException:
         await store.reopen(entry)
         raise

@@ -1,0 +1,44 @@
+# Everything that is done with this repository. `make help` lists it.
+
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench docs lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Create .venv from the lock file
+
+$(INSTALLED): requirements.lock pyproject.toml deploy/install.sh
+	@sh deploy/install.sh
+	@touch $@
+
+run: install  ## Watch messages travel through a topology on a real RabbitMQ
+	@$(PYTHON) -m examples.demo
+
+test: install  ## Run all tests, on a real RabbitMQ
+	@$(PYTHON) -m pytest
+
+check: install  ## Check format, lint, types and import arrows
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: install  ## Measure throughput and CPU time beside plain aio-pika
+	@$(PYTHON) -m benchmarks.relay
+
+docs: install  ## Write docs/settings.md anew from the code
+	@.venv/bin/orchesty-worker settings > docs/settings.md
+
+lock: install  ## Resolve the dependencies anew and write the lock file
+	@$(PYTHON) -m piptools compile --quiet --strip-extras --upgrade --no-header --no-annotate \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-options --no-emit-find-links --allow-unsafe \
+		--extra dev --output-file requirements.lock pyproject.toml
+
+clean:  ## Remove what the other targets made
+	@rm -rf .venv var dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,230 @@
+"""A private RabbitMQ node of the Debian package, which is installed when it is missing and we may do so."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.errors import BrokerUnavailable
+from deploy.ports import free_ports, wait_for_amqp
+
+__all__ = ["PrivateNode", "installed_server"]
+
+# Debian's script in sbin turns away everybody but root and rabbitmq; the one it calls does not.
+DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+DEBIAN_ACCOUNT = "rabbitmq"
+PLUGINS = "[rabbitmq_consistent_hash_exchange].\n"
+CONFIGURATION = "disk_free_limit.absolute = 50MB\n"
+STOP_SECONDS = 10.0
+STDERR = 2
+
+INSTALL_COMMAND = "apt-get install -y --no-install-recommends rabbitmq-server"
+# The package must not bring up a broker of its own on port 5672, neither now nor at the next boot.
+INSTALL_SCRIPT = f"""
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\\nexit 101\\n' >"$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+{INSTALL_COMMAND} || {{ apt-get update && {INSTALL_COMMAND}; }}
+if command -v systemctl >/dev/null; then systemctl disable rabbitmq-server || :; fi
+"""
+
+# The process notes its group before it becomes anything else, so that the undertaker cannot miss it. The epmd
+# is in that group, and "-start_epmd false" keeps Erlang from starting another, which would outlive the node.
+NODE_SCRIPT = """
+set -e
+echo $$ >"$HOME/group"
+epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT" &
+exec "$0"
+"""
+
+# Waits for the end of its input, which comes with the owner's end, be it by SIGKILL. The directory may still
+# grow while the node is dying, hence the attempts.
+UNDERTAKER_SCRIPT = """
+trap '' HUP INT TERM
+read -r _ || :
+if [ -s "$HOME/group" ]; then kill -s KILL -- "-$(cat "$HOME/group")" || :; fi
+for attempt in 1 2 3 4 5 6 7 8 9; do
+    rm -rf -- "$HOME" && break
+    sleep 0.1
+done
+"""
+
+
+class PrivateNode:
+    """A RabbitMQ beside all others: its own ports, epmd, directory and configuration.
+
+    It does not read the machine's configuration, and Ctrl-C in our terminal does not reach it. An undertaker
+    process ends it and removes its directory once we close its pipe or die.
+    """
+
+    is_ours = True
+
+    def __init__(self, server: Path) -> None:
+        self._server = server
+        self._version = "?"
+        self._node: subprocess.Popen[bytes] | None = None
+        self._port, self._distribution_port, self._epmd_port = free_ports(3)
+        self._account = _package_account()
+        self._directory = Path(tempfile.mkdtemp(prefix="worker-rabbitmq-"))
+        if self._account:
+            shutil.chown(self._directory, self._account, self._account)
+        self._undertaker = self._popen("sh", "-c", UNDERTAKER_SCRIPT, stdin=subprocess.PIPE)
+        (self._directory / "enabled_plugins").write_text(PLUGINS)
+        (self._directory / "rabbitmq.conf").write_text(CONFIGURATION)
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
+
+    @property
+    def description(self) -> str:
+        return f"private RabbitMQ {self._version} on port {self._port}"
+
+    def start(self) -> None:
+        if not self._is_running():
+            self.kill()  # an epmd may be left from a node that ended by itself
+            self._node = self._popen("sh", "-c", NODE_SCRIPT, str(self._server), stdin=subprocess.DEVNULL)
+        self._version = wait_for_amqp("127.0.0.1", self._port, is_running=self._is_running, read_log=self._read_log)
+
+    def stop(self) -> None:
+        if self._node is not None:
+            self._node.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._node.wait(STOP_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        if self._node is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._node.pid, signal.SIGKILL)
+        self._node.wait()
+        self._node = None
+        # The number may soon be another process's; the undertaker must not know it any more.
+        (self._directory / "group").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self.kill()
+        with self._undertaker:
+            pass  # closes its pipe and waits for it
+
+    def _is_running(self) -> bool:
+        return self._node is not None and self._node.poll() is None
+
+    def _read_log(self) -> str:
+        return (self._directory / "output").read_text(errors="replace")
+
+    def _popen(self, *command: str, stdin: int) -> subprocess.Popen[bytes]:
+        with (self._directory / "output").open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+                env=self._environment(),
+                start_new_session=True,
+                user=self._account,
+                group=self._account,
+                extra_groups=[] if self._account else None,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        """All of the node's environment: none of the caller's RABBITMQ_ and ERL_ variables reach it."""
+        directory = str(self._directory)
+        return {
+            "PATH": os.pathsep.join([os.environ.get("PATH", ""), os.defpath]),
+            "LANG": "C.UTF-8",
+            "HOME": directory,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_FLAGS": "-start_epmd false",
+            # The script then becomes the node instead of waiting for it, so that signals reach the node.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "RABBITMQ_NODENAME": f"worker-{self._port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            # Unbound: several nodes bound to cores would all take the first ones.
+            "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CONF_ENV_FILE": f"{directory}/rabbitmq-env.conf",
+            "RABBITMQ_CONFIG_FILE": f"{directory}/rabbitmq.conf",
+            "RABBITMQ_CONFIG_FILES": f"{directory}/conf.d",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{directory}/advanced.config",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{directory}/enabled_plugins",
+            "RABBITMQ_MNESIA_BASE": f"{directory}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{directory}/log",
+            "RABBITMQ_PID_FILE": f"{directory}/pid",
+        }
+
+
+def installed_server(
+    announce: Callable[[str], None], *, server: Path = DEBIAN_SERVER, search_path: str | None = None
+) -> Path:
+    """The start script of RabbitMQ; the package is installed first where it is missing and we may do so.
+
+    `search_path` stands in for PATH. Raises `BrokerUnavailable`, whose message names the command to run.
+    """
+    found = _find_server(server, search_path)
+    if found is None:
+        _install(announce, search_path)
+        found = _find_server(server, search_path)
+    if found is None:
+        raise BrokerUnavailable(f"The package rabbitmq-server is installed, but {server} is missing")
+    return found
+
+
+def _find_server(server: Path, search_path: str | None) -> Path | None:
+    if server.exists():
+        return server
+    elsewhere = shutil.which("rabbitmq-server", path=search_path)
+    return Path(elsewhere) if elsewhere else None
+
+
+def _install(announce: Callable[[str], None], search_path: str | None) -> None:
+    prefix = _root_prefix(search_path)
+    if prefix is None or shutil.which("apt-get", path=search_path) is None:
+        raise BrokerUnavailable(
+            f"RabbitMQ is not installed and we may not install it. Run `sudo {INSTALL_COMMAND}`, "
+            "or start a Docker engine, or give the URL of a broker."
+        )
+    announce(f"RabbitMQ is missing, installing it once: {INSTALL_COMMAND}")
+    result = subprocess.run([*prefix, "sh", "-c", INSTALL_SCRIPT], stdout=STDERR, check=False)
+    if result.returncode != 0:
+        raise BrokerUnavailable(
+            f"RabbitMQ could not be installed (status {result.returncode}). "
+            f"Run `sudo {INSTALL_COMMAND}` and see to what it reports."
+        )
+
+
+def _root_prefix(search_path: str | None) -> list[str] | None:
+    """What goes before a command that needs root: nothing, sudo, or None where we cannot become root."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo", path=search_path)
+    if sudo is None:
+        return None
+    answer = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False)
+    return [sudo, "-n"] if answer.returncode == 0 else None
+
+
+def _package_account() -> str | None:
+    """The package's account, for root only: a broker needs no root. None means the caller's own account."""
+    if os.geteuid() != 0 or DEBIAN_ACCOUNT not in {entry.pw_name for entry in pwd.getpwall()}:
+        return None
+    # A temporary directory of root's own may be closed to others.
+    may_write = ["test", "-w", tempfile.gettempdir()]
+    answer = subprocess.run(may_write, user=DEBIAN_ACCOUNT, group=DEBIAN_ACCOUNT, extra_groups=[], check=False)
+    return DEBIAN_ACCOUNT if answer.returncode == 0 else None

@@ -1,0 +1,11 @@
+"""`orchesty-worker settings`."""
+
+import click
+
+from worker.settings import settings_page
+
+
+@click.command()
+def settings() -> None:
+    """Print what can be set, as a page of Markdown (docs/settings.md)."""
+    click.echo(settings_page(), nl=False)
