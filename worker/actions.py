@@ -34,9 +34,9 @@ def bind(nodes: Iterable[Node], registry: Registry, remote: RemoteActions) -> di
 def _call(node: Node, registry: Registry, remote: RemoteActions) -> Call:
     action = registry.get(*node.action) if node.action else None
     if action is not None:
-        return local_call(action)
+        return timed(local_call(action))
     if urlsplit(node.url).hostname:
-        return remote.call
+        return timed(remote.call)
     raise ActionsError(
         f"node {node.name} ({node.id}) wants the action {node.action_path!r}, which is not in this process, and its "
         f"settings.url names no service. Actions here: {registry.names()}. Add a module with --actions."
@@ -50,16 +50,9 @@ def local_call(action: AnyAction) -> Call:
     async def call(visit: Visit) -> Outcome:
         message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
         try:
-            async with asyncio.timeout(visit.node.timeout_seconds) as limit:
-                result = await run(message, visit)
+            result = await run(message, visit)
         except ActionInterrupted as interruption:
             return interruption.outcome
-        except TimeoutError as error:
-            if limit.expired():
-                raise ActionUnreachable(
-                    f"{action.name} ran longer than settings.timeout={visit.node.timeout_seconds:g} s"
-                ) from error
-            return Trash(describe(error))
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
@@ -69,6 +62,21 @@ def local_call(action: AnyAction) -> Call:
         return Forward(result) if isinstance(result, Message) else _checked(result, action)
 
     return call
+
+
+def timed(call: Call) -> Call:
+    """Cancel the call when the node's time is up, and treat it like an action that cannot be reached."""
+
+    async def timed_call(visit: Visit) -> Outcome:
+        try:
+            async with asyncio.timeout(visit.node.timeout_seconds):
+                return await call(visit)
+        except TimeoutError as error:
+            raise ActionUnreachable(
+                f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s"
+            ) from error
+
+    return timed_call
 
 
 def is_being_cancelled() -> bool:

@@ -18,7 +18,7 @@ from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
 from worker.limits import LIMITED_ROLES, Gate, Held
-from worker.report import TrashNotice, counted
+from worker.notice import TrashNotice
 from worker.settle import Decision, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
@@ -51,7 +51,6 @@ class Handler:
         publisher: Publisher,
         store: TrashStore,
         notice: TrashNotice,
-        is_platform: bool,
         max_message_bytes: int,
         max_deliveries: int,
     ) -> None:
@@ -62,7 +61,6 @@ class Handler:
         self._publisher = publisher
         self._store = store
         self._notice = notice
-        self._is_platform = is_platform
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
@@ -141,8 +139,8 @@ class Handler:
             await self._publisher.publish(settlement.publications)
         if settlement.keep is not None:
             await self._keep(settlement.keep)
-        if settlement.is_success is not None:
-            await self._publisher.publish((counted(visit, settlement, is_platform=self._is_platform),))
+        if settlement.report is not None:
+            await self._publisher.publish((settlement.report,))
         self._note(visit.node, decision, settlement)
 
     def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:

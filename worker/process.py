@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from worker import counter as counting
 from worker.actions import bind
 from worker.broker import Intake, Link, Publisher
 from worker.envelope import Envelope
@@ -17,10 +18,10 @@ from worker.failures import Failures
 from worker.handler import Handler
 from worker.http_api import serve_http
 from worker.limits import Gate, LocalGate, PlatformGate
+from worker.notice import NoNotice, PlatformNotice, TrashNotice
 from worker.parking import BrokerParking, Parking, PlatformParking
 from worker.registry import Registry, load_actions
 from worker.remote import RemoteActions
-from worker.report import NoNotice, PlatformNotice, TrashNotice
 from worker.settings import Mode, Settings
 from worker.settle import Settler
 from worker.topology import Topology, load_topology
@@ -145,16 +146,16 @@ class Worker:
 
     def _make_handler(self) -> Handler:
         gate: Gate = PlatformGate() if self._is_platform else LocalGate(time.monotonic)
+        counter: counting.Counter = counting.PlatformCounter() if self._is_platform else counting.OpenCounter()
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
         return Handler(
             calls=bind(self._nodes, self._registry, self._remote),
             gate=gate,
-            settler=Settler(parking),
+            settler=Settler(parking, counter),
             failures=Failures(self._settings.max_failures, time.monotonic),
             publisher=self._publisher,
             store=self._store,
             notice=self._notice,
-            is_platform=self._is_platform,
             max_message_bytes=self._settings.max_message_bytes,
             max_deliveries=self._settings.max_deliveries,
         )

@@ -41,7 +41,7 @@ class RemoteActions:
 
     def __init__(self) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self._client = httpx.AsyncClient(limits=limits, timeout=None, trust_env=False)  # noqa: S113 - the node's timeout surrounds the call
+        self._client = httpx.AsyncClient(limits=limits, timeout=None, trust_env=False)  # noqa: S113 - `timed` surrounds each call
 
     async def call(self, visit: Visit) -> Outcome:
         """Call the action. Raises `ActionUnreachable` for a lost connection or a status above 500."""

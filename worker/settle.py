@@ -16,7 +16,8 @@ from pydantic_core import to_json
 from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from worker import headers as h
 from worker.broker import Publication
-from worker.envelope import encode
+from worker.counter import Counter
+from worker.envelope import encode, encode_report
 from worker.limits import Held
 from worker.parking import Parking
 from worker.topology import ROUTING_KEY, Follower, Node
@@ -44,9 +45,9 @@ class Keep:
     """Why it is in the trash; None for a user task."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
-    """What is to be done: publish, keep, count; in this order."""
+    """What is to be done: publish, keep, report; in this order."""
 
     publications: Sequence[Publication] = ()
     keep: Keep | None = None
@@ -54,25 +55,38 @@ class Settlement:
     """What the counter is told; None: nothing, the message is still on its way."""
     headers: Mapping[str, Any] | None = None
     """The headers to count with, where the action changed them."""
+    report: Publication | None = None
+    """The message for the counter."""
 
-    @property
-    def following(self) -> int:
-        """How many messages the run grows by."""
-        return len(self.publications)
+
+class UnknownFollower(ValueError):
+    """The action names a follower that the node does not have."""
 
 
 class Settler:
     """Knows the rules for each kind of decision; `parking` is where messages wait."""
 
-    def __init__(self, parking: Parking) -> None:
+    def __init__(self, parking: Parking, counter: Counter) -> None:
         self._parking = parking
+        self._counter = counter
 
     def settle(self, visit: Visit, decision: Decision) -> Settlement:
         """Return what is to be done. A decision that cannot be carried out puts the message into the trash."""
         try:
-            return self._settle(visit, decision)
-        except (ValueError, TypeError, OverflowError) as error:
-            return self._settle(visit, Trash(str(error), getattr(decision, "message", None)))
+            return self._with_report(visit, self._settle(visit, decision))
+        except UnknownFollower as error:
+            trash = Trash(str(error), getattr(decision, "message", None))
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            trash = Trash(f"the outcome cannot be sent: {type(error).__name__}: {error}")
+        return self._with_report(visit, self._settle(visit, trash))
+
+    def _with_report(self, visit: Visit, settlement: Settlement) -> Settlement:
+        if settlement.is_success is not None:
+            known = visit.headers if settlement.headers is None else {**visit.headers, **settlement.headers}
+            headers: h.Headers = {name: known[name] for name in h.COUNTED if name in known}
+            body = encode_report(headers, success=settlement.is_success, following=len(settlement.publications))
+            settlement.report = self._counter.report(visit, body)
+        return settlement
 
     def _settle(self, visit: Visit, decision: Decision) -> Settlement:
         match decision:
@@ -129,12 +143,6 @@ class Settler:
     def _at_limit(self, visit: Visit, headers: h.Headers, body: str, seconds: float) -> Settlement:
         parked = self._parking.limit(visit.node, encode(headers, body), seconds, visit.timestamp)
         return Settlement((parked,))
-
-
-def report_headers(visit: Visit, settlement: Settlement) -> h.Headers:
-    """Return what the counter reads; what a reply left out is taken from the consumed message."""
-    known = visit.headers if settlement.headers is None else {**visit.headers, **settlement.headers}
-    return {name: known[name] for name in h.COUNTED if name in known}
 
 
 def _headers(visit: Visit, message: Message[Any] | None) -> Mapping[str, Any]:
@@ -213,7 +221,7 @@ def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follo
     found = {reference: node.follower(reference) for reference in references}
     for reference, follower in found.items():
         if follower is None:
-            raise ValueError(f"unknown follower of id [{reference}]")
+            raise UnknownFollower(f"unknown follower of id [{reference}]")
     return [follower for follower in found.values() if follower]
 
 

@@ -143,7 +143,7 @@ class TrashStore:
         """Keep an entry; one with the same id is there already and stays as it is."""
         values = {name: getattr(entry, name) for name in entry.__dataclass_fields__ if name != "headers"}
         values |= {
-            "headers": json.dumps(dict(entry.headers)),
+            "headers": json.dumps(dict(entry.headers), default=str),
             "state": State.WAITING,
             "updated": entry.created,
         }

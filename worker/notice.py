@@ -1,4 +1,4 @@
-"""What the world is told about a message: the counter, and in platform mode that one went to the trash."""
+"""Telling the platform that a message went to the trash."""
 
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -9,9 +9,7 @@ import structlog
 
 from worker import headers as h
 from worker.broker import Publication
-from worker.broker.objects import COUNTER_EXCHANGE, COUNTER_QUEUE, EVENTS_EXCHANGE
-from worker.envelope import encode_report
-from worker.settle import Settlement, report_headers
+from worker.broker.objects import EVENTS_EXCHANGE
 from worker.trash import Entry
 from worker.visit import Visit
 
@@ -19,16 +17,6 @@ log = structlog.get_logger()
 
 RUN_BY_NAME = "/topologies/system-events/nodes/start/run-by-name"
 STATUS_SECONDS = 5
-
-
-def counted(visit: Visit, settlement: Settlement, *, is_platform: bool) -> Publication:
-    """Return the message that tells the counter of this visit."""
-    headers = report_headers(visit, settlement)
-    body = encode_report(headers, success=bool(settlement.is_success), following=settlement.following)
-    if is_platform:
-        return Publication("", COUNTER_QUEUE, body, visit.timestamp)
-    run = h.text(headers.get(h.CORRELATION_ID))[:200]
-    return Publication(COUNTER_EXCHANGE, run, body, visit.timestamp, mandatory=False)
 
 
 class TrashNotice(Protocol):
