@@ -14,6 +14,11 @@ from worker.visit import current_visit
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
 
 
+_json_tracebacks = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # variables may hold secrets
+)
+
+
 def configure_logs(settings: Settings) -> None:
     """Send structlog's and the standard library's records to stderr in the chosen format."""
     is_console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
@@ -27,7 +32,7 @@ def configure_logs(settings: Settings) -> None:
     renderer: list[Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if is_console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_json_tracebacks, structlog.processors.JSONRenderer()]
     )
     level = getattr(logging, settings.log_level.upper())
     structlog.configure(

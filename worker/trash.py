@@ -27,6 +27,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from worker.visit import now_ms
 
@@ -35,10 +36,9 @@ STORE_ERRORS = (SQLAlchemyError, OSError)
 
 _ENTRIES = UUID("e2ff1d0c-3cf2-5d0a-8f54-6dd3b6a2a1f4")
 
-_metadata = MetaData()
 _entries = Table(
     "trash",
-    _metadata,
+    MetaData(),
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("id", String(36), nullable=False, unique=True),
     Column("type", String(10), nullable=False),
@@ -190,7 +190,9 @@ class TrashStore:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         async with self._engine.begin() as connection:
-            await connection.run_sync(_metadata.create_all)
+            await connection.execute(CreateTable(_entries, if_not_exists=True))
+            for index in _entries.indexes:
+                await connection.execute(CreateIndex(index, if_not_exists=True))
         self._is_ready = True
 
 

@@ -1,0 +1,49 @@
+"""Log lines, seen from outside: a process writes them, the test reads them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import logging, structlog
+from support.visits import node, visit
+from worker.logs import configure_logs
+from worker.settings import load_settings
+from worker.visit import current_visit
+configure_logs(load_settings(log_format={form!r}))
+current_visit.set(visit(node("next")))
+log = structlog.get_logger()
+log.info("message_trashed", reason="no stock", url="amqp://user:secret@broker/%2F")
+log.debug("hidden")
+logging.getLogger("other").warning("from amqp://user:secret@broker")
+try:
+    password = "hunter2"
+    1 / 0
+except ZeroDivisionError:
+    log.exception("failed")
+"""
+
+
+def lines(form: str) -> str:
+    command = [sys.executable, "-c", SCRIPT.format(form=form)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stderr
+
+
+def test_json_lines_carry_the_platforms_names_of_the_message() -> None:
+    first, second, third = (json.loads(line) for line in lines("json").splitlines())
+    assert first["event"] == "message_trashed"
+    assert first["correlationId"].startswith("2222")
+    assert first["processId"].startswith("1111")
+    assert (first["nodeId"], first["nodeName"], first["topologyId"], first["userId"]) == ("n1", "action", "t1", "alice")
+    assert second["event"] == "from amqp://user:***@broker"
+    assert third["exception"][0]["exc_type"] == "ZeroDivisionError"
+
+
+def test_neither_passwords_nor_variables_are_shown() -> None:
+    for form in ("json", "console"):
+        text = lines(form)
+        assert "secret" not in text
+        assert "hunter2" not in text.replace('password = "hunter2"', "")

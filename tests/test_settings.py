@@ -1,0 +1,52 @@
+"""Settings: names, errors, and the page about them."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.errors import SettingsError
+from worker.settings import Mode, load_settings, settings_page
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORKER_AMQP_URL", "WORKER_TEST_AMQP_URL", "TOPOLOGY_JSON"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_platforms_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPOLOGY_JSON", "/tmp/topology.json")
+    monkeypatch.setenv("STARTING_POINT_DSN", "starting-point:8080")
+    monkeypatch.setenv("ORCHESTY_API_KEY", "hunter2")
+    settings = load_settings()
+    assert settings.topology == Path("/tmp/topology.json")
+    assert settings.starting_point_dsn == "starting-point:8080"
+    assert settings.orchesty_api_key is not None
+    assert "hunter2" not in repr(settings)
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_NODES", "one, two,three")
+    assert load_settings().nodes == ("one", "two", "three")
+
+
+def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_MODE", "platform")
+    assert load_settings(mode="standalone").mode is Mode.STANDALONE
+    assert load_settings(mode=None).mode is Mode.PLATFORM
+
+
+def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_HTTP_PORT", "eighty")
+    monkeypatch.setenv("WORKER_MODE", "cloud")
+    monkeypatch.setenv("WORKER_TRASH_URL", "mysql://x")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    for name in ("WORKER_HTTP_PORT: ", "WORKER_MODE: ", "WORKER_TRASH_URL: "):
+        assert name in str(caught.value)
+
+
+def test_the_page_in_the_docs_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), "run: make docs"

@@ -1,0 +1,211 @@
+"""What each outcome means on the wire."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from support.visits import PROCESS_ID, TIMESTAMP, node, repeater, visit
+
+from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
+from worker.broker import Publication
+from worker.counter import PlatformCounter
+from worker.limits import Held
+from worker.parking import BrokerParking, PlatformParking
+from worker.settle import Decision, Settlement, Settler, UserTask
+from worker.visit import Visit
+
+
+def settle(at: Visit, decision: Decision) -> Settlement:
+    return Settler(PlatformParking(), PlatformCounter()).settle(at, decision)
+
+
+def sent(publication: Publication | None) -> tuple[dict[str, Any], str]:
+    assert publication is not None
+    content = json.loads(publication.body)
+    return content["headers"], content["body"]
+
+
+def reported(settlement: Settlement) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(sent(settlement.report)[1])
+    return report
+
+
+def forwarded(at: Visit, **headers: Any) -> Forward:
+    return Forward(Message({**at.headers, **headers}, at.body))
+
+
+def test_one_follower_gets_the_message_with_the_same_process_id() -> None:
+    at = visit(node("next"))
+    settlement = settle(at, forwarded(at))
+    headers, body = sent(settlement.publications[0])
+    assert settlement.publications[0].exchange == "node.id-next.hx"
+    assert headers["process-id"] == PROCESS_ID
+    assert headers["previous-node-id"] == "n1"
+    assert body == '{"n":1}'
+    assert reported(settlement) == {"success": True, "following": 1, "body": "", "headers": None}
+
+
+def test_verdict_and_parking_headers_do_not_travel_to_followers() -> None:
+    at = visit(node("next"), repeat_hops="2", limit_message_from_limiter="1")
+    stale = {"result-code": "0", "result-message": "ok", "force-target-queue": "x", "user-task-state": "accept"}
+    headers, _ = sent(settle(at, forwarded(at, **stale, own="kept")).publications[0])
+    assert not headers.keys() & (stale.keys() | {"repeat-hops", "limit-message-from-limiter"})
+    assert headers["own"] == "kept"
+
+
+def test_copies_for_several_followers_have_ids_of_their_own_that_a_replay_repeats() -> None:
+    at = visit(node("a", "b"))
+    first, again = (settle(at, forwarded(at)).publications for _ in range(2))
+    ids = [sent(publication)[0]["process-id"] for publication in first]
+    assert len({UUID(own) for own in ids}) == 2
+    assert PROCESS_ID not in ids
+    assert [sent(publication)[0]["parent-id"] for publication in first] == [PROCESS_ID] * 2
+    assert [sent(publication)[0]["process-id"] for publication in again] == ids
+
+
+@pytest.mark.parametrize("reference", ["id-b", "b", "pipes.sample.b"])
+def test_a_forced_follower_is_found_by_id_name_and_old_form(reference: str) -> None:
+    at = visit(node("a", "b"))
+    settlement = settle(at, Forward(Message(at.headers, at.body), (reference,)))
+    assert [publication.exchange for publication in settlement.publications] == ["node.id-b.hx"]
+
+
+def test_an_unknown_forced_follower_sends_the_message_to_the_trash() -> None:
+    at = visit(node("a"))
+    settlement = settle(at, Forward(Message(at.headers, at.body), ("nope",)))
+    assert settlement.keep is not None
+    assert settlement.keep.reason == "unknown follower of id [nope]"
+    assert reported(settlement)["success"] is False
+
+
+def test_items_of_a_batch_inherit_headers_and_overlay_their_own() -> None:
+    at = visit(node("next"), cursor="2", audit_entity="order")
+    items = [Message({"user": "bob", "audit-entity": "invoice"}, "first"), {"plain": "value"}]
+    settlement = settle(at, Page(items))
+    first, second = (sent(publication) for publication in settlement.publications)
+    assert (first[0]["user"], first[0]["audit-entity"], first[1]) == ("bob", "invoice", "first")
+    assert (second[0]["user"], second[1]) == ("alice", '{"plain":"value"}')
+    assert "audit-entity" not in second[0]
+    assert "cursor" not in first[0]
+    assert first[0]["process-id"] != second[0]["process-id"] != PROCESS_ID
+    assert reported(settlement)["following"] == 2
+
+
+def test_ids_of_items_differ_from_page_to_page() -> None:
+    pages = (visit(node("next"), cursor=cursor) for cursor in ("1", "2"))
+    ids = {sent(settle(at, Page(["item"])).publications[0])[0]["process-id"] for at in pages}
+    assert len(ids) == 2
+
+
+def test_the_next_page_goes_back_to_the_node_with_the_original_body_and_time() -> None:
+    at = visit(node("next"))
+    *_, cursor = settle(at, Page(["item"], next_cursor="7")).publications
+    headers, body = sent(cursor)
+    assert (cursor.exchange, cursor.timestamp) == ("node.n1.hx", TIMESTAMP)
+    assert (headers["cursor"], headers["process-id"], body) == ("7", PROCESS_ID, at.body)
+    assert "previous-node-id" not in headers
+
+
+def test_a_repeat_is_parked_with_the_original_body_and_not_counted() -> None:
+    at = visit(node("next"))
+    settlement = settle(at, Repeat(timedelta(seconds=7), "busy", max_hops=3))
+    headers, body = sent(settlement.publications[0])
+    assert (settlement.publications[0].routing_key, settlement.publications[0].timestamp) == (
+        "pipes.repeater",
+        TIMESTAMP,
+    )
+    assert (
+        headers.items()
+        >= {
+            "repeat-hops": "2",
+            "repeat-interval": "7",
+            "repeat-max-hops": "3",
+            "repeat-queue": "node.n1.1",
+            "limit-return-exchange": "node.n1.hx",
+            "limit-return-routing-key": "1",
+            "result-code": "1001",
+            "result-message": "busy",
+        }.items()
+    )
+    assert body == at.body
+    assert settlement.report is None
+
+
+def test_three_hops_call_the_action_three_times() -> None:
+    hops = [settle(visit(node(), repeat_hops=at), Repeat(timedelta(seconds=1), "x", 3)).keep for at in (1, 2, 3)]
+    assert [keep is not None for keep in hops] == [False, False, True]
+    assert hops[2] is not None
+    assert hops[2].reason == "max repeat limit reached, x"
+
+
+def test_the_nodes_own_repeater_wins_over_the_action() -> None:
+    at = visit(node(repeater=repeater(interval_seconds=60, max_hops=5)))
+    headers, _ = sent(settle(at, Repeat(timedelta(seconds=1), "busy", max_hops=3)).publications[0])
+    assert (headers["repeat-interval"], headers["repeat-max-hops"]) == ("60", "5")
+
+
+def test_a_repeat_longer_than_the_delay_tiers_goes_to_the_trash() -> None:
+    settler = Settler(BrokerParking(), PlatformCounter())
+    keep = settler.settle(visit(node()), Repeat(timedelta(days=60))).keep
+    assert keep is not None
+    assert "longer than the longest possible" in (keep.reason or "")
+
+
+def test_unreadable_hops_go_to_the_trash() -> None:
+    keep = settle(visit(node(), repeat_hops="many"), Repeat(timedelta(seconds=1))).keep
+    assert keep is not None
+    assert "header [repeat-hops] is no whole number: 'many'" in (keep.reason or "")
+
+
+def test_an_exceeded_limit_goes_back_to_the_limiter_without_a_verdict() -> None:
+    at = visit(node("next"))
+    reply = Message({**at.headers, "result-code": "1004", "application": "shop"}, "changed")
+    publication = settle(at, Limited(message=reply)).publications[0]
+    headers, body = sent(publication)
+    assert (publication.routing_key, body) == ("pipes.limiter", "changed")
+    assert not headers.keys() & {"result-code", "application"}
+    assert headers["limit-return-exchange"] == "node.n1.hx"
+
+
+def test_a_held_message_names_its_application_for_the_limiter() -> None:
+    headers, _ = sent(settle(visit(node("next")), Held("shop")).publications[0])
+    assert headers["application"] == "shop"
+    assert "limit-message-from-limiter" not in headers
+
+
+def test_a_stop_counts_as_success_and_publishes_nothing() -> None:
+    settlement = settle(visit(node("next")), Stop("enough"))
+    assert settlement.publications == ()
+    assert reported(settlement) == {"success": True, "following": 0, "body": "", "headers": None}
+
+
+def test_the_trash_gets_reason_and_clean_headers() -> None:
+    at = visit(node("next"), repeat_hops="2", own="kept")
+    keep = settle(at, Trash("no stock")).keep
+    assert keep is not None
+    assert keep.headers["result-message"] == keep.reason == "no stock"
+    assert keep.headers["own"] == "kept"
+    assert "repeat-hops" not in keep.headers
+
+
+def test_a_user_task_is_kept_and_not_counted() -> None:
+    settlement = settle(visit(node("next")), UserTask())
+    assert settlement.keep is not None
+    assert settlement.keep.reason is None
+    assert settlement.report is None
+
+
+def test_a_report_falls_back_on_the_consumed_headers_that_a_reply_dropped() -> None:
+    at = visit(node("next"))
+    headers, _ = sent(settle(at, Forward(Message({}, "x"))).report)
+    assert headers["process-id"] == PROCESS_ID
+
+
+@pytest.mark.parametrize("message", [Message({"own": object()}, "x"), Message({}, "\ud800")])
+def test_what_json_cannot_hold_goes_to_the_trash_before_anything_is_published(message: Message[Any]) -> None:
+    settlement = settle(visit(node("next")), Forward(message))
+    assert settlement.publications == ()
+    assert settlement.keep is not None
+    assert "the outcome cannot be sent" in (settlement.keep.reason or "")
