@@ -59,7 +59,7 @@ class Handler:
         self._settler = settler
         self._failures = failures
         self._publisher = publisher
-        self._store = store
+        self.store = store
         self._notice = notice
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
@@ -168,7 +168,7 @@ class Handler:
         pause = 1
         while True:
             try:
-                await self._store.add(entry)
+                await self.store.add(entry)
             except STORE_ERRORS as error:
                 log.error(  # noqa: TRY400 - the place in our code explains nothing
                     "trash_away",

@@ -41,7 +41,7 @@ class Worker:
     def __init__(
         self, settings: Settings, *, topology: Topology | None = None, registry: Registry | None = None
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._topology = topology or load_topology(settings.topology)
         self._registry = registry or load_actions(settings.actions)
         self._nodes = self._topology.select(settings.nodes)
@@ -76,17 +76,17 @@ class Worker:
             topologyId=self._topology.id,
             topologyName=self._topology.name,
             nodes=[node.name for node in self._nodes],
-            mode=self._settings.mode.value,
+            mode=self.settings.mode.value,
         )
-        key = self._settings.orchesty_api_key
+        key = self.settings.orchesty_api_key
         try:
             async with serve_http(
-                self._settings.http_host,
-                self._settings.http_port,
+                self.settings.http_host,
+                self.settings.http_port,
                 health=self,
                 process=self.process,
                 api_key=key.get_secret_value() if key else None,
-                grace_seconds=self._settings.grace,
+                grace_seconds=self.settings.grace,
             ):
                 await self._consume_until_stopped()
         finally:
@@ -97,9 +97,9 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             consuming, publishing = (group.create_task(link.run(), name=link.name) for link in self._links)
             await self._stopping.wait()
-            log.info("worker_stopping", in_work=self.in_work, grace_seconds=self._settings.grace)
+            log.info("worker_stopping", in_work=self.in_work, grace_seconds=self.settings.grace)
             self.handler.stop_waiting()
-            await self._intake.stop(self._settings.grace)
+            await self._intake.stop(self.settings.grace)
             consuming.cancel()
             await asyncio.wait([consuming])
             publishing.cancel()
@@ -152,19 +152,19 @@ class Worker:
             calls=bind(self._nodes, self._registry, self._remote),
             gate=gate,
             settler=Settler(parking, counter),
-            failures=Failures(self._settings.max_failures, time.monotonic),
+            failures=Failures(self.settings.max_failures, time.monotonic),
             publisher=self._publisher,
             store=self._store,
             notice=self._notice,
-            max_message_bytes=self._settings.max_message_bytes,
-            max_deliveries=self._settings.max_deliveries,
+            max_message_bytes=self.settings.max_message_bytes,
+            max_deliveries=self.settings.max_deliveries,
         )
 
     def _make_notice(self) -> TrashNotice:
         if not self._is_platform:
             return NoNotice()
-        key = self._settings.orchesty_api_key
-        return PlatformNotice(self._settings.starting_point_dsn, key.get_secret_value() if key else "")
+        key = self.settings.orchesty_api_key
+        return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
         for part in (self._registry, self._remote, self._notice, self._store):
