@@ -19,10 +19,12 @@ def topology() -> None:
 def check(file: Path | None) -> None:
     """Check a topology file (default: TOPOLOGY_JSON) and show its nodes."""
     checked = load_topology(file or load_settings().topology)
-    click.echo(f"{checked.name} ({checked.id}): {len(checked.nodes)} nodes")
+    count = len(checked.nodes)
+    click.echo(f"{checked.name} ({checked.id}): {count} node{'s' if count > 1 else ''}")
     width = max(len(node.name) for node in checked.nodes)
     for node in checked.nodes:
-        click.echo(f"  {node.name:{width}}  {node.role.value:11}  {_action(node)}{_followers(node, checked)}")
+        line = f"  {node.name:{width}}  {node.role.value:11}  {_action(node)}{_followers(node, checked)}"
+        click.echo(line.rstrip())
 
 
 def _action(node: Node) -> str:
