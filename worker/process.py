@@ -46,6 +46,7 @@ class Worker:
         self._registry = registry or load_actions(settings.actions)
         self._nodes = self._topology.select(settings.nodes)
         self._stopping = asyncio.Event()
+        self._called: set[asyncio.Task[Any]] = set()
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
         self._store = TrashStore(settings.trash_url)
@@ -99,10 +100,15 @@ class Worker:
             await self._stopping.wait()
             log.info("worker_stopping", in_work=self.in_work, grace_seconds=self.settings.grace)
             self.handler.stop_waiting()
-            await self._intake.stop(self.settings.grace)
+            await self._finish_work()
             consuming.cancel()
             await asyncio.wait([consuming])
             publishing.cancel()
+
+    async def _finish_work(self) -> None:
+        """Let the messages in work finish, those from queues and those that the platform calls with."""
+        called = [asyncio.wait(self._called, timeout=self.settings.grace)] if self._called else []
+        await asyncio.gather(self._intake.stop(self.settings.grace), *called)
 
     async def process(self, node_id: str, envelope: Envelope, published: int) -> bool:
         """Process a message that the platform's limiter gives back; False when it cannot be done now."""
@@ -111,10 +117,15 @@ class Worker:
             return False
         visit = receive(node, envelope, published)
         current_visit.set(visit)
+        task = asyncio.current_task()
+        assert task is not None, "called by the HTTP server"
+        self._called.add(task)
         try:
             await self.handler.carry_out(visit, await self.handler.decide(visit))
         except HandBack:
             return False
+        finally:
+            self._called.discard(task)
         return True
 
     @property
@@ -201,4 +212,7 @@ async def run_until_signal(worker: Worker) -> int:
         await running
     except asyncio.CancelledError:
         return 128 + received[-1] if received else 1
+    except ExceptionGroup:
+        log.exception("worker_failed", consequence="unfinished messages go back to the broker")
+        return 1
     return 0

@@ -8,7 +8,7 @@ import aiormq
 import structlog
 
 from worker.broker import frames
-from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session
+from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session, why_closed
 from worker.broker.objects import RPC_SECONDS
 from worker.errors import ChannelLost, HandBack
 
@@ -107,7 +107,7 @@ class QueueConsumer:
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._strikes = 0
         closing = channel.closing
-        closing.add_done_callback(lambda _: self._lose("channel closed"))
+        closing.add_done_callback(lambda done: self._lose(f"channel closed: {why_closed(done)}"))
         channel.on_consumer_cancel_callbacks.add(lambda _: self._lose("cancelled by the broker: queue deleted?"))
         try:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)

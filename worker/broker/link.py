@@ -85,8 +85,7 @@ class Session:
         """Return never; raises when the connection closes."""
         closing = self.underlay.closing
         await asyncio.wait([closing])
-        cause = None if closing.cancelled() else closing.exception()
-        raise BrokerError(f"connection lost: {cause or 'closed'}")
+        raise BrokerError(f"connection lost: {why_closed(closing)}")
 
 
 class Link:
@@ -159,6 +158,12 @@ class Link:
             retry_in_seconds=round(state.upcoming_sleep, 1),
             cause=f"{type(error).__name__}: {error}",
         )
+
+
+def why_closed(closing: asyncio.Future[object]) -> str:
+    """Return why a connection or channel, whose `closing` is done, was closed."""
+    error = None if closing.cancelled() else closing.exception()
+    return str(error or "closed by us")
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -11,7 +11,7 @@ import aiormq
 import structlog
 
 from worker.broker import frames
-from worker.broker.link import CONNECTION_ERRORS, Session
+from worker.broker.link import CONNECTION_ERRORS, Session, why_closed
 from worker.errors import BrokerError, ChannelLost, PublishRefused
 
 log = structlog.get_logger()
@@ -79,10 +79,9 @@ class ConfirmChannel:
         return confirm
 
     def _fail_open(self, closing: asyncio.Future[object]) -> None:
-        cause = None if closing.cancelled() else closing.exception()
         for confirm in tuple(self._channel.confirmations.values()):
             if not confirm.done():
-                confirm.set_exception(ChannelLost(f"channel closed: {cause or 'by us'}"))
+                confirm.set_exception(ChannelLost(f"channel closed: {why_closed(closing)}"))
                 confirm.exception()  # nobody may be waiting any more
 
 
@@ -118,7 +117,7 @@ class Publisher:
                 self._opened.clear()
                 if session.underlay.is_closed:
                     return
-                log.warning("publish_channel_closed", cause=str(channel.closing.exception()))
+                log.warning("publish_channel_closed", cause=why_closed(channel.closing))
         finally:
             self._opened.clear()
             self._channel = self._session = None
