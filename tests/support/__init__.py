@@ -1,0 +1,1 @@
+"""What several tests need: topologies, workers, queues, a proxy that breaks connections."""

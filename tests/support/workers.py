@@ -1,0 +1,185 @@
+"""Workers of the tests: in this process, and in one of their own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from connectors import Action
+from deploy.ports import free_ports
+from support.topologies import TopologyFile
+from support.waiting import eventually
+from worker import Registry, Worker, load_settings
+
+TESTS = Path(__file__).parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 30
+ACTIONS = "support.actions"
+
+
+class Probed:
+    """Something that answers the worker's probes."""
+
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
+
+    async def probe(self, path: str = "/readyz") -> tuple[int, Mapping[str, Any]]:
+        """Return status and body; status 0 while nobody listens."""
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                answer = await client.get(f"http://127.0.0.1:{self.port}{path}")
+        except httpx.TransportError:
+            return 0, {}
+        return answer.status_code, answer.json()
+
+    async def has_status(self, status: int, path: str = "/healthz") -> bool:
+        """Whether a probe answers with this status."""
+        return (await self.probe(path))[0] == status
+
+    async def in_work(self) -> int:
+        """Count the messages in work."""
+        return int((await self.probe())[1].get("inWork", 0))
+
+
+class InProcess(Probed):
+    """A worker in the test's own process and event loop."""
+
+    def __init__(self, topology: TopologyFile, *actions: Action[Any, Any], **settings: Any) -> None:
+        super().__init__()
+        chosen = {
+            "topology": topology.path,
+            "nodes": topology.consumed,
+            "http_host": "127.0.0.1",
+            "http_port": self.port,
+            "trash_url": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
+            "grace": 2,
+        }
+        self.worker = Worker(load_settings(**chosen | settings), registry=Registry(actions))
+
+    async def command(self, *arguments: str, status: int = 0) -> str:
+        """Run `orchesty-worker` with the settings of this worker; return what it prints."""
+        settings = self.worker.settings
+        assert settings.amqp_url is not None
+        own = {
+            "WORKER_AMQP_URL": settings.amqp_url.get_secret_value(),
+            "WORKER_TRASH_URL": settings.trash_url,
+            "TOPOLOGY_JSON": str(settings.topology),
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker", *arguments),
+            env={**os.environ, **own},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        text = (await process.communicate())[0].decode()
+        assert process.returncode == status, text
+        return text
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every node is consumed and results can be published."""
+        return self.worker.is_ready
+
+    @asynccontextmanager
+    async def run(self, *, is_awaited: bool = True) -> AsyncIterator["InProcess"]:
+        """Run until the context ends, which waits until the worker is ready unless told otherwise."""
+        running = asyncio.ensure_future(self.worker.run())
+        try:
+            if is_awaited:
+                await eventually(lambda: self.is_ready or running.done(), seconds=START_SECONDS, what="a ready worker")
+            yield self
+        finally:
+            self.worker.stop()
+            await running
+
+
+class WorkerProcess(Probed):
+    """A worker in a process of its own, started by its command."""
+
+    def __init__(self, topology: TopologyFile, **settings: Any) -> None:
+        super().__init__()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WORKER_")}
+        chosen = {
+            "nodes": ",".join(topology.consumed),
+            "actions": ACTIONS,
+            "http_host": "127.0.0.1",
+            "http_port": self.port,
+            "trash_url": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
+            "log_format": "json",
+        }
+        own = {f"WORKER_{name.upper()}": str(value) for name, value in (chosen | settings).items()}
+        self._environment = inherited | own | {"TOPOLOGY_JSON": str(topology.path), "PYTHONPATH": str(TESTS)}
+        self.lines: list[dict[str, Any]] = []
+        """The log so far; text that is no JSON stands under `text`."""
+
+    @asynccontextmanager
+    async def run(self, *, is_awaited: bool = True) -> AsyncIterator["WorkerProcess"]:
+        """Start, wait for `/readyz` unless told otherwise, and stop at the end if nobody has."""
+        await self.start()
+        try:
+            if is_awaited:
+                await self.wait_until_ready()
+            yield self
+        finally:
+            await self.end()
+
+    async def start(self) -> None:
+        """Start it, again if it has ended."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker", "run"),
+            cwd=TESTS.parent,
+            env=self._environment,
+            stderr=asyncio.subprocess.PIPE,
+            limit=2**24,
+        )
+        self._reading = asyncio.ensure_future(self._read_log())
+
+    async def wait_until_ready(self) -> None:
+        """Return when `/readyz` says 200."""
+
+        async def is_ready() -> bool:
+            assert self._process.returncode is None, f"the worker has ended:\n{self.lines[-20:]}"
+            return await self.has_status(200, "/readyz")
+
+        await eventually(is_ready, seconds=START_SECONDS, what="a ready worker")
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    async def ended(self, *, seconds: float = STOP_SECONDS) -> int:
+        """Return the exit status. Raises `TimeoutError` when it goes on."""
+        async with asyncio.timeout(seconds):
+            status = await self._process.wait()
+            await self._reading
+        return status
+
+    async def end(self) -> None:
+        """Stop it, and kill it when that takes too long."""
+        if self._process.returncode is None:
+            self.signal()
+        try:
+            await self.ended()
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self.ended()
+            raise
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines with this event."""
+        return [line for line in self.lines if line.get("event") == event]
+
+    async def _read_log(self) -> None:
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            try:
+                self.lines.append(json.loads(line))
+            except ValueError:
+                self.lines.append({"text": line.decode(errors="replace")})
