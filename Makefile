@@ -29,7 +29,7 @@ check: install  ## Check format, lint, types and import arrows
 	@.venv/bin/lint-imports
 
 bench: install  ## Measure throughput and CPU time beside plain aio-pika
-	@$(PYTHON) -m benchmarks.relay
+	@$(PYTHON) -m benchmarks
 
 docs: install  ## Write docs/settings.md anew from the code
 	@.venv/bin/orchesty-worker settings > docs/settings.md

@@ -131,6 +131,7 @@ class Publisher:
                 waiting, refused = await self._send(waiting)
             except CONNECTION_ERRORS as error:
                 log.debug("publish_again", cause=str(error))
+                await asyncio.sleep(0)  # `serve` has yet to see that the channel has closed
                 continue
             if refused is not None:
                 pause = min(2**refusals, LONGEST_PAUSE_SECONDS)

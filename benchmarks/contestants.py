@@ -1,0 +1,97 @@
+"""Who is measured: our worker, and the same work in what one would pick instead."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.rig import ROOT, VAR, Command, Setup
+
+PEERS = VAR / "peers"
+PINNED = ROOT / "benchmarks" / "peers" / "requirements.lock"
+
+
+def ours(setup: Setup, action: str = "/custom-node/relay/process", **changes: Any) -> Command:
+    """Return our worker over the setup's nodes; `changes` are settings of the nodes."""
+    VAR.mkdir(exist_ok=True)
+    topology = VAR / "bench-topology.json"
+    nodes = [_node(setup, number, action, changes) for number in range(len(setup.nodes))]
+    topology.write_text(json.dumps({"id": "bench", "name": "bench", "nodes": nodes}))
+    environment = {
+        "TOPOLOGY_JSON": str(topology),
+        "WORKER_MODE": "platform",
+        "WORKER_NODES": ",".join(setup.nodes[:-1]),
+        "WORKER_HTTP_PORT": "0",
+        "WORKER_AMQP_URL": setup.amqp_url,
+        "WORKER_ACTIONS": "benchmarks.actions",
+        "WORKER_TRASH_URL": f"sqlite:///{VAR}/bench-trash.sqlite",
+    }
+    return Command([sys.executable, "-m", "worker", "run"], environment)
+
+
+def _node(setup: Setup, number: int, action: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    name = setup.nodes[number]
+    return {
+        "id": name,
+        "name": name,
+        "worker": "worker.custom_node",
+        "settings": {"actionPath": action, "rabbitPrefetch": setup.prefetch, **changes},
+        "followers": [{"id": next_one, "name": next_one} for next_one in setup.nodes[number + 1 : number + 2]],
+    }
+
+
+def peer(script: str, *mode: str) -> Callable[[Setup], Command]:
+    """Return what starts a script of `benchmarks/peers`."""
+    python = str(PEERS / "bin" / "python")
+    path = str(PINNED.parent / f"{script}.py")
+    return lambda setup: Command(
+        [python, path, *mode, setup.amqp_url, str(setup.prefetch), setup.counter, *setup.nodes]
+    )
+
+
+def peer_fill(script: str) -> Callable[[Setup], None]:
+    """Return what fills the first queue with messages in a peer's own form."""
+
+    def fill(setup: Setup) -> None:
+        subprocess.run(
+            [*peer(script, "fill", str(setup.messages), str(setup.body_bytes))(setup).words], check=True, cwd=ROOT
+        )
+
+    return fill
+
+
+CONTESTANTS: Mapping[str, Callable[[Setup], Command]] = {
+    "orchesty-worker": ours,
+    "aio-pika": peer("aio_pika_relay"),
+    "FastStream": peer("faststream_relay"),
+    "taskiq-aio-pika": peer("taskiq_relay", "run"),
+    "Celery": peer("celery_relay", "run"),
+}
+
+OWN_MESSAGES: Mapping[str, Callable[[Setup], None]] = {
+    "taskiq-aio-pika": peer_fill("taskiq_relay"),
+    "Celery": peer_fill("celery_relay"),
+}
+"""Contestants whose messages have a form of their own."""
+
+
+def setup_for(name: str, setup: Setup) -> Setup:
+    """Return the setup with queues of the contestant's own when its messages have a form of their own."""
+    if name not in OWN_MESSAGES:
+        return setup
+    nodes = tuple(f"{name}-{number}" for number in range(len(setup.nodes)))
+    return replace(setup, nodes=nodes, counter=f"{name}-counter")
+
+
+def install_peers() -> None:
+    """Install the peers as pinned, once."""
+    stamp = PEERS / "installed"
+    if stamp.exists() and stamp.read_text() == PINNED.read_text():
+        return
+    print("Installing the peers ...", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
+    pip = [PEERS / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", PINNED], check=True)
+    stamp.write_text(PINNED.read_text())

@@ -1,0 +1,1 @@
+"""A demonstration: the countries of the world on their way through seven nodes. Read `actions.py` first."""
