@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.rig import ROOT, VAR, Command, Setup
@@ -13,16 +14,24 @@ PEERS = VAR / "peers"
 PINNED = ROOT / "benchmarks" / "peers" / "requirements.lock"
 
 
-def ours(setup: Setup, action: str = "/custom-node/relay/process", **changes: Any) -> Command:
-    """Return our worker over the setup's nodes; `changes` are settings of the nodes."""
+WORKER_TYPES = {"custom-node": "worker.custom_node", "connector": "worker.http", "batch": "worker.batch"}
+
+
+def ours(
+    setup: Setup, action: str = "/custom-node/relay/process", *, idle_nodes: int = 0, extra_followers: int = 0
+) -> Command:
+    """Return our worker over the setup's nodes, beside nodes that get nothing and with followers more than needed."""
     VAR.mkdir(exist_ok=True)
     topology = VAR / "bench-topology.json"
-    nodes = [_node(setup, number, action, changes) for number in range(len(setup.nodes))]
+    extra = [f"bench-extra-{number}" for number in range(extra_followers)]
+    idle = [f"bench-idle-{number}" for number in range(idle_nodes)]
+    nodes = [_node(setup, action, own, [follower, *extra]) for own, follower in pairwise(setup.nodes)]
+    nodes += [{"id": name, "name": name, "worker": "worker.null"} for name in (setup.nodes[-1], *idle, *extra)]
     topology.write_text(json.dumps({"id": "bench", "name": "bench", "nodes": nodes}))
     environment = {
         "TOPOLOGY_JSON": str(topology),
         "WORKER_MODE": "platform",
-        "WORKER_NODES": ",".join(setup.nodes[:-1]),
+        "WORKER_NODES": ",".join((*setup.nodes[:-1], *idle)),
         "WORKER_HTTP_PORT": "0",
         "WORKER_AMQP_URL": setup.amqp_url,
         "WORKER_ACTIONS": "benchmarks.actions",
@@ -31,14 +40,13 @@ def ours(setup: Setup, action: str = "/custom-node/relay/process", **changes: An
     return Command([sys.executable, "-m", "worker", "run"], environment)
 
 
-def _node(setup: Setup, number: int, action: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    name = setup.nodes[number]
+def _node(setup: Setup, action: str, name: str, followers: Sequence[str]) -> dict[str, Any]:
     return {
         "id": name,
         "name": name,
-        "worker": "worker.custom_node",
-        "settings": {"actionPath": action, "rabbitPrefetch": setup.prefetch, **changes},
-        "followers": [{"id": next_one, "name": next_one} for next_one in setup.nodes[number + 1 : number + 2]],
+        "worker": WORKER_TYPES[action.split("/")[1]],
+        "settings": {"actionPath": action, "rabbitPrefetch": setup.prefetch},
+        "followers": [{"id": follower, "name": follower} for follower in followers],
     }
 
 

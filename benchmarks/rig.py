@@ -138,6 +138,19 @@ async def until(channel: AbstractChannel, queue: str, count: int) -> int:
     return arrived
 
 
+async def until_consumed(channel: AbstractChannel, setup: Setup) -> None:
+    """Wait until every node but the last has a consumer."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for node in setup.nodes[:-1]:
+            while not await _consumers(channel, f"node.{node}.1"):  # noqa: ASYNC110 - a queue has no event for that
+                await asyncio.sleep(0.02)
+
+
+async def _consumers(channel: AbstractChannel, queue: str) -> int:
+    declared = await channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.consumer_count or 0
+
+
 def cpu_seconds(process_id: int) -> float:
     """Return the CPU time of a process and its children so far."""
     return sum(_cpu_seconds_of_one(member) for member in family(process_id))

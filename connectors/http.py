@@ -89,6 +89,18 @@ class Service:
         """POST to `path`; `json=`, `data=` or `content=` as in httpx."""
         return await self.request("POST", path, **content)
 
+    async def put(self, path: str, **content: Any) -> Response:
+        """PUT to `path`."""
+        return await self.request("PUT", path, **content)
+
+    async def patch(self, path: str, **content: Any) -> Response:
+        """PATCH `path`."""
+        return await self.request("PATCH", path, **content)
+
+    async def delete(self, path: str, **content: Any) -> Response:
+        """DELETE `path`."""
+        return await self.request("DELETE", path, **content)
+
     async def request(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any
     ) -> Response:

@@ -97,6 +97,7 @@ async def test_a_body_that_does_not_fit_goes_to_the_trash_with_the_place() -> No
     assert isinstance(outcome, Trash)
     assert "at $.number: Input should be a valid integer" in outcome.reason
     assert "secret" not in outcome.reason
+    assert "tests/test_actions.py" in outcome.reason
 
 
 async def test_verdicts_of_earlier_nodes_are_hidden_from_the_action() -> None:

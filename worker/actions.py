@@ -1,14 +1,17 @@
 """Calling the action of a node: in this process, or at the service that owns it."""
 
 import asyncio
+import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pydantic
 from pydantic import ValidationError
 
+import connectors
 from connectors import ActionInterrupted, Batch, Connector, CustomNode, Forward, Message, Outcome, Trash
 from worker import headers as h
 from worker.errors import ActionsError, ActionUnreachable
@@ -18,6 +21,9 @@ from worker.topology import Node, Role
 from worker.visit import Visit
 
 Call = Callable[[Visit], Awaitable[Outcome]]
+
+_LIBRARIES = (Path(os.__file__).parent, Path(pydantic.__file__).parent.parent)
+_OUR_PACKAGES = {Path(__file__).parent, Path(connectors.__file__).parent}
 
 ACTION_ROLES = frozenset({Role.CONNECTOR, Role.CUSTOM_NODE, Role.BATCH})
 
@@ -105,11 +111,20 @@ def _checked(result: Any, action: AnyAction) -> Outcome:
 def describe(error: BaseException) -> str:
     """Return type, text and place of an error. No values of variables: they may hold secrets."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = ""
-    if frames:
-        path = Path(frames[-1].filename)
-        place = f" (at {path.parent.name}/{path.name}:{frames[-1].lineno} in {frames[-1].name})"
-    return f"{type(error).__name__}: {_text(error)}{place}"
+    return f"{type(error).__name__}: {_text(error)}{_place(frames) if frames else ''}"
+
+
+def _place(frames: traceback.StackSummary) -> str:
+    """Show the innermost line of the action itself: what it called in libraries says less."""
+    own = [frame for frame in frames if not _is_library(frame)]
+    own = [frame for frame in own if Path(frame.filename).parent not in _OUR_PACKAGES]
+    frame = (own or frames)[-1]
+    path = Path(frame.filename)
+    return f" (at {path.parent.name}/{path.name}:{frame.lineno} in {frame.name})"
+
+
+def _is_library(frame: traceback.FrameSummary) -> bool:
+    return any(Path(frame.filename).is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def _text(error: BaseException) -> str:

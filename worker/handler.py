@@ -149,7 +149,7 @@ class Handler:
             return
         event, kind = _TRASHED if settlement.is_success is False else _SET_ASIDE[type(decision)]
         self.counts[node.id, kind] += 1
-        log.info(event, reason=settlement.keep.reason if settlement.keep else getattr(decision, "reason", ""))
+        log.info(event, reason=settlement.keep.reason if settlement.keep else _reason(decision))
 
     async def _keep(self, keep: Keep) -> None:
         entry = _entry(keep)
@@ -189,6 +189,12 @@ class Handler:
         except TimeoutError:
             return
         raise HandBack
+
+
+def _reason(decision: Decision) -> str:
+    if isinstance(decision, Held):
+        return f"limit of {decision.application}"
+    return str(getattr(decision, "reason", ""))
 
 
 def _entry(keep: Keep) -> Entry:

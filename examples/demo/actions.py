@@ -141,7 +141,7 @@ class TallyRow(Connector[Row, Row]):
     async def process(self, message: Message[Row]) -> Message[Row]:
         """Put the row there. A message may arrive twice: a PUT counts once."""
         row = message.data
-        await self.service.request("PUT", f"/tally/{row.code}", json={"kind": row.kind, "parts": row.parts})
+        await self.service.put(f"/tally/{row.code}", json={"kind": row.kind, "parts": row.parts})
         return message
 
 
