@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import pytest
 from structlog.testing import capture_logs
-
-from connectors import Action
-from deploy.broker import Broker, provide_broker
 from support.proxy import Proxy
 from support.queues import Queues
 from support.topologies import NodeEntry, TopologyFile
 from support.workers import InProcess, WorkerProcess
+
+from connectors import Action
+from deploy.broker import Broker, provide_broker
 
 
 class MakeTopology(Protocol):
@@ -38,9 +38,7 @@ class RunWorker(Protocol):
 class StartWorker(Protocol):
     """Runs a worker in a process of its own until the test ends; returns when it is ready."""
 
-    async def __call__(
-        self, topology: TopologyFile, *, is_awaited: bool = True, **settings: Any
-    ) -> WorkerProcess: ...
+    async def __call__(self, topology: TopologyFile, *, is_awaited: bool = True, **settings: Any) -> WorkerProcess: ...
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,10 @@ class Queues:
         """Take a queue off its exchange."""
         await (await self.channel()).queue_unbind(queue, exchange, routing_key="1")
 
+    async def delete_queue(self, queue: str) -> None:
+        """Delete a queue with its messages."""
+        await (await self.channel()).queue_delete(queue)
+
     async def delete(self, exchange: str, queue: str) -> None:
         """Delete what a node has, if it is there and the broker too."""
         with suppress(ConnectionError):

@@ -104,6 +104,7 @@ class Replay:
         channel = await self._queues.channel()
         for name, kind in PIPES.items():
             await channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+            await channel.queue_purge(name)  # a quorum queue gives a consumer 2,000 messages unacknowledged, no more
             await channel.basic_consume(name, self._ear(kind))
         for node_id in self._others:
             await self._queues.declare(*objects_of(node_id))
