@@ -49,7 +49,9 @@ def configure_logs(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aio_pika", "aiormq", "httpx", "httpcore", "aiohttp.access"):
+    for silent in ("aio_pika", "aiormq"):
+        logging.getLogger(silent).setLevel(logging.CRITICAL)  # the worker says the same in its own words
+    for noisy in ("httpx", "httpcore", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(max(level, logging.ERROR))
 
 

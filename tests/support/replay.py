@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
-from aiormq.abc import DeliveredMessage
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelLockedResource
 from pamqp.commands import Basic
 
 from deploy.ports import free_ports
@@ -41,6 +42,9 @@ NOTHING_RECORDED: Traffic = {"status": 500, "headers": {}, "body_raw": ""}
 QUIET_SECONDS = 0.3
 """When all is there and nothing more has come for so long, nothing will."""
 LONGEST_SECONDS = 15
+OUR_EVENTS = "tests.conformance"
+"""Of one connection only: whoever has it may use the platform's queues, whose names are the same for all."""
+CLAIM_SECONDS = 60
 
 
 class Replay:
@@ -101,7 +105,7 @@ class Replay:
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
         """Listen at the platform's queues, the followers' and the events; tidy up at the end."""
-        channel = await self._queues.channel()
+        channel = await eventually(self._claim, seconds=CLAIM_SECONDS, what="our turn at the platform's queues")
         for name, kind in PIPES.items():
             await channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
             await channel.queue_purge(name)  # a quorum queue gives a consumer 2,000 messages unacknowledged, no more
@@ -110,14 +114,22 @@ class Replay:
             await self._queues.declare(*objects_of(node_id))
             await channel.basic_consume(objects_of(node_id)[1], self._ear("published"))
         await channel.exchange_declare("orchesty.events", exchange_type="topic", durable=True)
-        events = (await channel.queue_declare(exclusive=True)).queue or ""
-        await channel.queue_bind(events, "orchesty.events", routing_key="#")
-        await channel.basic_consume(events, self._ear("events"))
+        await channel.queue_bind(OUR_EVENTS, "orchesty.events", routing_key="#")
+        await channel.basic_consume(OUR_EVENTS, self._ear("events"))
         try:
             yield
         finally:
             for node_id in (self._node, *self._others):
                 await self._queues.delete(*objects_of(node_id))
+
+    async def _claim(self) -> AbstractChannel | None:
+        """Take our turn, which lasts as long as the connection; None while it is another run's of these tests."""
+        channel = await self._queues.channel()
+        try:
+            await channel.queue_declare(OUR_EVENTS, exclusive=True)
+        except ChannelLockedResource:
+            return None
+        return channel
 
     def _ear(self, kind: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
         async def hear(message: DeliveredMessage) -> None:

@@ -8,7 +8,7 @@ import aiormq
 import structlog
 
 from worker.broker import frames
-from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session, why_closed
+from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session, raise_swallowed_cancel, why_closed
 from worker.broker.objects import RPC_SECONDS
 from worker.errors import ChannelLost, HandBack
 
@@ -113,6 +113,7 @@ class QueueConsumer:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
             started = await channel.basic_consume(self.queue, self._on_message, timeout=RPC_SECONDS)
             self._tag = started.consumer_tag or ""
+            raise_swallowed_cancel()
             self.is_consuming = True
             await self._end
         finally:

@@ -9,7 +9,7 @@ import structlog
 
 from worker.broker.consumer import Delivery, QueueConsumer
 from worker.broker.delays import declare_tiers
-from worker.broker.link import Session
+from worker.broker.link import Session, raise_swallowed_cancel
 from worker.broker.objects import (
     COUNTER_EXCHANGE,
     COUNTER_QUEUE,
@@ -78,6 +78,7 @@ class Intake:
             declarations = Declarations(session)
             await declarations.node(node.exchange, node.queue, ROUTING_KEY)
             await declarations.close()
+            raise_swallowed_cancel()
 
     async def _watch(self, session: Session) -> None:
         """Compare each consumer with its queue, on a channel of its own."""
@@ -93,6 +94,7 @@ class Intake:
                 else:
                     consumer.check(queue.message_count or 0, queue.consumer_count or 0)
             await channel.close()
+            raise_swallowed_cancel()
 
     async def _declare(self, declarations: Declarations) -> None:
         in_file = {node.id for node in self._topology.nodes}

@@ -19,11 +19,15 @@ CONNECT_SECONDS = 10
 CLOSE_SECONDS = 5
 PROBE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 10
+HEARTBEAT_SECONDS = 10
+"""Lets the broker notice within 20 s that a worker is gone without a word, and deliver its messages to another one.
+`?heartbeat=` in the broker's address wins."""
+
 PAUSE_SECONDS = (0.1, 1.5)
 """Between the loss of a connection and the next: not all workers come back at the same moment."""
 
-CONNECTION_ERRORS = (OSError, aiormq.AMQPError, TimeoutError, BrokerError)
-"""What a broken or refused connection raises."""
+CONNECTION_ERRORS = (OSError, aiormq.AMQPError, aiormq.exceptions.ChannelInvalidStateError, TimeoutError, BrokerError)
+"""What a broken or refused connection raises. aiormq's word for a closed channel is none of its `AMQPError`s."""
 
 
 class Outbox:
@@ -105,6 +109,7 @@ class Link:
             raise SettingsError(f"the broker's address is no URL: {error}") from None
         if self._url.scheme not in {"amqp", "amqps"} or not self._url.host:
             raise SettingsError("the broker's address must look like amqp://user:password@host:5672/%2F")
+        self._url = self._url.update_query({"heartbeat": HEARTBEAT_SECONDS} | dict(self._url.query))
         self.name = name
         self._serve = serve
         self._probe_seconds = probe_seconds
@@ -122,6 +127,7 @@ class Link:
             await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - jitter
 
     async def _use(self, session: Session) -> None:
+        raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
             group.create_task(session.wait_until_lost(), name=f"{self.name}: connection")
             group.create_task(session.outbox.run(), name=f"{self.name}: outbox")
@@ -133,6 +139,7 @@ class Link:
         while True:
             await asyncio.sleep(self._probe_seconds)
             await session.probe()
+            raise_swallowed_cancel()
 
     async def _connect(self) -> AbstractConnection:
         async for attempt in AsyncRetrying(
@@ -158,6 +165,17 @@ class Link:
             retry_in_seconds=round(state.upcoming_sleep, 1),
             cause=f"{type(error).__name__}: {error}",
         )
+
+
+def raise_swallowed_cancel() -> None:
+    """Raise the cancel of this task that came during a call of aiormq.
+
+    The calls wait by `asyncio.wait_for`, which before Python 3.12 drops a cancel that comes together with the answer
+    (https://github.com/python/cpython/issues/86296). What waits for long or loops afterwards asks here first.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def why_closed(closing: asyncio.Future[object]) -> str:

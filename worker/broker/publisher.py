@@ -11,7 +11,7 @@ import aiormq
 import structlog
 
 from worker.broker import frames
-from worker.broker.link import CONNECTION_ERRORS, Session, why_closed
+from worker.broker.link import CONNECTION_ERRORS, Session, raise_swallowed_cancel, why_closed
 from worker.errors import BrokerError, ChannelLost, PublishRefused
 
 log = structlog.get_logger()
@@ -113,6 +113,7 @@ class Publisher:
                 self._known_exchanges = {""}
                 self._channel = channel
                 self._opened.set()
+                raise_swallowed_cancel()
                 await asyncio.wait([channel.closing])
                 self._opened.clear()
                 if session.underlay.is_closed:
