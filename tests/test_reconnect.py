@@ -169,21 +169,6 @@ async def test_a_queue_that_somebody_else_declares_again_is_consumed_again(
     await eventually(lambda: worker.has_status(200), what="/healthz 200")
 
 
-async def test_a_consumer_whose_cancel_was_lost_is_restarted(
-    topology: TopologyFile, queues: Queues, proxy: Proxy, run_worker: RunWorker, log_lines: LogLines
-) -> None:
-    worker = await run_worker(topology, Copy(), amqp_url=proxy.url, silence_seconds=0.2)
-
-    with proxy.losing(Lost.CANCEL):
-        await queues.delete_queue(topology.queue("copy"))
-        await queues.declare(topology.exchange("copy"), topology.queue("copy"))
-        await queues.publish(topology.exchange("copy"), process_message("waiting"))
-        await eventually(lambda: causes(log_lines, "consumer_restarted"), what="consumer_restarted")
-
-    assert bodies(await queues.read(topology.queue("sink"), 1)) == ["waiting"]
-    await eventually(lambda: worker.is_ready, what="a ready worker")
-
-
 async def test_a_consumer_that_gets_nothing_although_messages_wait_is_restarted(
     topology: TopologyFile, queues: Queues, proxy: Proxy, run_worker: RunWorker, log_lines: LogLines
 ) -> None:

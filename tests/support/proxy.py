@@ -16,7 +16,6 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Lost(Enum):
     """Frames of the broker that can be lost, by class and method; the content of a delivery goes with it."""
 
-    CANCEL = (60, 30)
     DELIVER = (60, 60)
 
 
