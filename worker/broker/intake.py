@@ -53,6 +53,7 @@ class Intake:
         """Declare, consume and watch. Ends only with the connection, by one of `CONNECTION_ERRORS`."""
         declarations = Declarations(session)
         await self._declare(declarations)
+        raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
             for node in self._nodes:
                 group.create_task(self._keep(node, session), name=f"consume {node.name}")
