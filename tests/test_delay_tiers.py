@@ -82,14 +82,15 @@ async def test_delays_are_kept_over_a_restart_of_the_broker(
     async with asyncio.timeout(60):
         await action.is_complete.wait()
 
-    for number, wanted in seconds.items():
-        due = action.asked[number] + wanted
-        assert action.came[number] >= due
-        # A queue's messages get their whole time to live again when the broker starts: what was on its way through the
-        # tiers during the restart is late by the time that the broker was away and what it had waited in one tier.
-        allowed = due if action.came[number] < went else max(due, back) + wanted
-        assert action.came[number] <= allowed + LATEST_SECONDS
-    print(f"{MESSAGES} messages; broker away for {back - went:.1f} s")
+    late = {number: action.came[number] - action.asked[number] - wanted for number, wanted in seconds.items()}
+    before = [late[number] for number in late if action.came[number] < went]
+    over = [late[number] for number in late if action.came[number] >= went]
+    print(f"away for {back - went:.1f} s; late by {max(before, default=0):.3f} s before it, {max(over):.3f} s over it")
+    assert min(late.values()) >= 0
+    assert max(before, default=0) <= LATEST_SECONDS
+    # What a message waited for in one tier while the broker was away does not shorten the tiers below, so an outage
+    # delays it by no more than its own length.
+    assert max(over) <= back - went + LATEST_SECONDS
 
 
 async def test_without_a_restart_no_message_is_late(

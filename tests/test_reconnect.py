@@ -148,7 +148,7 @@ async def test_a_deleted_queue_is_declared_again(
     worker = await run_worker(topology, Copy())
 
     await queues.delete_queue(topology.queue(name))
-    await eventually(lambda: worker.has_status(503), what="/healthz 503 without a queue")
+    await eventually(lambda: causes(log_lines, "consumer_restarted"), what="consumer_restarted")
     await eventually(lambda: worker.has_status(200), what="/healthz 200 with a new queue")
 
     await expect_work(queues, topology)
@@ -169,6 +169,22 @@ async def test_a_queue_that_somebody_else_declares_again_is_consumed_again(
     await eventually(lambda: worker.has_status(200), what="/healthz 200")
 
 
+async def test_a_consumer_that_the_broker_does_not_know_any_more_is_restarted(
+    topology: TopologyFile, queues: Queues, proxy: Proxy, run_worker: RunWorker, log_lines: LogLines
+) -> None:
+    worker = await run_worker(topology, Copy(), amqp_url=proxy.url, silence_seconds=0.2)
+
+    with proxy.losing(Lost.CANCEL):
+        await queues.delete_queue(topology.queue("copy"))
+        await eventually(lambda: proxy.lost, what="the broker's cancel")
+        await queues.declare(topology.exchange("copy"), topology.queue("copy"))
+        await eventually(lambda: causes(log_lines, "consumer_restarted"), what="consumer_restarted")
+    await eventually(lambda: worker.is_ready, what="a ready worker")
+
+    await expect_work(queues, topology)
+    assert "the broker knows no consumer of the queue" in causes(log_lines, "consumer_restarted")[0]
+
+
 async def test_a_consumer_that_gets_nothing_although_messages_wait_is_restarted(
     topology: TopologyFile, queues: Queues, proxy: Proxy, run_worker: RunWorker, log_lines: LogLines
 ) -> None:
@@ -177,7 +193,7 @@ async def test_a_consumer_that_gets_nothing_although_messages_wait_is_restarted(
 
     with proxy.losing(Lost.DELIVER):
         await queues.publish(topology.exchange("start"), *(process_message(number) for number in numbers))
-        await eventually(lambda: worker.has_status(503), what="/healthz 503 while the consumer is silent")
+        await eventually(lambda: causes(log_lines, "consumer_restarted"), what="consumer_restarted")
 
     assert bodies(await queues.read(topology.queue("sink"), len(numbers))) == list(numbers)
     assert "silent although 20 messages wait" in causes(log_lines, "consumer_restarted")[0]

@@ -190,6 +190,19 @@ def test_the_trash_gets_reason_and_clean_headers() -> None:
     assert "repeat-hops" not in keep.headers
 
 
+def test_the_base_of_a_limiter_key_replaces_the_key() -> None:
+    at = visit(node("next"), limiter_key="own;1;1", limiter_key_base="base;1;1")
+    headers, _ = sent(settle(at, forwarded(at)).publications[0])
+    assert headers["limiter-key"] == "base;1;1"
+    assert "limiter-key-base" not in headers
+
+
+def test_a_stored_user_task_has_no_state_yet() -> None:
+    keep = settle(visit(node("next"), user_task_state="accept"), UserTask()).keep
+    assert keep is not None
+    assert "user-task-state" not in keep.headers
+
+
 def test_a_user_task_is_kept_and_not_counted() -> None:
     settlement = settle(visit(node("next")), UserTask())
     assert settlement.keep is not None

@@ -16,6 +16,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Lost(Enum):
     """Frames of the broker that can be lost, by class and method; the content of a delivery goes with it."""
 
+    CANCEL = (60, 30)
     DELIVER = (60, 60)
 
 
@@ -46,6 +47,8 @@ class Proxy:
         self._lost: Lost | None = None
         self.accepted = 0
         """Connections that clients have made so far."""
+        self.lost = 0
+        """Frames lost so far."""
 
     @property
     def url(self) -> str:
@@ -118,6 +121,7 @@ class Proxy:
                 losing_content.discard(channel)
                 if self._lost is not None and struct.unpack_from(">HH", rest) == self._lost.value:
                     losing_content.add(channel)
+                    self.lost += 1
             if channel not in losing_content:
                 writer.write(head + rest)
                 await writer.drain()

@@ -94,6 +94,7 @@ class QueueConsumer:
     def __init__(self, queue: str, prefetch: int, handle: Callable[[Delivery], Awaitable[None]]) -> None:
         self.queue = queue
         self.is_consuming = False
+        self._is_stopping = False
         self._prefetch = prefetch
         self._handle = handle
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
@@ -123,12 +124,13 @@ class QueueConsumer:
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more messages, let handlers finish within the grace, hand back the rest."""
+        self._is_stopping = True
         if not self.is_consuming:
             return
         try:
             await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
         except CONNECTION_ERRORS as error:
-            log.warning("consumer_not_cancelled", queue=self.queue, cause=str(error))
+            log.warning("consumer_not_cancelled", queue=self.queue, cause=f"{type(error).__name__}: {error}")
         await self._wait_for_handlers(grace_seconds)
         for task, delivery in tuple(self._tasks.items()):
             if not delivery.is_settling:
@@ -140,7 +142,7 @@ class QueueConsumer:
         is_silent = waiting > 0 and self._arrived == self._arrived_before and len(self._tasks) < self._prefetch
         self._arrived_before = self._arrived
         self._strikes = self._strikes + 1 if is_silent else 0
-        if not self.is_consuming:
+        if not self.is_consuming or self._is_stopping:
             return
         if consumers == 0:
             self._lose("the broker knows no consumer of the queue")

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import aio_pika
 import aiormq
@@ -99,7 +100,7 @@ class Link:
         self,
         url: str,
         name: str,
-        serve: Callable[[Session], Awaitable[None]],
+        serve: Callable[[Session], Coroutine[Any, Any, None]],
         *,
         probe_seconds: float = 10,
     ) -> None:
@@ -117,22 +118,28 @@ class Link:
     async def run(self) -> None:
         """Connect, serve and reconnect, until cancelled."""
         while True:
-            connection = await self._connect()
-            try:
-                await self._use(Session(connection))
-            except* CONNECTION_ERRORS as lost:
-                log.warning("broker_lost", connection=self.name, cause=_first(lost))
-            finally:
-                await _close(connection)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._live(), name=f"{self.name}: one connection")
             await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - jitter
 
+    async def _live(self) -> None:
+        """Connect and serve until the connection is lost."""
+        connection = await self._connect()
+        try:
+            raise_swallowed_cancel()
+            await self._use(Session(connection))
+        except* CONNECTION_ERRORS as lost:
+            log.warning("broker_lost", connection=self.name, cause=_first(lost))
+        finally:
+            await _close(connection)
+
     async def _use(self, session: Session) -> None:
-        raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
             group.create_task(session.wait_until_lost(), name=f"{self.name}: connection")
             group.create_task(session.outbox.run(), name=f"{self.name}: outbox")
             group.create_task(self._probe(session), name=f"{self.name}: probe")
-            await self._serve(session)
+            async with asyncio.TaskGroup() as serving:  # ends first: its last frames leave through the outbox
+                serving.create_task(self._serve(session), name=f"{self.name}: serve")
 
     async def _probe(self, session: Session) -> None:
         """Notice a connection that is dead without saying so, long before its heartbeats do."""
@@ -171,7 +178,8 @@ def raise_swallowed_cancel() -> None:
     """Raise the cancel of this task that came during a call of aiormq.
 
     The calls wait by `asyncio.wait_for`, which before Python 3.12 drops a cancel that comes together with the answer
-    (https://github.com/python/cpython/issues/86296). What waits for long or loops afterwards asks here first.
+    (https://github.com/python/cpython/issues/86296). What waits for long or loops afterwards asks here first, in a task
+    that has not yet left a `TaskGroup` by an error: before Python 3.13 those count as cancelled ever after.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -1,8 +1,9 @@
 """The broker, for commands that use it once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import click
 
@@ -15,7 +16,7 @@ PATIENCE_SECONDS = 30
 
 
 @asynccontextmanager
-async def connected(settings: Settings, serve: Callable[[Session], Awaitable[None]]) -> AsyncIterator[None]:
+async def connected(settings: Settings, serve: Callable[[Session], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Keep a connection up while the context is open, and let `serve` use it."""
     url = settings.amqp_url.get_secret_value() if settings.amqp_url else None
     link = Link(url or broker_url(settings, load_topology(settings.topology)), "command", serve)
