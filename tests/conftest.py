@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 from structlog.testing import capture_logs
+from support.databases import Databases, MakeDatabase
 from support.proxy import Proxy
 from support.queues import Queues
 from support.topologies import NodeEntry, TopologyFile
@@ -125,6 +126,20 @@ async def start_worker(broker_url: str, make_topology: MakeTopology) -> AsyncIte
             return await stack.enter_async_context(worker.run(is_awaited=is_awaited))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """The database servers of the session."""
+    made = Databases()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_database(databases: Databases, tmp_path: Path) -> MakeDatabase:
+    """Make empty databases: `sqlite`, `postgresql`, `mongodb`; returns their URLs."""
+    return lambda kind: databases.make(kind, tmp_path)
 
 
 @pytest.fixture

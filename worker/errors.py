@@ -8,6 +8,7 @@ WorkerError
 ├── BrokerError              the worker reconnects
 │   ├── ChannelLost
 │   └── PublishRefused       the message waits in the broker
+├── StoreError               the database is away; the message waits in the broker
 ├── HandBack                 the broker delivers the message again, to a worker that goes on
 ├── UnreadableMessage        to the trash, with the raw bytes
 └── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
@@ -44,6 +45,10 @@ class ChannelLost(BrokerError):
 
 class PublishRefused(BrokerError):
     """The broker did not take a message: exchange missing, no queue bound, or a negative confirm."""
+
+
+class StoreError(WorkerError):
+    """The database of the trash is away, or refuses."""
 
 
 class HandBack(WorkerError):

@@ -6,6 +6,7 @@ delivery ─ decode ─► visit ─ gate ─► action ─► outcome ─ settl
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import structlog
@@ -27,6 +28,8 @@ from worker.visit import Visit, current_visit, now_ms, receive
 log = structlog.get_logger()
 
 LONGEST_PAUSE_SECONDS = 30
+STORE_SECONDS = 60
+"""How long the trash may take for one entry."""
 
 _TRASHED = ("message_trashed", "trashed")
 _SET_ASIDE: Mapping[type, tuple[str, str]] = {
@@ -152,8 +155,7 @@ class Handler:
         log.info(event, reason=settlement.keep.reason if settlement.keep else _reason(decision))
 
     async def _keep(self, keep: Keep) -> None:
-        entry = _entry(keep)
-        await self._store_until_kept(entry)
+        entry = await self._store_until_kept(_entry(keep))
         if entry.type is EntryType.TRASH:
             event = await self._notice.publication(keep.visit, entry)
             if event is not None:
@@ -164,22 +166,26 @@ class Handler:
         self.counts[node.id, "trashed"] += 1
         log.error("message_unreadable", nodeId=node.id, nodeName=node.name, reason=reason)
 
-    async def _store_until_kept(self, entry: Entry) -> None:
+    async def _store_until_kept(self, entry: Entry) -> Entry:
+        """Keep the entry, and return it with the id under which it is found."""
         pause = 1
         while True:
             try:
-                await self.store.add(entry)
+                async with asyncio.timeout(STORE_SECONDS):
+                    kept_as = await self.store.add(entry)
             except STORE_ERRORS as error:
                 log.error(  # noqa: TRY400 - the place in our code explains nothing
                     "trash_away",
-                    cause=str(error),
+                    cause=str(error) or f"no answer within {STORE_SECONDS} s",
                     consequence="the message waits in the broker",
                     retry_in_seconds=pause,
                 )
                 await self._pause(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             else:
-                return
+                if kept_as != entry.id:
+                    log.warning("trash_flooded", countedOn=kept_as, consequence="counted, its body is not kept")
+                return replace(entry, id=kept_as)
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises `HandBack` when the worker stops meanwhile."""
@@ -216,6 +222,7 @@ def _entry(keep: Keep) -> Entry:
         body=visit.body,
         raw=None,
         created=now_ms(),
+        application=node.application,
     )
 
 
@@ -236,4 +243,5 @@ def _unreadable_entry(node: Node, delivery: Delivery, reason: str) -> Entry:
         body=None,
         raw=delivery.raw,
         created=now_ms(),
+        application=node.application,
     )

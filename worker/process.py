@@ -25,7 +25,8 @@ from worker.remote import RemoteActions
 from worker.settings import Mode, Settings
 from worker.settle import Settler
 from worker.topology import Topology, load_topology
-from worker.trash import TrashStore
+from worker.trash import open_trash
+from worker.trash.retention import Retention, purge_regularly
 from worker.visit import current_visit, receive
 
 log = structlog.get_logger()
@@ -49,7 +50,7 @@ class Worker:
         self._called: set[asyncio.Task[Any]] = set()
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
-        self._store = TrashStore(settings.trash_url)
+        self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._notice = self._make_notice()
         self._publisher = Publisher()
         self.handler = self._make_handler()
@@ -97,6 +98,7 @@ class Worker:
     async def _consume_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:
             consuming, publishing = (group.create_task(link.run(), name=link.name) for link in self._links)
+            purging = group.create_task(purge_regularly(self._store, Retention.of(self.settings)), name="purge")
             await self._stopping.wait()
             log.info("worker_stopping", in_work=self.in_work, grace_seconds=self.settings.grace)
             self.handler.stop_waiting()
@@ -104,6 +106,7 @@ class Worker:
             consuming.cancel()
             await asyncio.wait([consuming])
             publishing.cancel()
+            purging.cancel()
 
     async def _finish_work(self) -> None:
         """Let the messages in work finish, those from queues and those that the platform calls with."""

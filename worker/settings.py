@@ -10,6 +10,9 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
+from worker.trash import check_url
+
+DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -54,9 +57,28 @@ class Settings(BaseSettings):
     actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
     http_host: str = Field("0.0.0.0", description="Address to answer HTTP on.")  # noqa: S104 - containers are probed from outside
     http_port: int = Field(8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz` and `/api/process`.")
-    trash_url: str = Field(
-        "sqlite:///var/trash.sqlite",
-        description="Where the trash and the user tasks are kept: `sqlite:///path`.",
+    database_url: SecretStr | None = Field(
+        None,
+        description="The database of everything that is kept and has no URL of its own: "
+        "`postgresql://user:password@host/database`, or `sqlite:///path`.",
+    )
+    trash_url: SecretStr | None = Field(
+        None,
+        description="Where the trash and the user tasks are kept: `sqlite:///path`, "
+        "`postgresql://user:password@host/database` or `mongodb://user:password@host/database`. Unset: in platform "
+        "mode `MONGODB_DSN`, else `WORKER_DATABASE_URL`, else `sqlite:///var/trash.sqlite`.",
+    )
+    trash_flood_limit: int = Field(
+        1000,
+        ge=0,
+        description="At most so many equal entries (node, correlation id, reason) of the trash are stored in full; "
+        "more are counted on the oldest of them. 0: all are stored.",
+    )
+    trash_keep_days: float = Field(
+        30, ge=0, description="Days after which the worker deletes entries that were approved or rejected. 0: never."
+    )
+    trash_keep_waiting_days: float = Field(
+        0, ge=0, description="Days after which the worker deletes entries that nobody has decided. 0: never."
     )
     grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
     max_failures: int = Field(
@@ -95,8 +117,7 @@ class Settings(BaseSettings):
     mongodb_dsn: SecretStr | None = Field(
         None,
         validation_alias=variable("MONGODB_DSN"),
-        description="Read for compatibility with the platform's environment; the trash is chosen by "
-        "`WORKER_TRASH_URL`.",
+        description="The platform's MongoDB, for the trash in platform mode where `WORKER_TRASH_URL` is unset.",
     )
 
     @field_validator("nodes", "actions", mode="before")
@@ -106,12 +127,19 @@ class Settings(BaseSettings):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
         return value
 
-    @field_validator("trash_url")
+    @field_validator("trash_url", "database_url", "mongodb_dsn")
     @classmethod
-    def _known_store(cls, value: str) -> str:
-        if not value.startswith("sqlite:///"):
-            raise ValueError("only sqlite:///path is supported")
+    def _known_store(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_url(value.get_secret_value())
         return value
+
+    @property
+    def trash_address(self) -> str:
+        """The URL of the trash, with its password."""
+        platforms = self.mongodb_dsn if self.mode is Mode.PLATFORM else None
+        chosen = self.trash_url or platforms or self.database_url
+        return chosen.get_secret_value() if chosen else DEFAULT_TRASH_URL
 
 
 def load_settings(**overrides: Any) -> Settings:

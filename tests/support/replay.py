@@ -22,7 +22,7 @@ from deploy.ports import free_ports
 from support.queues import Queues
 from support.waiting import eventually
 from worker import Settings, Worker, load_settings
-from worker.trash import TrashStore
+from worker.trash import open_trash
 from worker.visit import now_ms
 
 Traffic = dict[str, Any]
@@ -72,7 +72,7 @@ class Replay:
                 await self._wait(sum(len(expected[kind]) for kind in HEARD))
                 await eventually(lambda: self._has_kept(worker, len(expected["mongo"])))
             self.left_in_queue = await self._queues.length(objects_of(self._node)[1])
-        store = TrashStore(settings.trash_url)
+        store = open_trash(settings.trash_address)
         self.heard["mongo"] = [{"document": entry.document()} for entry in await store.waiting()]
         await store.close()
 

@@ -69,7 +69,7 @@ class InProcess(Probed):
         assert settings.amqp_url is not None
         own = {
             "WORKER_AMQP_URL": settings.amqp_url.get_secret_value(),
-            "WORKER_TRASH_URL": settings.trash_url,
+            "WORKER_TRASH_URL": settings.trash_address,
             "TOPOLOGY_JSON": str(settings.topology),
         }
         process = await asyncio.create_subprocess_exec(

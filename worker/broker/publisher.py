@@ -104,6 +104,10 @@ class Publisher:
         """Whether a channel is open."""
         return self._opened.is_set()
 
+    async def wait_until_open(self) -> None:
+        """Return when a channel is open."""
+        await self._opened.wait()
+
     async def serve(self, session: Session) -> None:
         """Keep a channel open on this connection."""
         self._session = session

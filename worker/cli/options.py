@@ -15,5 +15,7 @@ topology_option: Decorator = click.option(
     help="Topology file.  [env: TOPOLOGY_JSON]",
 )
 amqp_option: Decorator = click.option("--amqp-url", help="The broker.  [env: WORKER_AMQP_URL]")
-trash_option: Decorator = click.option("--trash-url", help="The trash, sqlite:///path.  [env: WORKER_TRASH_URL]")
+trash_option: Decorator = click.option(
+    "--trash-url", help="The trash: sqlite:///path, postgresql://... or mongodb://...  [env: WORKER_TRASH_URL]"
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

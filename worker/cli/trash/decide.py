@@ -1,0 +1,164 @@
+"""`orchesty-worker trash approve` and `reject`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from worker.broker import Publisher
+from worker.cli.broker import PATIENCE_SECONDS, connected
+from worker.cli.options import amqp_option, topology_option, trash_option
+from worker.cli.trash.filters import filters
+from worker.cli.trash.store import confirm, entries_text, found, opened, progress
+from worker.logs import configure_logs
+from worker.settings import Settings, load_settings
+from worker.trash import EntryType, Search, State, TrashStore
+from worker.trash.deciding import Decider, Tally
+
+NAMED = 20
+"""Up to so many entries are named one by one."""
+
+
+def _decision(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments and options that choose entries."""
+    for decorate in (
+        topology_option,
+        amqp_option,
+        trash_option,
+        click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask before many are decided."),
+        click.option("--dry-run", is_flag=True, help="Only say which would be decided."),
+        click.option("--all", "is_all", is_flag=True, help="All that wait."),
+        filters,
+        click.argument("ids", nargs=-1),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker trash approve 1f3a 2b4c
+  orchesty-worker trash approve --node fetch-orders --reason "503" --newer-than 3d --dry-run
+  orchesty-worker trash approve --all --yes
+"""
+)
+@_decision
+def approve(**options: Any) -> None:
+    """Send entries back to their node: those named, those that fit the filters, or all."""
+    _run(State.APPROVED, **options)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker trash reject 1f3a
+  orchesty-worker trash reject --older-than 3w --reason "no such customer"
+"""
+)
+@_decision
+def reject(**options: Any) -> None:
+    """Decide not to send entries back. They are kept as rejected; the process of a user task ends."""
+    _run(State.REJECTED, **options)
+
+
+def _run(
+    state: State,
+    *,
+    ids: tuple[str, ...],
+    search: Search,
+    is_all: bool,
+    dry_run: bool,
+    is_confirmed: bool,
+    trash_url: str | None,
+    amqp_url: str | None,
+    topology_path: Path | None,
+) -> None:
+    ways = [bool(ids), search != Search(), is_all]
+    if sum(ways) != 1:
+        raise click.UsageError("name ids, or filters, or --all" + (", not several of them" if any(ways) else ""))
+    settings = load_settings(trash_url=trash_url, amqp_url=amqp_url, topology=topology_path)
+    configure_logs(settings)
+    sys.exit(asyncio.run(_decide(settings, ids, search, state, dry_run=dry_run, is_confirmed=is_confirmed)))
+
+
+async def _decide(
+    settings: Settings, references: tuple[str, ...], search: Search, state: State, *, dry_run: bool, is_confirmed: bool
+) -> int:
+    async with opened(settings) as store:
+        ids = [(await found(store, one)).id for one in references] if references else await store.ids(search)
+        ids = list(dict.fromkeys(ids))
+        if not ids:
+            click.echo("Nothing fits.")
+            return 0
+        if dry_run:
+            click.echo("\n".join(ids))
+            click.echo(f"{entries_text(len(ids))} would be {state}", err=True)
+            return 0
+        if not references:
+            verb = "Approve" if state is State.APPROVED else "Reject"
+            confirm(f"{verb} {entries_text(len(ids))}?", is_confirmed=is_confirmed)
+        tally = await _carry_out(settings, store, ids, state)
+        return await _report(store, tally, state, are_named=bool(references))
+
+
+async def _carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:
+    async with _publisher(settings, is_needed=await _is_published(store, ids, state)) as publisher:
+        decider = Decider(store, publisher)
+        with progress(state.value, len(ids)) as bar:
+            await decider.decide(ids, state, lambda: bar.update(bar.task_ids[0], completed=decider.tally.handled))
+    return decider.tally
+
+
+async def _is_published(store: TrashStore, ids: Sequence[str], state: State) -> bool:
+    return state is State.APPROVED or not set(ids).isdisjoint(await store.ids(Search(type=EntryType.USER_TASK)))
+
+
+@asynccontextmanager
+async def _publisher(settings: Settings, *, is_needed: bool) -> AsyncIterator[Publisher | None]:
+    """Connect once for all entries, before the first is claimed."""
+    if not is_needed:
+        yield None
+        return
+    publisher = Publisher()
+    async with connected(settings, publisher.serve):
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await publisher.wait_until_open()
+        except TimeoutError:
+            raise click.ClickException(
+                f"no connection to the broker within {PATIENCE_SECONDS} s; the log above says why. "
+                "Is WORKER_AMQP_URL right?"
+            ) from None
+        yield publisher
+
+
+async def _report(store: TrashStore, tally: Tally, state: State, *, are_named: bool) -> int:
+    """Say what became of the entries, and return the exit status."""
+    if len(tally.decided) <= NAMED:
+        for own in tally.decided:
+            click.echo(f"{own} {state}")
+    else:
+        click.echo(f"{entries_text(len(tally.decided))} {state}")
+    if are_named:
+        for entry in await store.load(tally.taken):
+            by = f" by {entry.changed_by}" if entry.changed_by else ""
+            click.echo(f"{entry.id}: is {entry.state}{by} already", err=True)
+    elif tally.taken:
+        click.echo(f"{entries_text(len(tally.taken))} decided by somebody else meanwhile", err=True)
+    if tally.unreadable:
+        click.echo(
+            f"{entries_text(len(tally.unreadable))} could not be read and cannot be sent on as they are: "
+            f"orchesty-worker trash edit {tally.unreadable[0][:8]}",
+            err=True,
+        )
+    if tally.refused:
+        click.echo(
+            f"{entries_text(len(tally.refused))} wait again: the broker did not take them; the log above says why",
+            err=True,
+        )
+    return 1 if tally.unreadable or tally.refused or (are_named and tally.taken) else 0

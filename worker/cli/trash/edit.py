@@ -1,0 +1,136 @@
+"""`orchesty-worker trash edit`."""
+
+import asyncio
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+
+from worker.cli.options import trash_option
+from worker.cli.trash.look import pretty
+from worker.cli.trash.store import found, opened
+from worker.envelope import decode
+from worker.errors import UnreadableMessage
+from worker.settings import Settings, load_settings
+from worker.trash import Entry, State, whoami
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What an entry is to hold."""
+
+    body: str
+    headers: Mapping[str, Any] | None = None
+    """Those of a message that could not be read before."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker trash edit 1f3a
+  EDITOR="sed -i s/tree/three/" orchesty-worker trash edit 1f3a
+  jq '.total = 3' body.json | orchesty-worker trash edit 1f3a --file -
+"""
+)
+@click.argument("entry_id", metavar="ID")
+@click.option("--file", type=click.File("rb"), help="Take the body from this file; - is standard input.")
+@trash_option
+def edit(entry_id: str, file: BinaryIO | None, trash_url: str | None) -> None:
+    """Change the body of a waiting entry in $VISUAL or $EDITOR.
+
+    A body that was JSON must be JSON afterwards. The body as it came is kept: `trash show` shows both. A message that
+    could not be read is edited whole: {"headers": {...}, "body": "..."}. Once it can be read it can be approved.
+    """
+    asyncio.run(_edit(load_settings(trash_url=trash_url), entry_id, file))
+
+
+async def _edit(settings: Settings, reference: str, file: BinaryIO | None) -> None:
+    async with opened(settings) as store:
+        entry = await found(store, reference)
+        if entry.state is not State.WAITING:
+            raise click.ClickException(
+                f"{entry.id} is {entry.state} by {entry.changed_by}; only what waits can be edited"
+            )
+        if file is not None:
+            edited: Edited | None = _checked(entry, file.read(), settings.max_message_bytes)
+        else:
+            edited = _ask_editor(entry, settings.max_message_bytes)
+        if edited is None or (edited.body == entry.body and edited.headers is None):
+            click.echo(f"{entry.id} not changed")
+        elif await store.edit(entry, edited.body, whoami(), edited.headers):
+            click.echo(f"{entry.id} edited. Send it on: orchesty-worker trash approve {entry.id[:8]}")
+        else:
+            raise click.ClickException(f"{entry.id}: somebody else has changed or decided it meanwhile")
+
+
+def _ask_editor(entry: Entry, max_bytes: int) -> Edited | None:
+    """Let a person edit until the text can be used; None when nothing was changed."""
+    descriptor, name = tempfile.mkstemp(
+        prefix=f"trash-{entry.id[:8]}-", suffix=".json" if _is_json(entry.text) else ".txt"
+    )
+    path = Path(name)
+    with os.fdopen(descriptor, "wb") as opened_file:
+        opened_file.write(pretty(entry.text).encode() if entry.is_readable else entry.content)
+    before = path.read_bytes()
+    while True:
+        _run_editor(path)
+        if path.read_bytes() == before:
+            path.unlink()
+            return None
+        try:
+            edited = _checked(entry, path.read_bytes(), max_bytes)
+        except click.ClickException as problem:
+            if sys.stdin.isatty() and click.confirm(f"{problem.message}\nEdit it again?", default=True):
+                continue
+            raise click.ClickException(f"{problem.message}\nNothing is changed; your text is in {path}") from None
+        path.unlink()
+        return edited
+
+
+def _run_editor(path: Path) -> None:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        done = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 - the person's own editor
+    except OSError as error:
+        raise click.ClickException(f"the editor cannot be started: {error}. Set EDITOR, or use --file") from None
+    if done.returncode:
+        raise click.ClickException(f"{editor} ended with status {done.returncode}; nothing is changed")
+
+
+def _checked(entry: Entry, content: bytes, max_bytes: int) -> Edited:
+    """Return what the entry is to hold. Raises a `ClickException` that names the place which is wrong."""
+    if not entry.is_readable:
+        try:
+            envelope = decode(content, max_bytes)
+        except UnreadableMessage as error:
+            raise click.ClickException(f"it still cannot be read: {error}") from None
+        return Edited(envelope.body, envelope.headers or {})
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"the body must be UTF-8: {error}") from None
+    body = entry.body or ""
+    if not _is_json(body):
+        return Edited(text)
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise click.ClickException(f"the body was JSON and is no JSON now: {error}") from None
+    return Edited(text.rstrip("\n") if "\n" in body else msgspec.json.format(text, indent=-1).strip())
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""The filters that the commands of the trash share."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+import click
+
+from worker.cli.options import Decorator
+from worker.trash import DECIDED, OPEN, EntryType, Search, State
+from worker.visit import now_ms
+
+STATES = {
+    "open": OPEN,
+    "decided": DECIDED,
+    "all": frozenset(State),
+    **{state.value: frozenset({state}) for state in State},
+}
+_AGE = r"(\d{1,6}(?:\.\d+)?)([smhdw])"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Age(click.ParamType[timedelta]):
+    """A time span: `2h`, `3d`, `1d12h`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text."""
+        text = str(value).lower().replace(" ", "")
+        if not re.fullmatch(rf"(?:{_AGE})+", text):
+            self.fail(f"{value} is no age; write 45m, 2h, 3d or 1d12h", param, ctx)
+        parts = re.findall(_AGE, text)
+        return sum((timedelta(**{UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+
+
+_OPTIONS = (
+    click.option("--node", "nodes", multiple=True, help="Id or name of a node; may be repeated."),
+    click.option("--process", default="", help="Correlation id: the entries of one run."),
+    click.option("--user", default="", help="Tenant."),
+    click.option("--application", default="", help="Key of the node's application."),
+    click.option("--reason", default="", help="Text that the reason contains."),
+    click.option("--older-than", type=Age(), metavar="AGE", help="Kept longer ago than this: 45m, 2h, 3d."),
+    click.option("--newer-than", type=Age(), metavar="AGE", help="Kept since then: 45m, 2h, 3d."),
+    click.option(
+        "--type", "type_", type=click.Choice([kind.value for kind in EntryType], case_sensitive=False), help="Kind."
+    ),
+)
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the filters; it gets them as one argument `search`."""
+
+    @wraps(command)
+    def with_search(**options: Any) -> Any:
+        names = ("nodes", "process", "user", "application", "reason", "older_than", "newer_than", "type_")
+        return command(search=_search(**{name: options.pop(name) for name in names}), **options)
+
+    for option in reversed(_OPTIONS):
+        with_search = option(with_search)
+    return with_search
+
+
+def _search(
+    nodes: tuple[str, ...],
+    process: str,
+    user: str,
+    application: str,
+    reason: str,
+    older_than: timedelta | None,
+    newer_than: timedelta | None,
+    type_: str | None,
+) -> Search:
+    return Search(
+        nodes=nodes,
+        process=process,
+        user=user,
+        application=application,
+        reason=reason,
+        type=EntryType(type_) if type_ else None,
+        created_before=_ago(older_than),
+        created_after=_ago(newer_than),
+    )
+
+
+def _ago(age: timedelta | None) -> int | None:
+    return None if age is None else now_ms() - int(age.total_seconds() * 1000)
+
+
+def state_option(default: str) -> Decorator:
+    """Return the option that says which states are looked at."""
+    return click.option(
+        "--state",
+        type=click.Choice(list(STATES)),
+        default=default,
+        show_default=True,
+        help="Where they stand; open is waiting or claimed, decided is approved or rejected.",
+    )

@@ -1,0 +1,50 @@
+"""`orchesty-worker trash purge`."""
+
+import asyncio
+
+import click
+
+from worker.cli.options import trash_option
+from worker.cli.trash.store import confirm, entries_text, opened, progress
+from worker.settings import Settings, load_settings
+from worker.trash import chunks
+from worker.trash.retention import Retention, expired
+from worker.visit import now_ms
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker trash purge --dry-run
+  orchesty-worker trash purge --decided-days 7 --yes
+"""
+)
+@click.option("--decided-days", type=click.FloatRange(min=0), help="0: none.  [env: WORKER_TRASH_KEEP_DAYS]")
+@click.option("--waiting-days", type=click.FloatRange(min=0), help="0: none.  [env: WORKER_TRASH_KEEP_WAITING_DAYS]")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
+@trash_option
+def purge(
+    decided_days: float | None, waiting_days: float | None, *, dry_run: bool, is_confirmed: bool, trash_url: str | None
+) -> None:
+    """Delete for good what has been decided, and if you say so what waits, longer ago than this.
+
+    A running worker does so by itself every hour.
+    """
+    settings = load_settings(trash_url=trash_url, trash_keep_days=decided_days, trash_keep_waiting_days=waiting_days)
+    asyncio.run(_purge(settings, dry_run=dry_run, is_confirmed=is_confirmed))
+
+
+async def _purge(settings: Settings, *, dry_run: bool, is_confirmed: bool) -> None:
+    async with opened(settings) as store:
+        ids = await expired(store, Retention.of(settings), now_ms())
+        if dry_run or not ids:
+            click.echo(f"{entries_text(len(ids))} to delete")
+            return
+        confirm(f"Delete {entries_text(len(ids))} for good?", is_confirmed=is_confirmed)
+        count = 0
+        with progress("purged", len(ids)) as bar:
+            for chunk in chunks(ids):
+                count += await store.purge(chunk)
+                bar.advance(bar.task_ids[0], len(chunk))
+    click.echo(f"{entries_text(count)} deleted")

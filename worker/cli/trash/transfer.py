@@ -1,0 +1,80 @@
+"""`orchesty-worker trash export` and `import`."""
+
+import asyncio
+from dataclasses import replace
+from typing import TextIO
+
+import click
+
+from worker.cli.options import trash_option
+from worker.cli.trash.filters import STATES, filters, state_option
+from worker.cli.trash.store import entries_text, opened, progress
+from worker.settings import Settings, load_settings
+from worker.trash import Search, entries
+from worker.trash.transfer import from_line, to_line
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker trash export trash.jsonl
+  orchesty-worker trash export - --node fetch-orders | gzip > fetch-orders.jsonl.gz
+"""
+)
+@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True))
+@filters
+@state_option("all")
+@trash_option
+def export(file: TextIO, search: Search, state: str, trash_url: str | None) -> None:
+    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out."""
+    asyncio.run(_export(load_settings(trash_url=trash_url), replace(search, states=STATES[state]), file))
+
+
+async def _export(settings: Settings, search: Search, file: TextIO) -> None:
+    count = 0
+    async with opened(settings) as store:
+        ids = await store.ids(search)
+        with progress("exported", len(ids)) as bar:
+            async for entry in entries(store, ids):
+                file.write(to_line(entry) + "\n")
+                count += 1
+                bar.advance(bar.task_ids[0])
+    click.echo(f"{entries_text(count)} exported", err=True)
+
+
+@click.command(
+    "import",
+    epilog="""\b
+Examples:
+  orchesty-worker trash import trash.jsonl
+  WORKER_TRASH_URL=postgresql://worker:secret@db/worker orchesty-worker trash import trash.jsonl
+""",
+)
+@click.argument("file", type=click.File("r", encoding="utf-8", errors="surrogateescape"))
+@trash_option
+def import_(file: TextIO, trash_url: str | None) -> None:
+    """Take entries from FILE (- is standard input), as `export` wrote it.
+
+    Entries that are there already stay as they are, so it may be repeated.
+    """
+    asyncio.run(_import(load_settings(trash_url=trash_url), file))
+
+
+async def _import(settings: Settings, file: TextIO) -> None:
+    new = known = 0
+    async with opened(settings) as store:
+        with progress("imported", None) as bar:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    entry = from_line(line)
+                except ValueError as error:
+                    before = f"{entries_text(new)} imported before it; mend the line and repeat"
+                    raise click.ClickException(f"{file.name}, line {number}: {error}\n{before}") from None
+                if await store.put(entry):
+                    new += 1
+                else:
+                    known += 1
+                bar.advance(bar.task_ids[0])
+    click.echo(f"{entries_text(new)} imported, {known:,} were there already")

@@ -1,0 +1,122 @@
+"""Approving and rejecting: claim, publish, and note the decision once the broker has confirmed.
+
+Whoever claims an entry is the only one to publish it. A process that dies in between leaves its claim behind, and after
+`CLAIM_MS` others may take it over: at most one chunk of entries, of which some may then arrive twice, with the
+same process id. An entry is never lost.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from worker import headers as h
+from worker.broker import Publication, Publisher
+from worker.envelope import encode
+from worker.trash.entry import Entry, EntryType, State
+from worker.trash.store import CLAIM_MS, Claim, TrashStore, chunks
+from worker.visit import now_ms
+
+PATIENCE_SECONDS = 30
+"""How long the broker may take for the messages of one chunk."""
+
+FINISH_SECONDS = 5
+"""How long confirms are waited for when the command is interrupted."""
+
+USER_TASK_STATES = {State.APPROVED: "accept", State.REJECTED: "reject"}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the entries, by their ids."""
+
+    decided: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    """Somebody else has decided them, or is about to."""
+    unreadable: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """The broker did not take them; they wait again."""
+
+    @property
+    def handled(self) -> int:
+        """How many are through."""
+        return sum(len(ids) for ids in (self.decided, self.taken, self.unreadable, self.refused))
+
+
+class Decider:
+    """Carries decisions out. `publisher` may be None where nothing is to be published."""
+
+    def __init__(self, store: TrashStore, publisher: Publisher | None) -> None:
+        self._store = store
+        self._publisher = publisher
+        self.tally = Tally()
+
+    async def decide(self, ids: Sequence[str], state: State, on_progress: Callable[[], None] = lambda: None) -> None:
+        """Approve or reject these entries, a chunk at a time. It gives up when the broker takes none of a chunk.
+
+        A cancel waits for the confirms of what was sent, for `FINISH_SECONDS`; the rest waits again.
+        """
+        for chunk in chunks(ids):
+            refused = len(self.tally.refused)
+            claim = Claim.now()
+            await self._decide(chunk, await self._store.claim(chunk, claim), claim, state)
+            on_progress()
+            if len(self.tally.refused) - refused == len(chunk):
+                return
+
+    async def _decide(self, chunk: Sequence[str], entries: Sequence[Entry], claim: Claim, state: State) -> None:
+        ours = {entry.id for entry in entries}
+        self.tally.taken += [own for own in chunk if own not in ours]
+        unreadable = [entry.id for entry in entries if state is State.APPROVED and not entry.is_readable]
+        self.tally.unreadable += unreadable
+        await self._store.release(unreadable, claim)
+        ready = [entry for entry in entries if entry.id not in set(unreadable)]
+        silent = [entry.id for entry in ready if not is_published(entry, state)]
+        await self._note(silent, claim, state)
+        await self._publish([entry for entry in ready if is_published(entry, state)], claim, state)
+
+    async def _publish(self, entries: Sequence[Entry], claim: Claim, state: State) -> None:
+        if not entries:
+            return
+        assert self._publisher is not None, "given where something is to be published"
+        sending: dict[str, asyncio.Task[None]] = {}
+        try:
+            if now_ms() - claim.at < CLAIM_MS / 2:  # else we were asleep, and others may soon take over
+                messages = {entry.id: [_message(entry, state)] for entry in entries}
+                sending = {own: asyncio.create_task(self._publisher.publish(one)) for own, one in messages.items()}
+                await asyncio.wait(sending.values(), timeout=PATIENCE_SECONDS)
+        except asyncio.CancelledError:
+            await asyncio.wait(sending.values(), timeout=FINISH_SECONDS)
+            raise
+        finally:
+            await self._settle(entries, sending, claim, state)
+
+    async def _settle(
+        self, entries: Sequence[Entry], sending: dict[str, asyncio.Task[None]], claim: Claim, state: State
+    ) -> None:
+        """Note what the broker has confirmed, and let the rest wait again."""
+        confirmed = [own for own, task in sending.items() if _is_confirmed(task)]
+        refused = [entry.id for entry in entries if entry.id not in set(confirmed)]
+        for task in sending.values():
+            task.cancel()
+        await self._note(confirmed, claim, state)
+        await self._store.release(refused, claim)
+        self.tally.refused += refused
+
+    async def _note(self, ids: Sequence[str], claim: Claim, state: State) -> None:
+        if ids:
+            await self._store.decide(ids, claim, state)
+            self.tally.decided += ids
+
+
+def is_published(entry: Entry, state: State) -> bool:
+    """Whether the node hears of it. A rejected user task ends its process; a trashed message has ended it before."""
+    return state is State.APPROVED or entry.type is EntryType.USER_TASK
+
+
+def _message(entry: Entry, state: State) -> Publication:
+    headers = h.without(entry.headers, h.TRANSIENT) | {h.USER_TASK_STATE: USER_TASK_STATES[state]}
+    return Publication(entry.return_exchange, entry.return_routing_key, encode(headers, entry.body or ""))
+
+
+def _is_confirmed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -1,0 +1,45 @@
+"""Which store a URL means."""
+
+from urllib.parse import urlsplit
+
+from worker.trash.store import TrashStore
+
+DEFAULT_FLOOD_LIMIT = 1000
+
+SQLITE = "sqlite"
+POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+MONGODB = frozenset({"mongodb", "mongodb+srv"})
+
+
+def check_url(url: str) -> None:
+    """Raise `ValueError` that says how the URL of a trash looks, when this is none."""
+    scheme, _, rest = url.partition("://")
+    if scheme == SQLITE and rest.startswith("/") and rest != "/":
+        return
+    if scheme in POSTGRESQL | MONGODB and rest:
+        return
+    raise ValueError(
+        "must be sqlite:///path, postgresql://user:password@host/database or mongodb://user:password@host/database"
+    )
+
+
+def open_trash(url: str, flood_limit: int = DEFAULT_FLOOD_LIMIT) -> TrashStore:
+    """Return the store of this URL; it connects when it is first used.
+
+    At most `flood_limit` equal open entries are stored in full, 0 means all. Raises `ValueError` for another URL.
+    """
+    check_url(url)
+    # Imported here: each driver takes its time, and only one of them is needed.
+    if url.partition("://")[0] in MONGODB:
+        from worker.trash.mongo import MongoTrash  # noqa: PLC0415 - see above
+
+        return MongoTrash(url, flood_limit)
+    from worker.trash.sql import SqlTrash  # noqa: PLC0415 - see above
+
+    return SqlTrash(url, flood_limit)
+
+
+def shown_url(url: str) -> str:
+    """Return the URL without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,238 @@
+"""The trash in SQLite or PostgreSQL. Several processes may use the same database."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, event, func, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, RowMapping
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from worker.errors import StoreError
+from worker.trash.entry import OPEN, Entry, EntryType, State, flood_key, short_id
+from worker.trash.migrate import migrate
+from worker.trash.search import Search
+from worker.trash.store import Claim, chunks, load_waiting
+from worker.trash.tables import trash
+from worker.visit import now_ms
+
+CONNECT_SECONDS = 10
+SILENCE_MS = 30_000
+"""How long PostgreSQL's host may leave what was sent unacknowledged before the connection counts as lost."""
+
+_FIELDS = tuple(field.name for field in fields(Entry))
+
+
+class SqlTrash:
+    """Entries in a table."""
+
+    def __init__(self, url: str, flood_limit: int) -> None:
+        """`url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...` with libpq's options."""
+        self._engine = _engine(make_url(url))
+        self._is_postgresql = self._engine.dialect.name == "postgresql"
+        self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
+        self._flood_limit = flood_limit
+        self._is_ready = False
+
+    async def add(self, entry: Entry) -> str:
+        """Keep a message, or count it on the oldest of its kind; return the id under which it is found."""
+        async with self._transaction() as connection:
+            key = flood_key(entry.node_id, entry.correlation_id, entry.reason)
+            if self._flood_limit and self._is_postgresql:  # SQLite has one writer at a time
+                await connection.execute(select(func.pg_advisory_xact_lock(int(key[:15], 16))))
+            if not await self._put(connection, entry) or entry.type is not EntryType.TRASH or not self._flood_limit:
+                return entry.id
+            equal = and_(trash.c.flood_key == key, trash.c.state.in_(OPEN))
+            some = select(literal(1)).where(equal).limit(self._flood_limit + 1).subquery()
+            if ((await connection.execute(select(func.count()).select_from(some))).scalar() or 0) <= self._flood_limit:
+                return entry.id
+            await connection.execute(delete(trash).where(trash.c.id == entry.id))
+            oldest = select(trash.c.id).where(equal).order_by(trash.c.number).limit(1)
+            kept_as = str((await connection.execute(oldest)).scalar_one())
+            await connection.execute(update(trash).where(trash.c.id == kept_as).values(more=trash.c.more + 1))
+            return kept_as
+
+    async def put(self, entry: Entry) -> bool:
+        """Keep an entry as it is; False when one with its id is there."""
+        async with self._transaction() as connection:
+            return await self._put(connection, entry)
+
+    async def _put(self, connection: AsyncConnection, entry: Entry) -> bool:
+        new = self._insert(trash).values(_values(entry)).on_conflict_do_nothing(index_elements=["id"])
+        return (await connection.execute(new.returning(trash.c.id))).scalar_one_or_none() is not None
+
+    async def ids(self, search: Search) -> Sequence[str]:
+        """Return the ids of the entries that fit, oldest first."""
+        async with self._transaction() as connection:
+            query = select(trash.c.id).where(*_conditions(search)).order_by(trash.c.number)
+            return (await connection.execute(query)).scalars().all()
+
+    async def load(self, ids: Sequence[str]) -> Sequence[Entry]:
+        """Return the entries with these ids, in this order."""
+        async with self._transaction() as connection:
+            return await _load(connection, ids, select(trash).where(trash.c.id.in_(ids)))
+
+    async def get(self, reference: str) -> Entry | None:
+        """Return an entry by its id or the beginning of it, when that is unique."""
+        own = short_id(reference)
+        async with self._transaction() as connection:
+            query = select(trash).where(trash.c.id.startswith(own, autoescape=True)).limit(2)
+            found = (await connection.execute(query)).mappings().all()
+        return _entry(found[0]) if own and len(found) == 1 else None
+
+    async def edit(self, entry: Entry, body: str, by: str, headers: Mapping[str, object] | None = None) -> bool:
+        """Give a waiting entry another body (and headers); False when it has changed since it was read."""
+        now = max(now_ms(), entry.updated + 1)
+        values: dict[str, Any] = {"body": body, "edited": now, "edited_by": by, "updated": now}
+        values["original_body"] = entry.body if entry.original_body is None else entry.original_body
+        if headers is not None:
+            values["headers"] = _json(headers)
+        unchanged = (trash.c.id == entry.id, trash.c.state == State.WAITING, trash.c.updated == entry.updated)
+        async with self._transaction() as connection:
+            return (await connection.execute(update(trash).where(*unchanged).values(values))).rowcount == 1
+
+    async def claim(self, ids: Sequence[str], claim: Claim) -> Sequence[Entry]:
+        """Take waiting entries, and those of claims left behind; return those that are ours now."""
+        left_behind = and_(trash.c.state == State.CLAIMED, trash.c.updated < claim.stale)
+        free = (
+            select(trash.c.id)
+            .where(trash.c.id.in_(ids), or_(trash.c.state == State.WAITING, left_behind))
+            .order_by(trash.c.number)
+            .with_for_update(skip_locked=True)  # what another one is just claiming is not ours; SQLite has one writer
+        )
+        values = {"state": State.CLAIMED, "claim": claim.token, "changed_by": claim.by, "updated": claim.at}
+        async with self._transaction() as connection:
+            await connection.execute(update(trash).where(trash.c.id.in_(free)).values(values))
+            return await _load(connection, ids, select(trash).where(_ours(ids, claim)))
+
+    async def release(self, ids: Sequence[str], claim: Claim) -> None:
+        """Let entries of this claim wait again."""
+        values = {"state": State.WAITING, "claim": None, "changed_by": None, "updated": now_ms()}
+        async with self._transaction() as connection:
+            await connection.execute(update(trash).where(_ours(ids, claim)).values(values))
+
+    async def decide(self, ids: Sequence[str], claim: Claim, state: State) -> int:
+        """Move entries of this claim to this state; return how many were still ours."""
+        values = {"state": state, "claim": None, "updated": now_ms()}
+        async with self._transaction() as connection:
+            return (await connection.execute(update(trash).where(_ours(ids, claim)).values(values))).rowcount
+
+    async def purge(self, ids: Sequence[str]) -> int:
+        """Delete entries for good, unless they are claimed; return how many."""
+        count = 0
+        for chunk in chunks(ids):
+            async with self._transaction() as connection:
+                own = (trash.c.id.in_(chunk), trash.c.state != State.CLAIMED)
+                count += (await connection.execute(delete(trash).where(*own))).rowcount
+        return count
+
+    async def waiting(self) -> Sequence[Entry]:
+        """Return the entries that nobody has decided, oldest first."""
+        return await load_waiting(self)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction on tables that are up to date. Raises `StoreError` for what the database says."""
+        try:
+            if not self._is_ready:
+                await self._prepare()
+            async with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(str(error.orig).strip()) from error
+        except SQLAlchemyError as error:
+            raise StoreError(str(error)) from error
+
+    async def _prepare(self) -> None:
+        if not self._is_postgresql:
+            Path(self._engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        async with self._engine.begin() as connection:
+            await connection.run_sync(migrate)
+        self._is_ready = True
+
+
+def _engine(url: URL) -> AsyncEngine:
+    if url.get_backend_name() == "sqlite":
+        url = url.set(drivername="sqlite+aiosqlite")
+        engine = create_async_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        return engine
+    return create_async_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": SILENCE_MS,
+            "application_name": "orchesty-worker",
+            **url.query,
+        },
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Let readers and writers of several processes work side by side, and lose nothing on a power cut."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _conditions(search: Search) -> list[ColumnElement[bool]]:
+    columns = trash.c
+    wanted: list[ColumnElement[bool]] = [columns.state.in_(search.states)]
+    if search.nodes:
+        wanted.append(or_(columns.node_id.in_(search.nodes), columns.node_name.in_(search.nodes)))
+    for name, value in (("correlation_id", search.process), ("user", search.user), ("application", search.application)):
+        if value:
+            wanted.append(columns[name] == value)
+    if search.reason:
+        wanted.append(columns.reason.icontains(search.reason, autoescape=True))
+    if search.type is not None:
+        wanted.append(columns.type == search.type)
+    if search.created_before is not None:
+        wanted.append(columns.created < search.created_before)
+    if search.created_after is not None:
+        wanted.append(columns.created > search.created_after)
+    if search.updated_before is not None:
+        wanted.append(columns.updated < search.updated_before)
+    return wanted
+
+
+def _ours(ids: Sequence[str], claim: Claim) -> ColumnElement[bool]:
+    return and_(trash.c.id.in_(ids), trash.c.state == State.CLAIMED, trash.c.claim == claim.token)
+
+
+async def _load(connection: AsyncConnection, ids: Sequence[str], query: Select[Any]) -> Sequence[Entry]:
+    rows = {row["id"]: row for row in (await connection.execute(query)).mappings()}
+    return [_entry(rows[own]) for own in ids if own in rows]
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    values = {name: getattr(entry, name) for name in _FIELDS}
+    key = flood_key(entry.node_id, entry.correlation_id, entry.reason)
+    return values | {
+        "headers": _json(entry.headers),
+        "updated": entry.updated or entry.created,
+        "flood_key": key if entry.type is EntryType.TRASH else None,
+    }
+
+
+def _json(headers: Mapping[str, object]) -> str:
+    return json.dumps(dict(headers), default=str)
+
+
+def _entry(row: RowMapping) -> Entry:
+    values = {name: row[name] for name in _FIELDS}
+    headers = json.loads(row["headers"])
+    return Entry(**values | {"type": EntryType(row["type"]), "state": State(row["state"]), "headers": headers})

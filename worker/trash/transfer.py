@@ -1,0 +1,51 @@
+"""Entries as lines of JSON, for `trash export` and `trash import`: nothing is lost on the way."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import fields, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from worker.trash.entry import ID_LENGTH, OPEN, Entry, State
+
+_entries = TypeAdapter(Entry)
+
+
+def to_line(entry: Entry) -> str:
+    """Return the entry as one line of JSON without its end; bytes are base64."""
+    values: dict[str, Any] = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    values["headers"] = dict(entry.headers)
+    values["raw"] = None if entry.raw is None else base64.b64encode(entry.raw).decode()
+    return json.dumps(values, ensure_ascii=False)
+
+
+def from_line(line: str) -> Entry:
+    """Return the entry of a line. An entry that somebody was deciding waits again.
+
+    Raises `ValueError` that says what is wrong with the line.
+    """
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError("a line must be a JSON object, as `trash export` writes it")  # noqa: TRY004 - a wrong file, no bug
+    try:
+        if values.get("raw") is not None:
+            values["raw"] = base64.b64decode(values["raw"], validate=True)
+        entry = _entries.validate_python(values)
+        line.encode()
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
+    except (binascii.Error, TypeError) as error:
+        raise ValueError(f"raw: not base64: {error}") from None
+    if not re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", entry.id):
+        raise ValueError(f"id: must be {ID_LENGTH} hexadecimal digits")
+    if entry.body is None and entry.raw is None:
+        raise ValueError("body: missing, and there are no raw bytes either")
+    return replace(entry, state=State.WAITING) if entry.state in OPEN else entry
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
