@@ -172,7 +172,7 @@ def installed_postgres(announce: Callable[[str], None]) -> Path:
     """
     found = _find_postgres()
     if found is None:
-        install_package("postgresql", "postgresql", announce)
+        install_package("postgresql", announce)
         found = _find_postgres()
     if found is None:
         raise DatabaseUnavailable(f"The package postgresql is installed, but {POSTGRES_FOLDERS} has no initdb")

@@ -36,14 +36,21 @@ def install_command(package: str) -> str:
     return f"apt-get install -y --no-install-recommends {package}"
 
 
-def install_package(package: str, service: str, announce: Callable[[str], None]) -> None:
-    """Install a package whose service stays off. Raises `CannotInstall`."""
+def install_package(
+    package: str, announce: Callable[[str], None], *, search_path: str | None = None, otherwise: str = ""
+) -> None:
+    """Install a package whose service stays off.
+
+    `search_path` stands in for PATH; `otherwise` is what else can be done. Raises `CannotInstall`.
+    """
     command = install_command(package)
-    prefix = _root_prefix()
-    if prefix is None or shutil.which("apt-get") is None:
-        raise CannotInstall(f"{package} is not installed and we may not install it. Run `sudo {command}`.")
+    prefix = _root_prefix(search_path)
+    if prefix is None or shutil.which("apt-get", path=search_path) is None:
+        raise CannotInstall(
+            f"{package} is not installed and we may not install it. Run `sudo {command}`{otherwise or '.'}"
+        )
     announce(f"{package} is missing, installing it once: {command}")
-    script = SCRIPT.format(command=command, service=service)
+    script = SCRIPT.format(command=command, service=package)
     result = subprocess.run([*prefix, "sh", "-c", script], stdout=STDERR, check=False)
     if result.returncode != 0:
         raise CannotInstall(
@@ -62,10 +69,11 @@ def package_account(account: str) -> str | None:
     return account if answer.returncode == 0 else None
 
 
-def _root_prefix() -> list[str] | None:
+def _root_prefix(search_path: str | None) -> list[str] | None:
+    """What goes before a command that needs root: nothing, sudo, or None where we cannot become root."""
     if os.geteuid() == 0:
         return []
-    sudo = shutil.which("sudo")
+    sudo = shutil.which("sudo", path=search_path)
     if sudo is None:
         return None
     answer = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.debian import CannotInstall, install_package, package_account
 from deploy.errors import BrokerUnavailable
 from deploy.ports import free_ports, wait_for_amqp
 
@@ -18,26 +18,11 @@ __all__ = ["PrivateNode", "installed_server"]
 # Debian's script in sbin turns away everybody but root and rabbitmq; the one it calls does not.
 DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 DEBIAN_ACCOUNT = "rabbitmq"
+PACKAGE = "rabbitmq-server"
+OTHERWISE = ", or start a Docker engine, or give the URL of a broker."
 PLUGINS = "[rabbitmq_consistent_hash_exchange].\n"
 CONFIGURATION = "disk_free_limit.absolute = 50MB\n"
 STOP_SECONDS = 10.0
-STDERR = 2
-
-INSTALL_COMMAND = "apt-get install -y --no-install-recommends rabbitmq-server"
-# The package must not bring up a broker of its own on port 5672, neither now nor at the next boot.
-INSTALL_SCRIPT = f"""
-set -eu
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 130' INT TERM
-    printf '#!/bin/sh\\nexit 101\\n' >"$policy"
-    chmod 755 "$policy"
-fi
-export DEBIAN_FRONTEND=noninteractive
-{INSTALL_COMMAND} || {{ apt-get update && {INSTALL_COMMAND}; }}
-if command -v systemctl >/dev/null; then systemctl disable rabbitmq-server || :; fi
-"""
 
 # The process notes its group before it becomes anything else, so that the undertaker cannot miss it. The epmd
 # is in that group, and "-start_epmd false" keeps Erlang from starting another, which would outlive the node.
@@ -75,7 +60,7 @@ class PrivateNode:
         self._version = "?"
         self._node: subprocess.Popen[bytes] | None = None
         self._port, self._distribution_port, self._epmd_port = free_ports(3)
-        self._account = _package_account()
+        self._account = package_account(DEBIAN_ACCOUNT)
         self._directory = Path(tempfile.mkdtemp(prefix="worker-rabbitmq-"))
         if self._account:
             shutil.chown(self._directory, self._account, self._account)
@@ -179,7 +164,10 @@ def installed_server(
     """
     found = _find_server(server, search_path)
     if found is None:
-        _install(announce, search_path)
+        try:
+            install_package(PACKAGE, announce, search_path=search_path, otherwise=OTHERWISE)
+        except CannotInstall as error:
+            raise BrokerUnavailable(str(error)) from None
         found = _find_server(server, search_path)
     if found is None:
         raise BrokerUnavailable(f"The package rabbitmq-server is installed, but {server} is missing")
@@ -191,40 +179,3 @@ def _find_server(server: Path, search_path: str | None) -> Path | None:
         return server
     elsewhere = shutil.which("rabbitmq-server", path=search_path)
     return Path(elsewhere) if elsewhere else None
-
-
-def _install(announce: Callable[[str], None], search_path: str | None) -> None:
-    prefix = _root_prefix(search_path)
-    if prefix is None or shutil.which("apt-get", path=search_path) is None:
-        raise BrokerUnavailable(
-            f"RabbitMQ is not installed and we may not install it. Run `sudo {INSTALL_COMMAND}`, "
-            "or start a Docker engine, or give the URL of a broker."
-        )
-    announce(f"RabbitMQ is missing, installing it once: {INSTALL_COMMAND}")
-    result = subprocess.run([*prefix, "sh", "-c", INSTALL_SCRIPT], stdout=STDERR, check=False)
-    if result.returncode != 0:
-        raise BrokerUnavailable(
-            f"RabbitMQ could not be installed (status {result.returncode}). "
-            f"Run `sudo {INSTALL_COMMAND}` and see to what it reports."
-        )
-
-
-def _root_prefix(search_path: str | None) -> list[str] | None:
-    """What goes before a command that needs root: nothing, sudo, or None where we cannot become root."""
-    if os.geteuid() == 0:
-        return []
-    sudo = shutil.which("sudo", path=search_path)
-    if sudo is None:
-        return None
-    answer = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False)
-    return [sudo, "-n"] if answer.returncode == 0 else None
-
-
-def _package_account() -> str | None:
-    """The package's account, for root only: a broker needs no root. None means the caller's own account."""
-    if os.geteuid() != 0 or DEBIAN_ACCOUNT not in {entry.pw_name for entry in pwd.getpwall()}:
-        return None
-    # A temporary directory of root's own may be closed to others.
-    may_write = ["test", "-w", tempfile.gettempdir()]
-    answer = subprocess.run(may_write, user=DEBIAN_ACCOUNT, group=DEBIAN_ACCOUNT, extra_groups=[], check=False)
-    return DEBIAN_ACCOUNT if answer.returncode == 0 else None

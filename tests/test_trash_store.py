@@ -9,42 +9,12 @@ from typing import Any
 
 import pytest
 from support.databases import KINDS, MakeDatabase
+from support.entries import ENTRY, LONG_AGO, numbered
 
-from worker.trash import CLAIM_MS, DECIDED, Claim, Entry, EntryType, Search, State, TrashStore, open_trash
+from worker.trash import CLAIM_MS, DECIDED, Claim, EntryType, Search, State, TrashStore, open_trash
 from worker.trash.transfer import from_line, to_line
 
-LONG_AGO = 1_795_489_382_982
-ENTRY = Entry(
-    id="0f1e2d3c0000400080000001",
-    type=EntryType.TRASH,
-    node_id="n1",
-    node_name="fetch",
-    topology_id="t1",
-    topology_name="orders",
-    correlation_id="run",
-    user=None,
-    reason="no stock",
-    return_exchange="node.n1.hx",
-    return_routing_key="1",
-    headers={"result-message": "no stock", "n": 1, "none": None, "deep": {"a": [1, 2.5, True]}},
-    body='{"order": 17}',
-    raw=None,
-    created=LONG_AGO,
-    application="shop",
-    updated=LONG_AGO,
-)
 ALL = Search(states=frozenset(State))
-
-
-def numbered(number: int, **changes: Any) -> Entry:
-    """Return an entry of its own: later ones are a second younger, and have other reasons.
-
-    A second, for the server that speaks MongoDB's protocol in the tests compares times by the second.
-    """
-    created = LONG_AGO + number * 1000
-    own: dict[str, Any] = {"id": f"{number:024x}", "created": created, "updated": created, "reason": f"r{number}"}
-    own["headers"] = {"result-message": own["reason"]}
-    return replace(ENTRY, **own | changes)
 
 
 @pytest.fixture(params=KINDS)

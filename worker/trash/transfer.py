@@ -1,7 +1,6 @@
 """Entries as lines of JSON, for `trash export` and `trash import`: nothing is lost on the way."""
 
 import base64
-import binascii
 import json
 import re
 from dataclasses import fields, replace
@@ -30,20 +29,25 @@ def from_line(line: str) -> Entry:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise ValueError("a line must be a JSON object, as `trash export` writes it")  # noqa: TRY004 - a wrong file, no bug
+    if values.get("raw") is not None:
+        values["raw"] = _bytes(values["raw"])
     try:
-        if values.get("raw") is not None:
-            values["raw"] = base64.b64decode(values["raw"], validate=True)
         entry = _entries.validate_python(values)
-        line.encode()
     except ValidationError as error:
         raise ValueError(_first(error)) from None
-    except (binascii.Error, TypeError) as error:
-        raise ValueError(f"raw: not base64: {error}") from None
+    line.encode()  # else a store could not hold its texts
     if not re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", entry.id):
         raise ValueError(f"id: must be {ID_LENGTH} hexadecimal digits")
     if entry.body is None and entry.raw is None:
         raise ValueError("body: missing, and there are no raw bytes either")
     return replace(entry, state=State.WAITING) if entry.state in OPEN else entry
+
+
+def _bytes(text: object) -> bytes:
+    try:
+        return base64.b64decode(str(text), validate=True)
+    except ValueError as error:
+        raise ValueError(f"raw: not base64: {error}") from None
 
 
 def _first(error: ValidationError) -> str:

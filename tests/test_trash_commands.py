@@ -1,0 +1,244 @@
+"""The commands of the trash, run as a person runs them."""
+
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.databases import MakeDatabase
+from support.entries import ENTRY, numbered, run_trash
+
+from worker.trash import Entry, EntryType, State, open_trash
+from worker.visit import now_ms
+
+Fill = Callable[..., Coroutine[Any, Any, None]]
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def url(make_database: MakeDatabase) -> str:
+    return make_database("sqlite")
+
+
+async def fill(url: str, *entries: Entry) -> None:
+    store = open_trash(url)
+    for entry in entries:
+        await store.put(entry)
+    await store.close()
+
+
+async def states(url: str) -> list[str]:
+    store = open_trash(url)
+    entries = await store.load([numbered(number).id for number in range(10)])
+    await store.close()
+    return [entry.state.value for entry in entries]
+
+
+def listed(url: str, *arguments: str) -> list[int]:
+    return [int(one["id"], 16) for one in json.loads(run_trash(url, "list", "--json", *arguments)[0])]
+
+
+@pytest.mark.parametrize("name", ["approve", "edit", "export", "import", "list", "purge", "reject", "show"])
+def test_every_command_explains_itself_with_examples(url: str, name: str) -> None:
+    assert "Example" in run_trash(url, name, "--help")[0]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (["--node", "pack"], [2]),
+        (["--node", "n1", "--node", "n2"], [1, 2, 3]),
+        (["--process", "run-3"], [3]),
+        (["--user", "alice"], [2]),
+        (["--application", "shop", "--reason", "TIME"], [3]),
+        (["--type", "usertask"], [2]),
+        (["--older-than", "2h"], [1]),
+        (["--newer-than", "1d12h"], [2, 3]),
+        (["--newer-than", "2h", "--older-than", "30m"], [2]),
+        (["--state", "rejected"], [4]),
+        (["--state", "all", "--limit", "2"], [1, 2]),
+    ],
+)
+async def test_entries_are_found_by_every_filter(url: str, filters: list[str], expected: list[int]) -> None:
+    now = now_ms()
+    await fill(
+        url,
+        numbered(1, created=now - 48 * HOUR_MS),
+        numbered(2, created=now - HOUR_MS, node_id="n2", node_name="pack", user="alice", type=EntryType.USER_TASK),
+        numbered(3, created=now - HOUR_MS // 60, correlation_id="run-3", reason="timeout"),
+        numbered(4, created=now, state=State.REJECTED),
+    )
+    assert listed(url, *filters) == expected
+
+
+@pytest.mark.parametrize("age", ["", "2", "h", "2y", "-2h", "2h3"])
+def test_a_wrong_age_is_told_how_ages_are_written(url: str, age: str) -> None:
+    assert "write 45m, 2h, 3d or 1d12h" in run_trash(url, "list", "--older-than", age, status=2)[1]
+
+
+async def test_the_list_is_for_people_and_says_what_it_leaves_out(url: str) -> None:
+    await fill(
+        url,
+        numbered(1, more=1234, reason="[red]down[/red]"),
+        numbered(2, body=None, raw=b"\xff"),
+        *(numbered(number) for number in range(3, 6)),
+    )
+    text, _ = run_trash(url, "list", "--limit", "3", COLUMNS="200")
+    assert "[red]down[/red] [+1,234 equal]" in text
+    assert "r2 [unreadable]" in text
+    assert "… and 2 entries more" in text
+    assert run_trash(url, "list", "--node", "nope")[0] == "Nothing fits.\n"
+
+
+async def test_show_tells_all_facts(url: str) -> None:
+    body = '{"order":17,"price":1.10,"big":123456789012345678901234567890}'
+    await fill(url, replace(ENTRY, body=body, more=3, user="alice"))
+    text, _ = run_trash(url, "show", "0f1e")
+    for fact in (
+        "no stock",
+        "3 more came",
+        "fetch (n1)",
+        "orders (t1)",
+        "shop",
+        "run",
+        "alice",
+        "node.n1.hx",
+        "waiting",
+    ):
+        assert fact in text
+    assert '"price": 1.10,\n  "big": 123456789012345678901234567890' in text
+    assert run_trash(url, "show", "0f1e", "--raw")[0] == body
+    assert json.loads(run_trash(url, "show", "0f1e", "--json")[0])["reason"] == "no stock"
+    assert "no such entry, or more than one" in run_trash(url, "show", "abcd", status=1)[1]
+
+
+async def test_an_edit_changes_the_body_and_keeps_it_as_it_came(url: str) -> None:
+    await fill(url, replace(ENTRY, body='{"order":17,"price":1.10}'))
+    out, _ = run_trash(url, "edit", "0f1e", EDITOR="sed -i s/17/18/")
+    assert out.startswith(f"{ENTRY.id} edited. Send it on: orchesty-worker trash approve 0f1e2d3c")
+    assert run_trash(url, "show", "0f1e", "--raw")[0] == '{"order":18,"price":1.10}'
+    text, _ = run_trash(url, "show", "0f1e")
+    assert "body, edited" in text
+    assert text.index("body as it came") < text.index('"order": 17')
+    assert "[edited]" in run_trash(url, "list", COLUMNS="200")[0]
+
+
+@pytest.mark.parametrize(
+    ("editor", "problem"),
+    [
+        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: Expecting value: line 2 column 12"),
+        ("false", "false ended with status 1"),
+        ("/no/such/editor", "cannot be started"),
+    ],
+)
+async def test_an_edit_that_went_wrong_changes_nothing(url: str, editor: str, problem: str) -> None:
+    await fill(url, ENTRY)
+    assert problem in run_trash(url, "edit", "0f1e", EDITOR=editor, VISUAL="", status=1)[1]
+    assert run_trash(url, "show", "0f1e", "--raw")[0] == ENTRY.body
+    assert run_trash(url, "edit", "0f1e", EDITOR="true")[0] == f"{ENTRY.id} not changed\n"
+
+
+async def test_an_edit_takes_the_body_from_a_file_too(url: str) -> None:
+    await fill(url, replace(ENTRY, body="<order/>"))
+    run_trash(url, "edit", "0f1e", "--file", "-", text_in="<order id='17'/>")
+    assert run_trash(url, "show", "0f1e", "--raw")[0] == "<order id='17'/>"
+
+
+async def test_an_unreadable_message_is_mended_by_an_edit(url: str) -> None:
+    await fill(url, replace(ENTRY, body=None, raw=b'{"headers": {}, "body": "x"'))
+    assert "it still cannot be read" in run_trash(url, "edit", "0f1e", "--file", "-", text_in="{", status=1)[1]
+    assert "bytes of a message that could not be read" in run_trash(url, "show", "0f1e")[0]
+    run_trash(url, "edit", "0f1e", EDITOR=r"sed -i s/$/\}/")
+    assert run_trash(url, "show", "0f1e", "--raw")[0] == "x"
+    assert '{"headers": {}, "body": "x"' in run_trash(url, "show", "0f1e")[0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["1f", "--all"], ["--all", "--node", "n1"], ["1f", "--reason", "x"]])
+def test_what_is_to_be_decided_must_be_clear(url: str, arguments: list[str]) -> None:
+    assert "name ids, or filters, or --all" in run_trash(url, "approve", *arguments, status=2)[1]
+
+
+async def test_entries_are_rejected_one_by_one_by_filter_and_all(url: str) -> None:
+    await fill(url, *(numbered(number, node_name=f"node-{number % 2}") for number in range(6)))
+    assert run_trash(url, "reject", numbered(0).id)[0] == f"{numbered(0).id} rejected\n"
+    out, err = run_trash(url, "reject", "--node", "node-1", "--dry-run")
+    assert (out.split(), err) == ([numbered(number).id for number in (1, 3, 5)], "3 entries would be rejected\n")
+    assert await states(url) == ["rejected", *["waiting"] * 5]
+    run_trash(url, "reject", "--node", "node-1")
+    run_trash(url, "reject", "--all")
+    assert await states(url) == ["rejected"] * 6
+    assert run_trash(url, "reject", "--all")[0] == "Nothing fits.\n"
+    assert "is rejected by" in run_trash(url, "reject", numbered(0).id, status=1)[1]
+
+
+async def test_an_export_is_imported_elsewhere_without_loss_and_only_once(
+    url: str, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    kept = [
+        numbered(1, body="a\x00b"),
+        numbered(2, body=None, raw=b"\xff\x00", more=4),
+        numbered(3, state=State.APPROVED, changed_by="alice", headers={"big": 2**70, "x": [1.5]}),
+        numbered(4, original_body="{}", edited=5, edited_by="bob"),
+    ]
+    await fill(url, *kept)
+    file, other = str(tmp_path / "trash.jsonl"), make_database("postgresql")
+    assert run_trash(url, "export", file)[1] == "4 entries exported\n"
+    assert run_trash(other, "import", file)[0] == "4 entries imported, 0 were there already\n"
+    assert run_trash(other, "import", file)[0] == "0 entries imported, 4 were there already\n"
+    store = open_trash(other)
+    assert await store.load([entry.id for entry in kept]) == kept
+    await store.close()
+    out, _ = run_trash(other, "export", "-", "--reason", "r2")
+    assert [json.loads(line)["raw"] for line in out.splitlines()] == ["/wA="]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", "line 2: Expecting property name"),
+        ("[]", "line 2: a line must be a JSON object"),
+        ('{"id": "1f"}', "line 2: type: Field required"),
+        ('{"raw": "ä"}', "line 2: raw: not base64"),
+    ],
+)
+async def test_a_wrong_line_is_named_and_what_came_before_it_is_there(url: str, line: str, problem: str) -> None:
+    await fill(url, numbered(1))
+    good, _ = run_trash(url, "export", "-")
+    err = run_trash(url, "import", "-", status=1, text_in=good + line + "\n")[1]
+    assert problem in err
+
+
+async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_when_told(url: str) -> None:
+    now = now_ms()
+    await fill(
+        url,
+        numbered(1, state=State.APPROVED, updated=now - 31 * 24 * HOUR_MS),
+        numbered(2, state=State.REJECTED, updated=now - 29 * 24 * HOUR_MS),
+        numbered(3, updated=now - 99 * 24 * HOUR_MS),
+        numbered(4, updated=now),
+    )
+    assert run_trash(url, "purge", "--dry-run")[0] == "1 entry to delete\n"
+    assert run_trash(url, "purge")[0] == "1 entry deleted\n"
+    assert listed(url, "--state", "all") == [2, 3, 4]
+    assert run_trash(url, "purge", "--decided-days", "0", "--waiting-days", "1.5")[0] == "1 entry deleted\n"
+    assert listed(url, "--state", "all") == [2, 4]
+
+
+def test_a_store_that_is_away_is_named_without_its_password() -> None:
+    for away in (
+        "postgresql://me:hunter2@127.0.0.1:1/db",
+        "mongodb://me:hunter2@127.0.0.1:1/db?serverSelectionTimeoutMS=100",
+    ):
+        err = run_trash(away, "list", status=1)[1]
+        assert "cannot be used" in err
+        assert "127.0.0.1:1/db" in err
+        assert "hunter2" not in err
+
+
+def test_an_unknown_kind_of_store_is_refused() -> None:
+    assert (
+        "WORKER_TRASH_URL: Value error, must be sqlite:///path, postgresql://"
+        in run_trash("mysql://x", "list", status=2)[1]
+    )

@@ -1,0 +1,100 @@
+"""Several people, and workers that die: each approved message goes through exactly once."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+
+import pytest
+from conftest import MakeTopology
+from support.databases import KINDS, MakeDatabase
+from support.entries import numbered
+from support.queues import Queues
+from support.topologies import pass_on
+from support.waiting import eventually
+
+from worker.trash import CLAIM_MS, Claim, Search, State, open_trash
+
+COUNT = 1000
+
+
+async def approve_all(
+    url: str, broker_url: str, *, stderr: int = asyncio.subprocess.PIPE
+) -> asyncio.subprocess.Process:
+    environment = {**os.environ, "WORKER_TRASH_URL": url, "WORKER_AMQP_URL": broker_url}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", "trash", "approve", "--all", "--yes"),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_two_terminals_approve_the_same_entries_and_each_goes_through_once(
+    make_database: MakeDatabase, make_topology: MakeTopology, queues: Queues, broker_url: str, kind: str
+) -> None:
+    topology = make_topology(pass_on("start"))
+    exchange, queue = topology.exchange("start"), topology.queue("start")
+    await queues.declare(exchange, queue)
+    url = make_database(kind)
+    store = open_trash(url)
+    for number in range(COUNT):
+        await store.put(numbered(number, body=json.dumps(number), return_exchange=exchange))
+    terminals = [await approve_all(url, broker_url) for _ in range(2)]
+    texts = [await terminal.communicate() for terminal in terminals]
+    assert [terminal.returncode for terminal in terminals] == [0, 0], texts
+    arrived = Counter(message.data for message in await queues.read_all(queue))
+    assert arrived == Counter(range(COUNT))
+    assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == COUNT
+    assert await store.ids(Search()) == []
+    await store.close()
+
+
+async def test_entries_of_a_killed_command_can_be_approved_after_its_claim_is_over(
+    make_database: MakeDatabase, make_topology: MakeTopology, queues: Queues, broker_url: str
+) -> None:
+    topology = make_topology(pass_on("start"))
+    exchange, queue = topology.exchange("start"), topology.queue("start")
+    url = make_database("sqlite")
+    store = open_trash(url)
+    await store.put(numbered(1, body="1", return_exchange=exchange))
+    command = await approve_all(url, broker_url, stderr=asyncio.subprocess.DEVNULL)  # its exchange does not exist yet
+
+    async def is_claimed() -> bool:
+        return bool(await store.ids(Search(states=frozenset({State.CLAIMED}))))
+
+    await eventually(is_claimed, seconds=30, what="a claim")
+    command.send_signal(signal.SIGKILL)
+    await command.wait()
+    await queues.declare(exchange, queue)
+    claim = Claim.now()
+    later = Claim("later", "test", claim.at + 2 * CLAIM_MS)
+    assert await store.claim([numbered(1).id], claim) == []
+    assert len(await store.claim([numbered(1).id], later)) == 1
+    await store.release([numbered(1).id], later)
+    assert (await (await approve_all(url, broker_url)).wait()) == 0
+    assert [message.data for message in await queues.read_all(queue)] == [1]
+    await store.close()
+
+
+async def test_an_interrupted_command_leaves_nothing_claimed(
+    make_database: MakeDatabase, make_topology: MakeTopology, broker_url: str
+) -> None:
+    topology = make_topology(pass_on("start"))
+    url = make_database("sqlite")
+    store = open_trash(url)
+    await store.put(numbered(1, return_exchange=topology.exchange("start")))
+    command = await approve_all(url, broker_url, stderr=asyncio.subprocess.DEVNULL)
+
+    async def is_claimed() -> bool:
+        return bool(await store.ids(Search(states=frozenset({State.CLAIMED}))))
+
+    await eventually(is_claimed, seconds=30, what="a claim")
+    command.send_signal(signal.SIGINT)
+    assert await command.wait() != 0
+    assert [entry.state for entry in await store.waiting()] == [State.WAITING]
+    await store.close()
