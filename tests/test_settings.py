@@ -48,5 +48,37 @@ def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "sqlite:///var/trash.sqlite"),
+        ({"MONGODB_DSN": "mongodb://platform/db"}, "sqlite:///var/trash.sqlite"),
+        ({"WORKER_DATABASE_URL": "postgresql://db/worker"}, "postgresql://db/worker"),
+        ({"WORKER_DATABASE_URL": "postgresql://db/worker", "WORKER_TRASH_URL": "sqlite:///t"}, "sqlite:///t"),
+        ({"WORKER_MODE": "platform", "MONGODB_DSN": "mongodb://platform/db"}, "mongodb://platform/db"),
+        (
+            {"WORKER_MODE": "platform", "MONGODB_DSN": "mongodb://p/db", "WORKER_DATABASE_URL": "postgresql://db/w"},
+            "mongodb://p/db",
+        ),
+        (
+            {"WORKER_MODE": "platform", "MONGODB_DSN": "mongodb://p/db", "WORKER_TRASH_URL": "sqlite:///t"},
+            "sqlite:///t",
+        ),
+    ],
+)
+def test_the_trash_is_chosen(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], address: str) -> None:
+    for name in ("WORKER_TRASH_URL", "WORKER_DATABASE_URL", "WORKER_MODE", "MONGODB_DSN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().trash_address == address
+
+
+def test_the_password_of_a_database_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_DATABASE_URL", "postgresql://worker:hunter2@db/worker")
+    monkeypatch.setenv("WORKER_TRASH_URL", "postgresql://worker:hunter2@db/worker")
+    assert "hunter2" not in repr(load_settings())
+
+
 def test_the_page_in_the_docs_is_up_to_date() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), "run: make docs"

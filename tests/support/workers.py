@@ -63,7 +63,7 @@ class InProcess(Probed):
         }
         self.worker = Worker(load_settings(**chosen | settings), registry=Registry(actions))
 
-    async def command(self, *arguments: str, status: int = 0) -> str:
+    async def command(self, *arguments: str, status: int = 0, **environment: str) -> str:
         """Run `orchesty-worker` with the settings of this worker; return what it prints."""
         settings = self.worker.settings
         assert settings.amqp_url is not None
@@ -74,7 +74,8 @@ class InProcess(Probed):
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker", *arguments),
-            env={**os.environ, **own},
+            env={**os.environ, **own, **environment},
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -50,14 +50,19 @@ Examples:
   WORKER_TRASH_URL=postgresql://worker:secret@db/worker orchesty-worker trash import trash.jsonl
 """,
 )
-@click.argument("file", type=click.File("r", encoding="utf-8", errors="surrogateescape"))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @trash_option
-def import_(file: TextIO, trash_url: str | None) -> None:
+def import_(file: str, trash_url: str | None) -> None:
     """Take entries from FILE (- is standard input), as `export` wrote it.
 
     Entries that are there already stay as they are, so it may be repeated.
     """
-    asyncio.run(_import(load_settings(trash_url=trash_url), file))
+    settings = load_settings(trash_url=trash_url)
+    try:
+        with click.open_file(file, encoding="utf-8", errors="surrogateescape") as lines:
+            asyncio.run(_import(settings, lines))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
 async def _import(settings: Settings, file: TextIO) -> None:
