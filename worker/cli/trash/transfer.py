@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from typing import TextIO
+from typing import IO, TextIO
 
 import click
 
@@ -65,7 +65,7 @@ def import_(file: str, trash_url: str | None) -> None:
         raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
-async def _import(settings: Settings, file: TextIO) -> None:
+async def _import(settings: Settings, file: IO[str]) -> None:
     new = known = 0
     async with opened(settings) as store:
         with progress("imported", None) as bar:

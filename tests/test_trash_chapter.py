@@ -1,0 +1,114 @@
+"""The chapter about the trash in docs/operations.md: its commands run, from the alert to the repaired order."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeTopology, RunWorker
+from support.databases import MakeDatabase
+from support.queues import Queues, process_message
+from support.topologies import custom_node, sink
+from support.waiting import eventually
+from support.workers import InProcess
+
+from connectors import CustomNode, Message, StopAndFail
+from worker.trash import Entry, Search, State
+
+PAGE = Path(__file__).parent.parent / "docs" / "operations.md"
+SHOWN_ID = "1f3a2b4c"
+SHOWN_RUN = "7f0c2b1e-5d2a-4c55-9a5e-0d8f3c1b2a90"
+
+
+class PriceOrder(CustomNode[Any, Any]):
+    """Needs a number as the order's total; fails with 503 until its service is back."""
+
+    name = "price-order"
+    is_away = False
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        if self.is_away:
+            raise StopAndFail("503: try again later")
+        if not isinstance(message.data["total"], int):
+            raise StopAndFail("total: must be a number")
+        return message
+
+
+def commands() -> dict[str, list[str]]:
+    """Return the commands of the chapter by their heading."""
+    chapter = PAGE.read_text().partition("\n## The trash\n")[2].partition("\n## ")[0]
+    sections = re.findall(r"### (.*?)\n(.*?)(?=\n### |\Z)", chapter, re.DOTALL)
+    found = {name: re.findall(r"^orchesty-worker .*$", text, re.MULTILINE) for name, text in sections}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+async def run(worker: InProcess, line: str, entry: Entry, directory: Path) -> str:
+    words = shlex.split(line.replace(SHOWN_ID, entry.id[:8]).replace(SHOWN_RUN, entry.correlation_id))[1:]
+    settings = worker.worker.settings
+    assert settings.amqp_url is not None
+    own = {
+        "WORKER_AMQP_URL": settings.amqp_url.get_secret_value(),
+        "WORKER_TRASH_URL": settings.trash_address,
+        "EDITOR": """sed -i 's/"three"/3/'""",
+        "PYTHONPATH": str(PAGE.parent.parent),
+        "COLUMNS": "200",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", *words),
+        cwd=directory,
+        env={**os.environ, **own},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    text = (await process.communicate())[0].decode()
+    assert process.returncode == 0, f"{line}\n{text}"
+    return text
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mongodb"])
+async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
+    make_topology: MakeTopology,
+    run_worker: RunWorker,
+    make_database: MakeDatabase,
+    queues: Queues,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    action = PriceOrder()
+    topology = make_topology(custom_node("price-order", "price-order", "sink"), sink())
+    worker = await run_worker(topology, action, trash_url=make_database(kind))
+    store = worker.worker.handler.store
+    await queues.publish(topology.exchange("price-order"), process_message({"order": 17, "total": "three"}))
+    (entry,) = await eventually(store.waiting, what="the order in the trash")
+
+    repair, many, retention, moving = commands().values()
+    texts = [await run(worker, line, entry, tmp_path) for line in repair]
+    assert all(entry.id[:8] in text for text in texts)
+    assert '"total": "three"' in texts[3]
+    (order,) = await queues.read(topology.queue("sink"), 1)
+    assert json.loads(order.body) == {"order": 17, "total": 3}
+    assert order.headers["correlation-id"] == entry.correlation_id
+
+    action.is_away = True
+    orders = [process_message({"order": number, "total": number}) for number in range(20)]
+    await queues.publish(topology.exchange("price-order"), *orders)
+
+    async def all_failed() -> bool:
+        return len(await store.ids(Search(reason="503"))) == len(orders)
+
+    await eventually(all_failed, what="the orders in the trash")
+    action.is_away = False
+    texts = [await run(worker, line, entry, tmp_path) for line in many]
+    assert "20 entries would be approved" in texts[0]
+    assert len(await queues.read(topology.queue("sink"), len(orders))) == len(orders)
+
+    for line in (*retention, *moving):
+        await run(worker, line, entry, tmp_path)
+    assert len((tmp_path / "trash.jsonl").read_text().splitlines()) == 21
+    assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == 21
