@@ -10,6 +10,7 @@ import pytest
 from conftest import MakeTopology, RunWorker
 from support.databases import KINDS, MakeDatabase, private_postgres
 from support.entries import numbered
+from support.proxy import Lost, Proxy
 from support.queues import Queues, process_message
 from support.topologies import NodeEntry, custom_node, pass_on, sink
 from support.waiting import eventually
@@ -155,18 +156,38 @@ async def test_an_edited_unreadable_message_is_approved_and_arrives(
     assert (message.body, message.headers["user"]) == ("x", "alice")
 
 
-async def test_what_the_broker_does_not_take_waits_again(
-    make_topology: MakeTopology, broker_url: str, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+async def test_what_the_broker_does_not_take_waits_again_and_the_command_says_why(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    topology = make_topology(pass_on("start", "sink"), sink())
+    worker = await run_worker(topology)
+    store = worker.worker.handler.store
+    for number in range(3):
+        await store.put(numbered(number, return_exchange="no-such-exchange" if number else topology.exchange("start")))
+    text = await worker.command("trash", "approve", "--all", status=1)
+    assert f"{numbered(0).id} approved\n2 entries wait again: exchange no-such-exchange does not exist" in text
+    assert [entry.id for entry in await store.waiting()] == [numbered(1).id, numbered(2).id]
+
+
+async def test_a_broker_that_does_not_confirm_is_told_and_the_entry_waits_again(
+    make_topology: MakeTopology,
+    make_database: MakeDatabase,
+    queues: Queues,
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(deciding, "PATIENCE_SECONDS", 0.5)
+    topology = make_topology(pass_on("start"))
+    await queues.declare(topology.exchange("start"), topology.queue("start"))
     store = open_trash(make_database("sqlite"))
-    await store.put(numbered(1, return_exchange="no-such-exchange"))
+    await store.put(numbered(1, return_exchange=topology.exchange("start")))
     publisher = Publisher()
-    running = asyncio.ensure_future(Link(broker_url, "test", publisher.serve).run())
+    running = asyncio.ensure_future(Link(proxy.url, "test", publisher.serve).run())
     await publisher.wait_until_open()
-    decider = deciding.Decider(store, publisher)
-    await decider.decide([numbered(1).id], State.APPROVED)
+    with proxy.losing(Lost.CONFIRM):
+        decider = deciding.Decider(store, publisher)
+        await decider.decide([numbered(1).id], State.APPROVED)
     running.cancel()
-    assert decider.tally.refused == [numbered(1).id]
+    assert decider.tally.refused == {numbered(1).id: deciding.NO_ANSWER}
     assert [entry.id for entry in await store.waiting()] == [numbered(1).id]
     await store.close()

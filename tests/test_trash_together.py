@@ -6,16 +6,18 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from conftest import MakeTopology
 from support.databases import KINDS, MakeDatabase
 from support.entries import numbered
+from support.proxy import Lost, Proxy
 from support.queues import Queues
-from support.topologies import pass_on
-from support.waiting import eventually
+from support.topologies import TopologyFile, pass_on
 
-from worker.trash import CLAIM_MS, Claim, Search, State, open_trash
+from worker.trash import CLAIM_MS, Claim, Search, State, TrashStore, open_trash
 
 COUNT = 1000
 
@@ -54,47 +56,42 @@ async def test_two_terminals_approve_the_same_entries_and_each_goes_through_once
     await store.close()
 
 
-async def test_entries_of_a_killed_command_can_be_approved_after_its_claim_is_over(
-    make_database: MakeDatabase, make_topology: MakeTopology, queues: Queues, broker_url: str
-) -> None:
-    topology = make_topology(pass_on("start"))
-    exchange, queue = topology.exchange("start"), topology.queue("start")
+@asynccontextmanager
+async def stuck_command(
+    make_database: MakeDatabase, topology: TopologyFile, queues: Queues, proxy: Proxy
+) -> AsyncIterator[tuple[TrashStore, asyncio.subprocess.Process]]:
+    """Run a command whose message has arrived, and whose confirm will not come."""
+    await queues.declare(topology.exchange("start"), topology.queue("start"))
     url = make_database("sqlite")
     store = open_trash(url)
-    await store.put(numbered(1, body="1", return_exchange=exchange))
-    command = await approve_all(url, broker_url, stderr=asyncio.subprocess.DEVNULL)  # its exchange does not exist yet
-
-    async def is_claimed() -> bool:
-        return bool(await store.ids(Search(states=frozenset({State.CLAIMED}))))
-
-    await eventually(is_claimed, seconds=30, what="a claim")
-    command.send_signal(signal.SIGKILL)
-    await command.wait()
-    await queues.declare(exchange, queue)
-    claim = Claim.now()
-    later = Claim("later", "test", claim.at + 2 * CLAIM_MS)
-    assert await store.claim([numbered(1).id], claim) == []
-    assert len(await store.claim([numbered(1).id], later)) == 1
-    await store.release([numbered(1).id], later)
-    assert (await (await approve_all(url, broker_url)).wait()) == 0
-    assert [message.data for message in await queues.read_all(queue)] == [1]
+    await store.put(numbered(1, body="1", return_exchange=topology.exchange("start")))
+    with proxy.losing(Lost.CONFIRM):
+        command = await approve_all(url, proxy.url, stderr=asyncio.subprocess.DEVNULL)
+        assert [message.data for message in await queues.read(topology.queue("start"), 1, seconds=30)] == [1]
+        yield store, command
     await store.close()
+
+
+async def test_entries_of_a_killed_command_can_be_approved_after_its_claim_is_over(
+    make_database: MakeDatabase, make_topology: MakeTopology, queues: Queues, proxy: Proxy
+) -> None:
+    topology = make_topology(pass_on("start"))
+    async with stuck_command(make_database, topology, queues, proxy) as (store, command):
+        command.send_signal(signal.SIGKILL)
+        await command.wait()
+        (entry,) = await store.load(await store.ids(Search()))
+        assert (entry.state, str(entry.changed_by).endswith(f":{command.pid}")) == (State.CLAIMED, True)
+        claim = Claim.now()
+        assert await store.claim([entry.id], claim) == []
+        later = Claim("later", "test", claim.at + 2 * CLAIM_MS)
+        assert [one.id for one in await store.claim([entry.id], later)] == [entry.id]
 
 
 async def test_an_interrupted_command_leaves_nothing_claimed(
-    make_database: MakeDatabase, make_topology: MakeTopology, broker_url: str
+    make_database: MakeDatabase, make_topology: MakeTopology, queues: Queues, proxy: Proxy
 ) -> None:
     topology = make_topology(pass_on("start"))
-    url = make_database("sqlite")
-    store = open_trash(url)
-    await store.put(numbered(1, return_exchange=topology.exchange("start")))
-    command = await approve_all(url, broker_url, stderr=asyncio.subprocess.DEVNULL)
-
-    async def is_claimed() -> bool:
-        return bool(await store.ids(Search(states=frozenset({State.CLAIMED}))))
-
-    await eventually(is_claimed, seconds=30, what="a claim")
-    command.send_signal(signal.SIGINT)
-    assert await command.wait() != 0
-    assert [entry.state for entry in await store.waiting()] == [State.WAITING]
-    await store.close()
+    async with stuck_command(make_database, topology, queues, proxy) as (store, command):
+        command.send_signal(signal.SIGINT)
+        assert await command.wait() != 0
+        assert [entry.state for entry in await store.waiting()] == [State.WAITING]

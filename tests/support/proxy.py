@@ -18,6 +18,7 @@ class Lost(Enum):
 
     CANCEL = (60, 30)
     DELIVER = (60, 60)
+    CONFIRM = (60, 80)
 
 
 class Way:

@@ -127,8 +127,11 @@ class Publisher:
             self._opened.clear()
             self._channel = self._session = None
 
-    async def publish(self, publications: Sequence[Publication]) -> None:
-        """Return when the broker has confirmed all of them and routed the mandatory ones to a queue."""
+    async def publish(self, publications: Sequence[Publication], *, is_patient: bool = True) -> None:
+        """Return when the broker has confirmed all of them and routed the mandatory ones to a queue.
+
+        Raises `PublishRefused` for what the broker refuses when it is not to be patient about that.
+        """
         waiting, refusals = publications, 0
         while waiting:
             await self._opened.wait()
@@ -139,6 +142,8 @@ class Publisher:
                 await asyncio.sleep(0)  # `serve` has yet to see that the channel has closed
                 continue
             if refused is not None:
+                if not is_patient:
+                    raise refused
                 pause = min(2**refusals, LONGEST_PAUSE_SECONDS)
                 refusals += 1
                 log.error(

@@ -19,6 +19,8 @@ from worker.visit import now_ms
 PATIENCE_SECONDS = 30
 """How long the broker may take for the messages of one chunk."""
 
+NO_ANSWER = f"the broker did not answer within {PATIENCE_SECONDS} s"
+
 FINISH_SECONDS = 5
 """How long confirms are waited for when the command is interrupted."""
 
@@ -33,13 +35,13 @@ class Tally:
     taken: list[str] = field(default_factory=list)
     """Somebody else has decided them, or is about to."""
     unreadable: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    """The broker did not take them; they wait again."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """The broker did not take them, and why; they wait again."""
 
     @property
     def handled(self) -> int:
         """How many are through."""
-        return sum(len(ids) for ids in (self.decided, self.taken, self.unreadable, self.refused))
+        return len(self.decided) + len(self.taken) + len(self.unreadable) + len(self.refused)
 
 
 class Decider:
@@ -51,16 +53,15 @@ class Decider:
         self.tally = Tally()
 
     async def decide(self, ids: Sequence[str], state: State, on_progress: Callable[[], None] = lambda: None) -> None:
-        """Approve or reject these entries, a chunk at a time. It gives up when the broker takes none of a chunk.
+        """Approve or reject these entries, a chunk at a time. It gives up when the broker does not answer.
 
         A cancel waits for the confirms of what was sent, for `FINISH_SECONDS`; the rest waits again.
         """
         for chunk in chunks(ids):
-            refused = len(self.tally.refused)
             claim = Claim.now()
             await self._decide(chunk, await self._store.claim(chunk, claim), claim, state)
             on_progress()
-            if len(self.tally.refused) - refused == len(chunk):
+            if NO_ANSWER in self.tally.refused.values():
                 return
 
     async def _decide(self, chunk: Sequence[str], entries: Sequence[Entry], claim: Claim, state: State) -> None:
@@ -82,7 +83,8 @@ class Decider:
         try:
             if now_ms() - claim.at < CLAIM_MS / 2:  # else we were asleep, and others may soon take over
                 messages = {entry.id: [_message(entry, state)] for entry in entries}
-                sending = {own: asyncio.create_task(self._publisher.publish(one)) for own, one in messages.items()}
+                publish = self._publisher.publish
+                sending = {own: asyncio.create_task(publish(one, is_patient=False)) for own, one in messages.items()}
                 await asyncio.wait(sending.values(), timeout=PATIENCE_SECONDS)
         except asyncio.CancelledError:
             await asyncio.wait(sending.values(), timeout=FINISH_SECONDS)
@@ -94,13 +96,13 @@ class Decider:
         self, entries: Sequence[Entry], sending: dict[str, asyncio.Task[None]], claim: Claim, state: State
     ) -> None:
         """Note what the broker has confirmed, and let the rest wait again."""
-        confirmed = [own for own, task in sending.items() if _is_confirmed(task)]
-        refused = [entry.id for entry in entries if entry.id not in set(confirmed)]
+        refused = {entry.id: _refusal(sending.get(entry.id)) for entry in entries}
         for task in sending.values():
             task.cancel()
-        await self._note(confirmed, claim, state)
-        await self._store.release(refused, claim)
-        self.tally.refused += refused
+        await self._note([own for own, why in refused.items() if why is None], claim, state)
+        left = {own: why for own, why in refused.items() if why is not None}
+        await self._store.release(list(left), claim)
+        self.tally.refused |= left
 
     async def _note(self, ids: Sequence[str], claim: Claim, state: State) -> None:
         if ids:
@@ -118,5 +120,9 @@ def _message(entry: Entry, state: State) -> Publication:
     return Publication(entry.return_exchange, entry.return_routing_key, encode(headers, entry.body or ""))
 
 
-def _is_confirmed(task: asyncio.Task[None]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None
+def _refusal(task: asyncio.Task[None] | None) -> str | None:
+    """Return why the broker did not take a message; None when it did."""
+    if task is None or not task.done():
+        return NO_ANSWER
+    error = task.exception()
+    return None if error is None else str(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,9 +157,6 @@ async def _report(store: TrashStore, tally: Tally, state: State, *, are_named: b
             f"orchesty-worker trash edit {tally.unreadable[0][:8]}",
             err=True,
         )
-    if tally.refused:
-        click.echo(
-            f"{entries_text(len(tally.refused))} wait again: the broker did not take them; the log above says why",
-            err=True,
-        )
+    for why, count in Counter(tally.refused.values()).items():
+        click.echo(f"{entries_text(count)} wait again: {why}", err=True)
     return 1 if tally.unreadable or tally.refused or (are_named and tally.taken) else 0
