@@ -74,6 +74,13 @@ def test_the_trash_is_chosen(monkeypatch: pytest.MonkeyPatch, environment: dict[
     assert load_settings().trash_address == address
 
 
+def test_a_wrong_address_of_the_trash_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("mysql://x", "sqlite://x", "postgresql://", "postgresql://db:port/x", "/var/trash"):
+        monkeypatch.setenv("WORKER_DATABASE_URL", wrong)
+        with pytest.raises(SettingsError, match="WORKER_DATABASE_URL: "):
+            load_settings()
+
+
 def test_the_password_of_a_database_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_DATABASE_URL", "postgresql://worker:hunter2@db/worker")
     monkeypatch.setenv("WORKER_TRASH_URL", "postgresql://worker:hunter2@db/worker")

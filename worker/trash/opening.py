@@ -16,7 +16,10 @@ def check_url(url: str) -> None:
     scheme, _, rest = url.partition("://")
     if scheme == SQLITE and rest.startswith("/") and rest != "/":
         return
-    if scheme in POSTGRESQL | MONGODB and rest:
+    if scheme in MONGODB and rest:
+        return
+    if scheme in POSTGRESQL and rest:
+        _ = urlsplit(url).port  # says what is wrong with it
         return
     raise ValueError(
         "must be sqlite:///path, postgresql://user:password@host/database or mongodb://user:password@host/database"
