@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from worker.cli.actions import actions
+from worker.cli.check import check
 from worker.cli.run import run
 from worker.cli.settings import settings
 from worker.cli.start import start
@@ -25,7 +27,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, settings, start, topology, trash):
+for _command in (actions, check, run, settings, start, topology, trash):
     cli.add_command(_command)
 
 
