@@ -1,5 +1,6 @@
 """A connection for one look at the broker, without patience."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from worker.errors import BrokerError
 @asynccontextmanager
 async def looking(url: str) -> AsyncIterator[Session]:
     """Connect once. Raises `BrokerError` that says why it cannot be."""
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # it logs what it raises
     try:
         connection = await aio_pika.connect(
             url, timeout=CONNECT_SECONDS, client_properties={"connection_name": "orchesty-worker command"}

@@ -158,7 +158,7 @@ def _wanted(nodes: Sequence[Node], *, is_platform: bool) -> Iterator[tuple[str, 
 
 def _shown(url: str) -> str:
     parsed = URL(url)
-    return f"{parsed.host}:{parsed.port or 5672}{parsed.path}"
+    return f"{parsed.host}:{parsed.port or 5672}, virtual host {_vhost(parsed)}"
 
 
 def _cure(error: str) -> str:
@@ -171,5 +171,8 @@ def _cure(error: str) -> str:
 
 def _permit(url: str) -> str:
     parsed = URL(url)
-    vhost = parsed.path.lstrip("/") or "/"
-    return f"rabbitmqctl set_permissions -p '{vhost}' '{parsed.user or 'guest'}' '{NAMES}' '{NAMES}' '{NAMES}'"
+    return f"rabbitmqctl set_permissions -p '{_vhost(parsed)}' '{parsed.user or 'guest'}' '{NAMES}' '{NAMES}' '{NAMES}'"
+
+
+def _vhost(url: URL) -> str:
+    return url.path.removeprefix("/") or "/"

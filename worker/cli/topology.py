@@ -102,7 +102,12 @@ def _cells(row: Row, states: States | None) -> list[Text]:
     node = row.node
     if node is None:
         return [name]
-    cells = [name, Text(node.role.value), Text(node.action_path), Text(str(node.prefetch))]
+    cells = [
+        name,
+        Text(node.role.value),
+        Text(node.action[1] if node.action else node.action_path),
+        Text(str(node.prefetch)),
+    ]
     if states is None:
         return cells
     state = states.get(node.queue)
