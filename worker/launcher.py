@@ -25,9 +25,8 @@ def main() -> None:
         explanation = explain_shadowing()
         if explanation is None:
             raise
-        if explanation in str(error):
-            error = error.__cause__ or error
-        sys.stderr.write(f"orchesty-worker: {explanation} ({type(error).__name__}: {error})\n")
+        cause = error.__cause__ if explanation in str(error) else error
+        sys.stderr.write(f"orchesty-worker: {explanation} ({type(cause).__name__}: {cause})\n")
         sys.exit(2)
     run()
 
