@@ -1,6 +1,8 @@
 """What Prometheus reads, read back by Prometheus' own parser."""
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,9 @@ from support.waiting import eventually
 
 from connectors import Connector, Message, StopAndFail
 from worker.metrics import Family, Histogram, merge, render
+
+OPERATIONS = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
+OF_THE_SUPERVISOR = {"orchesty_worker_up", "orchesty_worker_restarts_total"}
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -154,3 +159,17 @@ async def test_nodes_of_the_same_name_stay_apart(make_topology: MakeTopology, ru
     worker = await run_worker(topology, CopyConnector(), nodes=())
     nodes = {dict(labels).get("node") for _, labels in samples(worker.worker.metrics())} - {None}
     assert nodes == {f"a ({topology.node_id('a')})", f"a ({topology.node_id('b')})"}
+
+
+async def test_the_page_about_operations_names_every_metric_and_no_other(
+    make_topology: MakeTopology, run_worker: RunWorker
+) -> None:
+    page = OPERATIONS.read_text()
+    worker = await run_worker(make_topology(pass_on("start")))
+    names = set(re.findall(r"^# TYPE (\S+)", worker.worker.metrics(), re.MULTILINE)) | OF_THE_SUPERVISOR
+    assert set(re.findall(r"^\| `(orchesty_worker_\w+)`", page, re.MULTILINE)) == {
+        name for name in names if name.startswith("orchesty_worker_")
+    }
+    (rules,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    used = set(re.findall(r"orchesty_worker_\w+", rules))
+    assert {name.removesuffix("_bucket") for name in used} <= names

@@ -158,6 +158,11 @@ class WorkerProcess(Probed):
 
         await eventually(is_ready, seconds=START_SECONDS, what="a ready worker")
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal."""
         self._process.send_signal(number)

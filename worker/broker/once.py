@@ -22,6 +22,8 @@ async def looking(url: str) -> AsyncIterator[Session]:
             url, timeout=CONNECT_SECONDS, client_properties={"connection_name": "orchesty-worker command"}
         )
     except CONNECTION_ERRORS as error:
+        if "Connection.OpenOk" in str(error):  # what aiormq makes of the broker's refusal
+            raise BrokerError("the virtual host does not exist, or the user may not use it") from error
         raise BrokerError(f"{type(error).__name__}: {error}") from error
     try:
         yield Session(connection)

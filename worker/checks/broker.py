@@ -164,8 +164,8 @@ def _shown(url: str) -> str:
 def _cure(error: str) -> str:
     if "auth" in error.lower() or "ACCESS_REFUSED" in error:
         return "User and password of WORKER_AMQP_URL are wrong: rabbitmqctl authenticate_user USER PASSWORD"
-    if "vhost" in error.lower() or "NOT_ALLOWED" in error:
-        return "Create the virtual host and permit it: rabbitmqctl add_vhost NAME; '/' is written %2F in the URL."
+    if "virtual host" in error:
+        return "Create it and permit it: rabbitmqctl add_vhost NAME, set_permissions -p NAME; '/' is %2F in the URL."
     return "Is it running, and is WORKER_AMQP_URL=amqp://user:password@host:5672/%2F right?"
 
 

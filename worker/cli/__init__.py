@@ -35,7 +35,7 @@ def main() -> None:
     """Run the command line; wrong settings end it with status 2 and a text that names the cure."""
     sys.path.insert(0, str(Path.cwd()))  # --actions names modules of the folder that one stands in
     try:
-        cli()
+        cli(prog_name="orchesty-worker")
     except StartupError as error:
         click.echo(f"orchesty-worker: {error}", err=True)
         sys.exit(2)

@@ -80,12 +80,17 @@ class Child:
             failures += 1
 
     def stop(self, number: signal.Signals) -> None:
-        """Pass this signal on; when the process has ended, no other is started. The second time is by force."""
+        """Let the process end gracefully and start no other; the second time by force, with this signal.
+
+        The first is always SIGTERM: a process that is still importing would answer SIGINT with a traceback.
+        """
         if self._is_stopping:
             asyncio.get_running_loop().call_later(FORCED_SECONDS, self._send, signal.SIGKILL)
+            self._send(number)
+            return
         self._is_stopping = True
         self._told.set()
-        self._send(number)
+        self._send(signal.SIGTERM)
 
     def restart(self) -> None:
         """Stop the process gracefully and start it anew."""
@@ -115,6 +120,8 @@ class Child:
             told.cancel()
             self._process = None
             self.socket.unlink(missing_ok=True)
+        if status == -signal.SIGTERM and self._told.is_set():
+            return 0  # it was still importing and had no message yet
         return status if status >= 0 else 128 - status
 
     async def _pause(self, failures: int) -> None:
