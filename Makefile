@@ -12,7 +12,7 @@ help:  ## List the targets
 
 install: $(INSTALLED)  ## Create .venv from the lock file
 
-$(INSTALLED): requirements.lock pyproject.toml deploy/install.sh
+$(INSTALLED): requirements.lock pyproject.toml deploy/install.sh worker/launcher.py
 	@sh deploy/install.sh
 	@touch $@
 

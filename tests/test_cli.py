@@ -3,30 +3,27 @@
 import asyncio
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from conftest import MakeTopology, RunWorker
 from support.actions import Copy
+from support.command import command
 from support.queues import Queues
 from support.topologies import TopologyFile, custom_node, pass_on, sink
 
+from worker.cli import cli
+
 TOPOLOGY = {"id": "t1", "name": "orders", "nodes": [{"id": "n1", "name": "start", "worker": "worker.null"}]}
-
-
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "TOPOLOGY_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
-        capture_output=True,
-        text=True,
-        env={**clean, **environment},
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -36,14 +33,70 @@ def topology_path(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("run",), ("start",), ("topology", "check"), ("trash", "list"), ("trash", "approve")]
-)
-def test_every_command_explains_itself(arguments: tuple[str, ...]) -> None:
-    done = command(*arguments, "--help")
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, found in group.commands.items():
+        if isinstance(found, click.Group):
+            yield from commands(found, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_every_command_explains_itself_with_an_example(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli, [*path, "--help"])
+    assert done.exit_code == 0
+    assert "Usage:" in done.output
+    assert f"orchesty-worker {' '.join(path)}" in done.output.partition("Example")[2]
+
+
+def test_the_command_itself_lists_the_others() -> None:
+    done = command("--help")
     assert done.returncode == 0
-    assert "Usage:" in done.stdout
-    assert not arguments or "Example" in done.stdout
+    assert all(name in done.stdout for name in cli.commands)
+    assert "Exit status: 0 done, 1 failed, 2 wrong usage" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str) -> None:
+    script = command(_ORCHESTY_WORKER_COMPLETE=f"{shell}_source")
+    assert (script.returncode, "_ORCHESTY_WORKER_COMPLETE" in script.stdout) == (0, True)
+    words = {"COMP_WORDS": "orchesty-worker topo", "COMP_CWORD": "topo" if shell == "fish" else "1"}
+    done = command(_ORCHESTY_WORKER_COMPLETE=f"{shell}_complete", **words)
+    assert "topology" in done.stdout
+
+
+def test_a_misspelt_variable_is_named_in_the_log(topology_path: Path) -> None:
+    done = command("run", TOPOLOGY_JSON=str(topology_path), WORKER_ACTION="shop", WORKER_LOG_FORMAT="json")
+    (line,) = (json.loads(line) for line in done.stderr.splitlines() if "unknown_variable" in line)
+    assert (line["variable"], line["hint"], line["level"]) == (
+        "WORKER_ACTION",
+        "did you mean WORKER_ACTIONS?",
+        "warning",
+    )
+
+
+@pytest.mark.parametrize(("environment", "has_colors"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_are_left_out_on_request(topology_path: Path, environment: dict[str, str], has_colors: bool) -> None:
+    own = {"TOPOLOGY_JSON": str(topology_path), "WORKER_ACTION": "x", "TERM": "xterm-256color", **environment}
+    text = on_terminal("run", **own) + on_terminal("topology", "show", str(topology_path), **own)
+    assert "did you mean" in text
+    assert bool(re.search(r"\x1b\[[\d;]*3[0-7]", text)) is has_colors
+
+
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """Run the command on a terminal; return what it shows."""
+    near, far = pty.openpty()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "NO_COLOR"))}
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker", *arguments], stdout=far, stderr=far, env={**clean, **environment}
+    ):
+        os.close(far)
+        shown = b""
+        with suppress(OSError):  # the terminal is closed
+            while part := os.read(near, 65536):
+                shown += part
+    os.close(near)
+    return shown.decode()
 
 
 def test_a_topology_is_checked_and_shown(topology_path: Path) -> None:

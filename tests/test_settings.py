@@ -6,6 +6,7 @@ import pytest
 
 from worker.errors import SettingsError
 from worker.settings import Mode, load_settings, settings_page
+from worker.variables import environment_of, unknown_variables
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -89,3 +90,32 @@ def test_the_password_of_a_database_is_not_shown(monkeypatch: pytest.MonkeyPatch
 
 def test_the_page_in_the_docs_is_up_to_date() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), "run: make docs"
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("WORKER_HTTP_PROT", "WORKER_HTTP_PORT"),
+        ("WORKER_TRASH", "WORKER_TRASH_URL"),
+        ("worker_amqp_ur", "WORKER_AMQP_URL"),
+        ("WORKER_XYZZY_QUUX", None),
+    ],
+)
+def test_a_misspelt_variable_is_found(name: str, closest: str | None) -> None:
+    (unknown,) = unknown_variables({name: "x", "PATH": "/bin"})
+    assert (unknown.name, unknown.closest) == (name, closest)
+
+
+def test_what_kubernetes_and_others_set_is_not_taken_for_a_setting() -> None:
+    known = ("WORKER_AMQP_URL", "worker_amqp_url", "TOPOLOGY_JSON", "WORKER_TOPOLOGY_JSON", "WORKER_TEST_AMQP_URL")
+    links = ("WORKER_SHOP_SERVICE_HOST", "WORKER_SHOP_SERVICE_PORT_HTTP", "WORKER_SHOP_PORT_80_TCP_ADDR")
+    assert list(unknown_variables(dict.fromkeys((*known, *links), "x"))) == []
+
+
+def test_settings_can_be_given_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        amqp_url="amqp://guest:secret@localhost/", nodes="a,b", actions=("x", "y"), grace=1.5, topology=Path("t.json")
+    )
+    for name, value in environment_of(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings

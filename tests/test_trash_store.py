@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -134,6 +135,10 @@ async def test_entries_are_found_by_what_they_are(store: TrashStore, search: Sea
     ):
         assert await store.put(entry)
     assert [int(own, 16) for own in await store.ids(search)] == expected
+
+
+async def test_the_clock_is_told(store: TrashStore) -> None:
+    assert abs((await store.clock() - datetime.now(UTC)).total_seconds()) < 5
 
 
 async def test_only_one_of_two_claims_wins(store: TrashStore, url: str, stack: AsyncExitStack) -> None:

@@ -1,8 +1,15 @@
 """The machine room: from the broker to the action and on."""
 
-from worker.errors import StartupError, WorkerError
-from worker.process import Worker
-from worker.registry import Registry
-from worker.settings import Settings, load_settings
+try:
+    from worker.errors import StartupError, WorkerError
+    from worker.process import Worker
+    from worker.registry import Registry
+    from worker.settings import Settings, load_settings
+except (ImportError, AttributeError) as error:
+    from worker.launcher import explain_shadowing
+
+    if (explanation := explain_shadowing()) is not None:
+        raise ImportError(explanation) from error
+    raise
 
 __all__ = ["Registry", "Settings", "StartupError", "Worker", "WorkerError", "load_settings"]

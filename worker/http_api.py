@@ -1,8 +1,9 @@
-"""What the worker answers over HTTP: `/readyz`, `/healthz` and the platform's `/api/process`."""
+"""What the worker answers over HTTP: `/readyz`, `/healthz`, `/metrics` and the platform's `/api/process`."""
 
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -12,10 +13,13 @@ from pydantic import BaseModel, ValidationError
 from worker import headers as h
 from worker.envelope import Envelope
 from worker.errors import StartupError
+from worker.metrics import CONTENT_TYPE
 
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+UNIX = "unix:"
+"""What a host begins with that is the path of a socket."""
 
 
 class Health(Protocol):
@@ -27,6 +31,9 @@ class Health(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """Return the state in detail, for a person."""
+
+    def metrics(self) -> str:
+        """Return what Prometheus reads."""
 
 
 class ProcessRequest(BaseModel):
@@ -47,14 +54,23 @@ async def serve_http(
     host: str, port: int, *, health: Health, process: Process, api_key: str | None, grace_seconds: float
 ) -> AsyncIterator[None]:
     """Answer HTTP while the context is open. Raises `StartupError` when the port is taken."""
-    runner = web.AppRunner(_application(health, process, api_key), access_log=None, shutdown_timeout=grace_seconds)
+    async with listening(_application(health, process, api_key), host, port, grace_seconds):
+        yield
+
+
+@asynccontextmanager
+async def listening(application: web.Application, host: str, port: int, grace_seconds: float) -> AsyncIterator[None]:
+    """Serve the application while the context is open. Raises `StartupError` when the address cannot be had."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace_seconds)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _site(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
+        where = host if host.startswith(UNIX) else f"{host}:{port}"
         raise StartupError(
-            f"cannot listen on {host}:{port}: {error.strerror}. Choose another port with WORKER_HTTP_PORT."
+            f"cannot listen on {where}: {error.strerror}. Choose another address with WORKER_HTTP_HOST and "
+            "WORKER_HTTP_PORT."
         ) from None
     try:
         yield
@@ -62,9 +78,23 @@ async def serve_http(
         await runner.cleanup()
 
 
+def _site(runner: web.AppRunner, host: str, port: int) -> web.BaseSite:
+    if host.startswith(UNIX):
+        return web.UnixSite(runner, Path(host.removeprefix(UNIX)))
+    return web.TCPSite(runner, host, port)
+
+
+def metrics_response(text: str) -> web.Response:
+    """Return the answer to Prometheus."""
+    return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
 def _application(health: Health, process: Process, api_key: str | None) -> web.Application:
     async def probe(_: web.Request) -> web.Response:
         return web.json_response(dict(health.describe()), status=200 if health.is_ready else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return metrics_response(health.metrics())
 
     async def api_process(request: web.Request) -> web.Response:
         if not _is_allowed(request, api_key):
@@ -87,6 +117,7 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     application.router.add_get("/readyz", probe)
     application.router.add_get("/healthz", probe)
+    application.router.add_get("/metrics", metrics)
     application.router.add_post("/api/process", api_process)
     return application
 

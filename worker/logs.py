@@ -1,6 +1,7 @@
 """Log lines: one event with facts as keys, the ids of the message bound once, secrets hidden."""
 
 import logging
+import os
 import re
 import sys
 
@@ -21,7 +22,9 @@ _json_tracebacks = structlog.processors.ExceptionRenderer(
 
 def configure_logs(settings: Settings) -> None:
     """Send structlog's and the standard library's records to stderr in the chosen format."""
-    is_console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    is_terminal = sys.stderr.isatty()
+    is_console = settings.log_format == "console" or (settings.log_format == "auto" and is_terminal)
+    has_colors = is_terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         add_visit,
@@ -30,7 +33,7 @@ def configure_logs(settings: Settings) -> None:
         hide_passwords,
     ]
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=has_colors, exception_formatter=structlog.dev.plain_traceback)]
         if is_console
         else [_json_tracebacks, structlog.processors.JSONRenderer()]
     )

@@ -5,6 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import structlog
@@ -18,6 +19,8 @@ from worker.failures import Failures
 from worker.handler import Handler
 from worker.http_api import serve_http
 from worker.limits import Gate, LocalGate, PlatformGate
+from worker.measures import Measures, Parts, families
+from worker.metrics import render
 from worker.notice import NoNotice, PlatformNotice, TrashNotice
 from worker.parking import BrokerParking, Parking, PlatformParking
 from worker.registry import Registry, load_actions
@@ -40,12 +43,20 @@ class Worker:
     """
 
     def __init__(
-        self, settings: Settings, *, topology: Topology | None = None, registry: Registry | None = None
+        self,
+        settings: Settings,
+        *,
+        topology: Topology | None = None,
+        registry: Registry | None = None,
+        answers_http: bool = True,
     ) -> None:
+        """Without `answers_http` no port is opened: for a service that answers by `describe` and `metrics` itself."""
         self.settings = settings
+        self._answers_http = answers_http
         self._topology = topology or load_topology(settings.topology)
         self._registry = registry or load_actions(settings.actions)
         self._nodes = self._topology.select(settings.nodes)
+        self._measures = Measures(self._topology, self._nodes)
         self._stopping = asyncio.Event()
         self._called: set[asyncio.Task[Any]] = set()
         self._is_platform = settings.mode is Mode.PLATFORM
@@ -57,7 +68,7 @@ class Worker:
         self._intake = Intake(
             self._topology,
             self._nodes,
-            self.handler.deliver,
+            self._measures.delivered(self.handler.deliver),
             is_platform=self._is_platform,
             check_seconds=settings.silence_seconds,
         )
@@ -80,20 +91,25 @@ class Worker:
             nodes=[node.name for node in self._nodes],
             mode=self.settings.mode.value,
         )
-        key = self.settings.orchesty_api_key
         try:
-            async with serve_http(
-                self.settings.http_host,
-                self.settings.http_port,
-                health=self,
-                process=self.process,
-                api_key=key.get_secret_value() if key else None,
-                grace_seconds=self.settings.grace,
-            ):
+            async with self._http():
                 await self._consume_until_stopped()
         finally:
             await self._close()
         log.info("worker_stopped")
+
+    def _http(self) -> AbstractAsyncContextManager[None]:
+        if not self._answers_http:
+            return nullcontext()
+        key = self.settings.orchesty_api_key
+        return serve_http(
+            self.settings.http_host,
+            self.settings.http_port,
+            health=self,
+            process=self.process,
+            api_key=key.get_secret_value() if key else None,
+            grace_seconds=self.settings.grace,
+        )
 
     async def _consume_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -158,12 +174,18 @@ class Worker:
             },
         }
 
+    def metrics(self) -> str:
+        """Return the metrics in Prometheus' text format."""
+        links, is_ready = self._links, self.is_ready
+        parts = Parts(self._measures, self.counts, self._intake, self._publisher, links, is_ready)
+        return render(families(parts))
+
     def _make_handler(self) -> Handler:
         gate: Gate = PlatformGate() if self._is_platform else LocalGate(time.monotonic)
         counter: counting.Counter = counting.PlatformCounter() if self._is_platform else counting.OpenCounter()
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
         return Handler(
-            calls=bind(self._nodes, self._registry, self._remote),
+            calls=self._measures.called(bind(self._nodes, self._registry, self._remote)),
             gate=gate,
             settler=Settler(parking, counter),
             failures=Failures(self.settings.max_failures, time.monotonic),

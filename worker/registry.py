@@ -12,6 +12,7 @@ import connectors.catalogue
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
 from worker.errors import ActionsError
+from worker.launcher import PACKAGES
 
 ENTRY_POINTS = "orchesty_worker.actions"
 
@@ -80,10 +81,20 @@ def _modules(name: str) -> Iterator[ModuleType]:
         for entry in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
             yield importlib.import_module(entry.name)
     except Exception as error:  # importing runs somebody's code, which may raise anything
-        raise ActionsError(
-            f"cannot import the actions of {name}: {type(error).__name__}: {error}. "
-            "Is its package installed, and is its folder on PYTHONPATH?"
-        ) from error
+        raise _not_importable(name, error) from error
+
+
+def _not_importable(name: str, error: Exception) -> ActionsError:
+    return ActionsError(
+        f"cannot import the actions of {name}: {type(error).__name__}: {error}. "
+        f"Is its package installed, and is its folder on PYTHONPATH?{_shadowed(name)}"
+    )
+
+
+def _shadowed(name: str) -> str:
+    """Say so when the module is looked for in a package of ours that has the name of the user's."""
+    top = name.partition(".")[0]
+    return f" {top} is a package of the worker's own: rename yours." if top in PACKAGES else ""
 
 
 def _actions(module: ModuleType) -> Iterator[AnyAction]:

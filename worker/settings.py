@@ -55,8 +55,13 @@ class Settings(BaseSettings):
         (), description="Ids or names of the nodes to consume, separated by commas. Empty: every node."
     )
     actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
-    http_host: str = Field("0.0.0.0", description="Address to answer HTTP on.")  # noqa: S104 - containers are probed from outside
-    http_port: int = Field(8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz` and `/api/process`.")
+    http_host: str = Field("0.0.0.0", description="Address to answer HTTP on; `unix:/path` for a socket.")  # noqa: S104 - containers are probed from outside
+    http_port: int = Field(
+        8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz`, `/metrics` and `/api/process`."
+    )
+    processes: int = Field(
+        1, ge=1, le=256, description="Worker processes on this machine, looked after by one supervisor."
+    )
     database_url: SecretStr | None = Field(
         None,
         description="The database of everything that is kept and has no URL of its own: "

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ class Probed:
         except httpx.TransportError:
             return 0, {}
         return answer.status_code, answer.json()
+
+    async def get(self, path: str) -> str:
+        """Return what is answered, as text."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{self.port}{path}")).raise_for_status().text
 
     async def has_status(self, status: int, path: str = "/healthz") -> bool:
         """Whether a probe answers with this status."""
@@ -104,8 +109,11 @@ class InProcess(Probed):
 class WorkerProcess(Probed):
     """A worker in a process of its own, started by its command."""
 
-    def __init__(self, topology: TopologyFile, **settings: Any) -> None:
+    def __init__(
+        self, topology: TopologyFile, *, arguments: Sequence[str] = (), python_path: Path = TESTS, **settings: Any
+    ) -> None:
         super().__init__()
+        self._arguments = arguments
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WORKER_")}
         chosen = {
             "nodes": ",".join(topology.consumed),
@@ -116,7 +124,7 @@ class WorkerProcess(Probed):
             "log_format": "json",
         }
         own = {f"WORKER_{name.upper()}": str(value) for name, value in (chosen | settings).items()}
-        self._environment = inherited | own | {"TOPOLOGY_JSON": str(topology.path), "PYTHONPATH": str(TESTS)}
+        self._environment = inherited | own | {"TOPOLOGY_JSON": str(topology.path), "PYTHONPATH": str(python_path)}
         self.lines: list[dict[str, Any]] = []
         """The log so far; text that is no JSON stands under `text`."""
 
@@ -134,7 +142,7 @@ class WorkerProcess(Probed):
     async def start(self) -> None:
         """Start it, again if it has ended."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker", "run"),
+            *(sys.executable, "-m", "worker", "run", *self._arguments),
             cwd=TESTS.parent,
             env=self._environment,
             stderr=asyncio.subprocess.PIPE,
@@ -150,6 +158,11 @@ class WorkerProcess(Probed):
             return await self.has_status(200, "/readyz")
 
         await eventually(is_ready, seconds=START_SECONDS, what="a ready worker")
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal."""

@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import aiormq
 import structlog
@@ -82,6 +83,15 @@ def _integer(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What the broker says of a queue."""
+
+    messages: int
+    """Ready to be delivered."""
+    consumers: int
+
+
 class QueueConsumer:
     """Consumes one queue, over the life of many channels.
 
@@ -99,6 +109,10 @@ class QueueConsumer:
         self._handle = handle
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._arrived = self._arrived_before = self._strikes = 0
+        self.seen: QueueState | None = None
+        """The queue at the latest `check`."""
+        self.lost_by = ""
+        """Why `run` ended: silent, unknown, cancelled or channel_closed."""
 
     async def run(self, session: Session) -> None:
         """Consume. Raises `ChannelLost` (or another of `CONNECTION_ERRORS`) when that ends; `stop` cancels it."""
@@ -108,8 +122,10 @@ class QueueConsumer:
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._strikes = 0
         closing = channel.closing
-        closing.add_done_callback(lambda done: self._lose(f"channel closed: {why_closed(done)}"))
-        channel.on_consumer_cancel_callbacks.add(lambda _: self._lose("cancelled by the broker: queue deleted?"))
+        closing.add_done_callback(lambda done: self._lose("channel_closed", f"channel closed: {why_closed(done)}"))
+        channel.on_consumer_cancel_callbacks.add(
+            lambda _: self._lose("cancelled", "cancelled by the broker: queue deleted?")
+        )
         try:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
             started = await channel.basic_consume(self.queue, self._on_message, timeout=RPC_SECONDS)
@@ -139,23 +155,25 @@ class QueueConsumer:
 
     def check(self, waiting: int, consumers: int) -> None:
         """Compare with what the broker says of the queue; a consumer that has gone silent ends its `run`."""
+        self.seen = QueueState(waiting, consumers)
         is_silent = waiting > 0 and self._arrived == self._arrived_before and len(self._tasks) < self._prefetch
         self._arrived_before = self._arrived
         self._strikes = self._strikes + 1 if is_silent else 0
         if not self.is_consuming or self._is_stopping:
             return
         if consumers == 0:
-            self._lose("the broker knows no consumer of the queue")
+            self._lose("unknown", "the broker knows no consumer of the queue")
         elif self._strikes >= STRIKES:
-            self._lose(f"silent although {waiting} messages wait")
+            self._lose("silent", f"silent although {waiting} messages wait")
 
     @property
     def in_work(self) -> int:
         """Messages that handlers work on."""
         return len(self._tasks)
 
-    def _lose(self, cause: str) -> None:
+    def _lose(self, kind: str, cause: str) -> None:
         if not self._end.done():
+            self.lost_by = kind
             self._end.set_exception(ChannelLost(f"consumer of {self.queue}: {cause}"))
             self._end.exception()  # `run` may be gone already
 

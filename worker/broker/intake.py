@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import aiormq
@@ -43,6 +44,8 @@ class Intake:
         self._check_seconds = check_seconds
         self._is_stopping = False
         self.consumers = {node.id: _consumer(node, deliver) for node in nodes}
+        self.restarts: Counter[tuple[str, str]] = Counter()
+        """Consumers started again, by node id and cause."""
 
     @property
     def is_consuming(self) -> bool:
@@ -74,6 +77,7 @@ class Intake:
             except ChannelLost as lost:
                 if session.underlay.is_closed:
                     raise
+                self.restarts[node.id, consumer.lost_by] += 1
                 log.warning("consumer_restarted", nodeId=node.id, nodeName=node.name, cause=str(lost))
             await asyncio.sleep(random.uniform(0.1, 1))  # noqa: S311 - jitter
             declarations = Declarations(session)

@@ -114,6 +114,10 @@ class Link:
         self.name = name
         self._serve = serve
         self._probe_seconds = probe_seconds
+        self.losses = 0
+        """Connections lost so far."""
+        self.is_up = False
+        """Whether there is a connection."""
 
     async def run(self) -> None:
         """Connect, serve and reconnect, until cancelled."""
@@ -127,10 +131,13 @@ class Link:
         connection = await self._connect()
         try:
             raise_swallowed_cancel()
+            self.is_up = True
             await self._use(Session(connection))
         except* CONNECTION_ERRORS as lost:
+            self.losses += 1
             log.warning("broker_lost", connection=self.name, cause=_first(lost))
         finally:
+            self.is_up = False
             await _close(connection)
 
     async def _use(self, session: Session) -> None:

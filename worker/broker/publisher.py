@@ -13,6 +13,7 @@ import structlog
 from worker.broker import frames
 from worker.broker.link import CONNECTION_ERRORS, Session, raise_swallowed_cancel, why_closed
 from worker.errors import BrokerError, ChannelLost, PublishRefused
+from worker.metrics import CONFIRM_SECONDS, Histogram
 
 log = structlog.get_logger()
 
@@ -98,6 +99,10 @@ class Publisher:
         self._opened = asyncio.Event()
         self._session: Session | None = None
         self._known_exchanges: set[str] = {""}
+        self.confirm_seconds = Histogram(CONFIRM_SECONDS)
+        """From publishing to the broker's confirm."""
+        self.refusals = 0
+        """Rounds in which the broker did not take a message."""
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +151,7 @@ class Publisher:
                     raise refused
                 pause = min(2**refusals, LONGEST_PAUSE_SECONDS)
                 refusals += 1
+                self.refusals += 1
                 log.error(
                     "publish_refused",
                     exchange=waiting[0].exchange,
@@ -177,6 +183,7 @@ class Publisher:
         channel = self._channel
         if channel is None:
             raise ChannelLost("no channel")
+        sent = time.perf_counter()
         confirms = [(publication, channel.send(publication)) for publication in window]
         failed: list[tuple[Publication, BrokerError]] = []
         for publication, confirm in confirms:
@@ -186,6 +193,8 @@ class Publisher:
                 failed.append((publication, PublishRefused(_reason(error))))
             except ChannelLost as error:
                 failed.append((publication, error))
+            else:
+                self.confirm_seconds.observe(time.perf_counter() - sent)
         return failed
 
     async def _check_exchange(self, exchange: str) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from worker.cli.actions import actions
+from worker.cli.check import check
 from worker.cli.run import run
 from worker.cli.settings import settings
 from worker.cli.start import start
@@ -25,7 +27,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, settings, start, topology, trash):
+for _command in (actions, check, run, settings, start, topology, trash):
     cli.add_command(_command)
 
 
@@ -33,7 +35,7 @@ def main() -> None:
     """Run the command line; wrong settings end it with status 2 and a text that names the cure."""
     sys.path.insert(0, str(Path.cwd()))  # --actions names modules of the folder that one stands in
     try:
-        cli()
+        cli(prog_name="orchesty-worker")
     except StartupError as error:
         click.echo(f"orchesty-worker: {error}", err=True)
         sys.exit(2)

@@ -1,22 +1,36 @@
 """`orchesty-worker run`."""
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
+import structlog
 import uvloop
 
 from worker.cli.options import amqp_option, topology_option, trash_option
+from worker.http_api import UNIX
 from worker.logs import configure_logs
 from worker.process import Worker, run_until_signal
-from worker.settings import load_settings
+from worker.settings import Settings, load_settings
+from worker.supervisor import Supervisor, supervise_until_signal
+from worker.supervisor.lifeline import on_supervisor_lost
+from worker.topology import load_topology
+from worker.variables import unknown_variables
+
+log = structlog.get_logger()
 
 
 @click.command(
     epilog="""\b
 Examples:
   orchesty-worker run --topology topology.json --actions my_package.actions
+  orchesty-worker run --processes 4 --grace 60
+  orchesty-worker run --actions shop --reload
   WORKER_NODES=fetch-orders WORKER_HTTP_PORT=8001 orchesty-worker run
 """
 )
@@ -27,20 +41,33 @@ Examples:
 @click.option(
     "--actions", multiple=True, help="Module or package with actions; may be repeated.  [env: WORKER_ACTIONS]"
 )
+@click.option("--processes", type=int, help="Worker processes on this machine.  [env: WORKER_PROCESSES]")
+@click.option("--grace", type=float, help="Seconds to finish after the first signal.  [env: WORKER_GRACE]")
 @click.option("--http-port", type=int, help="[env: WORKER_HTTP_PORT]")
 @trash_option
+@click.option(
+    "--reload", "is_reloading", is_flag=True, help="Start anew when the actions or the topology file are edited."
+)
+@click.option("--supervised", type=int, hidden=True)
 def run(
     topology_path: Path | None,
     amqp_url: str | None,
     mode: str | None,
     nodes: str | None,
     actions: tuple[str, ...],
+    processes: int | None,
+    grace: float | None,
     http_port: int | None,
     trash_url: str | None,
+    *,
+    is_reloading: bool,
+    supervised: int | None,
 ) -> None:
     """Consume the nodes of a topology until SIGTERM or Ctrl-C.
 
     The first signal lets the messages in work finish (WORKER_GRACE), a second one ends at once.
+
+    With --processes a supervisor starts that many workers, restarts one that dies, and answers HTTP for all of them.
     """
     settings = load_settings(
         topology=topology_path,
@@ -48,13 +75,51 @@ def run(
         mode=mode,
         nodes=nodes,
         actions=actions or None,
+        processes=processes,
+        grace=grace,
         http_port=http_port,
         trash_url=trash_url,
     )
     configure_logs(settings)
-
-    async def work() -> int:
-        return await run_until_signal(Worker(settings))
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(work()))
+        sys.exit(runner.run(_chosen(settings, supervised, is_reloading=is_reloading)()))
+
+
+def _chosen(
+    settings: Settings, supervised: int | None, *, is_reloading: bool
+) -> Callable[[], Coroutine[Any, Any, int]]:
+    if supervised is not None:
+        return lambda: _work_supervised(settings, supervised)
+    _warn_of_unknown_variables()
+    if settings.processes > 1 or is_reloading:
+        load_topology(settings.topology).select(settings.nodes)  # wrong ones are told once, not by every process
+        return lambda: supervise_until_signal(Supervisor(settings, is_reloading=is_reloading))
+    return lambda: _work(settings)
+
+
+async def _work(settings: Settings) -> int:
+    return await run_until_signal(Worker(settings))
+
+
+async def _work_supervised(settings: Settings, number: int) -> int:
+    structlog.contextvars.bind_contextvars(worker=number)
+    worker = Worker(settings)
+    is_alone = on_supervisor_lost(worker.stop)
+    try:
+        return await run_until_signal(worker)
+    finally:
+        if is_alone.is_set():
+            _remove_socket(Path(settings.http_host.removeprefix(UNIX)))
+
+
+def _remove_socket(socket: Path) -> None:
+    """Leave nothing behind when the supervisor cannot do it any more."""
+    with suppress(OSError):
+        socket.unlink(missing_ok=True)
+        socket.parent.rmdir()
+
+
+def _warn_of_unknown_variables() -> None:
+    for variable in unknown_variables(os.environ):
+        hint = f"did you mean {variable.closest}?" if variable.closest else "see: orchesty-worker settings"
+        log.warning("unknown_variable", variable=variable.name, hint=hint)

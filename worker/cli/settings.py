@@ -5,7 +5,7 @@ import click
 from worker.settings import settings_page
 
 
-@click.command()
+@click.command(epilog="\b\nExample:\n  orchesty-worker settings > settings.md\n")
 def settings() -> None:
     """Print what can be set, as a page of Markdown (docs/settings.md)."""
     click.echo(settings_page(), nl=False)

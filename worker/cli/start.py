@@ -83,8 +83,9 @@ async def _start(settings: Settings, node: Node, headers: h.Headers, body: str, 
     publisher = Publisher()
     message = Publication(node.exchange, ROUTING_KEY, encode(headers, body))
     if not is_waiting:
-        async with connected(settings, publisher.serve):
-            await publish(publisher, [message])
+        with Console(stderr=True).status("starting"):
+            async with connected(settings, publisher.serve):
+                await publish(publisher, [message])
         return None
     with Console(stderr=True).status("starting") as status:
         watch = RunWatch(headers[h.CORRELATION_ID], lambda w: status.update(_progress(w)))

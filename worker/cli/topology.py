@@ -1,15 +1,30 @@
 """`orchesty-worker topology`."""
 
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from worker.actions import ACTION_ROLES
+from worker.broker import CONNECTION_ERRORS
+from worker.broker.consumer import QueueState
+from worker.broker.once import looking, queue_states
+from worker.cli.graph import Row, draw
+from worker.cli.options import amqp_option, json_option
 from worker.settings import load_settings
 from worker.topology import Node, Topology, load_topology
 
+States = Mapping[str, QueueState | None]
 
-@click.group()
+
+@click.group(epilog="\b\nExample:\n  orchesty-worker topology show topology.json\n")
 def topology() -> None:
     """Look at topology files."""
 
@@ -25,6 +40,111 @@ def check(file: Path | None) -> None:
     for node in checked.nodes:
         line = f"  {node.name:{width}}  {node.role.value:11}  {_action(node)}{_followers(node, checked)}"
         click.echo(line.rstrip())
+
+
+@topology.command(
+    epilog="""\b
+Examples:
+  orchesty-worker topology show topology.json
+  orchesty-worker topology show --amqp-url amqp://guest:guest@localhost:5672/%2F
+  orchesty-worker topology show --json | jq '.nodes[] | select(.messages > 100) | .name'
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@amqp_option
+@json_option
+def show(file: Path | None, amqp_url: str | None, *, as_json: bool) -> None:
+    """Draw the graph of a topology file (default: TOPOLOGY_JSON).
+
+    With a broker, the messages that wait for each node and its consumers are shown. A node that follows several
+    others is drawn once, with its followers, and named again wherever it follows.
+    """
+    settings = load_settings(amqp_url=amqp_url)
+    shown = load_topology(file or settings.topology)
+    states, problem = None, None
+    if settings.amqp_url is not None:
+        try:
+            states = asyncio.run(_look(settings.amqp_url.get_secret_value(), shown))
+        except CONNECTION_ERRORS as error:
+            problem = error
+    if as_json:
+        click.echo(json.dumps(_document(shown, states), indent=1, ensure_ascii=False))
+    else:
+        Console().print(_table(shown, states))
+    if problem is not None:
+        click.echo(f"the broker does not answer: {problem}. See: orchesty-worker check", err=True)
+        sys.exit(1)
+
+
+async def _look(url: str, topology: Topology) -> States:
+    with Console(stderr=True).status("asking the broker"):
+        async with looking(url) as session:
+            return await queue_states(session, [node.queue for node in topology.nodes])
+
+
+def _table(topology: Topology, states: States | None) -> Table:
+    title = f"{topology.name} ({topology.id}), {len(topology.nodes)} nodes"
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.add_column("node", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    table.add_column("action", overflow="fold")
+    table.add_column("prefetch", justify="right")
+    if states is not None:
+        table.add_column("waiting", justify="right")
+        table.add_column("consumers", justify="right")
+    for row in draw(topology):
+        table.add_row(*_cells(row, states))
+    return table
+
+
+def _cells(row: Row, states: States | None) -> list[Text]:
+    name = Text.assemble((row.branch, "dim"), row.name, (f"  {row.note}" if row.note else "", "dim"))
+    node = row.node
+    if node is None:
+        return [name]
+    cells = [
+        name,
+        Text(node.role.value),
+        Text(node.action[1] if node.action else node.action_path),
+        Text(str(node.prefetch)),
+    ]
+    if states is None:
+        return cells
+    state = states.get(node.queue)
+    if state is None:
+        return [*cells, Text("no queue", style="yellow"), Text("")]
+    alone = "bold red" if state.messages and not state.consumers else ""
+    return [*cells, Text(str(state.messages)), Text(str(state.consumers), style=alone)]
+
+
+def _document(topology: Topology, states: States | None) -> dict[str, Any]:
+    known = {node.id for node in topology.nodes}
+    return {
+        "id": topology.id,
+        "name": topology.name,
+        "nodes": [
+            {
+                "id": node.id,
+                "name": node.name,
+                "role": node.role.value,
+                "action": node.action_path,
+                "application": node.application,
+                "prefetch": node.prefetch,
+                "queue": node.queue,
+                **_numbers(node, states),
+                "followers": [{"id": f.id, "name": f.name, "isInFile": f.id in known} for f in node.followers],
+            }
+            for node in topology.nodes
+        ],
+    }
+
+
+def _numbers(node: Node, states: States | None) -> dict[str, int | None]:
+    """Null where there is no queue, nothing where nobody was asked."""
+    if states is None:
+        return {}
+    state = states[node.queue]
+    return {"messages": state.messages if state else None, "consumers": state.consumers if state else None}
 
 
 def _action(node: Node) -> str:

@@ -27,12 +27,17 @@ DUPLICATE = 11000
 """MongoDB's code for an id that is there."""
 
 
-async def connect(url: str) -> AsyncMongoClient[Document]:
-    """Return a client whose server answers."""
+def client_of(url: str) -> AsyncMongoClient[Document]:
+    """Return a client that connects when it is first used."""
     patience: dict[str, Any] = (
         {} if "serverselectiontimeoutms" in url.lower() else {"serverSelectionTimeoutMS": SELECT_MS}
     )
-    client: AsyncMongoClient[Document] = AsyncMongoClient(url, tz_aware=True, appname="orchesty-worker", **patience)
+    return AsyncMongoClient(url, tz_aware=True, appname="orchesty-worker", **patience)
+
+
+async def connect(url: str) -> AsyncMongoClient[Document]:
+    """Return a client whose server answers."""
+    client = client_of(url)
     try:
         await _prepare(client)
     except BaseException:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
@@ -17,6 +18,7 @@ from pymongo import AsyncMongoClient
 
 from worker.trash.collections import (
     Collection,
+    client_of,
     connect,
     database_of,
     insert,
@@ -177,6 +179,14 @@ class MongoTrash:
     async def waiting(self) -> Sequence[Entry]:
         """Return the entries that nobody has decided, oldest first."""
         return await load_waiting(self)
+
+    async def clock(self) -> datetime:
+        """Return the server's time."""
+        with store_errors():
+            async with client_of(self._url) as client:
+                answer = await client.admin.command("hello")
+                told: datetime = answer["localTime"]
+                return told.replace(tzinfo=UTC)  # BSON has no other
 
     async def close(self) -> None:
         """Close the connections."""

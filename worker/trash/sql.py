@@ -1,9 +1,10 @@
 """The trash in SQLite or PostgreSQL. Several processes may use the same database."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,15 @@ class SqlTrash:
         """Return the entries that nobody has decided, oldest first."""
         return await load_waiting(self)
 
+    async def clock(self) -> datetime:
+        """Return PostgreSQL's time; SQLite has ours."""
+        if not self._is_postgresql:
+            return datetime.now(UTC)
+        with _store_errors():
+            async with self._engine.connect() as connection:
+                told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+                return told
+
     async def close(self) -> None:
         """Close the connections."""
         await self._engine.dispose()
@@ -143,15 +153,11 @@ class SqlTrash:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction on tables that are up to date. Raises `StoreError` for what the database says."""
-        try:
+        with _store_errors():
             if not self._is_ready:
                 await self._prepare()
             async with self._engine.begin() as connection:
                 yield connection
-        except DBAPIError as error:
-            raise StoreError(str(error.orig).strip()) from error
-        except SQLAlchemyError as error:
-            raise StoreError(str(error)) from error
 
     async def _prepare(self) -> None:
         if not self._is_postgresql:
@@ -159,6 +165,16 @@ class SqlTrash:
         async with self._engine.begin() as connection:
             await connection.run_sync(migrate)
         self._is_ready = True
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(str(error.orig).strip()) from error
+    except SQLAlchemyError as error:
+        raise StoreError(str(error)) from error
 
 
 def _engine(url: URL) -> AsyncEngine:

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from getpass import getuser
 from typing import Protocol
 from uuid import uuid4
@@ -82,6 +83,9 @@ class TrashStore(Protocol):
 
     async def waiting(self) -> Sequence[Entry]:
         """Return the entries that nobody has decided, oldest first."""
+
+    async def clock(self) -> datetime:
+        """Return the store's own time; nothing is created or changed there."""
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,0 +1,24 @@
+"""The command line, run as a person runs it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `orchesty-worker` with these settings and none of the tests' own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "TOPOLOGY_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        capture_output=True,
+        text=True,
+        env={**clean, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+async def command_async(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it while the test's event loop goes on."""
+    return await asyncio.to_thread(command, *arguments, **environment)

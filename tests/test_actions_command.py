@@ -1,0 +1,108 @@
+"""`orchesty-worker actions`."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from support.command import command
+
+MODULE = '''
+from pydantic import BaseModel, Field
+from applications import Application
+from connectors import Batch, Connector, CustomNode, Message, Page
+
+
+class Shop(Application):
+    key = "shop"
+
+
+class OrderId(BaseModel):
+    id: int = Field(gt=0)
+
+
+class Order(BaseModel):
+    id: int
+    total: float
+
+
+class GetOrder(Connector[OrderId, Order]):
+    """GET /orders/{id}.
+
+    Repeats while the shop is closed.
+    """
+
+    name = "get-order"
+    application = Shop
+
+    async def process(self, message: Message[OrderId]) -> Message[Order]:
+        return message
+
+
+class Split(Batch[list[Order], Order]):
+    name = "split"
+
+    async def page(self, message, cursor):
+        return Page([])
+
+
+class Anything(CustomNode):
+    name = "get-order"
+
+    async def process(self, message):
+        return message
+
+
+class NoSchema(CustomNode[OrderId, complex]):
+    name = "no-schema"
+
+    async def process(self, message):
+        return message
+'''
+
+
+def actions(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "own_shop.py").write_text(MODULE)
+    return command("actions", *arguments, PYTHONPATH=str(tmp_path), WORKER_ACTIONS="own_shop", COLUMNS="200")
+
+
+def test_actions_are_listed_by_kind_and_name(tmp_path: Path) -> None:
+    found = json.loads(actions(tmp_path, "list", "--json").stdout)
+    own = [action for action in found if action["class"].startswith("own_shop.")]
+    assert [(action["kind"], action["name"], action["application"]) for action in own] == [
+        ("batch", "split", ""),
+        ("connector", "get-order", "shop"),
+        ("custom-node", "get-order", ""),
+        ("custom-node", "no-schema", ""),
+    ]
+    table = actions(tmp_path, "list").stdout
+    line = MODULE.splitlines().index("class GetOrder(Connector[OrderId, Order]):") + 1
+    assert f"{tmp_path}/own_shop.py:{line}" in table
+
+
+def test_an_action_is_shown_with_its_text_and_schemas(tmp_path: Path) -> None:
+    shown = json.loads(actions(tmp_path, "show", "get-order", "--kind", "connector", "--json").stdout)
+    assert shown["doc"] == "GET /orders/{id}.\n\nRepeats while the shop is closed."
+    assert shown["class"] == "own_shop.GetOrder"
+    assert shown["input"]["properties"]["id"] == {"exclusiveMinimum": 0, "title": "Id", "type": "integer"}
+    assert shown["output"]["required"] == ["id", "total"]
+    text = actions(tmp_path, "show", "get-order", "--kind", "connector").stdout
+    assert "Repeats while the shop is closed." in text
+    assert '"exclusiveMinimum": 0' in text
+
+
+def test_what_an_action_leaves_open_is_any_json(tmp_path: Path) -> None:
+    shown = json.loads(actions(tmp_path, "show", "get-order", "--kind", "custom-node", "--json").stdout)
+    assert (shown["input"], shown["output"]) == ({}, {})
+
+
+def test_an_action_whose_type_has_no_schema_is_shown(tmp_path: Path) -> None:
+    done = actions(tmp_path, "show", "no-schema", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["input"]["title"] == "OrderId"
+
+
+def test_a_name_of_several_kinds_and_an_unknown_one_are_wrong_usage(tmp_path: Path) -> None:
+    done = actions(tmp_path, "show", "get-order")
+    assert (done.returncode, "--kind: connector, custom-node" in done.stderr) == (2, True)
+    done = actions(tmp_path, "show", "get-ordr")
+    assert (done.returncode, "did you mean 'get-order'?" in done.stderr) == (2, True)

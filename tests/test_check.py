@@ -1,0 +1,174 @@
+"""`orchesty-worker check`, on a real broker."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import MakeTopology
+from support.command import command_async
+from support.databases import MakeDatabase
+from support.queues import Queues
+from support.rabbitmqctl import user
+from support.topologies import TopologyFile, connector, custom_node, pass_on
+
+from deploy.broker import Broker
+from deploy.ports import free_ports
+from worker.checks.broker import NAMES
+from worker.checks.clock import compare_clocks
+from worker.checks.finding import State
+from worker.checks.trash import check_disk, check_file, check_trash
+
+
+async def check(
+    topology: TopologyFile | None, url: str, *arguments: str, status: int = 0, **environment: str
+) -> Mapping[str, Mapping[str, str]]:
+    """Run the command; return the findings by check."""
+    own = {"WORKER_AMQP_URL": url, "PYTHONPATH": str(Path(__file__).parent)}
+    if topology is not None:
+        own |= {
+            "TOPOLOGY_JSON": str(topology.path),
+            "WORKER_TRASH_URL": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
+        }
+    done = await command_async("check", "--json", *arguments, **own | environment)
+    assert done.returncode == status, done.stdout + done.stderr
+    return {finding["check"]: finding for finding in json.loads(done.stdout)}
+
+
+def states(findings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {check: finding["state"] for check, finding in findings.items()}
+
+
+async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
+    topology = make_topology(pass_on("start", "copy"), custom_node("copy", "copy"))
+    await queues.declare(topology.exchange("start"), topology.queue("start"))
+    found = await check(topology, broker_url, WORKER_ACTIONS="support.actions")
+    assert states(found) == {
+        "settings": "ok",
+        "topology": "ok",
+        "actions": "ok",
+        "consumer timeout": "ok",
+        "broker": "ok",
+        "plugin": "ok",
+        "may configure": "ok",
+        "may write": "ok",
+        "may read": "ok",
+        "broker's clock": "unknown",
+        "queues": "ok",
+        "trash": "ok",
+        "disk": "ok",
+    }
+    assert found["queues"]["detail"].partition(" are there")[0] in {"1 of 23", "22 of 23"}  # the tiers are shared
+    with pytest.raises(Exception, match="NOT_FOUND"):
+        await queues.length(topology.queue("copy"))  # the check has created nothing
+
+
+async def test_the_table_has_a_line_for_each_finding_and_its_cure(make_topology: MakeTopology, broker_url: str) -> None:
+    topology = make_topology(custom_node("copy", "no-such-action"))
+    done = await command_async(
+        "check", TOPOLOGY_JSON=str(topology.path), WORKER_AMQP_URL=broker_url, WORKER_ACTION="x", COLUMNS="200"
+    )
+    assert done.returncode == 1
+    assert "did you mean WORKER_ACTIONS?" in done.stdout
+    assert "wants the action" in done.stdout
+    assert "→ Add the module with --actions" in done.stdout
+
+
+async def test_a_broker_that_is_away_is_named_with_its_cure(make_topology: MakeTopology) -> None:
+    found = await check(make_topology(pass_on("start")), "amqp://127.0.0.1:1/", status=1)
+    assert states(found)["broker"] == "failed"
+    assert "127.0.0.1:1" in found["broker"]["detail"]
+    assert "WORKER_AMQP_URL" in found["broker"]["cure"]
+    assert states(found)["trash"] == "ok"
+
+
+async def test_a_wrong_password_and_a_missing_virtual_host_have_cures_of_their_own(
+    make_topology: MakeTopology, own_broker: Broker
+) -> None:
+    topology = make_topology(pass_on("start"))
+    found = await check(topology, own_broker.url.replace(":guest@", ":wrong@"), status=1)
+    assert "authenticate_user" in found["broker"]["cure"]
+    assert "wrong" not in found["broker"]["detail"]
+    found = await check(topology, own_broker.url.replace("%2F", "nowhere"), status=1)
+    assert "add_vhost" in found["broker"]["cure"]
+
+
+@pytest.mark.parametrize("missing", ["configure", "write", "read"])
+async def test_a_missing_permission_is_found_by_trying(
+    make_topology: MakeTopology, own_broker: Broker, missing: str
+) -> None:
+    with user(own_broker, **{missing: "^$"}) as url:
+        found = await check(make_topology(pass_on("start")), url, status=1)
+    assert states(found)[f"may {missing}"] == "failed"
+    assert "rabbitmqctl set_permissions -p '/' 'user-" in found[f"may {missing}"]["cure"]
+
+
+async def test_the_permissions_that_the_cure_gives_are_enough(make_topology: MakeTopology, own_broker: Broker) -> None:
+    with user(own_broker, configure=NAMES, write=NAMES, read=NAMES) as url:
+        found = await check(make_topology(pass_on("start")), url)
+    assert "failed" not in states(found).values()
+
+
+async def test_a_queue_with_other_arguments_fails(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
+    topology = make_topology(pass_on("start"))
+    await queues.declare(topology.exchange("start"), topology.queue("start"), {"x-queue-type": "classic"})
+    found = await check(topology, broker_url, status=1)
+    assert topology.queue("start") in found["queues"]["detail"]
+    assert f"delete_queue {topology.queue('start')} --if-empty" in found["queues"]["cure"]
+
+
+async def test_an_action_that_may_take_longer_than_the_broker_waits_is_warned_of(
+    make_topology: MakeTopology, broker_url: str
+) -> None:
+    topology = make_topology(connector("slow", "copy", timeout=3600))
+    found = await check(topology, broker_url, WORKER_ACTIONS="support.actions")
+    assert states(found)["consumer timeout"] == "warning"
+    assert "consumer_timeout = " in found["consumer timeout"]["cure"]
+
+
+async def test_wrong_settings_are_a_finding(broker_url: str) -> None:
+    found = await check(None, broker_url, status=1, WORKER_HTTP_PORT="eighty")
+    assert states(found)["settings"] == "failed"
+    assert "WORKER_HTTP_PORT" in found["settings"]["detail"]
+    assert states(found)["broker"] == "unknown"
+
+
+def test_a_trash_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no database, and no folder")
+    assert check_file(tmp_path / "file" / "trash.sqlite").state is State.FAILED
+    assert check_file(tmp_path / "file").state is State.FAILED
+    assert check_file(Path("/proc/trash.sqlite")).state is State.FAILED
+
+
+def test_a_trash_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    assert check_file(tmp_path / "new" / "trash.sqlite").state is State.OK
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mongodb"])
+async def test_a_trash_in_a_database_is_reached_and_its_clock_compared(kind: str, make_database: MakeDatabase) -> None:
+    found = [finding async for finding in check_trash(make_database(kind))]
+    assert [(finding.check, finding.state) for finding in found] == [("trash", State.OK), ("trash's clock", State.OK)]
+
+
+async def test_a_database_that_is_away_fails_and_its_password_stays_hidden() -> None:
+    (port,) = free_ports(1)
+    url = f"postgresql://shop:s3cret@127.0.0.1:{port}/shop"
+    (found,) = [finding async for finding in check_trash(url)]
+    assert (found.state, "WORKER_TRASH_URL" in found.cure) == (State.FAILED, True)
+    assert "s3cret" not in str(found)
+
+
+def test_a_full_disk_fails() -> None:
+    assert check_disk("sqlite:////proc/trash.sqlite").state is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "said"),
+    [(0, State.OK, "0.0 s"), (-1.5, State.OK, "1.5 s behind"), (60, State.WARNING, "60.0 s ahead of")],
+)
+def test_clocks_are_compared(seconds: float, state: State, said: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    found = compare_clocks("clock", now + timedelta(seconds=seconds), now)
+    assert (found.state, said in found.detail) == (state, True)

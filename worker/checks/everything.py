@@ -1,0 +1,57 @@
+"""All checks, in the order in which one depends on another."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from worker.checks.broker import check_broker, check_queues, wanted_queues
+from worker.checks.finding import Finding, State, failed
+from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
+from worker.checks.trash import check_disk, check_trash
+from worker.errors import SettingsError
+from worker.process import broker_url
+from worker.settings import Mode, Settings, load_settings
+from worker.topology import Node, Topology
+
+
+async def check_everything(environment: Mapping[str, str], **overrides: Any) -> AsyncIterator[Finding]:
+    """Yield the findings; `overrides` are settings of the command line."""
+    try:
+        settings = load_settings(**overrides)
+    except SettingsError as error:
+        yield failed("settings", str(error), "Correct the variables; see: orchesty-worker settings")
+        for check in ("topology", "actions", "broker", "queues", "trash", "disk"):
+            yield not_before(check, "correct the settings")
+        return
+    yield check_variables(environment)
+    finding, topology = check_topology(settings)
+    yield finding
+    nodes = topology.select(settings.nodes) if topology else ()
+    if topology:
+        yield await check_actions(settings, nodes)
+        for finding in check_time(settings, nodes):
+            yield finding
+    async for finding in _check_broker(settings, topology, nodes):
+        yield finding
+    async for finding in check_trash(settings.trash_address):
+        yield finding
+    yield check_disk(settings.trash_address)
+
+
+async def _check_broker(
+    settings: Settings, topology: Topology | None, nodes: tuple[Node, ...]
+) -> AsyncIterator[Finding]:
+    try:
+        url = broker_url(settings, topology or Topology("", "", (), None))
+    except SettingsError as error:
+        yield failed("broker", str(error), "Set WORKER_AMQP_URL, or give --amqp-url.")
+        return
+    is_reachable = False
+    async for finding in check_broker(url):
+        is_reachable = is_reachable or (finding.check == "broker" and finding.state is not State.FAILED)
+        yield finding
+    if not is_reachable:
+        yield not_before("plugin, permissions, queues", "reach the broker")
+    elif topology is None:
+        yield not_before("queues", "give a topology")
+    else:
+        yield await check_queues(url, wanted_queues(nodes, is_platform=settings.mode is Mode.PLATFORM))

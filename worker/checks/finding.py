@@ -1,0 +1,45 @@
+"""What a check has found."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How it stands."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """The worker works, but somebody should know."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Cannot be known from here, or not before something else is cured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    check: str
+    state: State
+    detail: str
+    cure: str = ""
+
+
+def ok(check: str, detail: str) -> Finding:
+    """All is well."""
+    return Finding(check, State.OK, detail)
+
+
+def warning(check: str, detail: str, cure: str) -> Finding:
+    """It works, but."""
+    return Finding(check, State.WARNING, detail, cure)
+
+
+def failed(check: str, detail: str, cure: str) -> Finding:
+    """It does not work."""
+    return Finding(check, State.FAILED, detail, cure)
+
+
+def unknown(check: str, detail: str, cure: str = "") -> Finding:
+    """Nobody can say."""
+    return Finding(check, State.UNKNOWN, detail, cure)

@@ -1,0 +1,86 @@
+"""`orchesty-worker check`."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker.checks import Finding, State, check_everything
+from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+
+STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.UNKNOWN: "dim"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker check
+  orchesty-worker check --actions my_package.actions --amqp-url amqp://guest:guest@localhost:5672/%2F
+  orchesty-worker check --json | jq '.[] | select(.state == "failed")'
+"""
+)
+@topology_option
+@amqp_option
+@click.option("--mode", type=click.Choice(["standalone", "platform"]), help="[env: WORKER_MODE]")
+@click.option("--nodes", help="Only these nodes: ids or names, comma-separated.  [env: WORKER_NODES]")
+@click.option(
+    "--actions", multiple=True, help="Module or package with actions; may be repeated.  [env: WORKER_ACTIONS]"
+)
+@trash_option
+@json_option
+def check(
+    topology_path: Path | None,
+    amqp_url: str | None,
+    mode: str | None,
+    nodes: str | None,
+    actions: tuple[str, ...],
+    trash_url: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Check whether a worker could do its work here, and say what to do if not.
+
+    Looks at settings, topology, actions, broker (plugin, permissions, queues), trash, disk and clocks. Changes
+    nothing. Exit status 1 when something has failed.
+    """
+    overrides = {
+        "topology": topology_path,
+        "amqp_url": amqp_url,
+        "mode": mode,
+        "nodes": nodes,
+        "actions": actions or None,
+        "trash_url": trash_url,
+    }
+    findings = asyncio.run(_collect(overrides))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+    else:
+        _print(findings)
+    sys.exit(1 if any(finding.state is State.FAILED for finding in findings) else 0)
+
+
+async def _collect(overrides: Mapping[str, object]) -> Sequence[Finding]:
+    findings = []
+    with Console(stderr=True).status("checking the settings") as status:
+        async for finding in check_everything(os.environ, **overrides):
+            findings.append(finding)
+            status.update(f"checked: {finding.check}")
+    return findings
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    table = Table("check", "", "finding", box=None, header_style="bold")
+    for finding in findings:
+        detail = Text(finding.detail)
+        if finding.cure:
+            detail.append(f"\n→ {finding.cure}", style="bold" if finding.state is State.FAILED else "")
+        table.add_row(finding.check, Text(finding.state.value, style=STYLES[finding.state]), detail)
+    Console().print(table)

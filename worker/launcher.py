@@ -1,0 +1,73 @@
+"""The entry of the command `orchesty-worker`, installed as the module `orchesty_worker` beside the packages.
+
+`worker`, `connectors` and `applications` are names that others like as well. When a folder or a package of that name
+comes first on the module path, importing ours fails with whatever the other one lacks. This module has a name of its
+own, imports nothing of ours to begin with, and says what has happened.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = {"worker": "settle.py", "connectors": "outcome.py", "applications": "application.py"}
+"""Our packages, and a file by which to know them."""
+
+DISTRIBUTION = "orchesty-worker"
+
+
+def main() -> None:
+    """Run the command line; when another package stands in our place, end with status 2 and say which."""
+    try:
+        from worker.cli import main as run  # noqa: PLC0415 - this import may fail, which is the point
+    except (ImportError, AttributeError) as error:
+        explanation = explain_shadowing()
+        if explanation is None:
+            raise
+        cause = error.__cause__ if explanation in str(error) else error
+        sys.stderr.write(f"orchesty-worker: {explanation} ({type(cause).__name__}: {cause})\n")
+        sys.exit(2)
+    run()
+
+
+def explain_shadowing() -> str | None:
+    """Say which package stands in the place of ours, and how to part them; None when none does."""
+    for name, own_file in PACKAGES.items():
+        spec = _find(name)
+        if spec is not None and not _is_ours(spec, own_file):
+            return (
+                f"the package {name!r} at {_place(spec)} stands in the place of the worker's own package {name!r}. "
+                f"{_cure(name)}"
+            )
+    for name in PACKAGES:
+        others = [other for other in packages_distributions().get(name, ()) if other != DISTRIBUTION]
+        if others:
+            return (
+                f"{', '.join(sorted(set(others)))} has installed a package {name!r} over the worker's own. "
+                f"Install {DISTRIBUTION} into an environment of its own."
+            )
+    return None
+
+
+def _find(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except (ImportError, ValueError):  # half imported, or made without a spec
+        return None
+
+
+def _is_ours(spec: ModuleSpec, own_file: str) -> bool:
+    return any((Path(folder) / own_file).exists() for folder in spec.submodule_search_locations or ())
+
+
+def _place(spec: ModuleSpec) -> str:
+    return spec.origin or ", ".join(spec.submodule_search_locations or ()) or "an unknown place"
+
+
+def _cure(name: str) -> str:
+    return (
+        f"Rename it, or put it into another package (my_service.{name}); or take its folder off PYTHONPATH and run "
+        "the command orchesty-worker, not python -m worker, since that looks into the current folder first. If both "
+        f"are installed, install {DISTRIBUTION} into an environment of its own."
+    )

@@ -1,0 +1,190 @@
+"""What a worker tells Prometheus: `docs/operations.md` lists it."""
+
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from connectors import Outcome
+from worker.actions import Call
+from worker.broker import Delivery, Intake, Link, Publisher
+from worker.metrics import ACTION_SECONDS, WAITING_SECONDS, Family, Histogram, Labels
+from worker.topology import Node, Topology
+from worker.visit import Visit
+
+Deliver = Callable[[Node, Delivery], Awaitable[None]]
+
+ARRIVED = "arrived"
+PREFIX = "orchesty_worker_"
+STARTED = time.time()
+
+
+class Measures:
+    """Measures the way of messages through the nodes of one worker."""
+
+    def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
+        self.labels = {node.id: _labels(topology, node) for node in nodes}
+        self.action_seconds: dict[str, Histogram] = {}
+        self.waiting_seconds = {node.id: Histogram(WAITING_SECONDS) for node in nodes}
+
+    def delivered(self, deliver: Deliver) -> Deliver:
+        """Measure how long ago each message that is delivered was published."""
+        histograms, now = self.waiting_seconds, time.time
+
+        def measured(node: Node, delivery: Delivery) -> Awaitable[None]:
+            if delivery.timestamp is not None:
+                histograms[node.id].observe(max(now() - delivery.timestamp / 1000, 0))
+            return deliver(node, delivery)
+
+        return measured
+
+    def called(self, calls: Mapping[str, Call]) -> dict[str, Call]:
+        """Measure how long the actions of the nodes take."""
+        self.action_seconds |= {node: Histogram(ACTION_SECONDS) for node in calls}
+        return {node: _measured(call, self.action_seconds[node]) for node, call in calls.items()}
+
+
+def _measured(call: Call, histogram: Histogram) -> Call:
+    clock = time.perf_counter
+
+    async def measured(visit: Visit) -> Outcome:
+        started = clock()
+        try:
+            return await call(visit)
+        finally:
+            histogram.observe(clock() - started)
+
+    return measured
+
+
+def _labels(topology: Topology, node: Node) -> Labels:
+    is_alone = sum(other.name == node.name for other in topology.nodes) == 1
+    return {"topology": topology.name, "node": node.name if is_alone else f"{node.name} ({node.id})"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a worker that are measured."""
+
+    measures: Measures
+    counts: Counter[tuple[str, str]]
+    intake: Intake
+    publisher: Publisher
+    links: Sequence[Link]
+    is_ready: bool
+
+
+def families(parts: Parts) -> Iterator[Family]:
+    """Return all metrics of a worker."""
+    yield from _messages(parts)
+    yield from _queues(parts)
+    yield from _broker(parts)
+    yield from _process(parts)
+
+
+def _messages(parts: Parts) -> Iterator[Family]:
+    labels, counts = parts.measures.labels, sorted(parts.counts.items())
+    arrived = [(labels[node], count) for (node, kind), count in counts if kind == ARRIVED]
+    ended = [({**labels[node], "outcome": kind}, count) for (node, kind), count in counts if kind != ARRIVED]
+    consumers = parts.intake.consumers
+    yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
+    yield _counter(
+        "messages_total", "Messages that a node has finished with: done, repeated, limited, kept or trashed.", ended
+    )
+    yield _gauge(
+        "messages_in_flight",
+        "Messages that a node has in work.",
+        [(labels[node], consumer.in_work) for node, consumer in consumers.items()],
+    )
+    yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.measures.action_seconds)
+    yield _histogram(
+        "message_waiting_seconds",
+        "Time from publishing to arrival; that of repeats and limits is included.",
+        labels,
+        parts.measures.waiting_seconds,
+    )
+
+
+def _queues(parts: Parts) -> Iterator[Family]:
+    labels, intake = parts.measures.labels, parts.intake
+    consumers = intake.consumers.items()
+    seen = [(labels[node], consumer.seen) for node, consumer in consumers if consumer.seen is not None]
+    yield _gauge(
+        "queue_messages",
+        "Messages that wait in the queue of a node, every WORKER_SILENCE_SECONDS.",
+        [(label, queue.messages) for label, queue in seen],
+    )
+    yield _gauge(
+        "queue_consumers",
+        "Consumers of the queue of a node, of all workers, every WORKER_SILENCE_SECONDS.",
+        [(label, queue.consumers) for label, queue in seen],
+    )
+    yield _gauge(
+        "consuming",
+        "1 while the queue of a node is consumed.",
+        [(labels[node], consumer.is_consuming) for node, consumer in consumers],
+    )
+    yield _counter(
+        "consumer_restarts_total",
+        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed.",
+        [({**labels[node], "cause": cause}, count) for (node, cause), count in sorted(intake.restarts.items())],
+    )
+
+
+def _broker(parts: Parts) -> Iterator[Family]:
+    yield _gauge(
+        "connected",
+        "1 while connected to the broker.",
+        [({"connection": link.name}, link.is_up) for link in parts.links],
+    )
+    yield _counter(
+        "reconnects_total",
+        "Connections to the broker that were lost and replaced.",
+        [({"connection": link.name}, link.losses) for link in parts.links],
+    )
+    yield Family(
+        f"{PREFIX}publish_confirm_seconds",
+        "histogram",
+        "Time from publishing a message to the broker's confirm.",
+        [({}, parts.publisher.confirm_seconds)],
+    )
+    yield _counter(
+        "publish_refused_total",
+        "Rounds in which the broker did not take a message; it is tried again.",
+        [({}, parts.publisher.refusals)],
+    )
+
+
+def _process(parts: Parts) -> Iterator[Family]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    yield _gauge("ready", "1 while every node is consumed and results can be published.", [({}, parts.is_ready)])
+    yield _gauge("info", "The version.", [({"version": version("orchesty-worker")}, 1)])
+    yield Family(
+        "process_cpu_seconds_total", "counter", "CPU time, user and system.", [({}, usage.ru_utime + usage.ru_stime)]
+    )
+    yield Family("process_resident_memory_bytes", "gauge", "Memory in use.", [({}, _resident_bytes(usage))])
+    yield Family("process_start_time_seconds", "gauge", "When the process started.", [({}, STARTED)])
+
+
+def _resident_bytes(usage: resource.struct_rusage) -> int:
+    """The memory now; where the system has no /proc, the most so far."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return usage.ru_maxrss * 1024
+
+
+def _counter(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> Family:
+    return Family(PREFIX + name, "counter", text, samples)
+
+
+def _gauge(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> Family:
+    return Family(PREFIX + name, "gauge", text, samples)
+
+
+def _histogram(name: str, text: str, labels: Mapping[str, Labels], values: Mapping[str, Histogram]) -> Family:
+    return Family(PREFIX + name, "histogram", text, [(labels[node], value) for node, value in values.items()])

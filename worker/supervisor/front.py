@@ -1,0 +1,118 @@
+"""HTTP of the supervisor: one address that tells the truth about all processes."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from worker.http_api import MAX_BODY_BYTES, metrics_response
+from worker.metrics import Family, merge, render
+from worker.supervisor.child import Child
+
+log = structlog.get_logger()
+
+PROBE_SECONDS = 0.9
+"""Kubernetes gives a probe one second."""
+
+METRICS_SECONDS = 5
+PROCESS_PATH = "/api/process"
+PASSED_ON = ("content-type", "orchesty-api-key")
+
+
+class Front:
+    """Asks the worker processes over their sockets and answers for them."""
+
+    def __init__(self, children: Sequence[Child], is_stopping: Callable[[], bool]) -> None:
+        self._children = children
+        self._is_stopping = is_stopping
+        self._turns = itertools.cycle(children)
+        self._clients: dict[Child, aiohttp.ClientSession] = {}
+
+    @asynccontextmanager
+    async def application(self) -> AsyncIterator[web.Application]:
+        """Make the application; its connections to the processes are closed with the context."""
+        async with AsyncExitStack() as stack:
+            for child in self._children:
+                connector = aiohttp.UnixConnector(str(child.socket), limit=0)
+                client = aiohttp.ClientSession("http://worker", connector=connector, trust_env=False)
+                self._clients[child] = await stack.enter_async_context(client)
+            application = web.Application(client_max_size=MAX_BODY_BYTES)
+            application.router.add_get("/readyz", self._probe)
+            application.router.add_get("/healthz", self._probe)
+            application.router.add_get("/metrics", self._metrics)
+            application.router.add_post(PROCESS_PATH, self._process)
+            yield application
+
+    async def _probe(self, _: web.Request) -> web.Response:
+        states = await asyncio.gather(*map(self._state, self._children))
+        is_ready = all(state["status"] == "ok" for state in states) and not self._is_stopping()
+        content = {
+            "status": "stopping" if self._is_stopping() else "ok" if is_ready else "not all processes are ready",
+            "inWork": sum(state.get("inWork", 0) for state in states),
+            "workers": {str(child.number): state for child, state in zip(self._children, states, strict=True)},
+        }
+        return web.json_response(content, status=200 if is_ready else 503)
+
+    async def _state(self, child: Child) -> Mapping[str, Any]:
+        if child.pid is None:
+            return {"status": "not running", "pid": None}
+        try:
+            async with asyncio.timeout(PROBE_SECONDS), self._clients[child].get("/readyz") as answer:
+                return {"pid": child.pid, **await answer.json()}
+        except (aiohttp.ClientError, TimeoutError):
+            return {"status": "not answering", "pid": child.pid}
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        texts = await asyncio.gather(*map(self._metrics_of, self._children))
+        answered = {str(child.number): text for child, text in zip(self._children, texts, strict=True) if text}
+        return metrics_response(render(self._own_metrics(answered)) + merge(answered, "worker"))
+
+    async def _metrics_of(self, child: Child) -> str:
+        try:
+            async with asyncio.timeout(METRICS_SECONDS), self._clients[child].get("/metrics") as answer:
+                return await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
+
+    def _own_metrics(self, answered: Mapping[str, str]) -> Sequence[Family]:
+        labelled = [({"worker": str(child.number)}, child) for child in self._children]
+        return (
+            Family(
+                "orchesty_worker_up",
+                "gauge",
+                "1 while the worker process answers the supervisor.",
+                [(labels, labels["worker"] in answered) for labels, _ in labelled],
+            ),
+            Family(
+                "orchesty_worker_restarts_total",
+                "counter",
+                "How often a worker process has died and was started again.",
+                [(labels, child.restarts) for labels, child in labelled],
+            ),
+        )
+
+    async def _process(self, request: web.Request) -> web.Response:
+        """Let the processes take turns; one that cannot be reached is passed over."""
+        body = await request.read()
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        for child in itertools.islice(self._turns, len(self._children)):
+            if child.pid is None:
+                continue
+            try:
+                async with self._clients[child].post(
+                    PROCESS_PATH, data=body, headers=headers, timeout=aiohttp.ClientTimeout(total=None)
+                ) as answer:
+                    return web.Response(
+                        body=await answer.read(), status=answer.status, content_type=answer.content_type
+                    )
+            except aiohttp.ClientConnectorError:
+                continue
+            except aiohttp.ClientError as error:
+                log.warning("worker_process_lost_while_processing", worker=child.number, cause=str(error))
+                break
+        return web.json_response({"error": "no worker process has finished it; try again"}, status=503)

@@ -1,0 +1,83 @@
+"""The life of the supervisor: its processes, its HTTP, its end."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from worker.http_api import listening
+from worker.settings import Settings
+from worker.supervisor.changes import watch_changes
+from worker.supervisor.child import Child
+from worker.supervisor.front import Front
+from worker.variables import environment_of
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Keeps `settings.processes` worker processes running until it is told to stop."""
+
+    def __init__(self, settings: Settings, *, is_reloading: bool = False) -> None:
+        """With `is_reloading` the processes are restarted when a file of the actions or the topology changes."""
+        self._settings = settings
+        self._is_reloading = is_reloading
+        self._is_stopping = False
+        self._children: Sequence[Child] = ()
+
+    async def run(self) -> int:
+        """Work until `stop`, or until a process cannot start. Return the worst of the processes' exit statuses.
+
+        Raises `StartupError` when the address of the HTTP answers cannot be had.
+        """
+        with TemporaryDirectory(prefix="orchesty-worker-", ignore_cleanup_errors=True) as folder:
+            environment, grace = environment_of(self._settings), self._settings.grace
+            self._children = [
+                Child(number, environment, Path(folder), grace, awaits_changes=self._is_reloading)
+                for number in range(1, self._settings.processes + 1)
+            ]
+            front = Front(self._children, lambda: self._is_stopping)
+            async with (
+                front.application() as application,
+                listening(application, self._settings.http_host, self._settings.http_port, grace),
+            ):
+                await self._run_children()
+        return max(child.status for child in self._children)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Pass the signal on to all processes; they end as a single one does."""
+        self._is_stopping = True
+        for child in self._children:
+            child.stop(number)
+
+    async def _run_children(self) -> None:
+        watching = asyncio.ensure_future(watch_changes(self._settings, self._restart)) if self._is_reloading else None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in self._children:
+                    group.create_task(self._keep(child), name=f"worker {child.number}")
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.wait([watching])
+
+    async def _keep(self, child: Child) -> None:
+        await child.run()
+        if not self._is_stopping:
+            log.error("worker_process_cannot_start", worker=child.number, consequence="all worker processes stop")
+            self.stop()
+
+    def _restart(self, changed: Sequence[str]) -> None:
+        log.info("files_changed", files=changed, consequence="the worker processes start anew")
+        for child in self._children:
+            child.restart()
+
+
+async def supervise_until_signal(supervisor: Supervisor) -> int:
+    """Run the supervisor; it passes SIGTERM and Ctrl-C on. Return the exit status."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, supervisor.stop, number)
+    return await supervisor.run()
