@@ -55,7 +55,8 @@ class PrivateNode:
 
     is_ours = True
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path, plugins: str = PLUGINS) -> None:
+        """`plugins` is an Erlang term: the list of those enabled, and a full stop."""
         self._server = server
         self._version = "?"
         self._node: subprocess.Popen[bytes] | None = None
@@ -65,7 +66,7 @@ class PrivateNode:
         if self._account:
             shutil.chown(self._directory, self._account, self._account)
         self._undertaker = self._popen("sh", "-c", UNDERTAKER_SCRIPT, stdin=subprocess.PIPE)
-        (self._directory / "enabled_plugins").write_text(PLUGINS)
+        (self._directory / "enabled_plugins").write_text(plugins)
         (self._directory / "rabbitmq.conf").write_text(CONFIGURATION)
 
     @property

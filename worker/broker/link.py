@@ -31,6 +31,10 @@ CONNECTION_ERRORS = (OSError, aiormq.AMQPError, aiormq.exceptions.ChannelInvalid
 """What a broken or refused connection raises. aiormq's word for a closed channel is none of its `AMQPError`s."""
 
 
+class ConnectionLost(BrokerError):
+    """The connection has ended; why it did, others may know better."""
+
+
 class Outbox:
     """Collects frames and writes those of one turn of the event loop together.
 
@@ -90,7 +94,7 @@ class Session:
         """Return never; raises when the connection closes."""
         closing = self.underlay.closing
         await asyncio.wait([closing])
-        raise BrokerError(f"connection lost: {why_closed(closing)}")
+        raise ConnectionLost(f"connection lost: {why_closed(closing)}")
 
 
 class Link:
@@ -135,7 +139,7 @@ class Link:
             await self._use(Session(connection))
         except* CONNECTION_ERRORS as lost:
             self.losses += 1
-            log.warning("broker_lost", connection=self.name, cause=_first(lost))
+            log.warning("broker_lost", connection=self.name, cause=_cause(lost))
         finally:
             self.is_up = False
             await _close(connection)
@@ -207,8 +211,13 @@ async def _close(connection: AbstractConnection) -> None:
         log.debug("connection_not_closed_cleanly", cause=str(error))
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+def _cause(group: BaseExceptionGroup[BaseException]) -> str:
+    """Return what says most: a connection that ends takes much with it."""
+    error = min(_leaves(group), key=lambda leaf: (isinstance(leaf, ConnectionLost), not isinstance(leaf, BrokerError)))
     return f"{type(error).__name__}: {error}"
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
