@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import endurance, latency, plot, relay, scale
+from benchmarks import endurance, latency, plot, processes, relay, scale
 from benchmarks.contestants import CONTESTANTS, install_peers
 from benchmarks.rig import ROOT, VAR, Setup
 from deploy.broker import provide_broker
@@ -59,6 +59,13 @@ async def _endurance(setup: Setup, _: argparse.Namespace) -> Any:
     return {"memory_mb": memory, "share_of_ideal_rate": slow_share}
 
 
+async def _processes(setup: Setup, options: argparse.Namespace) -> Any:
+    with Console(stderr=True).status("measuring several processes"):
+        found = await processes.measure_all(setup, options.runs)
+    console.print(processes.table(found))
+    return found
+
+
 async def _scale(setup: Setup, _: argparse.Namespace) -> Any:
     with Console(stderr=True).status("measuring sizes"):
         rows = [row async for row in scale.measure_all(setup)]
@@ -68,6 +75,7 @@ async def _scale(setup: Setup, _: argparse.Namespace) -> Any:
 
 MEASUREMENTS: Mapping[str, Callable[[Setup, argparse.Namespace], Awaitable[Any]]] = {
     "relay": _relay,
+    "processes": _processes,
     "latency": _latency,
     "endurance": _endurance,
     "scale": _scale,

@@ -1,6 +1,8 @@
 """Actions of the measurements."""
 
+import json
 import os
+from operator import itemgetter
 from typing import Any
 
 from connectors import Batch, Connector, CustomNode, Message, Page
@@ -13,6 +15,18 @@ class Relay(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the message."""
+        return message
+
+
+class Compute(CustomNode[Any, Any]):
+    """Works for about 5 ms, as a large mapping does."""
+
+    name = "compute"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        """Return the message after the work."""
+        rows = [{"number": number, "name": f"row {number}", "price": number / 7} for number in range(2_000)]
+        json.loads(json.dumps(sorted(rows, key=itemgetter("price"), reverse=True)))
         return message
 
 
