@@ -4,6 +4,9 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
+# Three at a time, each with a broker of its own; on one that is given they would take each other's messages.
+BESIDE = $(if $(WORKER_TEST_AMQP_URL),,--numprocesses 3 --dist loadfile)
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test check bench docs lock clean
 
@@ -20,7 +23,7 @@ run: install  ## Watch messages travel through a topology on a real RabbitMQ
 	@$(PYTHON) -m examples.demo
 
 test: install  ## Run all tests, on a real RabbitMQ
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(BESIDE)
 
 check: install  ## Check format, lint, types and import arrows
 	@.venv/bin/ruff format --check .
