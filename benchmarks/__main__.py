@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import endurance, latency, plot, processes, relay, scale
+from benchmarks import endurance, latency, plot, relay, scale, supervised
 from benchmarks.contestants import CONTESTANTS, install_peers
 from benchmarks.rig import ROOT, VAR, Setup
 from deploy.broker import provide_broker
@@ -59,10 +59,10 @@ async def _endurance(setup: Setup, _: argparse.Namespace) -> Any:
     return {"memory_mb": memory, "share_of_ideal_rate": slow_share}
 
 
-async def _processes(setup: Setup, options: argparse.Namespace) -> Any:
+async def _supervised(setup: Setup, options: argparse.Namespace) -> Any:
     with Console(stderr=True).status("measuring several processes"):
-        found = await processes.measure_all(setup, options.runs)
-    console.print(processes.table(found))
+        found = await supervised.measure_all(setup, options.runs)
+    console.print(supervised.table(found))
     return found
 
 
@@ -75,7 +75,7 @@ async def _scale(setup: Setup, _: argparse.Namespace) -> Any:
 
 MEASUREMENTS: Mapping[str, Callable[[Setup, argparse.Namespace], Awaitable[Any]]] = {
     "relay": _relay,
-    "processes": _processes,
+    "supervised": _supervised,
     "latency": _latency,
     "endurance": _endurance,
     "scale": _scale,
