@@ -1,5 +1,6 @@
 """Who we are to a service: what its endpoints share."""
 
+from applications.access import Access
 from applications.application import Application
 
-__all__ = ["Application"]
+__all__ = ["Access", "Application"]

@@ -9,19 +9,39 @@ Action
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, TypeVar, Unpack, get_args, get_origin
 
 from pydantic import TypeAdapter
 
 from applications import Application
-from connectors.http import Http, Service
+from connectors.connection import Connection, ConnectionRequest, read_connection
+from connectors.download import Download
+from connectors.graphql import GraphQLReply, ask
+from connectors.http import Http
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
+from connectors.paging import PageRequest, Pages, read_page
+from connectors.paths import places_of
+from connectors.response import Response
+from connectors.rules import Rules
+from connectors.service import CallOptions, Service
+from connectors.soap import SoapService
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Where a declaration stands."""
+
+    module: str
+    file: str
+    line: int
 
 
 class Kind(StrEnum):
@@ -42,19 +62,36 @@ class Action(ABC, Generic[In, Out]):
 
     kind: ClassVar[Kind]
 
-    name: ClassVar[str]
+    name: str
     """Unique among the actions of its kind; topologies call the action by it."""
+
+    input_type: Any = Any
+    output_type: Any = Any
+
+    declared: Declared | None = None
+    """Where the action is declared, if it was not written as a class or function."""
 
     read: Callable[[str], Any] = staticmethod(json.loads)
     """Turns a message's body into `message.data`; made from `In`."""
 
     def __init_subclass__(cls) -> None:
-        """Take the reader of the body from `In`."""
+        """Take the types and the reader of the body from the brackets."""
         super().__init_subclass__()
         for base in getattr(cls, "__orig_bases__", ()):
             arguments = get_args(base)
             if issubclass(get_origin(base) or object, Action) and not isinstance(arguments[0], TypeVar):
-                cls.read = TypeAdapter(arguments[0]).validate_json
+                cls.input_type, cls.output_type = arguments[0], arguments[-1]
+                cls.read = reader_of(cls.input_type)
+
+    @property
+    def definition(self) -> Any:
+        """What was written to define the action: its class, or the function of a decorated one."""
+        return type(self)
+
+
+def reader_of(kind: Any) -> Callable[[str], Any]:
+    """Return what turns a body into this type."""
+    return TypeAdapter(kind).validate_json
 
 
 class CustomNode(Action[In, Out]):
@@ -68,19 +105,66 @@ class CustomNode(Action[In, Out]):
 
 
 class ServiceAction(Action[In, Out]):
-    """An action that calls a service: holds the way to it."""
+    """An action that calls a service.
 
-    application: ClassVar[type[Application] | None] = None
+    `self.get("/orders/{id}", message.data)` and its sisters return a successful reply; any other reply ends the
+    action as `rules` say. See `connectors.service` for what a call may carry.
+    """
+
+    application: type[Application] | None = None
     """What the service's endpoints share; without one, requests need whole URLs."""
+
+    rules: Rules = Rules()
+    """What replies mean; what they leave open, the application's `rules` and then the platform's defaults decide."""
 
     http: Http
     """The HTTP client; the worker gives all its actions the same one."""
 
-    @cached_property
+    @property
     def service(self) -> Service:
-        """The service, ready to be asked: base URL and common headers of the application are filled in."""
-        application = self.application or Application
-        return Service(self.http, application.base_url, application.headers)
+        """The service, ready to be asked: base URL, headers and sign-in of the application are filled in."""
+        return Service(self.http, self.application or Application, self._all_rules)
+
+    @cached_property
+    def _all_rules(self) -> Rules:
+        of_application = getattr(self.application, "rules", None)
+        return self.rules.over(of_application) if isinstance(of_application, Rules) else self.rules
+
+    async def get(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """GET `path`."""
+        return await self.service.request("GET", path, values, **options)
+
+    async def post(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """POST to `path`."""
+        return await self.service.request("POST", path, values, **options)
+
+    async def put(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """PUT to `path`."""
+        return await self.service.request("PUT", path, values, **options)
+
+    async def patch(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """PATCH `path`."""
+        return await self.service.request("PATCH", path, values, **options)
+
+    async def delete(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """DELETE `path`."""
+        return await self.service.request("DELETE", path, values, **options)
+
+    def stream(
+        self, method: str, path: str, values: Any = None, *, gunzip: bool = False, **options: Unpack[CallOptions]
+    ) -> AbstractAsyncContextManager[Download]:
+        """Send a request and read the reply piece by piece: `async with self.stream("GET", path) as download`."""
+        return self.service.stream(method, path, values, gunzip=gunzip, **options)
+
+    async def graphql(
+        self, query: str, variables: Any = None, *, path: str = "", **options: Unpack[CallOptions]
+    ) -> GraphQLReply:
+        """Ask a GraphQL service at `path`; errors in its answer end the action."""
+        return await ask(self.service, query, variables, path=path, **options)
+
+    def soap(self, wsdl: str, **options: Any) -> SoapService:
+        """Return a SOAP service by its WSDL, a file or an address: `await self.soap(wsdl).call("Operation", ...)`."""
+        return SoapService(self.service, wsdl, **options)
 
 
 class Connector(ServiceAction[In, Out]):
@@ -106,3 +190,41 @@ class Batch(ServiceAction[In, Out]):
         confirmed by the broker before the next page is asked for, and the cursor travels in the broker: a worker
         that dies resumes at the page it was at.
         """
+
+    async def read_page(
+        self,
+        message: Message[In],
+        cursor: str | None,
+        pages: Pages,
+        path: str,
+        *,
+        values: Any = None,
+        method: str = "GET",
+        items: str = "$",
+        model: Any = Any,
+        **options: Unpack[CallOptions],
+    ) -> Page:
+        """Ask for one page by a ready way of paging, and return its items and the next cursor.
+
+        The places of the path are filled from `values`, else from the message. `items` is where they lie in the
+        reply, `model` their type. Raises `PagingLoop` when the pages go round in a circle or do not end.
+        """
+        filled = message.data if values is None and places_of(path) else values
+        request = PageRequest(method, path, filled, items, model, options)
+        return await read_page(self.service, pages, message, cursor, request)
+
+    async def read_connection(
+        self,
+        message: Message[In],
+        cursor: str | None,
+        pages: Connection,
+        query: str,
+        variables: Any = None,
+        *,
+        path: str = "",
+        model: Any = Any,
+        **options: Unpack[CallOptions],
+    ) -> Page:
+        """Ask a GraphQL service for one page of a connection, and return its items and the next cursor."""
+        request = ConnectionRequest(query, variables, path, model, options)
+        return await read_connection(self.service, pages, message, cursor, request)

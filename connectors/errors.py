@@ -1,16 +1,24 @@
-"""Errors that an action raises to say what shall happen to its message.
+"""Errors that an action raises to say what shall happen to its message, and what calls raise.
 
     ActionInterrupted            carries an outcome
     ├── RepeatLater              wait in the broker, then try again
     ├── LimitExceeded            the service's limit is used up
     ├── DoNotContinue            end the branch, as a success
     └── StopAndFail              to the trash, with the reason
+        ├── PagingLoop           a page came twice, or there is no end of pages
+        ├── GraphQLFailed        errors in the answer of a GraphQL service
+        └── SoapFault            a fault of a SOAP service
+    ReplyUnreadable (ValueError) a reply is not what it says it is, or too large
+    └── ReplyTruncated           a reply ends too early
 
 Any other exception sends the message to the trash with its type, text and place.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
+from connectors.delay import Delay
 from connectors.outcome import Limited, Outcome, Repeat, Stop, Trash
 
 
@@ -23,9 +31,9 @@ class ActionInterrupted(Exception):
 
 
 class RepeatLater(ActionInterrupted):
-    """Try again `after` this time, at most `max_hops` calls in total."""
+    """Try again `after` this time (a `timedelta` or `Exponential`), at most `max_hops` calls in total."""
 
-    def __init__(self, after: timedelta, reason: str = "", *, max_hops: int = 10) -> None:
+    def __init__(self, after: Delay, reason: str = "", *, max_hops: int = 10) -> None:
         super().__init__(Repeat(after, reason, max_hops), reason)
 
 
@@ -48,3 +56,34 @@ class StopAndFail(ActionInterrupted):
 
     def __init__(self, reason: str) -> None:
         super().__init__(Trash(reason), reason)
+
+
+class PagingLoop(StopAndFail):
+    """The pages of a batch go round in circles, or do not end."""
+
+
+class GraphQLFailed(StopAndFail):
+    """A GraphQL service answered with errors, or with `userErrors` of a mutation."""
+
+    def __init__(self, reason: str, errors: Sequence[Any]) -> None:
+        """Carry the `errors` as the service wrote them."""
+        super().__init__(reason)
+        self.errors = errors
+
+
+class SoapFault(StopAndFail):
+    """A SOAP service answered with a fault."""
+
+    def __init__(self, reason: str, code: str, message: str) -> None:
+        """Carry the fault's code and text; catch it where a fault means something else than the trash."""
+        super().__init__(reason)
+        self.code = code
+        self.message = message
+
+
+class ReplyUnreadable(ValueError):
+    """A reply is not what its content type says, or larger than allowed."""
+
+
+class ReplyTruncated(ReplyUnreadable):
+    """A reply or file ends before its end."""

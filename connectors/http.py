@@ -1,59 +1,174 @@
 """HTTP calls of actions: the one place that knows the HTTP library (httpx).
 
-What a reply means for the message is decided here as well: 429 and 503 repeat after the time that the service
-names, other 5xx and lost connections repeat, other refusals go to the trash.
+A reply is read with a bound on its size, its compression is undone here (the library does not notice one that ends
+too early), and redirects never carry credentials to another host.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, TypeVar
+import random
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
-from pydantic import TypeAdapter
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from connectors.errors import RepeatLater, StopAndFail
+from applications import Access, Application
+from connectors.errors import ReplyTruncated, ReplyUnreadable
+from connectors.formats import GZIP, Inflater
+from connectors.message import current_message
+from connectors.rate import RateNotice, retry_after
+from connectors.response import Head, Headers
 
-Model = TypeVar("Model")
+log = structlog.get_logger()
 
-DEFAULT_REPEAT = timedelta(seconds=60)
-"""How long a message waits when the service does not say, as in the platform's own SDK."""
+MAX_REPLY_BYTES: Final = 64 << 20
+MAX_REDIRECTS: Final = 20
+ATTEMPTS: Final = 3
+"""Of one call, for what is safe and short."""
+SHORT_PAUSE_SECONDS: Final = 2.0
+"""A service that wants to be asked again within this is waited for in place."""
+
+_FOLLOWED: Final = frozenset({"GET", "HEAD"})
+"""Other methods are not sent elsewhere: after 301 and 302 they would become a GET, and an order would be lost."""
+_HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
+"""Headers that may go to another host."""
+
+ConnectionLost = httpx.TransportError
+"""No reply, or not the whole of it."""
+
+
+NeverSent = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+"""The request is wrong; sending it again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `content` holds the body and the query as httpx names them: `params`, `json`, `content`, ..."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: Mapping[str, Any] = field(default_factory=dict)
+    auth: httpx.Auth | None = None
+    timeout_seconds: float | None = None
+    application: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that was made, for logs and metrics. Without path, query and body: those may hold secrets."""
+
+    method: str
+    host: str
+    status: int
+    """0 when there was no reply."""
+    seconds: float
+    application: str
+    user: str
+
+
+async def of_class(application: type[Application]) -> Access:
+    """The way to a service that every user has in common: what the application's class says."""
+    return Access(application.base_url, application.headers)
 
 
 class Http:
     """A shared HTTP client with keep-alive connections. Opened on first use; `close` it at the end.
 
-    Below httpx lie aiohttp's connections: with fifty requests at once they take a third of the CPU time of httpx' own.
-    Cookies that services set are forgotten, since all users share the client.
+    The worker sets the three attributes: `access` finds the way to a service for the user of the message in work,
+    `rate_noticed` is told what services say about their limits, `called` is told of each call.
     """
 
-    def __init__(self, *, timeout_seconds: float = 30, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float = 30,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """A `transport` takes the place of the network."""
+        self.max_reply_bytes = max_reply_bytes
+        self.access: Callable[[type[Application]], Awaitable[Access]] = of_class
+        self.rate_noticed: Callable[[RateNotice], object] = id
+        self.called: Callable[[Call], object] = id
         self._timeout = timeout_seconds
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
-    async def request(self, method: str, url: str, *, headers: Mapping[str, str], **content: Any) -> httpx.Response:
-        """Send a request. A refused connection is tried three times within about a second.
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator["Stream"]:
+        """Send a request; the body of the reply is read by whoever holds it open.
 
-        An idempotent request whose connection ends without a reply is sent once more (RFC 9110, 9.2.2), no other.
+        A refused connection, and 429 and 503 that name a short pause, are tried three times. Raises `ConnectionLost`.
         """
-        if self._client is None:
-            self._client = _open_client(self._timeout, self._transport)
+        async with AsyncExitStack() as stack:
+            reply = await self._measured(request)
+            stack.push_async_callback(reply.aclose)
+            yield Stream(reply, request.method)
+
+    async def _measured(self, request: Request) -> httpx.Response:
+        started, status = time.perf_counter(), 0
+        try:
+            reply = await self._with_retries(request)
+            status = reply.status_code
+        finally:
+            self._note(request, status, time.perf_counter() - started)
+        return reply
+
+    def _note(self, request: Request, status: int, seconds: float) -> None:
+        message = current_message.get()
+        host = httpx.URL(request.url).host
+        call = Call(request.method, host, status, seconds, request.application, message.user if message else "")
+        self.called(call)
+        log.debug(
+            "service_called",
+            method=call.method,
+            host=call.host,
+            status=call.status,
+            seconds=round(call.seconds, 4),
+            application=call.application,
+        )
+
+    async def _with_retries(self, request: Request) -> httpx.Response:
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_is_unsent),
-            stop=stop_after_attempt(3),
-            wait=wait_random_exponential(multiplier=0.1, max=0.5),
+            retry=retry_if_exception_type((httpx.ConnectError, _AskedToWait)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_pause,
             reraise=True,
         ):
             with attempt:
-                return await self._client.request(method, url, headers=headers, **content)
+                is_last = attempt.retry_state.attempt_number == ATTEMPTS
+                reply = await self._follow(request)
+                if not is_last and (seconds := _short_pause(reply)) is not None:
+                    await reply.aclose()
+                    raise _AskedToWait(seconds)
+                return reply
         raise AssertionError("tenacity returns or raises")
+
+    async def _follow(self, request: Request) -> httpx.Response:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=self._timeout, transport=self._transport)
+            self._client.headers["accept-encoding"] = "gzip, deflate"
+        timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
+        built = self._client.build_request(
+            request.method, request.url, headers=dict(request.headers), timeout=timeout, **request.content
+        )
+        auth = request.auth
+        for _ in range(MAX_REDIRECTS + 1):
+            reply = await self._client.send(built, auth=auth, stream=True)
+            following = reply.next_request
+            if following is None or request.method not in _FOLLOWED:
+                return reply
+            await reply.aclose()
+            if _origin(following) != _origin(built):
+                auth = None
+                _strip(following)
+            built = following
+        raise ReplyUnreadable(f"{request.method} {request.url}: more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -62,103 +177,91 @@ class Http:
             self._client = None
 
 
-def _open_client(timeout_seconds: float, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        timeout=timeout_seconds,
-        transport=transport or AiohttpTransport(client=_open_session),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-    )
+class Stream(Head):
+    """A reply whose body is still to be read, without its content encoding."""
 
+    def __init__(self, reply: httpx.Response, method: str) -> None:
+        url = str(reply.url.copy_with(query=None, fragment=None, userinfo=b""))
+        super().__init__(method, url, reply.status_code, Headers(reply.headers))
+        self._reply = reply
 
-def _open_session() -> aiohttp.ClientSession:
-    """Make the connections; their number is bounded by the messages in work."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-
-def _is_unsent(error: BaseException) -> bool:
-    """Whether there was no connection, so that the service has seen nothing of the request."""
-    return isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A reply with a 2xx status."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    def json(self) -> Any:
-        """Return the body as plain JSON values; raises `ValueError` when it is none."""
-        return TypeAdapter(Any).validate_json(self.content)
-
-    def model(self, model: type[Model]) -> Model:
-        """Return the body as this type; raises pydantic's `ValidationError` with the place that does not fit."""
-        return TypeAdapter(model).validate_json(self.content)
-
-    def models(self, model: type[Model]) -> list[Model]:
-        """Return the body, a JSON array, as a list of this type."""
-        return TypeAdapter(list[model]).validate_json(self.content)  # type: ignore[valid-type]  # made at run time
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One service: requests are relative to its base URL and carry its common headers."""
-
-    http: Http
-    base_url: str
-    headers: Mapping[str, str]
-
-    async def get(self, path: str, **content: Any) -> Response:
-        """GET `path`; `params=` and `headers=` as in httpx."""
-        return await self.request("GET", path, **content)
-
-    async def post(self, path: str, **content: Any) -> Response:
-        """POST to `path`; `json=`, `data=` or `content=` as in httpx."""
-        return await self.request("POST", path, **content)
-
-    async def put(self, path: str, **content: Any) -> Response:
-        """PUT to `path`."""
-        return await self.request("PUT", path, **content)
-
-    async def patch(self, path: str, **content: Any) -> Response:
-        """PATCH `path`."""
-        return await self.request("PATCH", path, **content)
-
-    async def delete(self, path: str, **content: Any) -> Response:
-        """DELETE `path`."""
-        return await self.request("DELETE", path, **content)
-
-    async def request(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any
-    ) -> Response:
-        """Send a request and return the 2xx reply.
-
-        Raises `RepeatLater` for a lost connection, 429 and 5xx, and `StopAndFail` for any other status, so that an
-        action needs no branch for them.
-        """
-        url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if self.base_url else path
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`."""
+        if self._reply.is_stream_consumed:  # a way of signing in has read it already
+            yield self._reply.content
+            return
+        inflater = self._inflater()
         try:
-            reply = await self.http.request(method, url, headers={**self.headers, **(headers or {})}, **content)
-        except (httpx.TransportError, aiohttp.ClientError) as error:
-            raise RepeatLater(DEFAULT_REPEAT, f"{method} {url}: {type(error).__name__}: {error}") from error
-        verdict = f"{method} {reply.url.copy_with(query=None)} answered {reply.status_code}"
-        if reply.status_code == HTTPStatus.TOO_MANY_REQUESTS or reply.is_server_error:
-            raise RepeatLater(retry_after(reply.headers.get("retry-after")) or DEFAULT_REPEAT, verdict)
-        if not reply.is_success:
-            raise StopAndFail(verdict)
-        return Response(reply.status_code, reply.headers, reply.content)
+            async for raw in self._reply.aiter_raw():
+                for plain in inflater.feed(raw) if inflater else (raw,):
+                    yield plain
+            if inflater:
+                inflater.finish()
+        except ReplyTruncated as error:
+            raise ReplyTruncated(f"{self}: {error}") from None
+        except ReplyUnreadable as error:
+            raise self.unreadable(error) from None
+
+    def _inflater(self) -> Inflater | None:
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding in {"", "identity"} or self.method == "HEAD":
+            return None
+        if encoding not in {"gzip", "x-gzip", "deflate"}:
+            raise ReplyUnreadable(f"content encoding {encoding!r}, which was not asked for")
+        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP)
+
+    async def read(self, max_bytes: int) -> bytes:
+        """Return the whole body. Raises `ReplyUnreadable` when it is larger than `max_bytes`."""
+        parts, size = [], 0
+        async for part in self.chunks():
+            size += len(part)
+            if size > max_bytes:
+                raise self.unreadable(
+                    f"the body is larger than {max_bytes} bytes; read it with `stream`, or allow more with `max_bytes`"
+                )
+            parts.append(part)
+        return b"".join(parts)
 
 
-def retry_after(value: str | None) -> timedelta | None:
-    """Read a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date. None when absent or unreadable."""
-    if value is None:
+class _AskedToWait(Exception):
+    """The service wants to be asked again in a moment."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def _short_pause(reply: httpx.Response) -> float | None:
+    if reply.status_code not in {429, 503}:
         return None
-    if value.isdecimal():
-        return timedelta(seconds=int(value))
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+    pause = retry_after(Headers(reply.headers))
+    if pause is None or not isinstance(reply.request.stream, httpx.ByteStream):
         return None
-    return max(moment - datetime.now(UTC), timedelta(0))
+    return pause.total_seconds() if pause.total_seconds() <= SHORT_PAUSE_SECONDS else None
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _AskedToWait):
+        return error.seconds
+    return random.uniform(0.05, 0.25) * state.attempt_number  # noqa: S311 - jitter
+
+
+def _origin(request: httpx.Request) -> tuple[str, str, int | None]:
+    return request.url.scheme, request.url.host, request.url.port
+
+
+def _strip(request: httpx.Request) -> None:
+    for name in [name for name in request.headers if name not in _HARMLESS | {"host"}]:
+        del request.headers[name]
+
+
+def with_query(url: str, params: Mapping[str, Any]) -> str:
+    """Return the URL with these parameters; they win over equal names in it."""
+    return str(httpx.URL(url).copy_merge_params(dict(params)))
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port, to see whether two URLs lead to the same service."""
+    parsed = httpx.URL(url)
+    return f"{parsed.scheme}://{parsed.netloc.decode()}"

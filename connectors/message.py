@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -18,6 +19,11 @@ class Unread(Enum):
 
 
 UNREAD: Final = Unread.UNREAD
+
+LIMITER_KEY: Final = "limiter-key"
+
+current_message: ContextVar["Message[Any] | None"] = ContextVar("current_message", default=None)
+"""The message that this task works on; calls to services read user and hop from it."""
 
 
 class Message(Generic[Data]):
@@ -50,6 +56,17 @@ class Message(Generic[Data]):
             self._data = self._read(self.body)
         return self._data
 
+    @property
+    def user(self) -> str:
+        """The tenant whose installs are used; empty when the message names none."""
+        return str(self.headers.get("user") or "")
+
+    @property
+    def hop(self) -> int:
+        """Which call of the action this is: 1, and one more after each repeat."""
+        value = str(self.headers.get("repeat-hops") or 1)
+        return int(value) if value.isdecimal() else 1
+
     def with_data(self, data: Other) -> "Message[Other]":
         """Return the message with another body: `data` (models, dataclasses, plain values) as JSON."""
         return Message(self.headers, to_json(data).decode(), data=data)
@@ -61,6 +78,33 @@ class Message(Generic[Data]):
     def with_headers(self, headers: Mapping[str, Any]) -> Self:
         """Return the message with these headers added; they win over equal names."""
         return type(self)({**self.headers, **headers}, self.body, self._read, self._data)
+
+    def without_headers(self, *names: str) -> Self:
+        """Return the message without these headers."""
+        kept = {name: value for name, value in self.headers.items() if name not in names}
+        return type(self)(kept, self.body, self._read, self._data)
+
+    def with_user(self, user: str) -> Self:
+        """Return the message for another user; what follows uses that user's installs."""
+        return self.with_headers({"user": user})
+
+    def with_limit(self, application: str, amount: int, seconds: int, *, for_all_users: bool = False) -> Self:
+        """Return the message with a limit: at most `amount` calls of `application` in any `seconds`.
+
+        The limit is that of the message's user, or with `for_all_users` one that all users share. A message may
+        carry several; one for the same user and application is replaced. Raises `ValueError` for figures below 1.
+        """
+        if amount < 1 or seconds < 1:
+            raise ValueError(f"a limit has amount and seconds above 0, not {amount} and {seconds}")
+        key = f"{'' if for_all_users else self.user}|{application}"
+        parts = str(self.headers.get(LIMITER_KEY) or "").strip(";").split(";")
+        groups = {parts[at]: ";".join(parts[at : at + 3]) for at in range(0, len(parts) - 2, 3)}
+        groups[key] = f"{key};{seconds};{amount}"
+        return self.with_headers({LIMITER_KEY: ";".join(groups.values())})
+
+    def without_limits(self) -> Self:
+        """Return the message without its limits."""
+        return self.without_headers(LIMITER_KEY, "limiter-key-base")
 
     def __repr__(self) -> str:
         """Show ids, never the body: representations end up in logs."""

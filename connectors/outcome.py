@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from connectors.delay import Delay
 from connectors.message import Message
 
 AnyMessage = Message[Any]
@@ -27,7 +28,8 @@ class Forward:
 class Repeat:
     """Try the same message again later; until then it waits in the broker, not in memory."""
 
-    after: timedelta
+    after: Delay
+    """A fixed time, or an `Exponential` one, which grows with the calls made so far."""
     reason: str = ""
     max_hops: int = 10
     """Calls of the action in total; one more and the message goes to the trash."""
@@ -73,6 +75,8 @@ class Page:
     next_cursor: str | None = None
     to: tuple[str, ...] | None = None
     message: AnyMessage | None = None
+    trail: str = ""
+    """What a ready way of paging remembers of earlier pages; it travels with the cursor."""
 
 
 Outcome = Forward | Repeat | Limited | Stop | Trash | Page

@@ -4,13 +4,12 @@ import inspect
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from connectors import Action
-from worker.registry import AnyAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +28,26 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-def place_of(action: AnyAction) -> Place:
-    """Return where the action's class is defined; without a line for one that was not written as a class."""
-    defined = type(action)
+def place_of(action: Action[Any, Any]) -> Place:
+    """Return where the action's class, function or declaration stands; without a line where nobody knows it."""
+    if (declared := action.declared) is not None:
+        return Place(declared.module, action.name, _relative(declared.file), declared.line)
+    defined = action.definition
     file, line = "", None
     with suppress(TypeError, OSError):
-        path = Path(inspect.getfile(defined))
-        file = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+        file = _relative(inspect.getfile(defined))
         line = inspect.getsourcelines(defined)[1]
     return Place(defined.__module__, defined.__qualname__, file, line)
 
 
-def types_of(action: AnyAction) -> tuple[Any, Any]:
+def _relative(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def types_of(action: Action[Any, Any]) -> tuple[Any, Any]:
     """Return the types of input and output; `Any` for what the action leaves open."""
-    for owner in type(action).__mro__:
-        for base in getattr(owner, "__orig_bases__", ()):
-            if not issubclass(get_origin(base) or object, Action):
-                continue
-            arguments = [Any if isinstance(argument, TypeVar) else argument for argument in get_args(base)]
-            if arguments and arguments != [Any] * len(arguments):
-                return arguments[0], arguments[-1]
-    return Any, Any
+    return action.input_type, action.output_type
 
 
 def schema(kind: Any, mode: Literal["validation", "serialization"]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Calling the action of a node: in this process, or at the service that owns it."""
 
 import asyncio
+import inspect
 import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +14,17 @@ import pydantic
 from pydantic import ValidationError
 
 import connectors
-from connectors import ActionInterrupted, Batch, Connector, CustomNode, Forward, Message, Outcome, Trash
+from connectors import (
+    ActionInterrupted,
+    Batch,
+    Connector,
+    CustomNode,
+    Forward,
+    Message,
+    Outcome,
+    Trash,
+    current_message,
+)
 from worker import headers as h
 from worker.errors import ActionsError, ActionUnreachable
 from worker.registry import AnyAction, Registry
@@ -55,6 +67,7 @@ def local_call(action: AnyAction) -> Call:
 
     async def call(visit: Visit) -> Outcome:
         message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
+        current_message.set(message)
         try:
             result = await run(message, visit)
         except ActionInterrupted as interruption:
@@ -94,12 +107,17 @@ def is_being_cancelled() -> bool:
 def _runner(action: AnyAction) -> Callable[[Message[Any], Visit], Awaitable[Any]]:
     match action:
         case CustomNode() | Connector():
-            process = action.process
+            process = _awaitable(action.process)
             return lambda message, _: process(message)
         case Batch():
-            page = action.page
+            page = _awaitable(action.page)
             return lambda message, visit: page(message, visit.header(h.CURSOR) or None)
     raise ActionsError(f"{type(action).__qualname__} is neither CustomNode, Connector nor Batch: derive from one.")
+
+
+def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """A method that is not async runs in a thread, where it holds up nobody."""
+    return function if inspect.iscoroutinefunction(function) else partial(asyncio.to_thread, function)
 
 
 def _checked(result: Any, action: AnyAction) -> Outcome:

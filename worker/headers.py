@@ -22,6 +22,7 @@ USER: Final = "user"
 SOURCE: Final = "source"
 APPLICATION: Final = "application"
 CURSOR: Final = "cursor"
+CURSOR_TRAIL: Final = "cursor-trail"
 AUDIT_CHECKPOINT: Final = "audit-checkpoint"
 RESULT_CODE: Final = "result-code"
 RESULT_MESSAGE: Final = "result-message"
@@ -56,7 +57,9 @@ PARKING: Final = frozenset(
 TRANSIENT: Final = VERDICT | PARKING
 """Removed before a message leaves for a follower or the trash."""
 
-NOT_INHERITED: Final = frozenset({CURSOR, AUDIT_CHECKPOINT, "audit-entity", "audit-entity-ids", "audit-entity-fields"})
+NOT_INHERITED: Final = frozenset(
+    {CURSOR, CURSOR_TRAIL, AUDIT_CHECKPOINT, "audit-entity", "audit-entity-ids", "audit-entity-fields"}
+)
 """What the items of a batch do not take over from the message they came from."""
 
 COUNTED: Final = (

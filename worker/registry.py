@@ -11,6 +11,7 @@ from typing import Any
 import connectors.catalogue
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
+from worker.action_types import place_of
 from worker.errors import ActionsError
 from worker.launcher import PACKAGES
 
@@ -31,6 +32,8 @@ class Registry:
     def add(self, action: AnyAction) -> None:
         """Add an action. Raises `ActionsError` when its name is taken."""
         key = (action.kind, action.name)
+        if self._actions.get(key) is action:
+            return
         if (other := self._actions.get(key)) is not None:
             raise ActionsError(
                 f"two actions are named {action.kind} {action.name!r}: {_place(other)} and {_place(action)}. "
@@ -100,6 +103,10 @@ def _shadowed(name: str) -> str:
 def _actions(module: ModuleType) -> Iterator[AnyAction]:
     """An action belongs to the module that defines it, not to those that import it."""
     for value in vars(module).values():
+        if isinstance(value, Action):
+            if place_of(value).module == module.__name__:
+                yield value
+            continue
         if not (isinstance(value, type) and issubclass(value, Action)) or inspect.isabstract(value):
             continue
         if value.__module__ == module.__name__:
@@ -113,4 +120,5 @@ def _instance(action: type[AnyAction]) -> AnyAction:
 
 
 def _place(action: AnyAction) -> str:
-    return f"{type(action).__module__}.{type(action).__qualname__}"
+    place = place_of(action)
+    return f"{place.module}.{place.name}"

@@ -6,6 +6,7 @@ been published.
 """
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -118,7 +119,8 @@ class Settler:
             return _trash(visit, Trash(f"max repeat limit reached, {repeat.reason}", repeat.message))
         if repeat.message is None:
             headers |= {h.RESULT_CODE: "1001", h.RESULT_MESSAGE: repeat.reason}
-        seconds = repeat.after.total_seconds()
+        after = repeat.after
+        seconds = (after if isinstance(after, timedelta) else after.after(hops - 1, random.uniform)).total_seconds()
         headers |= _way_back(node) | {
             h.REPEAT_HOPS: str(hops),
             h.REPEAT_INTERVAL: str(math.ceil(seconds)),
@@ -201,7 +203,9 @@ def _page(visit: Visit, page: Page) -> Settlement:
 def _next_page(visit: Visit, page: Page) -> Publication:
     headers = {**_headers(visit, page.message), h.CURSOR: page.next_cursor}
     if page.message is None:
-        headers[h.RESULT_CODE] = "1010"
+        headers[h.RESULT_CODE] = "1010" if page.items else "1011"
+    if page.trail:
+        headers[h.CURSOR_TRAIL] = page.trail
     return Publication(visit.node.exchange, ROUTING_KEY, encode(headers, visit.body), visit.timestamp)
 
 

@@ -106,7 +106,7 @@ def _facts(action: AnyAction) -> dict[str, Any]:
         "application": _application(action),
         "class": f"{place.module}.{place.name}",
         "defined": str(place),
-        "doc": inspect.getdoc(type(action)) or "",
+        "doc": inspect.getdoc(action) or "",
     }
 
 

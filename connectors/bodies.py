@@ -1,0 +1,119 @@
+"""The body of a declared request: what of the input goes into it, and how it is written.
+
+Fields that the path or the query takes are left out, and so are fields without a value.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from connectors.service import CallOptions
+
+
+class Body(Protocol):
+    """Makes the body of a request."""
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return the body of this input; `taken` are the fields that stand elsewhere in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoBody:
+    """No body."""
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return nothing."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON: all fields, or only what stands in the field `only`; put under the name `wrap`, if given."""
+
+    only: str | None = None
+    wrap: str | None = None
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return the values as JSON."""
+        values = _values(data, taken, mode="json")
+        if self.only is not None:
+            values = values.get(self.only) if isinstance(values, Mapping) else None
+        return {"json": values if self.wrap is None else {self.wrap: values}}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form, as browsers send it."""
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return the fields as a form."""
+        return {"form": _fields(data, taken)}
+
+
+@dataclass(frozen=True, slots=True)
+class Multipart:
+    """A multipart form; the fields named in `files` are sent as files: text, or bytes such as `Base64Bytes`."""
+
+    files: tuple[str, ...] = ("file",)
+    content_type: str = "application/octet-stream"
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return the fields as a form with files."""
+        fields = _fields(data, taken | set(self.files))
+        values = _values(data, taken, mode="python")
+        files = {name: (name, _bytes(values[name]), self.content_type) for name in self.files if name in values}
+        return {"form": fields, "files": files}
+
+
+@dataclass(frozen=True, slots=True)
+class Xml:
+    """An XML document whose root has this name; see `connectors.xml` for how values are written."""
+
+    root: str
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return the fields as XML."""
+        return {"xml": {self.root: _values(data, taken, mode="json")}}
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What stands in one field, as it is."""
+
+    only: str
+    content_type: str = "application/octet-stream"
+
+    def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
+        """Return the field's text or bytes."""
+        content = _bytes(_values(data, taken, mode="python").get(self.only, b""))
+        return {"content": content, "headers": {"Content-Type": self.content_type}}
+
+
+def _values(data: Any, taken: AbstractSet[str], mode: str) -> Any:
+    if isinstance(data, BaseModel):
+        dumped = data.model_dump(mode=mode, by_alias=True)
+        given = {
+            field.serialization_alias or field.alias or name
+            for name, field in type(data).model_fields.items()
+            if name in data.model_fields_set
+        }
+        return {
+            name: value for name, value in dumped.items() if name not in taken and (value is not None or name in given)
+        }
+    if isinstance(data, Mapping):
+        return {name: value for name, value in data.items() if name not in taken}
+    return data
+
+
+def _fields(data: Any, taken: AbstractSet[str]) -> dict[str, Any]:
+    values = _values(data, taken, mode="json")
+    if not isinstance(values, Mapping):
+        raise TypeError(f"a form is made of fields, not of {type(data).__name__}")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

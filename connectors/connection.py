@@ -1,0 +1,46 @@
+"""Paging through a connection of a GraphQL service: `pageInfo { hasNextPage endCursor }`.
+
+https://relay.dev/graphql/connections.htm
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.graphql import ask, nodes_of
+from connectors.message import Message
+from connectors.outcome import Page
+from connectors.paging import Pages, page_of, trail_of
+from connectors.paths import values_of
+from connectors.response import pick
+from connectors.service import CallOptions, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection(Pages):
+    """The query takes the cursor as the variable `variable`; the connection lies `at` a path in the data."""
+
+    at: str
+    variable: str = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRequest:
+    """What one page is asked with."""
+
+    query: str
+    variables: Any
+    path: str
+    model: Any
+    options: CallOptions = field(default_factory=CallOptions)
+
+
+async def read_connection(
+    service: Service, pages: Connection, message: Message[Any], cursor: str | None, request: ConnectionRequest
+) -> Page:
+    """Ask for the page after the cursor and return its items and the next cursor."""
+    trail = trail_of(message, cursor)
+    variables = {**values_of(request.variables), pages.variable: cursor}
+    reply = await ask(service, request.query, variables, path=request.path, **request.options.copy())
+    found = pick(reply.data, pages.at) or {}
+    following = pick(found, "pageInfo.endCursor") if pick(found, "pageInfo.hasNextPage") else None
+    return page_of(pages, trail, nodes_of(found), following, request.model, str(reply.response))

@@ -1,0 +1,30 @@
+"""How long a message waits before a repeat: a fixed time, or one that grows."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """A time that grows with each call, with full jitter.
+
+    After call n the message waits a random time between nothing and `first * factor ** (n - 1)`, at most `longest`:
+    messages that failed together do not come back together.
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    first: timedelta = timedelta(seconds=10)
+    factor: float = 2
+    longest: timedelta = timedelta(hours=1)
+
+    def after(self, hop: int, uniform: Callable[[float, float], float]) -> timedelta:
+        """Return the time after this many calls; `uniform(low, high)` is the source of chance."""
+        most = self.longest.total_seconds()
+        with suppress(OverflowError):
+            most = min(self.first.total_seconds() * self.factor ** (max(hop, 1) - 1), most)
+        return timedelta(seconds=uniform(0, most))
+
+
+Delay = timedelta | Exponential

@@ -1,0 +1,279 @@
+"""Actions in one declaration.
+
+github = Endpoints(GitHub)
+get_repository = github.get("github-get-repository", "/repos/{owner}/{repo}", RepositoryRef, Repository)
+list_issues = github.list("github-list-issues", "/repos/{owner}/{repo}/issues", RepositoryRef, Issue,
+                          pages=LinkHeader(size_param="per_page"))
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic
+
+from applications import Application
+from connectors.action import Batch, Connector, Declared, In, Out, reader_of
+from connectors.bodies import Body, Json, NoBody
+from connectors.connection import Connection
+from connectors.message import Message
+from connectors.outcome import Page
+from connectors.paging import Pages
+from connectors.paths import fill_path, fill_query, places_of, values_of
+from connectors.response import Response
+from connectors.rules import Rules
+
+Query = Mapping[str, Any] | Iterable[str]
+"""The query: names of input fields, or values by parameter, where `"{field}"` stands for an input field's value."""
+
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def _declared() -> Declared:
+    """Find the declaration: an object does not know its module by itself, as classes and functions do."""
+    frame = sys._getframe(1)  # noqa: SLF001 - as in collections.namedtuple and typing.NewType
+    while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
+        frame = frame.f_back
+    return Declared(frame.f_globals["__name__"], frame.f_code.co_filename, frame.f_lineno)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What one declaration says."""
+
+    name: str
+    path: str
+    input: Any
+    output: Any
+    doc: str
+    method: str = "GET"
+    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body = NoBody()  # noqa: RUF009 - frozen
+    at: str = "$"
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Names of the fields that path and query take."""
+        templates = [self.path, *(value for value in self.query.values() if isinstance(value, str))]
+        return frozenset().union(*map(places_of, templates))
+
+
+class _Declaration(Generic[In, Out]):
+    """What all declared actions have in common."""
+
+    spec: Spec
+    declared: Declared | None
+
+    def _declare(self, spec: Spec, application: type[Application] | None, rules: Rules) -> None:
+        if not spec.name:
+            raise ValueError("an action needs a name")
+        self.spec, self.name, self.declared = spec, spec.name, _declared()
+        self.application, self.rules = application, rules
+        self.input_type, self.output_type = spec.input, spec.output
+        self.read = reader_of(spec.input)
+        self._taken = spec.taken
+        self.__doc__ = spec.doc
+
+    def _values(self, data: Any) -> Mapping[str, Any]:
+        return values_of(data) if self._taken else {}
+
+
+class Endpoint(_Declaration[In, Out], Connector[In, Out]):
+    """A connector in one declaration; made by `Endpoints`."""
+
+    def __init__(self, spec: Spec, application: type[Application] | None, rules: Rules) -> None:
+        self._declare(spec, application, rules)
+
+    async def process(self, message: Message[In]) -> Message[Out]:
+        """Call the endpoint; its reply becomes the body. An empty reply leaves the message as it is."""
+        spec, data = self.spec, message.data
+        values = self._values(data)
+        options = spec.body.write(data, self._taken)
+        options["headers"] = {**options.get("headers", {}), **spec.headers}
+        options["params"] = fill_query(spec.query, values)
+        response = await self.service.request(spec.method, fill_path(spec.path, values), **options)
+        return self._answer(message, response)
+
+    def _answer(self, message: Message[In], response: Response) -> Message[Any]:
+        if response.content:
+            return message.with_data(response.model(self.spec.output, self.spec.at))
+        if self.spec.output is Any:
+            return message
+        raise response.unreadable(f"the body is empty, {self.spec.output} expected")
+
+
+class Listing(_Declaration[In, Out], Batch[In, Out]):
+    """A batch in one declaration; made by `Endpoints.list`."""
+
+    def __init__(self, spec: Spec, pages: Pages, application: type[Application] | None, rules: Rules) -> None:
+        self._declare(spec, application, rules)
+        self._pages = pages
+
+    async def page(self, message: Message[In], cursor: str | None) -> Page:
+        """Ask for one page."""
+        spec, data = self.spec, message.data
+        values = self._values(data)
+        options = spec.body.write(data, self._taken)
+        options["headers"] = {**options.get("headers", {}), **spec.headers}
+        options["params"] = fill_query(spec.query, values)
+        return await self.read_page(
+            message,
+            cursor,
+            self._pages,
+            spec.path,
+            values=values,
+            method=spec.method,
+            items=spec.at,
+            model=spec.output,
+            **options,
+        )
+
+
+class GraphQLEndpoint(_Declaration[In, Out], Connector[In, Out]):
+    """A query or mutation in one declaration; made by `Endpoints.graphql`. `spec.doc` is the query."""
+
+    def __init__(self, spec: Spec, query: str, application: type[Application] | None, rules: Rules) -> None:
+        self._declare(spec, application, rules)
+        self._query = query
+
+    async def process(self, message: Message[In]) -> Message[Out]:
+        """Ask; the answer becomes the body."""
+        reply = await self.graphql(self._query, message.data, path=self.spec.path)
+        return message.with_data(reply.model(self.spec.output, self.spec.at))
+
+
+class GraphQLListing(_Declaration[In, Out], Batch[In, Out]):
+    """A connection in one declaration; made by `Endpoints.connection`."""
+
+    def __init__(
+        self, spec: Spec, query: str, pages: Connection, application: type[Application] | None, rules: Rules
+    ) -> None:
+        self._declare(spec, application, rules)
+        self._query, self._pages = query, pages
+
+    async def page(self, message: Message[In], cursor: str | None) -> Page:
+        """Ask for one page."""
+        return await self.read_connection(
+            message, cursor, self._pages, self._query, message.data, path=self.spec.path, model=self.spec.output
+        )
+
+
+class Endpoints:
+    """Declares the endpoints of one application; `rules` hold for all of them.
+
+    The input's fields fill the path's places and the query. For POST, PUT and PATCH the rest is the JSON body, unless
+    `body` says otherwise: `Json`, `Form`, `Multipart`, `Xml`, `Raw`, `NoBody`. `at` is where the output lies in the
+    reply. `rules` of a declaration win over those of the application.
+    """
+
+    def __init__(
+        self, application: type[Application] | None = None, *, rules: Rules | None = None, graphql_path: str = ""
+    ) -> None:
+        self.application = application
+        self._rules = rules or Rules()
+        self._graphql_path = graphql_path
+
+    def get(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+        """Declare a GET."""
+        return self.endpoint("GET", name, path, input, output, **more)
+
+    def post(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+        """Declare a POST."""
+        return self.endpoint("POST", name, path, input, output, **more)
+
+    def put(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+        """Declare a PUT."""
+        return self.endpoint("PUT", name, path, input, output, **more)
+
+    def patch(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+        """Declare a PATCH."""
+        return self.endpoint("PATCH", name, path, input, output, **more)
+
+    def delete(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+        """Declare a DELETE."""
+        return self.endpoint("DELETE", name, path, input, output, **more)
+
+    def endpoint(
+        self,
+        method: str,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        *,
+        query: Query = (),
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        at: str = "$",
+        rules: Rules | None = None,
+        doc: str = "",
+    ) -> Endpoint[In, Out]:
+        """Declare a connector. `Any` as output takes the reply as it is."""
+        body = body or (Json() if method in _WITH_BODY else NoBody())
+        spec = Spec(
+            name, path, input, output, doc or f"{method} {path}", method, _query(query), headers or {}, body, at
+        )
+        return Endpoint(spec, self.application, self._merged(rules))
+
+    def list(
+        self,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        *,
+        pages: Pages,
+        method: str = "GET",
+        query: Query = (),
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        at: str = "$",
+        rules: Rules | None = None,
+        doc: str = "",
+    ) -> Listing[In, Out]:
+        """Declare a batch; `output` is the type of one item, `at` is where the items lie in the reply."""
+        body = body or (Json() if method in _WITH_BODY else NoBody())
+        text = doc or f"{method} {path}, page by page"
+        spec = Spec(name, path, input, output, text, method, _query(query), headers or {}, body, at)
+        return Listing(spec, pages, self.application, self._merged(rules))
+
+    def graphql(
+        self,
+        name: str,
+        query: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        *,
+        at: str = "$",
+        rules: Rules | None = None,
+        doc: str = "",
+    ) -> GraphQLEndpoint[In, Out]:
+        """Declare a query or mutation; the input's fields are its variables."""
+        spec = Spec(name, self._graphql_path, input, output, doc or _first_line(query), at=at)
+        return GraphQLEndpoint(spec, query, self.application, self._merged(rules))
+
+    def connection(
+        self,
+        name: str,
+        query: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        *,
+        pages: Connection,
+        rules: Rules | None = None,
+        doc: str = "",
+    ) -> GraphQLListing[In, Out]:
+        """Declare a batch over a GraphQL connection; `output` is the type of one node."""
+        spec = Spec(name, self._graphql_path, input, output, doc or f"{_first_line(query)}, page by page")
+        return GraphQLListing(spec, query, pages, self.application, self._merged(rules))
+
+    def _merged(self, rules: Rules | None) -> Rules:
+        return rules.over(self._rules) if rules else self._rules
+
+
+def _query(query: Query) -> Mapping[str, Any]:
+    return query if isinstance(query, Mapping) else {name: f"{{{name}}}" for name in query}
+
+
+def _first_line(query: str) -> str:
+    return query.strip().partition("\n")[0].rstrip(" {")

@@ -1,0 +1,133 @@
+"""What a service says about its rate limit, as one small value for the limiter.
+
+The headers have no common form; these are read: `Retry-After` (RFC 9110), `RateLimit` and `RateLimit-*` (the IETF
+drafts), `X-RateLimit-*`, `X-Rate-Limit-*`, HubSpot's, and `used/limit` as Shopify writes it.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+LONGEST_WAIT: Final = timedelta(days=1)
+"""A service that names a later moment is asked again by then."""
+
+_REMAINING: Final = (
+    "x-ratelimit-remaining",
+    "ratelimit-remaining",
+    "x-rate-limit-remaining",
+    "x-hubspot-ratelimit-remaining",
+)
+_RESET: Final = (
+    "x-ratelimit-reset-after",
+    "x-ratelimit-reset",
+    "ratelimit-reset",
+    "x-rate-limit-reset",
+)
+_USED_OF_LIMIT: Final = ("x-shopify-shop-api-call-limit",)
+_EPOCH_SECONDS: Final = 100_000_000
+"""A reset above this is a moment, below it a time to wait."""
+_EPOCH_MILLISECONDS: Final = 100_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RateNotice:
+    """What one reply says about the limit of one user at one application.
+
+    All times are relative to the reply, so that no clock but the service's own is trusted.
+    """
+
+    application: str
+    """The application's key; with `user`, the key of the limit."""
+    user: str
+    resume_after_seconds: float | None = None
+    """No call before this time has passed; None: calls may go on."""
+    remaining: int | None = None
+    """Calls that are left in the service's window, if it says so."""
+    reset: float | None = None
+    """Seconds until the window is renewed, if the service says so."""
+
+
+def read_notice(application: str, user: str, status: int, headers: Mapping[str, str]) -> RateNotice | None:
+    """Return what the reply says about the limit; None when it says nothing."""
+    remaining, reset = _remaining(headers), _reset(headers)
+    pause = retry_after(headers)
+    if pause is None and reset is not None and (remaining == 0 or status == 429):  # noqa: PLR2004 - too many requests
+        pause = timedelta(seconds=reset)
+    if pause is None and remaining is None and reset is None:
+        return None
+    return RateNotice(application, user, pause.total_seconds() if pause is not None else None, remaining, reset)
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date. None when absent or unreadable."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    seconds = _number(value)
+    if seconds is None:
+        moment = _date(value)
+        seconds = (moment - _now(headers)).total_seconds() if moment else None
+    return None if seconds is None else _wait(seconds)
+
+
+def _wait(seconds: float) -> timedelta:
+    return min(max(timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())), timedelta(0)), LONGEST_WAIT)
+
+
+def _remaining(headers: Mapping[str, str]) -> int | None:
+    for name in _REMAINING:
+        if (number := _number(headers.get(name, ""))) is not None:
+            return int(number)
+    for name in _USED_OF_LIMIT:
+        used, _, limit = headers.get(name, "").partition("/")
+        if used.strip().isdecimal() and limit.strip().isdecimal():
+            return max(int(limit) - int(used), 0)
+    return _structured(headers, "r")
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    for name in _RESET:
+        value = headers.get(name, "").strip()
+        seconds = _number(value)
+        if seconds is not None:
+            return _wait(_until(seconds, headers)).total_seconds()
+        if value and (moment := _date(value)):
+            return _wait((moment - _now(headers)).total_seconds()).total_seconds()
+    return _structured(headers, "t")
+
+
+def _until(seconds: float, headers: Mapping[str, str]) -> float:
+    if seconds >= _EPOCH_MILLISECONDS:
+        seconds /= 1000
+    return seconds - _now(headers).timestamp() if seconds >= _EPOCH_SECONDS else seconds
+
+
+def _structured(headers: Mapping[str, str], name: str) -> int | None:
+    """Read `RateLimit: "default";r=50;t=30`, and where several limits are named, the tightest."""
+    found = re.findall(rf";\s*{name}=(\d+)", headers.get("ratelimit", ""))
+    return min(map(int, found)) if found else None
+
+
+def _number(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _date(value: str) -> datetime | None:
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError):
+            moment = parse(value)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def _now(headers: Mapping[str, str]) -> datetime:
+    """The service's clock where it tells the time, else ours."""
+    return _date(headers.get("date", "")) or datetime.now(UTC)

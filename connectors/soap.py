@@ -1,0 +1,173 @@
+"""SOAP: operations of a WSDL, called over the same HTTP client as everything else.
+
+zeep knows WSDL and envelopes; it is imported when the first SOAP service is called.
+https://docs.python-zeep.org
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from connectors.errors import SoapFault
+from connectors.http import Http
+from connectors.response import Response, pick, read_as, read_list
+from connectors.rules import Rules
+from connectors.service import Service
+
+Model = TypeVar("Model")
+
+_FAULTS = Rules(success=500)
+"""A fault comes with status 500 (SOAP 1.1, 6.2); what it means is not decided by the status."""
+
+_read: WeakKeyDictionary[Http, dict[str, "asyncio.Task[Any]"]] = WeakKeyDictionary()
+"""The services whose WSDL has been read, or is being read."""
+
+
+class SoapReply:
+    """The result of an operation as plain values."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def model(self, model: type[Model], at: str = "$") -> Model:
+        """Return the result, or what lies `at` a path in it, as this type."""
+        return read_as(model, pick(self.data, at))
+
+    def models(self, model: type[Model], at: str = "$") -> list[Model]:
+        """Return the result, or what lies `at` a path in it, as a list of this type."""
+        return read_list(model, pick(self.data, at))
+
+
+class SoapService:
+    """A SOAP service, known by its WSDL: a file or an address. The WSDL is read once per process."""
+
+    def __init__(
+        self,
+        service: Service,
+        wsdl: str,
+        *,
+        username: str = "",
+        password: str = "",
+        use_digest: bool = False,
+        address: str | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        """`username` and `password` sign each call by WS-Security; `address` wins over that of the WSDL."""
+        self._service = service
+        self._wsdl = wsdl
+        self._user = (username, password, use_digest)
+        self._address = address
+        self._rules = _FAULTS.over(rules) if rules else _FAULTS
+
+    async def call(self, operation: str, /, **values: Any) -> SoapReply:
+        """Call an operation and return its result.
+
+        Raises `SoapFault` for a fault, `ValueError` naming the field for values that the WSDL does not allow, and
+        `ReplyUnreadable` for a reply that is none of the operation's.
+        """
+        from zeep.exceptions import Error, Fault, ValidationError  # noqa: PLC0415 - see above
+        from zeep.helpers import serialize_object  # noqa: PLC0415
+
+        client, port = await self._client()
+        if operation not in port.binding.all():
+            known = ", ".join(sorted(port.binding.all()))
+            raise ValueError(f"{self._wsdl} has no operation {operation}. It has: {known}")
+        sender = _Sender(self._service, self._rules)
+        client.transport = sender
+        options = {**port.binding_options, **({"address": self._address} if self._address else {})}
+        try:
+            result = await port.binding.send_async(client, options, operation, (), values)
+        except Fault as fault:
+            raise SoapFault(
+                f"{operation}: fault {fault.code}: {fault.message}", str(fault.code), fault.message
+            ) from None
+        except (ValidationError, TypeError) as error:
+            raise ValueError(f"{operation}: {error}") from None
+        except Error as error:
+            raise _unreadable(sender, operation, error) from None
+        return SoapReply(serialize_object(result, dict))
+
+    async def _client(self) -> tuple[Any, Any]:
+        """Return a client of this call's own, and the port."""
+        known = _read.setdefault(self._service.http, {})
+        task = known.get(self._wsdl)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = known[self._wsdl] = asyncio.create_task(self._load(), name=f"read {self._wsdl}")
+        client = copy.copy(await asyncio.shield(task))
+        client.wsse = _signature(*self._user) if self._user[0] else None
+        service = next(iter(client.wsdl.services.values()))
+        return client, next(iter(service.ports.values()))
+
+    async def _load(self) -> Any:
+        """Read the WSDL in a thread; what it refers to is fetched by the same HTTP client."""
+        loop = asyncio.get_running_loop()
+
+        def fetch(url: str) -> bytes:
+            return asyncio.run_coroutine_threadsafe(self._fetch(url), loop).result()
+
+        return await asyncio.to_thread(_read_wsdl, self._wsdl, fetch)
+
+    async def _fetch(self, url: str) -> bytes:
+        return (await self._service.get(url)).content
+
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    """What zeep reads a WSDL through."""
+
+    fetch: Callable[[str], bytes]
+
+    def load(self, url: str) -> bytes:
+        """Return a document that a WSDL names."""
+        return self.fetch(url) if url.startswith(("http://", "https://")) else Path(url).read_bytes()
+
+
+class _Sender:
+    """What zeep sends one envelope through: our own client, with its rules, sign-in and limits."""
+
+    def __init__(self, service: Service, rules: Rules) -> None:
+        self._service = service
+        self._rules = rules
+        self.response: Response | None = None
+
+    async def post_xml(self, address: str, envelope: Any, headers: dict[str, str]) -> "_Reply":
+        """Send the envelope."""
+        from zeep.wsdl.utils import etree_to_string  # noqa: PLC0415 - see above
+
+        content = etree_to_string(envelope)
+        self.response = await self._service.post(address, content=content, headers=headers, rules=self._rules)
+        return _Reply(self.response)
+
+
+class _Reply:
+    """A reply as zeep reads it."""
+
+    def __init__(self, response: Response) -> None:
+        self.status_code = response.status
+        self.headers = response.headers
+        self.content = response.content
+        self.encoding = response.charset
+
+
+def _read_wsdl(wsdl: str, fetch: Callable[[str], bytes]) -> Any:
+    import zeep  # noqa: PLC0415 - takes a third of a second; only who calls SOAP services pays for it
+
+    return zeep.AsyncClient(wsdl, transport=_Loader(fetch), settings=zeep.Settings(forbid_dtd=True))
+
+
+def _signature(username: str, password: str, use_digest: bool) -> Any:
+    from zeep.wsse.username import UsernameToken  # noqa: PLC0415 - see above
+
+    return UsernameToken(username, password, use_digest=use_digest)
+
+
+def _unreadable(sender: _Sender, operation: str, error: Exception) -> ValueError:
+    """zeep's text may hold the whole reply; its first line does not."""
+    text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    if sender.response is None:
+        return ValueError(f"{operation}: {text}")
+    return sender.response.unreadable(f"{operation}: {text}")
