@@ -38,7 +38,7 @@ class Json:
 
     def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
         """Return the values as JSON."""
-        values = _values(data, taken, mode="json")
+        values = _values(data, taken)
         if self.only is not None:
             values = values.get(self.only) if isinstance(values, Mapping) else None
         return {"json": values if self.wrap is None else {self.wrap: values}}
@@ -63,8 +63,7 @@ class Multipart:
     def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
         """Return the fields as a form with files."""
         fields = _fields(data, taken | set(self.files))
-        values = _values(data, taken, mode="python")
-        files = {name: (name, _bytes(values[name]), self.content_type) for name in self.files if name in values}
+        files = {name: (name, _content(data, name), self.content_type) for name in self.files}
         return {"form": fields, "files": files}
 
 
@@ -76,7 +75,7 @@ class Xml:
 
     def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
         """Return the fields as XML."""
-        return {"xml": {self.root: _values(data, taken, mode="json")}}
+        return {"xml": {self.root: _values(data, taken)}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,32 +87,33 @@ class Raw:
 
     def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
         """Return the field's text or bytes."""
-        content = _bytes(_values(data, taken, mode="python").get(self.only, b""))
-        return {"content": content, "headers": {"Content-Type": self.content_type}}
+        return {"content": _content(data, self.only), "headers": {"Content-Type": self.content_type}}
 
 
-def _values(data: Any, taken: AbstractSet[str], mode: str) -> Any:
+def _values(data: Any, taken: AbstractSet[str]) -> Any:
+    """Return the fields as JSON has them; what is not made of fields as it is."""
     if isinstance(data, BaseModel):
-        dumped = data.model_dump(mode=mode, by_alias=True)
-        given = {
-            field.serialization_alias or field.alias or name
-            for name, field in type(data).model_fields.items()
-            if name in data.model_fields_set
-        }
-        return {
-            name: value for name, value in dumped.items() if name not in taken and (value is not None or name in given)
-        }
+        given = {_alias(data, name) for name in data.model_fields_set}
+        dumped = data.model_dump(mode="json", by_alias=True)
+        data = {name: value for name, value in dumped.items() if value is not None or name in given}
     if isinstance(data, Mapping):
         return {name: value for name, value in data.items() if name not in taken}
     return data
 
 
+def _alias(data: BaseModel, name: str) -> str:
+    field = type(data).model_fields.get(name)
+    return (field.serialization_alias or field.alias or name) if field else name
+
+
+def _content(data: Any, name: str) -> bytes:
+    """Return a field as bytes."""
+    value = data.get(name, b"") if isinstance(data, Mapping) else getattr(data, name)
+    return value if isinstance(value, bytes) else str(value or "").encode()
+
+
 def _fields(data: Any, taken: AbstractSet[str]) -> dict[str, Any]:
-    values = _values(data, taken, mode="json")
+    values = _values(data, taken)
     if not isinstance(values, Mapping):
         raise TypeError(f"a form is made of fields, not of {type(data).__name__}")
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()

@@ -38,7 +38,7 @@ async def read_connection(
     service: Service, pages: Connection, message: Message[Any], cursor: str | None, request: ConnectionRequest
 ) -> Page:
     """Ask for the page after the cursor and return its items and the next cursor."""
-    trail = trail_of(message, cursor)
+    trail = trail_of(message)
     variables = {**values_of(request.variables), pages.variable: cursor}
     reply = await ask(service, request.query, variables, path=request.path, **request.options.copy())
     found = pick(reply.data, pages.at) or {}

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from applications import Access, Application
@@ -22,8 +21,6 @@ from connectors.formats import GZIP, Inflater
 from connectors.message import current_message
 from connectors.rate import RateNotice, retry_after
 from connectors.response import Head, Headers
-
-log = structlog.get_logger()
 
 MAX_REPLY_BYTES: Final = 64 << 20
 MAX_REDIRECTS: Final = 20
@@ -122,16 +119,8 @@ class Http:
     def _note(self, request: Request, status: int, seconds: float) -> None:
         message = current_message.get()
         host = httpx.URL(request.url).host
-        call = Call(request.method, host, status, seconds, request.application, message.user if message else "")
-        self.called(call)
-        log.debug(
-            "service_called",
-            method=call.method,
-            host=call.host,
-            status=call.status,
-            seconds=round(call.seconds, 4),
-            application=call.application,
-        )
+        user = message.user if message else ""
+        self.called(Call(request.method, host, status, seconds, request.application, user))
 
     async def _with_retries(self, request: Request) -> httpx.Response:
         async for attempt in AsyncRetrying(

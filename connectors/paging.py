@@ -240,7 +240,7 @@ async def read_page(
     service: Service, pages: Pages, message: Message[Any], at: str | None, request: PageRequest
 ) -> Page:
     """Ask for the page at this place and return its items and the next cursor."""
-    trail = trail_of(message, at)
+    trail = trail_of(message)
     response = await _ask(service, pages, at, trail, request)
     if at is not None and response.status in parse_codes(pages.restart_on):
         return _restart(trail, response)
@@ -249,9 +249,9 @@ async def read_page(
     return page_of(pages, trail, rows, pages.following(at, response, len(rows)), request.model, str(response))
 
 
-def trail_of(message: Message[Any], at: str | None) -> Trail:
-    """Return the trail of the page at this place. Raises `PagingLoop` when it has been asked for before."""
-    trail = Trail() if at is None else Trail.read(str(message.headers.get(TRAIL_HEADER) or ""))
+def trail_of(message: Message[Any]) -> Trail:
+    """Return the trail of the page that the message asks for. Raises `PagingLoop` when it has been asked for before."""
+    trail = Trail.read(str(message.headers.get(TRAIL_HEADER) or ""))
     if trail.is_circle:
         raise PagingLoop(f"page {trail.page} is one that has been asked for before: the pages go round in a circle")
     return trail

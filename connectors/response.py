@@ -139,8 +139,9 @@ class Response(Head):
         try:
             read: Model = _adapter(model).validate_json(self.content)
         except ValidationError as error:
-            if error.errors(include_input=False)[0]["type"] == "json_invalid":
-                raise self.unreadable(f"not JSON: {error.errors(include_input=False)[0]['msg']}") from None
+            problem = error.errors(include_input=False)[0]
+            if problem["type"] == "json_invalid":
+                raise self.unreadable(f"not JSON: {problem['msg'].removeprefix('Invalid JSON: ')}") from None
             raise
         return read
 

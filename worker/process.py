@@ -178,7 +178,7 @@ class Worker:
         """Return the metrics in Prometheus' text format."""
         links, is_ready = self._links, self.is_ready
         parts = Parts(self._measures, self.counts, self._intake, self._publisher, links, is_ready)
-        return render(families(parts))
+        return render((*families(parts), *self._registry.calls.families()))
 
     def _make_handler(self) -> Handler:
         gate: Gate = PlatformGate() if self._is_platform else LocalGate(time.monotonic)

@@ -12,6 +12,7 @@ import connectors.catalogue
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
 from worker.action_types import place_of
+from worker.calls import Calls
 from worker.errors import ActionsError
 from worker.launcher import PACKAGES
 
@@ -25,7 +26,9 @@ class Registry:
 
     def __init__(self, actions: Iterable[AnyAction] = ()) -> None:
         self._actions: dict[tuple[Kind, str], AnyAction] = {}
-        self._http = Http()
+        self.http = Http()
+        self.calls = Calls()
+        self.http.called = self.calls.note
         for action in actions:
             self.add(action)
 
@@ -40,7 +43,7 @@ class Registry:
                 "Rename one of them."
             )
         if isinstance(action, ServiceAction):
-            action.http = self._http
+            action.http = self.http
         self._actions[key] = action
 
     def get(self, kind: Kind, name: str) -> AnyAction | None:
@@ -57,7 +60,7 @@ class Registry:
 
     async def close(self) -> None:
         """Close the HTTP client."""
-        await self._http.close()
+        await self.http.close()
 
 
 def load_actions(modules: Iterable[str]) -> Registry:

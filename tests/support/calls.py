@@ -7,12 +7,12 @@ from copy import copy
 from typing import Any
 
 from aiohttp import web
-from support.services import serving
-from support.visits import node, visit
 
 from applications import Access, Application
 from connectors import Action, Call, Http, Outcome, RateNotice
 from connectors.action import ServiceAction
+from support.services import serving
+from support.visits import node, visit
 from worker.actions import local_call
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

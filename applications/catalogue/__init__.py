@@ -1,0 +1,1 @@
+"""Ready applications, one module per service."""

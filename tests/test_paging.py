@@ -1,0 +1,210 @@
+"""Ready ways of paging, their ends and their circles."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from support.calls import Bench, bench
+
+from applications import Application
+from connectors import (
+    Batch,
+    CursorParam,
+    Endpoints,
+    LinkHeader,
+    Message,
+    NextUrl,
+    Offset,
+    Page,
+    PageNumber,
+    Pages,
+    Trash,
+)
+from connectors.paging import TRAIL_HEADER
+
+ROWS = [{"id": number} for number in range(1, 8)]
+
+
+class Shop(Application):
+    key = "shop"
+    base_url = "http://shop.invalid"
+
+
+shop = Endpoints(Shop)
+
+
+def listing(pages: Pages, at: str = "$", **more: Any) -> Any:
+    return shop.list("rows", "/{list}", Any, Any, pages=pages, at=at, **more)
+
+
+async def walk(at: Bench, action: Any, most: int = 20) -> tuple[list[Any], Any, list[str | None]]:
+    """Follow the cursor as the broker does; return items, the last outcome and the cursors."""
+    items, cursors, headers = [], [], {}
+    for _ in range(most):
+        outcome: Any = await at.call(action, {"list": "rows"}, **headers)
+        if not isinstance(outcome, Page):
+            return items, outcome, cursors
+        items += outcome.items
+        cursors.append(outcome.next_cursor)
+        if outcome.next_cursor is None:
+            return items, outcome, cursors
+        headers = {"cursor": outcome.next_cursor, TRAIL_HEADER: outcome.trail}
+    raise AssertionError(f"no end: {cursors}")
+
+
+def paged(reply: Callable[[web.Request, list[Any], int], web.Response], param: str, size: int = 3) -> Any:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        start = int(request.query.get(param, 0))
+        return reply(request, ROWS[start : start + size], start + size)
+
+    return answer
+
+
+def plain(request: web.Request, rows: list[Any], after: int) -> web.Response:
+    return web.json_response(rows)
+
+
+def with_next(request: web.Request, rows: list[Any], after: int) -> web.Response:
+    more = after < len(ROWS)
+    url = f"{request.scheme}://{request.host}/{request.path[1:]}?start={after}&keep=1"
+    return web.json_response(
+        {
+            "rows": rows,
+            "meta": {"after": str(after) if more else "", "next": url if more else None, "total": len(ROWS)},
+        },
+        headers={"Link": f'<http://x/?a>; rel="first", <{url}>; rel="next last"'} if more else {},
+    )
+
+
+async def test_page_numbers() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        page, size = int(request.query["page"]), int(request.query["per_page"])
+        return web.json_response(ROWS[(page - 1) * size : page * size])
+
+    async with bench(answer) as at:
+        items, _, cursors = await walk(at, listing(PageNumber(size=3)))
+    assert (items, cursors) == (ROWS, ["2", "3", None])
+
+
+async def test_page_numbers_with_a_total() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        page = int(request.query["p"])
+        return web.json_response({"rows": [page], "pages": 2})
+
+    async with bench(answer) as at:
+        items, _, cursors = await walk(at, listing(PageNumber(param="p", start=0, total_pages="pages"), "rows"))
+    assert (items, cursors) == ([0, 1], ["1", None])
+
+
+async def test_offsets() -> None:
+    async with bench(paged(plain, "offset")) as at:
+        items, _, cursors = await walk(at, listing(Offset(size=3)))
+        assert (items, cursors) == (ROWS, ["3", "6", None])
+    async with bench(paged(with_next, "offset", size=2)) as at:
+        items, _, cursors = await walk(at, listing(Offset(size=50, total="meta.total"), "rows"))
+        assert (items, cursors) == (ROWS, ["2", "4", "6", None])
+
+
+async def test_cursors_of_the_reply() -> None:
+    async with bench(paged(with_next, "start")) as at:
+        pages = CursorParam(next="meta.after", param="start", size_param="limit")
+        items, _, cursors = await walk(at, listing(pages, "rows", query={"sort": "id"}))
+    assert (items, cursors) == (ROWS, ["3", "6", None])
+
+
+@pytest.mark.parametrize("pages", [NextUrl(next="meta.next"), LinkHeader(size_param="limit")])
+async def test_urls_of_the_reply(pages: Pages) -> None:
+    async with bench(paged(with_next, "start")) as at:
+        items, _, cursors = await walk(at, listing(pages, "rows", query={"sort": "id"}))
+        assert items == ROWS
+        assert cursors == [f"{at.url}/rows?start=3&keep=1", f"{at.url}/rows?start=6&keep=1", None]
+
+
+async def test_a_batch_of_ones_own_pages_the_same_way() -> None:
+    class Own(Batch[Any, Any]):
+        name = "own"
+        application = Shop
+
+        async def page(self, message: Message[Any], cursor: str | None) -> Page:
+            return await self.read_page(message, cursor, Offset(size=3), "/{list}", params={"sort": "id"})
+
+    async with bench(paged(plain, "offset")) as at:
+        assert (await walk(at, Own()))[0] == ROWS
+
+
+async def test_a_service_that_ignores_the_parameter_is_noticed_at_the_second_page() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(ROWS[:3])
+
+    async with bench(answer) as at:
+        items, outcome, _ = await walk(at, listing(PageNumber(size=3)))
+        assert items == ROWS[:3]
+        assert isinstance(outcome, Trash)
+        assert "page 2 holds the same 3 items as an earlier one" in outcome.reason
+        allowed = listing(PageNumber(size=3, may_repeat=True, max_pages=4))
+        items, outcome, _ = await walk(at, allowed)
+    assert len(items) == 9
+    assert "no end after 4 pages; allow more with max_pages" in outcome.reason
+
+
+@pytest.mark.parametrize("circle", [1, 2, 3, 5])
+async def test_cursors_that_go_round_are_noticed_and_no_page_is_published_twice_over(circle: int) -> None:
+    steps: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        at = int(request.query.get("cursor", 0))
+        steps.append(len(steps))
+        following = at + 1 if at < 2 + circle else 3
+        return web.json_response({"rows": [{"at": at, "call": steps[-1]}], "next": following})
+
+    async with bench(answer) as at:
+        _, outcome, _ = await walk(at, listing(CursorParam(next="next"), "rows"), most=100)
+    assert isinstance(outcome, Trash)
+    assert "the pages go round in a circle" in outcome.reason
+    assert len(steps) < 3 * (3 + circle)
+
+
+async def test_empty_pages_with_a_cursor_are_no_circle() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        at = int(request.query.get("cursor", 0))
+        return web.json_response({"rows": [], "next": at + 1 if at < 9 else None})
+
+    async with bench(answer) as at:
+        assert len((await walk(at, listing(CursorParam(next="next"), "rows")))[2]) == 10
+
+
+async def test_the_next_page_is_never_asked_of_another_service() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"rows": [1], "next": "http://evil.invalid/rows"})
+
+    async with bench(answer) as at:
+        _, outcome, _ = await walk(at, listing(NextUrl(), "rows"))
+    assert isinstance(outcome, Trash)
+    assert "the next page is at http://evil.invalid, another service" in outcome.reason
+
+
+async def test_a_cursor_that_the_service_no_longer_takes() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "cursor" in request.query:
+            return web.json_response({"message": "cursor expired"}, status=410)
+        return web.json_response({"rows": ROWS[:3], "next": "abc"})
+
+    async with bench(answer) as at:
+        _, outcome, _ = await walk(at, listing(CursorParam(next="next"), "rows"))
+        assert isinstance(outcome, Trash)
+        assert "page 2, whose cursor may have expired: GET" in outcome.reason
+        assert "answered 410: cursor expired" in outcome.reason
+        _, outcome, cursors = await walk(at, listing(CursorParam(next="next", restart_on="410"), "rows"))
+    assert cursors == ["abc", "", "abc", "", "abc", "", "abc"]
+    assert "the cursor expired before the last page, 4 times" in outcome.reason
+
+
+async def test_a_cursor_that_others_wrote_is_taken_as_it_is() -> None:
+    async with bench(paged(plain, "offset")) as at:
+        page: Any = await at.call(listing(Offset(size=3)), {"list": "rows"}, cursor="3")
+        assert (page.items, page.next_cursor) == (ROWS[3:6], "6")
+        assert json.loads(page.trail)["page"] == 2
+        broken: Any = await at.call(listing(Offset(size=3)), {"list": "rows"}, cursor="3", cursor_trail="{")
+        assert broken.items == ROWS[3:6]
