@@ -78,6 +78,7 @@ class SoapService:
             raise ValueError(f"{self._wsdl} has no operation {operation}. It has: {known}")
         sender = _Sender(self._service, self._rules)
         client.transport = sender
+        client.plugins = [*client.plugins, _AnswersWhatWasAsked()]
         options = {**port.binding_options, **({"address": self._address} if self._address else {})}
         try:
             result = await port.binding.send_async(client, options, operation, (), values)
@@ -141,6 +142,25 @@ class _Sender:
         content = etree_to_string(envelope)
         self.response = await self._service.post(address, content=content, headers=headers, rules=self._rules)
         return _Reply(self.response)
+
+
+class _AnswersWhatWasAsked:
+    """zeep takes any element for an empty result; an answer to something else must not pass for success."""
+
+    def egress(self, envelope: Any, headers: Any, operation: Any, options: Any) -> tuple[Any, Any]:
+        """Leave what is sent as it is."""
+        return envelope, headers
+
+    def ingress(self, envelope: Any, headers: Any, operation: Any) -> tuple[Any, Any]:
+        """Look at what was answered. Raises zeep's `Error`, as zeep does for what it cannot read."""
+        from zeep.exceptions import Error  # noqa: PLC0415 - see above
+
+        expected = getattr(operation.output.body, "qname", None) if operation.style == "document" else None
+        tags = [child.tag for child in envelope.findall("{*}Body/*")]
+        is_fault = any(tag.endswith("}Fault") for tag in tags)
+        if expected is not None and not is_fault and expected.text not in tags:
+            raise Error(f"the answer holds {', '.join(tags) or 'nothing'}, not {expected.text}")
+        return envelope, headers
 
 
 class _Reply:

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from connectors.xml import parse_xml, write_xml, xml_data
 class Shop(Application):
     key = "shop"
     base_url = "http://shop.invalid"
-    headers = {"X-Token": "hunter2"}
+    headers = MappingProxyType({"X-Token": "hunter2"})
 
 
 shop = Endpoints(Shop)

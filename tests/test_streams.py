@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ async def test_a_file_that_did_not_become_whole_is_not_left_behind(tmp_path: Pat
     whole = gzip.compress(b"abc" * 1000)
     async with bench(answering(whole[:-4])) as at:
         assert isinstance(await at.call(Save(), f"{at.url}/f".join('""')), Repeat)
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
     async with bench(answering(whole)) as at:
         assert data_of(await at.call(Save(), f"{at.url}/f".join('""'))) == 3000
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert os.listdir(tmp_path) == ["file"]

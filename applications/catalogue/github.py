@@ -3,6 +3,8 @@
 https://docs.github.com/rest
 """
 
+from types import MappingProxyType
+
 from applications.application import Application
 
 
@@ -11,4 +13,4 @@ class GitHub(Application):
 
     key = "git-hub"
     base_url = "https://api.github.com"
-    headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+    headers = MappingProxyType({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})

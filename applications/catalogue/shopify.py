@@ -3,6 +3,8 @@
 https://shopify.dev/docs/api/admin
 """
 
+from types import MappingProxyType
+
 from applications.application import Application
 
 
@@ -10,4 +12,4 @@ class Shopify(Application):
     """Shopify's Admin API; the base URL is the shop's own and comes from the install."""
 
     key = "shopify"
-    headers = {"Accept": "application/json"}
+    headers = MappingProxyType({"Accept": "application/json"})
