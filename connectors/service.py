@@ -147,7 +147,7 @@ class Service:
                 yield stream
         except NeverSent:
             raise
-        except (ConnectionLost, ReplyTruncated) as error:
+        except (*ConnectionLost, ReplyTruncated) as error:
             reason = f"{request.method} {without_query(request.url)}: {type(error).__name__}: {error}"
             raise RepeatLater(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
 

@@ -115,8 +115,8 @@ async def test_a_value_that_would_lead_elsewhere_is_refused(value: Any) -> None:
 
 
 async def test_a_slash_in_a_value_stays_a_value() -> None:
-    seen = await asked(shop.get("g", "/orders/{id}", Any, Any), {"id": "../admin?x=1#y"})
-    assert seen["path"] == "/orders/..%2Fadmin%3Fx%3D1%23y"
+    seen = await asked(shop.get("g", "/orders/{id}", Any, Any), {"id": "../admin?x#y"})
+    assert seen["path"] == "/orders/..%2Fadmin%3Fx%23y"
     assert fill_path("/contents/{+path}", {"path": "a b/c.txt"}) == "/contents/a%20b/c.txt"
     with pytest.raises(ValueError, match=r"'\.\.' cannot stand for"):
         fill_path("/contents/{+path}", {"path": "a/../../b"})
