@@ -21,18 +21,20 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Bench:
     """Calls actions; keeps what services say about limits, and the calls that were made."""
 
-    def __init__(self, url: str, access: Mapping[str, Any], **http: Any) -> None:
+    def __init__(self, url: str, access: Mapping[str, Any], path: str, **http: Any) -> None:
         self.url = url
         self.http = Http(timeout_seconds=10, **http)
         self.notices: list[RateNotice] = []
         self.calls: list[Call] = []
         self._access = access
+        self._path = path
         self.http.access = self._find
         self.http.rate_noticed = self.notices.append
         self.http.called = self.calls.append
 
     async def _find(self, application: type[Application]) -> Access:
-        return Access(self.url, application.headers, **self._access)
+        headers = {**application.headers, **self._access.get("headers", {})}
+        return Access(self.url + self._path, headers, fields=self._access.get("fields", {}))
 
     async def call(self, action: Action[Any, Any], data: Any = None, **headers: Any) -> Outcome:
         """Return what comes of a message with this body."""
@@ -44,10 +46,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(answer: Answer, *, access: Mapping[str, Any] | None = None, **http: Any) -> AsyncIterator[Bench]:
-    """A service that answers by this function, and actions that call it."""
+async def bench(
+    answer: Answer, *, access: Mapping[str, Any] | None = None, path: str = "", **http: Any
+) -> AsyncIterator[Bench]:
+    """A service that answers by this function, and actions that call it; `path` is that of its base URL."""
     async with serving(answer) as url:
-        made = Bench(url, access or {}, **http)
+        made = Bench(url, access or {}, path, **http)
         try:
             yield made
         finally:
