@@ -110,10 +110,15 @@ def _actions(module: ModuleType) -> Iterator[AnyAction]:
             if place_of(value).module == module.__name__:
                 yield value
             continue
-        if not (isinstance(value, type) and issubclass(value, Action)) or inspect.isabstract(value):
+        if not (isinstance(value, type) and issubclass(value, Action)) or _is_base(value):
             continue
         if value.__module__ == module.__name__:
             yield _instance(value)
+
+
+def _is_base(action: type[AnyAction]) -> bool:
+    """Whether a class is there to be derived from: without `process` or `page`, or of no kind yet."""
+    return inspect.isabstract(action) or not hasattr(action, "kind")
 
 
 def _instance(action: type[AnyAction]) -> AnyAction:
