@@ -11,8 +11,8 @@ class Access:
     """The way to a service for one user."""
 
     base_url: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    auth: httpx.Auth | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: httpx.Auth | None = field(default=None, repr=False)
     """Signs each request; None where the headers are enough."""
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the install's forms, for services that want them elsewhere than in a header, such as in a body."""

@@ -47,13 +47,13 @@ NeverSent = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `content` holds the body and the query as httpx names them: `params`, `json`, `content`, ..."""
+    """One request. `content` holds the body as httpx names it; what may hold secrets is not shown."""
 
     method: str
-    url: str
-    headers: Mapping[str, str]
-    content: Mapping[str, Any] = field(default_factory=dict)
-    auth: httpx.Auth | None = None
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    auth: httpx.Auth | None = field(default=None, repr=False)
     timeout_seconds: float | None = None
     application: str = ""
 
@@ -69,6 +69,10 @@ class Call:
     seconds: float
     application: str
     user: str
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
 
 
 async def of_class(application: type[Application]) -> Access:
@@ -96,8 +100,8 @@ class Http:
         """A `transport` takes the place of the network."""
         self.max_reply_bytes = max_reply_bytes
         self.access: Callable[[type[Application]], Awaitable[Access]] = of_class
-        self.rate_noticed: Callable[[RateNotice], object] = id
-        self.called: Callable[[Call], object] = id
+        self.rate_noticed: Callable[[RateNotice], object] = _ignore
+        self.called: Callable[[Call], object] = _ignore
         self._timeout = timeout_seconds
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
@@ -163,7 +167,7 @@ class Http:
                 auth = None
                 _strip(following)
             built = following
-        raise ReplyUnreadable(f"{request.method} {request.url}: more than {MAX_REDIRECTS} redirects")
+        raise ReplyUnreadable(f"{request.method} {without_secrets(request.url)}: more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -176,8 +180,7 @@ class Stream(Head):
     """A reply whose body is still to be read, without its content encoding."""
 
     def __init__(self, reply: httpx.Response, method: str) -> None:
-        url = str(reply.url.copy_with(query=None, fragment=None, userinfo=b""))
-        super().__init__(method, url, reply.status_code, Headers(reply.headers))
+        super().__init__(method, without_secrets(reply.url), reply.status_code, Headers(reply.headers))
         self._reply = reply
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -270,6 +273,11 @@ def _origin(request: httpx.Request) -> tuple[str, str, int | None]:
 def _strip(request: httpx.Request) -> None:
     for name in [name for name in request.headers if name not in _HARMLESS | {"host"}]:
         del request.headers[name]
+
+
+def without_secrets(url: str | httpx.URL) -> str:
+    """Return the URL without query and credentials."""
+    return str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:

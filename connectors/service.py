@@ -13,7 +13,7 @@ from applications import Access, Application
 from connectors.download import Download
 from connectors.errors import DoNotContinue, LimitExceeded, RepeatLater, ReplyTruncated, StopAndFail
 from connectors.files import FileChunks
-from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, with_query
+from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, with_query, without_secrets
 from connectors.message import current_message
 from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice
@@ -148,7 +148,7 @@ class Service:
         except NeverSent:
             raise
         except (*ConnectionLost, ReplyTruncated) as error:
-            reason = f"{request.method} {without_query(request.url)}: {type(error).__name__}: {error}"
+            reason = f"{request.method} {without_secrets(request.url)}: {type(error).__name__}: {error}"
             raise RepeatLater(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
 
     async def _refused(self, stream: Stream, verdict: Verdict, rules: Rules, notice: RateNotice | None) -> NoReturn:
@@ -206,11 +206,6 @@ def _hops(rules: Rules) -> int:
 
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
-
-
-def without_query(url: str) -> str:
-    """Return the URL without its query, which may hold secrets."""
-    return url.partition("?")[0]
 
 
 def _url(access: Access, path: str, params: Mapping[str, Any] | None) -> str:

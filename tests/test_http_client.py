@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from applications import Application
+from applications import Access, Application
 from connectors import Http, RepeatLater, Service
+from connectors.http import Request
 from deploy.ports import free_ports
 
 
@@ -113,3 +114,13 @@ async def _silent() -> AsyncIterator[str]:
     finally:
         ended.set()
         server.close()
+
+
+async def test_nothing_that_may_hold_secrets_is_shown(http: Http) -> None:
+    (port,) = free_ports(1)
+    url = f"http://ann:hunter2@127.0.0.1:{port}/orders?key=hunter2"
+    with pytest.raises(RepeatLater) as error:
+        await Service(http).get(url)
+    assert "hunter2" not in str(error.value)
+    request = Request("GET", url, {"X-Token": "hunter2"}, {"content": "hunter2"})
+    assert "hunter2" not in f"{request} {Access(headers={'X-Token': 'hunter2'}, fields={'password': 'hunter2'})}"
