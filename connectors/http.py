@@ -152,11 +152,11 @@ class Http:
     async def _follow(self, request: Request) -> httpx.Response:
         if self._client is None:
             self._client = _open_client(self._timeout, self._transport)
-        timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
-        built = self._client.build_request(
-            request.method, request.url, headers=dict(request.headers), timeout=timeout, **request.content
-        )
+        built = self._build(self._client, request)
         auth = request.auth
+        if built.url.userinfo:  # aiohttp refuses credentials that stand in two places
+            auth = auth or httpx.BasicAuth(built.url.username, built.url.password)
+            built.url = built.url.copy_with(userinfo=b"")
         for _ in range(MAX_REDIRECTS + 1):
             reply = await self._client.send(built, auth=auth, stream=True)
             following = reply.next_request
@@ -168,6 +168,12 @@ class Http:
                 _strip(following)
             built = following
         raise ReplyUnreadable(f"{request.method} {without_secrets(request.url)}: more than {MAX_REDIRECTS} redirects")
+
+    def _build(self, client: httpx.AsyncClient, request: Request) -> httpx.Request:
+        timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
+        return client.build_request(
+            request.method, request.url, headers=dict(request.headers), timeout=timeout, **request.content
+        )
 
     async def close(self) -> None:
         """Close the connections."""

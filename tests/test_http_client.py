@@ -1,6 +1,7 @@
 """The HTTP client of actions, against servers on loopback that behave well and badly."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -124,3 +125,10 @@ async def test_nothing_that_may_hold_secrets_is_shown(http: Http) -> None:
     assert "hunter2" not in str(error.value)
     request = Request("GET", url, {"X-Token": "hunter2"}, {"content": "hunter2"})
     assert "hunter2" not in f"{request} {Access(headers={'X-Token': 'hunter2'}, fields={'password': 'hunter2'})}"
+
+
+async def test_credentials_in_a_url_sign_the_request(http: Http) -> None:
+    server = Server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    async with server.serving() as url:
+        await Service(http).get(f"{url.replace('://', '://ann:hunter2@')}/orders")
+    assert base64.b64encode(b"ann:hunter2").decode() in server.requests[0]
