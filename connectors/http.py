@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -129,7 +130,7 @@ class Http:
 
     def _note(self, request: Request, status: int, seconds: float) -> None:
         message = current_message.get()
-        host = httpx.URL(request.url).host
+        host = urlsplit(request.url).hostname or ""
         user = message.user if message else ""
         self.called(Call(request.method, host, status, seconds, request.application, user))
 
@@ -186,7 +187,7 @@ class Stream(Head):
     """A reply whose body is still to be read, without its content encoding."""
 
     def __init__(self, reply: httpx.Response, method: str) -> None:
-        super().__init__(method, without_secrets(reply.url), reply.status_code, Headers(reply.headers))
+        super().__init__(method, without_secrets(reply.url), reply.status_code, _headers(reply))
         self._reply = reply
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -248,6 +249,10 @@ def _is_safe_and_short(error: BaseException) -> bool:
     return is_unsent or isinstance(error, _AskedToWait)
 
 
+def _headers(reply: httpx.Response) -> Headers:
+    return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
+
+
 class _AskedToWait(Exception):
     """The service wants to be asked again in a moment."""
 
@@ -259,7 +264,7 @@ class _AskedToWait(Exception):
 def _short_pause(reply: httpx.Response) -> float | None:
     if reply.status_code not in {429, 503}:
         return None
-    pause = retry_after(Headers(reply.headers))
+    pause = retry_after(_headers(reply))
     if pause is None or not isinstance(reply.request.stream, httpx.ByteStream):
         return None
     return pause.total_seconds() if pause.total_seconds() <= SHORT_PAUSE_SECONDS else None
@@ -283,6 +288,9 @@ def _strip(request: httpx.Request) -> None:
 
 def without_secrets(url: str | httpx.URL) -> str:
     """Return the URL without query and credentials."""
+    url = str(url)
+    if not any(mark in url for mark in "?#@"):  # parsing takes as long as the rest of a call's bookkeeping
+        return url
     return str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
 
 

@@ -27,9 +27,11 @@ class Headers(dict[str, str]):
     """Headers of a reply; names are found in any case."""
 
     def __init__(self, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        """A name that occurs twice has its last value."""
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        super().__init__({name.lower(): value for name, value in pairs})
+        """Values of a name that occurs more than once are joined by commas (RFC 9110, 5.3)."""
+        super().__init__()
+        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+            key = name.lower()
+            self[key] = f"{self[key]}, {value}" if key in self else value
 
     def __getitem__(self, name: str) -> str:
         """Return the value. Raises `KeyError`."""
