@@ -60,6 +60,28 @@ class NoSchema(CustomNode[OrderId, complex]):
 '''
 
 
+DECLARED = '''
+from typing import Any
+
+from pydantic import BaseModel
+
+from connectors import Endpoints, custom_node
+
+
+class Ref(BaseModel):
+    id: int
+
+
+get_order = Endpoints().get("declared", "https://shop.example/orders/{id}", Ref, dict[str, Any])
+
+
+@custom_node("function")
+def function(ref: Ref) -> Ref:
+    """Gives back what it takes."""
+    return ref
+'''
+
+
 def actions(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "own_shop.py").write_text(MODULE)
     return command("actions", *arguments, PYTHONPATH=str(tmp_path), WORKER_ACTIONS="own_shop", COLUMNS="200")
@@ -106,3 +128,22 @@ def test_a_name_of_several_kinds_and_an_unknown_one_are_wrong_usage(tmp_path: Pa
     assert (done.returncode, "--kind: connector, custom-node" in done.stderr) == (2, True)
     done = actions(tmp_path, "show", "get-ordr")
     assert (done.returncode, "did you mean 'get-order'?" in done.stderr) == (2, True)
+
+
+def test_declarations_and_functions_are_listed_where_they_are_made_and_not_where_they_are_imported(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "declared_shop.py").write_text(DECLARED)
+    (tmp_path / "own_shop.py").write_text("from declared_shop import get_order, function\n" + MODULE)
+    both = {"PYTHONPATH": str(tmp_path), "WORKER_ACTIONS": "own_shop,declared_shop", "COLUMNS": "200"}
+    found = json.loads(command("actions", "list", "--json", **both).stdout)
+    own = {action["name"]: action for action in found if action["class"].startswith("declared_shop.")}
+    assert set(own) == {"declared", "function"}
+    lines = DECLARED.splitlines()
+    for name, begins in (("declared", "get_order ="), ("function", "@custom_node")):
+        (line,) = (number for number, text in enumerate(lines, 1) if text.startswith(begins))
+        assert own[name]["defined"] == f"{tmp_path}/declared_shop.py:{line}"
+    assert own["declared"]["doc"] == "GET https://shop.example/orders/{id}"
+    assert own["function"]["doc"] == "Gives back what it takes."
+    shown = json.loads(command("actions", "show", "function", "--json", **both).stdout)
+    assert shown["input"]["required"] == shown["output"]["required"] == ["id"]
