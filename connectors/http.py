@@ -4,7 +4,6 @@ A reply is read with a bound on its size, its compression is undone here (the li
 too early), and redirects never carry credentials to another host.
 """
 
-import random
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,21 +16,19 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from applications import Access, Application
 from connectors.errors import ReplyTruncated, ReplyUnreadable
 from connectors.formats import GZIP, Inflater
 from connectors.message import current_message
-from connectors.rate import RateNotice, retry_after
+from connectors.rate import RateNotice
 from connectors.response import Head, Headers
 
 MAX_REPLY_BYTES: Final = 64 << 20
 MAX_REDIRECTS: Final = 20
 ATTEMPTS: Final = 3
-"""Of one call, for what is safe and short."""
-SHORT_PAUSE_SECONDS: Final = 2.0
-"""A service that wants to be asked again within this is waited for in place."""
+"""Of a call whose connection is refused."""
 
 _FOLLOWED: Final = frozenset({"GET", "HEAD"})
 """Other methods are not sent elsewhere: after 301 and 302 they would become a GET, and an order would be lost."""
@@ -111,8 +108,9 @@ class Http:
     async def open(self, request: Request) -> AsyncIterator["Stream"]:
         """Send a request; the body of the reply is read by whoever holds it open.
 
-        A refused connection, and 429 and 503 that name a short pause, are tried three times. An idempotent request
-        whose connection ends without a reply is sent once more (RFC 9110, 9.2.2), no other. Raises `ConnectionLost`.
+        A refused connection is tried three times within about a second; replies are not, as each further call would
+        pass by the limiter. An idempotent request whose connection ends without a reply is sent once more (RFC 9110,
+        9.2.2), no other. Raises `ConnectionLost`.
         """
         async with AsyncExitStack() as stack:
             reply = await self._measured(request)
@@ -136,18 +134,13 @@ class Http:
 
     async def _with_retries(self, request: Request) -> httpx.Response:
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_is_safe_and_short),
+            retry=retry_if_exception(_is_unsent),
             stop=stop_after_attempt(ATTEMPTS),
-            wait=_pause,
+            wait=wait_random_exponential(multiplier=0.1, max=0.5),
             reraise=True,
         ):
             with attempt:
-                is_last = attempt.retry_state.attempt_number == ATTEMPTS
-                reply = await self._follow(request)
-                if not is_last and (seconds := _short_pause(reply)) is not None:
-                    await reply.aclose()
-                    raise _AskedToWait(seconds)
-                return reply
+                return await self._follow(request)
         raise AssertionError("tenacity returns or raises")
 
     async def _follow(self, request: Request) -> httpx.Response:
@@ -243,38 +236,13 @@ def _open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
-def _is_safe_and_short(error: BaseException) -> bool:
-    """Whether there was no connection, so that the service has seen nothing, or it asked for a moment."""
-    is_unsent = isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError)
-    return is_unsent or isinstance(error, _AskedToWait)
+def _is_unsent(error: BaseException) -> bool:
+    """Whether there was no connection, so that the service has seen nothing of the request."""
+    return isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 
 def _headers(reply: httpx.Response) -> Headers:
     return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
-
-
-class _AskedToWait(Exception):
-    """The service wants to be asked again in a moment."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-
-def _short_pause(reply: httpx.Response) -> float | None:
-    if reply.status_code not in {429, 503}:
-        return None
-    pause = retry_after(_headers(reply))
-    if pause is None or not isinstance(reply.request.stream, httpx.ByteStream):
-        return None
-    return pause.total_seconds() if pause.total_seconds() <= SHORT_PAUSE_SECONDS else None
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _AskedToWait):
-        return error.seconds
-    return random.uniform(0.05, 0.25) * state.attempt_number  # noqa: S311 - jitter
 
 
 def _origin(request: httpx.Request) -> tuple[str, str, int | None]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support.calls import bench, data_of
+from support.calls import bench
 
 from applications import Application
 from connectors import (
@@ -195,16 +195,12 @@ async def test_a_service_that_cannot_be_reached_is_asked_again_later() -> None:
     assert at.calls[-1].status == 0
 
 
-async def test_a_short_pause_is_waited_for_in_place() -> None:
-    asked: list[int] = []
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        asked.append(1)
-        if len(asked) < 3:
-            return web.Response(status=503, headers={"Retry-After": "0"})
-        return web.json_response({"at": "last"})
-
-    assert data_of(await outcome_of(answer)) == {"at": "last"}
+async def test_a_refused_call_is_never_repeated_past_the_limiter() -> None:
+    async with bench(answering(503, {}, Retry_After="0")) as at:
+        outcome = await at.call(fetch(), {})
+    assert isinstance(outcome, Repeat)
+    assert outcome.after == timedelta(seconds=1)
+    assert len(at.calls) == 1
 
 
 def test_codes_are_numbers_ranges_and_classes() -> None:
