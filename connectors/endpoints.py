@@ -9,7 +9,9 @@ list_issues = github.list("github-list-issues", "/repos/{owner}/{repo}/issues", 
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TypedDict, Unpack
+
+from pydantic import BaseModel
 
 from applications import Application
 from connectors.action import Batch, Connector, Declared, In, Out, reader_of
@@ -58,6 +60,14 @@ class Spec:
         return frozenset().union(*map(places_of, templates))
 
 
+def _fields(model: Any, wanted: frozenset[str]) -> frozenset[str]:
+    """Return the names under which a model's fields are filled in; all that is wanted where nobody can tell."""
+    if not (isinstance(model, type) and issubclass(model, BaseModel)) or model.model_config.get("extra") == "allow":
+        return wanted
+    named = {field.serialization_alias or field.alias or name for name, field in model.model_fields.items()}
+    return frozenset(named | {field.alias or name for name, field in model.model_computed_fields.items()})
+
+
 class _Declaration(Generic[In, Out]):
     """What all declared actions have in common."""
 
@@ -67,6 +77,10 @@ class _Declaration(Generic[In, Out]):
     def _declare(self, spec: Spec, application: type[Application] | None, rules: Rules) -> None:
         if not spec.name:
             raise ValueError("an action needs a name")
+        if missing := sorted(spec.taken - _fields(spec.input, spec.taken)):
+            raise ValueError(
+                f"{spec.name}: {spec.path} wants {{{missing[0]}}}, but {spec.input.__name__} has no such field"
+            )
         self.spec, self.name, self.declared = spec, spec.name, _declared()
         self.application, self.rules = application, rules
         self.input_type, self.output_type = spec.input, spec.output
@@ -158,6 +172,20 @@ class GraphQLListing(_Declaration[In, Out], Batch[In, Out]):
         )
 
 
+class EndpointOptions(TypedDict, total=False):
+    """What a declaration may say besides method, path and types."""
+
+    query: Query
+    headers: Mapping[str, str]
+    body: Body
+    """JSON of the fields that are left for POST, PUT and PATCH, else none."""
+    at: str
+    """Where the output lies in the reply, such as `data.order`."""
+    rules: Rules
+    doc: str
+    """What the action does, for `orchesty-worker actions`."""
+
+
 class Endpoints:
     """Declares the endpoints of one application; `rules` hold for all of them.
 
@@ -173,25 +201,60 @@ class Endpoints:
         self._rules = rules or Rules()
         self._graphql_path = graphql_path
 
-    def get(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+    def get(
+        self,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        **options: Unpack[EndpointOptions],
+    ) -> Endpoint[In, Out]:
         """Declare a GET."""
-        return self.endpoint("GET", name, path, input, output, **more)
+        return self.endpoint("GET", name, path, input, output, **options)
 
-    def post(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+    def post(
+        self,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        **options: Unpack[EndpointOptions],
+    ) -> Endpoint[In, Out]:
         """Declare a POST."""
-        return self.endpoint("POST", name, path, input, output, **more)
+        return self.endpoint("POST", name, path, input, output, **options)
 
-    def put(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+    def put(
+        self,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        **options: Unpack[EndpointOptions],
+    ) -> Endpoint[In, Out]:
         """Declare a PUT."""
-        return self.endpoint("PUT", name, path, input, output, **more)
+        return self.endpoint("PUT", name, path, input, output, **options)
 
-    def patch(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+    def patch(
+        self,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        **options: Unpack[EndpointOptions],
+    ) -> Endpoint[In, Out]:
         """Declare a PATCH."""
-        return self.endpoint("PATCH", name, path, input, output, **more)
+        return self.endpoint("PATCH", name, path, input, output, **options)
 
-    def delete(self, name: str, path: str, input: type[In], output: type[Out], **more: Any) -> Endpoint[In, Out]:  # noqa: A002
+    def delete(
+        self,
+        name: str,
+        path: str,
+        input: type[In],  # noqa: A002 - the word for it
+        output: type[Out],
+        **options: Unpack[EndpointOptions],
+    ) -> Endpoint[In, Out]:
         """Declare a DELETE."""
-        return self.endpoint("DELETE", name, path, input, output, **more)
+        return self.endpoint("DELETE", name, path, input, output, **options)
 
     def endpoint(
         self,
@@ -200,20 +263,11 @@ class Endpoints:
         path: str,
         input: type[In],  # noqa: A002 - the word for it
         output: type[Out],
-        *,
-        query: Query = (),
-        headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
-        at: str = "$",
-        rules: Rules | None = None,
-        doc: str = "",
+        **options: Unpack[EndpointOptions],
     ) -> Endpoint[In, Out]:
         """Declare a connector. `Any` as output takes the reply as it is."""
-        body = body or (Json() if method in _WITH_BODY else NoBody())
-        spec = Spec(
-            name, path, input, output, doc or f"{method} {path}", method, _query(query), headers or {}, body, at
-        )
-        return Endpoint(spec, self.application, self._merged(rules))
+        spec = _spec(method, name, path, input, output, options, f"{method} {path}")
+        return Endpoint(spec, self.application, self._merged(options.get("rules")))
 
     def list(
         self,
@@ -224,18 +278,11 @@ class Endpoints:
         *,
         pages: Pages,
         method: str = "GET",
-        query: Query = (),
-        headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
-        at: str = "$",
-        rules: Rules | None = None,
-        doc: str = "",
+        **options: Unpack[EndpointOptions],
     ) -> Listing[In, Out]:
         """Declare a batch; `output` is the type of one item, `at` is where the items lie in the reply."""
-        body = body or (Json() if method in _WITH_BODY else NoBody())
-        text = doc or f"{method} {path}, page by page"
-        spec = Spec(name, path, input, output, text, method, _query(query), headers or {}, body, at)
-        return Listing(spec, pages, self.application, self._merged(rules))
+        spec = _spec(method, name, path, input, output, options, f"{method} {path}, page by page")
+        return Listing(spec, pages, self.application, self._merged(options.get("rules")))
 
     def graphql(
         self,
@@ -271,7 +318,23 @@ class Endpoints:
         return rules.over(self._rules) if rules else self._rules
 
 
+def _spec(method: str, name: str, path: str, taken: Any, given: Any, options: "EndpointOptions", doc: str) -> Spec:
+    return Spec(
+        name=name,
+        path=path,
+        input=taken,
+        output=given,
+        doc=options.get("doc", doc),
+        method=method,
+        query=_query(options.get("query", ())),
+        headers=options.get("headers", {}),
+        body=options.get("body", Json() if method in _WITH_BODY else NoBody()),
+        at=options.get("at", "$"),
+    )
+
+
 def _query(query: Query) -> Mapping[str, Any]:
+    query = (query,) if isinstance(query, str) else query
     return query if isinstance(query, Mapping) else {name: f"{{{name}}}" for name in query}
 
 

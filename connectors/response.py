@@ -1,6 +1,7 @@
 """A reply: its body as the types that an action wants."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -116,7 +117,7 @@ class Response(Head):
 
     @cached_property
     def _json(self) -> Any:
-        source = self.content if self.charset in {"utf-8", "utf8"} else self.text
+        source = self.content.removeprefix(BOM_UTF8) if self.charset in {"utf-8", "utf8"} else self.text
         try:
             return formats.parse_json(source)
         except ReplyUnreadable as error:
@@ -139,7 +140,7 @@ class Response(Head):
     def _read_whole(self, model: type[Model]) -> Model:
         """Read without the plain values in between: this is the usual way, and three times faster."""
         try:
-            read: Model = _adapter(model).validate_json(self.content)
+            read: Model = _adapter(model).validate_json(self.content.removeprefix(BOM_UTF8))
         except ValidationError as error:
             problem = error.errors(include_input=False)[0]
             if problem["type"] == "json_invalid":

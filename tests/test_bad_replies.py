@@ -71,6 +71,14 @@ async def test_the_charset_of_the_reply_is_honoured() -> None:
         assert data_of(await at.call(fetch, {})) == {"name": "Žižkov"}
 
 
+async def test_a_byte_order_mark_is_no_part_of_json() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b'\xef\xbb\xbf{"id": 1}', headers={"Content-Type": "application/json"})
+
+    async with bench(answer) as at:
+        assert data_of(await at.call(fetch, {})) == {"id": 1}
+
+
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
 <!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]><lolz>&c;</lolz>"""
 OUTSIDE = b"""<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>"""

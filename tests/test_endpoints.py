@@ -176,3 +176,11 @@ async def test_each_call_is_noted_without_its_path() -> None:
     assert (call.method, call.host, call.status, call.application, call.user) == ("GET", host, 200, "shop", "bob")
     assert 0 < call.seconds < 10
     assert "hunter2" not in repr(call)
+
+
+def test_a_place_without_a_field_is_told_when_the_module_is_read() -> None:
+    with pytest.raises(ValueError, match=r"g: /orders/\{number\} wants \{number\}, but Order has no such field"):
+        shop.get("g", "/orders/{number}", Order, Any)
+    with pytest.raises(ValueError, match=r"wants \{since\}"):
+        shop.get("g", "/orders", Order, Any, query=["since"])
+    shop.get("g", "/orders/{totalPrice}", Order, Any, query="note")
