@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from operator import itemgetter
 from typing import Any
 
@@ -49,3 +50,20 @@ class Split(Batch[Any, Any]):
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
         """Return as many items as the body says."""
         return Page([{"number": number} for number in range(int(message.data["items"]))])
+
+
+class Limited(Connector[Any, Any]):
+    """Calls the service that notes its calls."""
+
+    name = "limited"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        """Call it for the tenant and number of the message."""
+        await self.service.get(f"{os.environ['BENCH_SERVICE']}/{message.headers['user']}/{message.data}")
+        return message
+
+
+if offset := os.environ.get("BENCH_CLOCK_OFFSET"):
+    _now, _now_ns, _seconds = time.time, time.time_ns, int(offset)
+    time.time = lambda: _now() + _seconds
+    time.time_ns = lambda: _now_ns() + _seconds * 10**9

@@ -1,12 +1,27 @@
-"""The limit gate: what passes, what waits, and never more calls than allowed."""
+"""The limit gate: what passes, what waits here, and what goes back to the broker."""
 
+import asyncio
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from support.visits import node, visit
 
 from connectors import Trash
-from worker.limits import Go, Held, Limit, LocalGate, PlatformGate, parse_limits
+from worker.errors import HandBack, LimitsAway
+from worker.limits import (
+    Go,
+    Held,
+    Limit,
+    MemoryReservations,
+    PlatformGate,
+    Request,
+    ReservingGate,
+    Turn,
+    Wait,
+    parse_limits,
+)
 from worker.topology import Role
 from worker.visit import Visit
 
@@ -18,10 +33,18 @@ def limited(**headers: Any) -> Visit:
     return visit(at, **{"limiter_key": KEY} | headers)
 
 
+def gate() -> ReservingGate:
+    return ReservingGate(MemoryReservations(time.monotonic, guard_seconds=0))
+
+
+async def stopped(seconds: float) -> None:
+    raise HandBack
+
+
 def test_a_key_is_read_as_groups_of_three() -> None:
-    assert parse_limits(KEY) == [Limit("alice|shop", 10, 2), Limit("|shop", 1, 40)]
+    assert parse_limits(KEY) == (Limit("alice|shop", 10, 2), Limit("|shop", 1, 40))
     assert parse_limits(KEY + ";") == parse_limits(KEY)
-    assert parse_limits("") == []
+    assert parse_limits("") == ()
 
 
 @pytest.mark.parametrize(
@@ -31,51 +54,96 @@ def test_a_key_is_read_as_groups_of_three() -> None:
         ("alice|shop;ten;1", "seconds of 'alice|shop'"),
         ("alice|shop;1;0", "amount"),
         ("a|shop;1;-4", "amount"),
+        ("a|shop;1;10000000000", "amount"),
+        ("shop;1;4", "'shop' must be user|application"),
     ],
 )
-def test_a_malformed_key_is_trashed_with_the_part_named(key: str, part: str) -> None:
-    decision = LocalGate(lambda: 0).admit(limited(limiter_key=key))
+async def test_a_malformed_key_is_trashed_with_the_part_named(key: str, part: str) -> None:
+    decision = await gate().admit(limited(limiter_key=key), asyncio.sleep)
     assert isinstance(decision, Trash)
     assert part in decision.reason
 
 
-def test_the_platforms_limiter_gets_what_has_not_passed_it() -> None:
-    gate = PlatformGate()
-    assert gate.admit(limited()) == Held("shop")
-    assert gate.admit(limited(limit_message_from_limiter="1")) == Go()
-    assert gate.admit(limited(limiter_key="alice|other;1;1")) == Go()
-    assert gate.admit(limited(limiter_key="alice|php:shop;1;1")) == Held("shop")
+async def test_the_platforms_limiter_gets_what_has_not_passed_it() -> None:
+    platform = PlatformGate()
+    assert await platform.admit(limited(), asyncio.sleep) == Held("shop")
+    assert isinstance(await platform.admit(limited(limit_message_from_limiter="1"), asyncio.sleep), Go)
+    assert await platform.admit(limited(limiter_key="alice|other;1;1"), asyncio.sleep) == Go()
+    assert await platform.admit(limited(limiter_key="alice|php:shop;1;1"), asyncio.sleep) == Held("shop")
 
 
-def test_custom_nodes_are_not_limited() -> None:
+async def test_custom_nodes_are_not_limited() -> None:
     at = node("next", role=Role.CUSTOM_NODE, application="shop")
-    assert PlatformGate().admit(visit(at, limiter_key=KEY)) == Go()
+    assert await PlatformGate().admit(visit(at, limiter_key=KEY), asyncio.sleep) == Go()
 
 
-def test_calls_in_any_window_never_exceed_the_amount() -> None:
-    now = 100.0
-    gate = LocalGate(lambda: now)
-    turns = []
-    for _ in range(40):
-        match gate.admit(limited(limiter_key="alice|shop;3;5;|shop;10;12")):
-            case Go(wait):
-                turns.append(now + wait)
-            case Held(_, after):
-                turns.append(now + after)
-        now += 0.1
-    for seconds, amount in ((3, 5), (10, 12)):
-        for start in turns:
-            assert sum(start <= turn < start + seconds for turn in turns) <= amount
+async def test_a_distant_turn_is_waited_for_in_the_broker_and_keeps_its_place() -> None:
+    chosen = gate()
+    decisions = [await chosen.admit(limited(limiter_key="alice|shop;10;1"), asyncio.sleep) for _ in range(3)]
+    assert isinstance(decisions[0], Go)
+    for place, decision in enumerate(decisions[1:], 1):
+        assert isinstance(decision, Held)
+        assert decision.place == place
+        assert decision.after_seconds >= 8 * place
 
 
-def test_a_distant_turn_is_waited_for_in_the_broker() -> None:
-    gate = LocalGate(lambda: 0)
-    decisions = [gate.admit(limited(limiter_key="alice|shop;10;1")) for _ in range(2)]
-    assert decisions[0] == Go(0)
-    assert isinstance(decisions[1], Held)
-    assert decisions[1].after_seconds >= 10
+async def test_a_near_turn_is_waited_for_here() -> None:
+    chosen, key = gate(), "alice|shop;1;1"
+    times = []
+    for _ in range(3):
+        assert isinstance(await chosen.admit(limited(limiter_key=key), asyncio.sleep), Go)
+        times.append(time.monotonic())
+    assert times[2] - times[0] >= 2
+    assert not +chosen.in_place
 
 
-def test_users_do_not_share_their_own_limits() -> None:
-    gate = LocalGate(lambda: 0)
-    assert [gate.admit(limited(limiter_key=f"{user}|shop;10;1")) for user in ("alice", "bob")] == [Go(), Go()]
+async def test_users_do_not_share_their_own_limits() -> None:
+    chosen = gate()
+    for user in ("alice", "bob"):
+        assert isinstance(await chosen.admit(limited(limiter_key=f"{user}|shop;10;1"), asyncio.sleep), Go)
+
+
+async def test_a_turn_that_is_not_used_is_given_back() -> None:
+    store = MemoryReservations(time.monotonic, guard_seconds=0)
+    chosen, key = ReservingGate(store), "alice|shop;1;1"
+    await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    with pytest.raises(HandBack):
+        await chosen.admit(limited(limiter_key=key), stopped)
+    await asyncio.sleep(0.6)
+    with pytest.raises(HandBack):
+        await chosen.admit(limited(limiter_key=key), stopped)
+    (state,) = await store.states()
+    assert state.used == 1
+
+
+class Away:
+    """A store that is away for the first asks, and then misses a turn."""
+
+    guard_seconds = 0.04
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    async def ask(self, request: Request) -> Turn | Wait:
+        self.asked.append(request)
+        if len(self.asked) <= 2:
+            raise LimitsAway("ConnectionError: refused")
+        return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0)
+
+    async def give_back(self, request: Request) -> None: ...
+
+    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None: ...
+
+    async def states(self) -> Sequence[Any]:
+        return ()
+
+    async def reset(self, key: str) -> int:
+        return 0
+
+    async def close(self) -> None: ...
+
+
+async def test_nothing_passes_while_the_store_is_away_and_a_missed_turn_is_renewed() -> None:
+    store = Away()
+    assert isinstance(await ReservingGate(store).admit(limited(), asyncio.sleep), Go)
+    assert [request.is_renewal for request in store.asked] == [False, False, False, True]

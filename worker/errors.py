@@ -9,6 +9,7 @@ WorkerError
 │   ├── ChannelLost
 │   └── PublishRefused       the message waits in the broker
 ├── StoreError               the database is away; the message waits in the broker
+├── LimitsAway               the store of limits is away; the message waits in the broker
 ├── HandBack                 the broker delivers the message again, to a worker that goes on
 ├── UnreadableMessage        to the trash, with the raw bytes
 └── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
@@ -49,6 +50,10 @@ class PublishRefused(BrokerError):
 
 class StoreError(WorkerError):
     """The database of the trash is away, or refuses."""
+
+
+class LimitsAway(WorkerError):
+    """Redis, which keeps the limits, is away or refuses."""
 
 
 class HandBack(WorkerError):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from connectors import Forward, Limited, Message, Outcome, Repeat, Stop, Trash
+from connectors import Forward, Limited, Message, Repeat, Stop, Trash
 from worker import headers as h
 from worker.actions import Call
 from worker.broker import Delivery, Publisher
@@ -106,16 +106,12 @@ class Handler:
                 is_open = state != "accept" and visit.header(h.SOURCE) != "auto"
                 return UserTask() if is_open else Forward(Message(visit.headers, visit.body))
         if visit.node.role in LIMITED_ROLES:
-            admission = self._gate.admit(visit)
+            admission = await self._gate.admit(visit, self._pause)
             if isinstance(admission, Held | Trash):
                 return admission
-            if admission.wait_seconds:
-                await self._pause(admission.wait_seconds)
-            if visit.headers.pop(h.LIMIT_PASSED, None):
-                visit.headers.pop(h.APPLICATION, None)
         return await self._call(visit)
 
-    async def _call(self, visit: Visit) -> Outcome:
+    async def _call(self, visit: Visit) -> Decision:
         """Call the action until it answers, or until its run is given up."""
         call, run = self._calls[visit.node.id], visit.header(h.CORRELATION_ID)
         target = f"{urlsplit(visit.node.url).netloc} {visit.node.id}"
@@ -130,6 +126,10 @@ class Handler:
                     return Trash(f"given up after too many failures in a row: {reason}")
                 log.warning("action_unreachable", cause=reason, retry_in_seconds=round(pause, 1))
                 await self._pause(pause)
+                if visit.node.role in LIMITED_ROLES:
+                    admission = await self._gate.admit(visit, self._pause)
+                    if isinstance(admission, Held | Trash):
+                        return admission
             else:
                 self._failures.succeeded(target)
                 return outcome

@@ -38,6 +38,8 @@ LIMITER_KEY_BASE: Final = "limiter-key-base"
 LIMIT_RETURN_EXCHANGE: Final = "limit-return-exchange"
 LIMIT_RETURN_ROUTING_KEY: Final = "limit-return-routing-key"
 LIMIT_PASSED: Final = "limit-message-from-limiter"
+LIMIT_PLACE: Final = "limit-place"
+"""Our own: the place in the line of a message that is parked for a limit."""
 
 RESULT: Final = frozenset({RESULT_CODE, RESULT_MESSAGE, RESULT_DETAIL})
 VERDICT: Final = RESULT | {FORCE_TARGET_QUEUE, USER_TASK_STATE}
@@ -52,6 +54,7 @@ PARKING: Final = frozenset(
         LIMIT_RETURN_EXCHANGE,
         LIMIT_RETURN_ROUTING_KEY,
         LIMIT_PASSED,
+        LIMIT_PLACE,
     }
 )
 TRANSIENT: Final = VERDICT | PARKING

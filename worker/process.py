@@ -18,7 +18,7 @@ from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
 from worker.handler import Handler
 from worker.http_api import serve_http
-from worker.limits import Gate, LocalGate, PlatformGate
+from worker.limits import Gate, PlatformGate, ReservingGate, open_reservations
 from worker.measures import Measures, Parts, families
 from worker.metrics import render
 from worker.notice import NoNotice, PlatformNotice, TrashNotice
@@ -63,6 +63,11 @@ class Worker:
         self._remote = RemoteActions()
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._notice = self._make_notice()
+        self._reservations = open_reservations(
+            settings.redis_url.get_secret_value() if settings.redis_url else None,
+            guard_seconds=settings.limit_guard,
+            recovery_seconds=settings.limit_recovery,
+        )
         self._publisher = Publisher()
         self.handler = self._make_handler()
         self._intake = Intake(
@@ -181,7 +186,7 @@ class Worker:
         return render((*families(parts), *self._registry.calls.families()))
 
     def _make_handler(self) -> Handler:
-        gate: Gate = PlatformGate() if self._is_platform else LocalGate(time.monotonic)
+        gate: Gate = PlatformGate() if self._is_platform else ReservingGate(self._reservations)
         counter: counting.Counter = counting.PlatformCounter() if self._is_platform else counting.OpenCounter()
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
         return Handler(
@@ -203,7 +208,7 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        for part in (self._registry, self._remote, self._notice, self._store):
+        for part in (self._registry, self._remote, self._notice, self._store, self._reservations):
             await part.close()
 
 

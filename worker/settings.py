@@ -85,6 +85,24 @@ class Settings(BaseSettings):
     trash_keep_waiting_days: float = Field(
         0, ge=0, description="Days after which the worker deletes entries that nobody has decided. 0: never."
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers. "
+        "Unset: each process keeps its own, which is right for a single one.",
+    )
+    limit_guard: float = Field(
+        0.04,
+        ge=0,
+        le=10,
+        description="By how much the windows of limits are made longer, for what happens between a turn and the "
+        "service. Seconds; more where the way to the service is uneven.",
+    )
+    limit_recovery: float = Field(
+        600,
+        ge=0,
+        description="A limit that the service refuses is halved, and grows back within this time. Seconds; "
+        "0: it is not halved.",
+    )
     grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
     max_failures: int = Field(
         10,
@@ -130,6 +148,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("redis://:password@host:6379/0 or rediss://... expected")
         return value
 
     @field_validator("trash_url", "database_url", "mongodb_dsn")

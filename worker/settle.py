@@ -138,8 +138,8 @@ class Settler:
 
     def _held(self, visit: Visit, held: Held) -> Settlement:
         headers = visit.headers | _way_back(visit.node) | {h.APPLICATION: held.application}
-        if held.after_seconds:
-            headers[h.LIMIT_PASSED] = "1"
+        if held.place:
+            headers[h.LIMIT_PLACE] = str(held.place)
         return self._at_limit(visit, headers, visit.body, held.after_seconds)
 
     def _at_limit(self, visit: Visit, headers: h.Headers, body: str, seconds: float) -> Settlement:

@@ -1,0 +1,146 @@
+"""The contract of both stores of limits."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+
+from worker.limits import MemoryReservations, RedisReservations, Request, Reservations, Turn, Wait, parse_limits
+
+RUNS = count()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Reservations]:
+    made: Reservations
+    if request.param == "memory":
+        made = MemoryReservations(time.monotonic, guard_seconds=0.01)
+    else:
+        made = RedisReservations(request.getfixturevalue("redis_url"), guard_seconds=0.01)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def application() -> str:
+    """An application that no other test uses."""
+    return f"shop{next(RUNS)}"
+
+
+MEMBERS = count()
+
+
+def asking(key: str, line: str, place: int = 0) -> Request:
+    return Request(parse_limits(key), line, f"member {next(MEMBERS)}", place)
+
+
+async def called(store: Reservations, key: str, line: str) -> float:
+    """Call as soon as it is allowed; return when."""
+    request = asking(key, line)
+    while True:
+        answer = await store.ask(request)
+        if isinstance(answer, Turn):
+            await asyncio.sleep(max(answer.at - time.monotonic(), 0))
+            return answer.at
+        request = asking(key, line, answer.place)
+        await asyncio.sleep(max(answer.seconds - 0.2, 0.02))
+
+
+def most(times: list[float], seconds: float) -> int:
+    return max(sum(start <= at < start + seconds for at in times) for start in times)
+
+
+async def test_no_window_has_more_calls_than_key_and_group_allow(store: Reservations, application: str) -> None:
+    lines = {user: f"{user}|{application};1;4;|{application};1;6" for user in ("a", "b", "c")}
+    users = [user for user in lines for _ in range(8)]
+    times = await asyncio.gather(*(called(store, lines[user], f"{user}|{application}") for user in users))
+    assert most(times, 1) <= 6
+    for user in lines:
+        assert most([at for at, own in zip(times, users, strict=True) if own == user], 1) <= 4
+    assert max(times) - min(times) <= 4.2, "the rate is used"
+
+
+async def test_several_windows_of_a_key_hold_together(store: Reservations, application: str) -> None:
+    key = f"a|{application};1;3;a|{application};3;5"
+    times = await asyncio.gather(*(called(store, key, "a") for _ in range(8)))
+    assert most(times, 1) <= 3
+    assert most(times, 3) <= 5
+
+
+async def test_a_line_keeps_its_order(store: Reservations, application: str) -> None:
+    key = f"a|{application};1;1"
+    answers = [await store.ask(asking(key, "a")) for _ in range(4)]
+    assert isinstance(answers[0], Turn)
+    waits = [answer for answer in answers if isinstance(answer, Wait)]
+    assert [wait.place for wait in waits] == [1, 2, 3]
+    assert [round(wait.seconds) for wait in waits] == [1, 2, 3]
+
+
+async def test_a_place_that_was_never_given_is_none(store: Reservations, application: str) -> None:
+    key = f"a|{application};9;1"
+    await store.ask(asking(key, "a"))
+    answer = await store.ask(asking(key, "a", place=4711))
+    assert isinstance(answer, Wait)
+    assert answer.place == 1
+
+
+async def test_a_line_with_a_long_backlog_does_not_delay_another(store: Reservations, application: str) -> None:
+    group = f"|{application};1;10"
+    for _ in range(500):
+        await store.ask(asking(group, "huge"))
+    waiting = [called(store, group, "huge") for _ in range(40)] + [called(store, group, "small") for _ in range(5)]
+    started = time.monotonic()
+    times = await asyncio.gather(*waiting[40:], *waiting[:10])
+    assert max(times[:5]) - started <= 3
+    for rest in waiting[10:40]:
+        rest.close()
+
+
+async def test_a_turn_that_is_given_back_can_be_had(store: Reservations, application: str) -> None:
+    key = f"a|{application};60;1"
+    request = asking(key, "a")
+    assert isinstance(await store.ask(request), Turn)
+    assert isinstance(await store.ask(asking(key, "a")), Wait)
+    await store.give_back(request)
+    assert isinstance(await store.ask(asking(key, "a", place=1)), Turn)
+
+
+async def test_a_missed_turn_is_renewed_without_counting_twice(store: Reservations, application: str) -> None:
+    key = f"a|{application};60;2"
+    request = asking(key, "a")
+    await store.ask(request)
+    await store.ask(Request(request.limits, request.line, request.member, is_renewal=True))
+    assert isinstance(await store.ask(asking(key, "a")), Turn)
+    assert isinstance(await store.ask(asking(key, "a")), Wait)
+
+
+async def test_what_the_service_says_moves_the_turns_of_all(store: Reservations, application: str) -> None:
+    limits = parse_limits(f"a|{application};60;8")
+    await store.learn(limits, seconds=30, slow_down=True)
+    answer = await store.ask(asking(str(limits[0]), "a"))
+    assert isinstance(answer, Wait)
+    assert 29 < answer.seconds <= 30
+    (state,) = [state for state in await store.states() if state.limit == limits[0]]
+    assert state.amount_now == 4
+    assert 29 < state.next_seconds <= 30
+
+
+async def test_a_key_is_shown_and_reset(store: Reservations, application: str) -> None:
+    key = f"a|{application}"
+    for _ in range(3):
+        await store.ask(asking(f"{key};60;1", key))
+    (state,) = [state for state in await store.states() if state.limit.key == key]
+    assert (state.used, state.waiting, state.amount_now) == (1, 2, 1)
+    assert 59 < state.next_seconds <= 61
+    assert await store.reset(key) == 1
+    assert isinstance(await store.ask(asking(f"{key};60;1", key)), Turn)
+
+
+async def test_limits_of_others_are_not_touched(store: Reservations, application: str) -> None:
+    answers = Counter(
+        type(await store.ask(asking(f"{user}|{application};60;1", user))) for user in ("a", "b", "c", "a")
+    )
+    assert answers == {Turn: 3, Wait: 1}

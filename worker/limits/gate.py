@@ -1,0 +1,168 @@
+"""The limit gate: may this call be made now?
+
+A message of a connector or batch whose application appears in its `limiter-key` must not reach the service before
+its turn. A turn is given out shortly before it comes and is waited for here; a message that has longer to wait goes
+back to the broker with its place in the line, and asks again when it returns.
+"""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+from uuid import uuid4
+
+import structlog
+
+from connectors import Trash
+from worker import headers as h
+from worker.errors import HandBack, LimitsAway
+from worker.limits.limit import Limit, limits_of, line_of
+from worker.limits.reservations import AHEAD_SECONDS, Request, Reservations, Turn, Wait
+from worker.topology import Node
+from worker.visit import Visit
+
+log = structlog.get_logger()
+
+Pause = Callable[[float], Awaitable[None]]
+"""Waits this long; raises `HandBack` when the worker stops meanwhile."""
+
+IN_PLACE_SECONDS = 1.5
+"""A turn sooner than this is waited for; a later one in the broker."""
+
+LEAST_LATENESS_SECONDS = 0.01
+"""What is not late, however small the guard is."""
+SHORTEST_WAIT_SECONDS = 0.03
+LONGEST_RETRY_SECONDS = 5.0
+PARKED_SHARE = 0.9
+"""How much of the foreseen time a message is parked for: it may go faster, and coming back takes time too."""
+LONGEST_PARKED_SECONDS = 86_400
+PLACE_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The call may be made now."""
+
+    limits: Sequence[Limit] = ()
+    """What it counts for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The message waits outside the worker until its turn."""
+
+    application: str
+    after_seconds: int = 0
+    """When to come back; the platform's limiter decides that itself."""
+    place: int = 0
+    """Its place in the line; 0: the platform's limiter knows it."""
+
+
+class Gate(Protocol):
+    """Decides about the call of one message."""
+
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
+        """Return when the call may be made, or say what else to do with the message."""
+
+
+class PlatformGate:
+    """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
+
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
+        """Hold what is limited and has not passed the limiter yet."""
+        try:
+            limits = limits_of(visit)
+        except ValueError as error:
+            return Trash(str(error))
+        if limits and not visit.header(h.LIMIT_PASSED):
+            return Held(visit.node.application)
+        if visit.headers.pop(h.LIMIT_PASSED, None):
+            visit.headers.pop(h.APPLICATION, None)
+        return Go(limits)
+
+
+class ReservingGate:
+    """Standalone: each call reserves its turn."""
+
+    def __init__(self, reservations: Reservations, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reservations = reservations
+        self._clock = clock
+        self.in_place: Counter[str] = Counter()
+        """Messages that wait here, by node id; at most half of the node's prefetch."""
+
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
+        """Return when the turn has come. A distant one is waited for in the broker."""
+        try:
+            limits = limits_of(visit)
+        except ValueError as error:
+            return Trash(str(error))
+        if not limits:
+            return Go()
+        request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
+        self.in_place[visit.node.id] += 1
+        try:
+            held = await self._pass(visit.node, request, pause)
+        finally:
+            self.in_place[visit.node.id] -= 1
+        if held is None:
+            for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
+                visit.headers.pop(name, None)
+        return held or Go(limits)
+
+    async def _pass(self, node: Node, request: Request, pause: Pause) -> Held | None:
+        """Return when the turn has come; or how to wait for it."""
+        while True:
+            answer = await self._ask(request, pause)
+            if isinstance(answer, Turn):
+                if await self._is_met(request, answer, pause):
+                    return None
+                request = replace(request, is_renewal=True)
+                continue
+            request = replace(request, place=answer.place, is_renewal=False)
+            if answer.seconds > IN_PLACE_SECONDS or self.in_place[node.id] > max(node.prefetch // 2, 1):
+                return Held(node.application, _parked_seconds(answer), answer.place)
+            await pause(max(answer.seconds - AHEAD_SECONDS / 2, SHORTEST_WAIT_SECONDS))
+
+    async def _is_met(self, request: Request, turn: Turn, pause: Pause) -> bool:
+        """Wait for the turn; False when it has been missed, so that the call would be too close to later ones."""
+        try:
+            while (remaining := turn.at - self._clock()) > 0:
+                await pause(remaining)
+        except (HandBack, asyncio.CancelledError):
+            await self._give_back(request)
+            raise
+        return -remaining <= max(self._reservations.guard_seconds / 2, LEAST_LATENESS_SECONDS)
+
+    async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
+        """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""
+        retry = SHORTEST_WAIT_SECONDS
+        while True:
+            try:
+                return await self._reservations.ask(request)
+            except LimitsAway as away:
+                log.warning(
+                    "limits_away",
+                    cause=str(away),
+                    consequence="limited messages wait",
+                    retry_in_seconds=round(retry, 2),
+                )
+                await pause(retry)
+                retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+
+    async def _give_back(self, request: Request) -> None:
+        try:
+            await self._reservations.give_back(request)
+        except LimitsAway as away:
+            log.warning("limit_turn_not_given_back", cause=str(away), consequence="it counts as a call")
+
+
+def _parked_seconds(wait: Wait) -> int:
+    return max(1, min(math.floor(wait.seconds * PARKED_SHARE - 0.5), LONGEST_PARKED_SECONDS))
+
+
+def _place(visit: Visit) -> int:
+    place = visit.header(h.LIMIT_PLACE)
+    return int(place) if place.isascii() and place.isdecimal() and len(place) <= PLACE_DIGITS else 0

@@ -1,0 +1,71 @@
+"""What a message's limits are: `limiter-key`, read and checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from worker import headers as h
+from worker.topology import Role
+from worker.visit import Visit
+
+LIMITED_ROLES = frozenset({Role.CONNECTOR, Role.BATCH})
+
+MOST = 10**9
+"""The largest amount, and the longest window in seconds (31 years): more is a mistake in the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `amount` calls in any `seconds` for the key `user|application`; without user, for all users."""
+
+    key: str
+    seconds: int
+    amount: int
+
+    @property
+    def user(self) -> str:
+        """Whose limit it is; empty for a limit that all users share."""
+        return self.key.rpartition("|")[0]
+
+    @property
+    def application(self) -> str:
+        """The application, `sdk:application` where the key says so."""
+        return self.key.rpartition("|")[2]
+
+    def __str__(self) -> str:
+        """Return it as in a `limiter-key`."""
+        return f"{self.key};{self.seconds};{self.amount}"
+
+
+@lru_cache(maxsize=4096)
+def parse_limits(key: str) -> tuple[Limit, ...]:
+    """Read a `limiter-key`: `key;seconds;amount` groups joined by `;`. Raises `ValueError` naming the part."""
+    parts = [part.strip() for part in key.strip().strip(";").split(";")] if key.strip(" ;") else []
+    if len(parts) % 3:
+        raise ValueError(f"limiter-key {key!r}: groups of key;seconds;amount expected, {parts[-1]!r} is left over")
+    return tuple(_limit(*parts[start : start + 3]) for start in range(0, len(parts), 3))
+
+
+def _limit(key: str, seconds: str, amount: str) -> Limit:
+    if not key.rpartition("|")[1] or not key.rpartition("|")[2]:
+        raise ValueError(f"limiter-key: {key!r} must be user|application, or |application for all users")
+    for name, value in (("seconds", seconds), ("amount", amount)):
+        is_whole = value.isascii() and value.isdecimal() and len(value) <= len(str(MOST))
+        if not is_whole or not 1 <= int(value) <= MOST:
+            raise ValueError(f"limiter-key: {name} of {key!r} must be a whole number from 1 to {MOST}, not {value!r}")
+    return Limit(key, int(seconds), int(amount))
+
+
+def limits_of(visit: Visit) -> Sequence[Limit]:
+    """Return the limits that hold for this visit's call. Raises `ValueError` for a malformed key."""
+    node = visit.node
+    if not node.application or node.role not in LIMITED_ROLES or not visit.headers.get(h.LIMITER_KEY):
+        return ()
+    names = {node.application, f"{node.headers.get('sdk', '')}:{node.application}"}
+    return tuple(limit for limit in parse_limits(visit.header(h.LIMITER_KEY)) if limit.application in names)
+
+
+def line_of(visit: Visit, limits: Sequence[Limit]) -> str:
+    """Name the line in which the message waits: that of its user at the application, in all topologies."""
+    own = next((limit.key for limit in limits if limit.user), None)
+    return own or f"{visit.header(h.USER)}|{limits[0].application}"

@@ -1,0 +1,89 @@
+"""Reservations: when a call may go. The store behind them is in the process, or in Redis for many workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker.limits.limit import Limit
+
+AHEAD_SECONDS = 0.5
+"""Turns are given out only this long before they come, so that nobody fills the future."""
+
+PATIENCE_SECONDS = 10.0
+"""A line whose messages are overdue by more counts no longer as waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call that asks for its turn."""
+
+    limits: Sequence[Limit]
+    line: str
+    """In which it waits: the messages of one user at one application."""
+    member: str
+    """Names the reservation; unique."""
+    place: int = 0
+    """Its place in the line, as an earlier `Wait` said; 0: it has none yet."""
+    is_renewal: bool = False
+    """It had a turn and has missed it: that is given back, and it comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The call may be made at `at`, neither earlier nor much later."""
+
+    at: float
+    """By the monotonic clock of this machine, seconds."""
+    waiting: int
+    """Messages of the line that still wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No turn yet: ask again with this place."""
+
+    seconds: float
+    """How long it will take, as far as can be foreseen."""
+    place: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """One limit as the store knows it."""
+
+    limit: Limit
+    used: int
+    """Calls of the window that ends now, and those with a turn."""
+    waiting: int
+    """Messages that wait for it."""
+    next_seconds: float
+    """When the next call may go; 0: now."""
+    amount_now: int
+    """The amount that is used; less than the limit's after the service refused calls."""
+
+
+class Reservations(Protocol):
+    """Keeps limits: never more calls than the amount in any window, for all limits of a call together."""
+
+    @property
+    def guard_seconds(self) -> float:
+        """By how much windows are longer than the limits say, for what happens between a turn and the service."""
+
+    async def ask(self, request: Request) -> Turn | Wait:
+        """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
+
+    async def give_back(self, request: Request) -> None:
+        """Free a turn that was not used. Raises `LimitsAway`."""
+
+    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
+        """Let no call go for this long; with `slow_down` halve the amount, to recover slowly. Raises `LimitsAway`."""
+
+    async def states(self) -> Sequence[LimitState]:
+        """Return the limits that were used lately. Raises `LimitsAway`."""
+
+    async def reset(self, key: str) -> int:
+        """Forget calls, places and what was learned of a key; return how many limits had it. Raises `LimitsAway`."""
+
+    async def close(self) -> None:
+        """Close the connections."""

@@ -1,0 +1,50 @@
+"""The arithmetic of sliding windows: pure functions over sorted times of calls, past and reserved, in seconds.
+
+A limit holds when any `amount + 1` calls in a row span at least its width. `redis.lua` does the same in Redis.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+ROUNDING_SECONDS = 1e-5
+"""Times go through text with microseconds."""
+
+SPACING = 0.8
+"""Calls that have to wait follow each other at this share of the even distance at least.
+
+Without it a limit that was used up at once would be used up at once ever after, and a thousand calls that become
+due in the same moment are spread by the machine in ways that nobody can foresee.
+"""
+
+
+def earliest(times: Sequence[float], amount: int, width: float, at: float) -> float:
+    """Return the first moment from `at` on at which one more call keeps the limit, whatever is reserved after it."""
+    while (moved := _conflict(times, amount, width, at)) is not None:
+        at = moved
+    return at
+
+
+def _conflict(times: Sequence[float], amount: int, width: float, at: float) -> float | None:
+    """Return when the last window that has no room at this moment is over; None when all have."""
+    before = bisect_right(times, at)
+    ends = [
+        times[first] + width
+        for first in range(max(0, before - amount), min(before, len(times) - amount) + 1)
+        if max(at, times[first + amount - 1]) - min(at, times[first]) < width - ROUNDING_SECONDS
+    ]
+    return max(ends, default=None)
+
+
+def spaced(times: Sequence[float], amount: int, width: float, at: float) -> float:
+    """Return the moment for a call that has to wait: not too close behind the last one."""
+    return max(at, times[-1] + SPACING * width / amount) if times and times[-1] <= at else at
+
+
+def wait_behind(times: Sequence[float], amount: int, width: float, now: float, calls: int) -> float:
+    """Return how long a call waits that has this many before it which are not in `times` yet."""
+    free = amount - len(times)
+    if calls < free:
+        return 0
+    rounds, index = divmod(calls - free, amount)
+    start = times[index] if index < len(times) else now
+    return max(0.0, start + width * (rounds + 1) - now)
