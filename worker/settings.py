@@ -13,6 +13,7 @@ from worker.errors import SettingsError
 from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
+DEFAULT_PROCESS_URL = "sqlite:///var/processes.sqlite"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -85,6 +86,14 @@ class Settings(BaseSettings):
     trash_keep_waiting_days: float = Field(
         0, ge=0, description="Days after which the worker deletes entries that nobody has decided. 0: never."
     )
+    process_state: bool = Field(
+        True,
+        description="Standalone mode: count each run in `WORKER_DATABASE_URL`, or else in "
+        "`sqlite:///var/processes.sqlite`, for `orchesty-worker processes`.",
+    )
+    process_keep_days: float = Field(
+        7, ge=0, description="Days after its end until the worker deletes what it knows of a run. 0: never."
+    )
     grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
     max_failures: int = Field(
         10,
@@ -145,6 +154,16 @@ class Settings(BaseSettings):
         platforms = self.mongodb_dsn if self.mode is Mode.PLATFORM else None
         chosen = self.trash_url or platforms or self.database_url
         return chosen.get_secret_value() if chosen else DEFAULT_TRASH_URL
+
+    @property
+    def process_address(self) -> str:
+        """The URL of the database that counts runs, with its password."""
+        return self.database_url.get_secret_value() if self.database_url else DEFAULT_PROCESS_URL
+
+    @property
+    def counts_processes(self) -> bool:
+        """Whether the worker counts runs itself."""
+        return self.process_state and self.mode is Mode.STANDALONE
 
 
 def load_settings(**overrides: Any) -> Settings:

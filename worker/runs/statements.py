@@ -1,0 +1,115 @@
+"""The statements of grouped writes. Rows come as one JSON parameter, however many, in SQLite and PostgreSQL."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import TextClause, text
+
+NUMBER, TEXT = "bigint", "text"
+
+Rows = Callable[[Mapping[str, str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements in one dialect; `:rows` is JSON, a list of lists."""
+
+    insert_runs: TextClause
+    lock_runs: TextClause
+    known: TextClause
+    put_messages: TextClause
+    update_runs: TextClause
+    lock_ended: TextClause
+    counts: TextClause
+    delete_messages: TextClause
+    delete_all_messages: TextClause
+    compact_runs: TextClause
+    lock_expired: TextClause
+    delete_runs: TextClause
+    put_nodes: TextClause
+    claim_notices: TextClause
+
+
+def statements(dialect: str) -> Statements:
+    """Return the statements for `sqlite` or `postgresql`."""
+    is_postgresql = dialect == "postgresql"
+    rows = _postgresql_rows if is_postgresql else _sqlite_rows
+    lock = " FOR UPDATE" if is_postgresql else ""  # SQLite has one writer at a time
+    skip = " FOR UPDATE SKIP LOCKED" if is_postgresql else ""
+    numbers = f"(SELECT r.number FROM {rows({'number': NUMBER})})"
+    message = rows({"run": NUMBER, "step": NUMBER})
+    return Statements(
+        insert_runs=text(
+            'INSERT INTO process_run (correlation_id, topology_id, topology_name, "user", state, started) '
+            f"SELECT r.correlation_id, r.topology_id, r.topology_name, r.owner, 'running', r.started FROM {_run(rows)} "
+            "WHERE true ON CONFLICT (correlation_id) DO NOTHING"
+        ),
+        lock_runs=text(
+            "SELECT number, correlation_id, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact "
+            "FROM process_run WHERE correlation_id IN "
+            f"(SELECT r.correlation_id FROM {rows({'correlation_id': TEXT})}) ORDER BY correlation_id{lock}"
+        ),
+        known=text(
+            f"SELECT m.run, m.step, m.state FROM {message} CROSS JOIN process_message m "
+            "WHERE m.run = r.run AND m.step = r.step"
+        ),
+        put_messages=text(
+            "INSERT INTO process_message (run, step, node, state) SELECT r.run, r.step, r.node, r.state "
+            f"FROM {rows({'run': NUMBER, 'step': NUMBER, 'node': TEXT, 'state': NUMBER})} "
+            "WHERE true ON CONFLICT (run, step) DO UPDATE SET state = excluded.state"
+        ),
+        update_runs=text(
+            "UPDATE process_run SET state = r.state, ended = r.ended, total = r.total, ok = r.ok, failed = r.failed, "
+            "cancelled = r.cancelled, is_compact = false, "
+            "notice_due = COALESCE(r.notice_due, process_run.notice_due), "
+            "notice_tries = CASE WHEN r.notice_due IS NULL THEN notice_tries ELSE 0 END "
+            f"FROM {_totals(rows)} WHERE process_run.number = r.number"
+        ),
+        lock_ended=text(
+            "SELECT number, folded FROM process_run WHERE NOT is_compact AND ended IS NOT NULL AND ended < :before "
+            f"ORDER BY ended LIMIT :limit{skip}"
+        ),
+        counts=text(
+            f"SELECT run, node, state, count(*) FROM process_message WHERE run IN {numbers} AND state IN (1, 3) "
+            "GROUP BY run, node, state"
+        ),
+        delete_messages=text(f"DELETE FROM process_message WHERE run IN {numbers} AND state IN (1, 3)"),
+        delete_all_messages=text(f"DELETE FROM process_message WHERE run IN {numbers}"),
+        compact_runs=text(
+            "UPDATE process_run SET folded = r.folded, is_compact = true "
+            f"FROM {rows({'number': NUMBER, 'folded': TEXT})} WHERE process_run.number = r.number"
+        ),
+        lock_expired=text(
+            f"SELECT number FROM process_run WHERE ended IS NOT NULL AND ended < :before LIMIT :limit{skip}"
+        ),
+        delete_runs=text(f"DELETE FROM process_run WHERE number IN {numbers}"),
+        put_nodes=text(
+            f"INSERT INTO process_node (id, name) SELECT r.id, r.name FROM {rows({'id': TEXT, 'name': TEXT})} "
+            "WHERE true ON CONFLICT (id) DO UPDATE SET name = excluded.name"
+        ),
+        claim_notices=text(
+            "UPDATE process_run SET notice_due = :lease, notice_tries = notice_tries + 1 WHERE number IN "
+            "(SELECT number FROM process_run WHERE notice_due IS NOT NULL AND notice_due <= :now "
+            f"AND topology_id = :topology ORDER BY notice_due LIMIT :limit{skip}) RETURNING number, notice_tries"
+        ),
+    )
+
+
+def _run(rows: Rows) -> str:
+    names = ("correlation_id", "topology_id", "topology_name", "owner")
+    return rows({**dict.fromkeys(names, TEXT), "started": NUMBER})
+
+
+def _totals(rows: Rows) -> str:
+    names = ("ended", "total", "ok", "failed", "cancelled", "notice_due")
+    return rows({"number": NUMBER, "state": TEXT, **dict.fromkeys(names, NUMBER)})
+
+
+def _sqlite_rows(columns: Mapping[str, str]) -> str:
+    picked = ", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(columns))
+    return f"(SELECT {picked} FROM json_each(:rows)) AS r"
+
+
+def _postgresql_rows(columns: Mapping[str, str]) -> str:
+    picked = ", ".join(f"CAST(value ->> {at} AS {kind}) AS {name}" for at, (name, kind) in enumerate(columns.items()))
+    return f"(SELECT {picked} FROM json_array_elements(CAST(:rows AS json))) AS r"
