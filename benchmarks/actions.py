@@ -2,10 +2,11 @@
 
 import json
 import os
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
-from connectors import Batch, Connector, CustomNode, Message, Page
+from connectors import Batch, Connector, CustomNode, Message, Page, RepeatLater, StopAndFail
 
 
 class Relay(CustomNode[Any, Any]):
@@ -49,3 +50,30 @@ class Split(Batch[Any, Any]):
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
         """Return as many items as the body says."""
         return Page([{"number": number} for number in range(int(message.data["items"]))])
+
+
+class Hundred(Batch[Any, Any]):
+    """A hundred items, on four pages."""
+
+    name = "hundred"
+
+    async def page(self, message: Message[Any], cursor: str | None) -> Page:
+        """Return 25 items, each with the number of the process."""
+        first = int(cursor or 0)
+        items = [message.with_data(message.data) for _ in range(25)]
+        return Page(items, next_cursor=str(first + 25) if first < 75 else None)
+
+
+class Leaf(CustomNode[Any, Any]):
+    """The end of a process. Some messages are repeated once, and a few fail."""
+
+    name = "leaf"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        """Return the message."""
+        number = message.data["number"]
+        if number % 20 == 1 and "repeat-hops" not in message.headers:
+            raise RepeatLater(timedelta(seconds=1), "once")
+        if number % 100 == 3:
+            raise StopAndFail("every hundredth fails")
+        return message

@@ -94,6 +94,16 @@ class Settings(BaseSettings):
     process_keep_days: float = Field(
         7, ge=0, description="Days after its end until the worker deletes what it knows of a run. 0: never."
     )
+    finished_webhook: SecretStr | None = Field(
+        None,
+        description="Where process state is on: a URL that gets a POST for each run that ends, with its totals as "
+        "JSON; at least once.",
+    )
+    finished_start: str | None = Field(
+        None,
+        description="Where process state is on: the id of a node of another topology, which each run that finishes "
+        "without a failure starts; at least once, with the same ids.",
+    )
     grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
     max_failures: int = Field(
         10,
@@ -148,6 +158,13 @@ class Settings(BaseSettings):
             check_url(value.get_secret_value())
         return value
 
+    @field_validator("finished_webhook")
+    @classmethod
+    def _http_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
+            raise ValueError("must be a URL, https://host/path")
+        return value
+
     @property
     def trash_address(self) -> str:
         """The URL of the trash, with its password."""
@@ -158,7 +175,13 @@ class Settings(BaseSettings):
     @property
     def process_address(self) -> str:
         """The URL of the database that counts runs, with its password."""
-        return self.database_url.get_secret_value() if self.database_url else DEFAULT_PROCESS_URL
+        url = self.database_url.get_secret_value() if self.database_url else DEFAULT_PROCESS_URL
+        if url.startswith("mongodb"):
+            raise SettingsError(
+                "WORKER_DATABASE_URL is a MongoDB, which cannot count processes: give it PostgreSQL or SQLite and the "
+                "MongoDB to WORKER_TRASH_URL, or set WORKER_PROCESS_STATE=false"
+            )
+        return url
 
     @property
     def counts_processes(self) -> bool:

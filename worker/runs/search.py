@@ -30,7 +30,7 @@ def find_runs(store: RunStore, search: RunSearch) -> Sequence[Run]:
     """Return the runs that fit, oldest first. Raises `StoreError` while the database is away."""
     query = select(runs).where(*_conditions(search)).order_by(runs.c.number.desc()).limit(search.limit)
     with store.transaction() as connection:
-        found = [_run(row) for row in connection.execute(query).mappings()]
+        found = [run_of(row) for row in connection.execute(query).mappings()]
     return found[::-1]
 
 
@@ -40,7 +40,7 @@ def get_runs(store: RunStore, reference: str) -> Sequence[Run]:
     prefix = select(runs).where(runs.c.correlation_id.startswith(reference, autoescape=True)).limit(2)
     with store.transaction() as connection:
         rows = connection.execute(exact).mappings().all() or connection.execute(prefix).mappings().all()
-        return [replace(_run(row), nodes=_nodes(connection, row)) for row in rows] if reference else []
+        return [replace(run_of(row), nodes=nodes_of(connection, row)) for row in rows] if reference else []
 
 
 def _conditions(search: RunSearch) -> list[ColumnElement[bool]]:
@@ -56,8 +56,8 @@ def _conditions(search: RunSearch) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _nodes(connection: Connection, row: RowMapping) -> Mapping[str, NodeCounts]:
-    """Return the counts by node, of the messages that are there and of those that were folded."""
+def nodes_of(connection: Connection, row: RowMapping) -> Mapping[str, NodeCounts]:
+    """Return a run's counts by node, of the messages that are there and of those that were folded."""
     counts: dict[str, NodeCounts] = {}
     own = messages.c.run == row["number"]
     grouped = select(messages.c.node, messages.c.state, func.count()).where(own)
@@ -72,7 +72,7 @@ def _nodes(connection: Connection, row: RowMapping) -> Mapping[str, NodeCounts]:
 
 def _names(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     query = select(nodes.c.id, nodes.c.name).where(nodes.c.id.in_(list(ids)))
-    return {own: name for own, name in connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+    return {row.id: row.name for row in connection.execute(query)}
 
 
 def _label(names: Mapping[str, str], node: str) -> str:
@@ -81,7 +81,8 @@ def _label(names: Mapping[str, str], node: str) -> str:
     return name if is_alone else f"{name} ({node})"
 
 
-def _run(row: RowMapping) -> Run:
+def run_of(row: RowMapping) -> Run:
+    """Return the run of a row, without its nodes."""
     same = ("correlation_id", "topology_id", "topology_name", "user", "started", "ended")
     counts = ("total", "ok", "failed", "cancelled")
     return Run(**{name: row[name] for name in (*same, *counts)}, state=RunState(row["state"]))

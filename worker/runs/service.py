@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 
 from worker.broker import Publisher
+from worker.errors import SettingsError
 from worker.runs.following import Runs, UncountedRuns
 from worker.settings import Settings
 from worker.topology import Topology
@@ -54,11 +55,21 @@ class CountingService:
     def __init__(self, settings: Settings, topology: Topology, publisher: Publisher) -> None:
         """Connects when the first message comes."""
         # Imported here: SQLAlchemy takes its time.
+        from worker.runs.notices import Notices  # noqa: PLC0415 - see above
         from worker.runs.recorder import Recorder  # noqa: PLC0415 - see above
         from worker.runs.store import RunStore  # noqa: PLC0415 - see above
 
         self._keep_days = settings.process_keep_days
-        self._recorder = Recorder(RunStore(settings.process_address), topology, wants_notice=False)
+        webhook = settings.finished_webhook.get_secret_value() if settings.finished_webhook else None
+        is_told = bool(webhook or settings.finished_start)
+        if any(node.id == settings.finished_start for node in topology.nodes):
+            raise SettingsError("WORKER_FINISHED_START names a node of this topology: its runs would never cease")
+        self._recorder = Recorder(RunStore(settings.process_address), topology, wants_notice=is_told)
+        self._notices = (
+            Notices(self._recorder, publisher, topology.id, webhook=webhook, start_node=settings.finished_start)
+            if is_told
+            else None
+        )
 
     @property
     def runs(self) -> Runs:
@@ -72,6 +83,8 @@ class CountingService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="process state")
             group.create_task(keep_tidy(self._recorder, self._keep_days), name="tidy process state")
+            if self._notices is not None:
+                group.create_task(self._notices.run(), name="tell ends of processes")
 
     def stop_waiting(self) -> None:
         """Hand back what waits for a database that is away."""

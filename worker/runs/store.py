@@ -32,7 +32,7 @@ class RunStore:
         self._url = url
         self._engine = sync_engine(url)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
-        self._sql = statements(self._engine.dialect.name)
+        self.sql = statements(self._engine.dialect.name)
         self._is_ready = False
 
     def write(self, records: Sequence[Record], *, wants_notice: bool = False) -> None:
@@ -53,7 +53,7 @@ class RunStore:
     def note_nodes(self, names: Mapping[str, str]) -> None:
         """Remember how nodes are called; by id."""
         with self.transaction(is_writing=True) as connection:
-            connection.execute(self._sql.put_nodes, _rows(sorted(names.items())))
+            connection.execute(self.sql.put_nodes, _rows(sorted(names.items())))
 
     def cancelled(self) -> frozenset[str]:
         """Return the correlation ids of the runs that somebody has cancelled."""
@@ -76,24 +76,24 @@ class RunStore:
         What failed stays: when somebody approves it, it is counted anew instead of twice.
         """
         with self.transaction(is_writing=True) as connection:
-            found = connection.execute(self._sql.lock_ended, {"before": ended_before, "limit": TOGETHER}).all()
+            found = connection.execute(self.sql.lock_ended, {"before": ended_before, "limit": TOGETHER}).all()
             numbers = _rows([[number] for number, _ in found])
             folded = {number: json.loads(before or "{}") for number, before in found}
-            for run, node, state, count in connection.execute(self._sql.counts, numbers):
+            for run, node, state, count in connection.execute(self.sql.counts, numbers):
                 counts = folded[run].setdefault(node, {})
                 counts[str(state)] = counts.get(str(state), 0) + count
-            connection.execute(self._sql.delete_messages, numbers)
+            connection.execute(self.sql.delete_messages, numbers)
             rows = [[number, json.dumps(counts)] for number, counts in folded.items()]
-            connection.execute(self._sql.compact_runs, _rows(rows))
+            connection.execute(self.sql.compact_runs, _rows(rows))
         return len(found)
 
     def purge(self, ended_before: int) -> int:
         """Delete some of the runs that ended before (ms); return how many."""
         with self.transaction(is_writing=True) as connection:
-            found = connection.execute(self._sql.lock_expired, {"before": ended_before, "limit": TOGETHER}).scalars()
+            found = connection.execute(self.sql.lock_expired, {"before": ended_before, "limit": TOGETHER}).scalars()
             numbers = [[number] for number in found]
-            connection.execute(self._sql.delete_all_messages, _rows(numbers))
-            connection.execute(self._sql.delete_runs, _rows(numbers))
+            connection.execute(self.sql.delete_all_messages, _rows(numbers))
+            connection.execute(self.sql.delete_runs, _rows(numbers))
         return len(numbers)
 
     def close(self) -> None:
@@ -115,13 +115,13 @@ class RunStore:
     def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, Tally]:
         """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile."""
         names = _rows([[run] for run in by_run])
-        found = {row.correlation_id: _tally(row) for row in connection.execute(self._sql.lock_runs, names)}
+        found = {row.correlation_id: _tally(row) for row in connection.execute(self.sql.lock_runs, names)}
         missing = [run_facts(by_run[run][0]) for run in by_run if run not in found]
         if missing:
             facts = [[f.correlation_id, f.topology_id, f.topology_name, f.user, f.started] for f in missing]
-            connection.execute(self._sql.insert_runs, _rows(facts))
+            connection.execute(self.sql.insert_runs, _rows(facts))
             names = _rows([[run.correlation_id] for run in missing])
-            found |= {row.correlation_id: _tally(row) for row in connection.execute(self._sql.lock_runs, names)}
+            found |= {row.correlation_id: _tally(row) for row in connection.execute(self.sql.lock_runs, names)}
         if len(found) < len(by_run):
             raise StoreError("runs were deleted while they were counted")
         return found
@@ -136,7 +136,7 @@ class RunStore:
                 keys.add((number, record.step))
                 keys.update((number, sent.number) for sent in record.sent)
         known: dict[int, dict[int, MessageState]] = {}
-        for run_number, step, state in connection.execute(self._sql.known, _rows(sorted(keys))):
+        for run_number, step, state in connection.execute(self.sql.known, _rows(sorted(keys))):
             known.setdefault(run_number, {})[step] = MessageState(state)
         return known
 
@@ -148,7 +148,7 @@ class RunStore:
         ]
         if not rows:
             return
-        connection.execute(self._sql.put_messages, _rows(rows))
+        connection.execute(self.sql.put_messages, _rows(rows))
         totals = [
             [
                 tally.number,
@@ -162,7 +162,7 @@ class RunStore:
             ]
             for tally in tallies
         ]
-        connection.execute(self._sql.update_runs, _rows(totals))
+        connection.execute(self.sql.update_runs, _rows(totals))
 
 
 def _by_run(records: Sequence[Record]) -> dict[str, list[Record]]:
