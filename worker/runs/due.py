@@ -27,7 +27,7 @@ def claim_due(store: RunStore, topology_id: str, now: int, lease: int) -> list[D
     """Take some of the ends that are due; until `lease` (ms) nobody else gets them."""
     wanted = {"topology": topology_id, "now": now, "lease": lease, "limit": TOGETHER}
     with store.transaction(is_writing=True) as connection:
-        claimed = {row.number: row.notice_tries for row in connection.execute(store.sql.claim_notices, wanted)}
+        claimed = {row.number: row.notice_tries for row in connection.exec_driver_sql(store.sql.claim_notices, wanted)}
         rows = connection.execute(select(runs).where(runs.c.number.in_(claimed))).mappings().all()
         found = [(row["number"], replace(run_of(row), nodes=nodes_of(connection, row))) for row in rows]
     return [Due(number, claimed[number], lease, run) for number, run in found]

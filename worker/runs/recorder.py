@@ -15,7 +15,7 @@ import structlog
 from worker import headers as h
 from worker.errors import HandBack, StoreError
 from worker.runs.following import Written
-from worker.runs.records import Record
+from worker.runs.records import Record, record
 from worker.runs.run import MessageState
 from worker.runs.steps import Sent, root_step
 from worker.runs.store import RunStore
@@ -71,7 +71,7 @@ class Recorder:
         if h.STEP in visit.headers or not visit.header(h.CORRELATION_ID):
             return None
         visit.headers[h.STEP] = root_step(visit)
-        return self._add(Record(visit, MessageState.OPEN))
+        return self._add(record(visit, MessageState.OPEN))
 
     def is_cancelled(self, visit: Visit) -> bool:
         """Whether somebody has cancelled the run, as of the last second."""
@@ -80,7 +80,7 @@ class Recorder:
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
         """Note that a message has ended; return when that is committed."""
         if visit.headers.get(h.STEP) is not None and visit.header(h.CORRELATION_ID):
-            await self._add(Record(visit, state, sent)).written()
+            await self._add(record(visit, state, sent)).written()
 
     def stop_waiting(self) -> None:
         """Hand back what waits for a database that is away."""
@@ -101,8 +101,8 @@ class Recorder:
         await self.call(self.store.close)
         self._thread.shutdown()
 
-    def _add(self, record: Record) -> _Group:
-        self._group.records.append(record)
+    def _add(self, added: Record) -> _Group:
+        self._group.records.append(added)
         self._has_work.set()
         return self._group
 

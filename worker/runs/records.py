@@ -15,19 +15,19 @@ LONGEST_ID = 255
 class Record:
     """One message at one node: it has arrived as the first of its run, or has ended."""
 
-    visit: Visit
+    run: str
+    """The correlation id, as it is stored."""
+    step: int
+    """The message."""
     state: MessageState
-    sent: Sequence[Sent] = ()
+    sent: Sequence[Sent]
+    visit: Visit
 
-    @property
-    def run(self) -> str:
-        """The correlation id, as it is stored."""
-        return stored(self.visit.header(h.CORRELATION_ID))
 
-    @property
-    def step(self) -> int:
-        """The message."""
-        return step_number(self.visit.header(h.STEP))
+def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = ()) -> Record:
+    """Return the record of a message, which has a step and a correlation id."""
+    run, step = stored(visit.header(h.CORRELATION_ID)), step_number(visit.header(h.STEP))
+    return Record(run, step, state, sent, visit)
 
 
 @dataclass(frozen=True, slots=True)

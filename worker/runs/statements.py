@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import TextClause, text
-
 NUMBER, TEXT = "bigint", "text"
 
 Rows = Callable[[Mapping[str, str]], str]
@@ -12,85 +10,88 @@ Rows = Callable[[Mapping[str, str]], str]
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """The statements in one dialect; `:rows` is JSON, a list of lists."""
+    """The statements in one dialect, as its driver takes them; the parameter `rows` is JSON, a list of lists."""
 
-    insert_runs: TextClause
-    lock_runs: TextClause
-    known: TextClause
-    put_messages: TextClause
-    update_runs: TextClause
-    lock_ended: TextClause
-    counts: TextClause
-    delete_messages: TextClause
-    delete_all_messages: TextClause
-    compact_runs: TextClause
-    lock_expired: TextClause
-    delete_runs: TextClause
-    put_nodes: TextClause
-    claim_notices: TextClause
+    insert_runs: str
+    lock_runs: str
+    known: str
+    put_messages: str
+    update_runs: str
+    lock_ended: str
+    counts: str
+    delete_messages: str
+    delete_all_messages: str
+    compact_runs: str
+    lock_expired: str
+    delete_runs: str
+    put_nodes: str
+    claim_notices: str
 
 
 def statements(dialect: str) -> Statements:
     """Return the statements for `sqlite` or `postgresql`."""
     is_postgresql = dialect == "postgresql"
+    of = _postgresql_parameter if is_postgresql else _sqlite_parameter
     rows = _postgresql_rows if is_postgresql else _sqlite_rows
     lock = " FOR UPDATE" if is_postgresql else ""  # SQLite has one writer at a time
     skip = " FOR UPDATE SKIP LOCKED" if is_postgresql else ""
     numbers = f"(SELECT r.number FROM {rows({'number': NUMBER})})"
     message = rows({"run": NUMBER, "step": NUMBER})
     return Statements(
-        insert_runs=text(
+        insert_runs=(
             'INSERT INTO process_run (correlation_id, topology_id, topology_name, "user", state, started) '
             f"SELECT r.correlation_id, r.topology_id, r.topology_name, r.owner, 'running', r.started FROM {_run(rows)} "
             "WHERE true ON CONFLICT (correlation_id) DO NOTHING"
         ),
-        lock_runs=text(
-            "SELECT number, correlation_id, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact "
+        lock_runs=(
+            "SELECT correlation_id, number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact "
             "FROM process_run WHERE correlation_id IN "
             f"(SELECT r.correlation_id FROM {rows({'correlation_id': TEXT})}) ORDER BY correlation_id{lock}"
         ),
-        known=text(
+        known=(
             f"SELECT m.run, m.step, m.state FROM {message} CROSS JOIN process_message m "
             "WHERE m.run = r.run AND m.step = r.step"
         ),
-        put_messages=text(
+        put_messages=(
             "INSERT INTO process_message (run, step, node, state) SELECT r.run, r.step, r.node, r.state "
             f"FROM {rows({'run': NUMBER, 'step': NUMBER, 'node': TEXT, 'state': NUMBER})} "
             "WHERE true ON CONFLICT (run, step) DO UPDATE SET state = excluded.state"
         ),
-        update_runs=text(
+        update_runs=(
             "UPDATE process_run SET state = r.state, ended = r.ended, total = r.total, ok = r.ok, failed = r.failed, "
             "cancelled = r.cancelled, is_compact = false, "
             "notice_due = COALESCE(r.notice_due, process_run.notice_due), "
             "notice_tries = CASE WHEN r.notice_due IS NULL THEN notice_tries ELSE 0 END "
             f"FROM {_totals(rows)} WHERE process_run.number = r.number"
         ),
-        lock_ended=text(
-            "SELECT number, folded FROM process_run WHERE NOT is_compact AND ended IS NOT NULL AND ended < :before "
-            f"ORDER BY ended LIMIT :limit{skip}"
+        lock_ended=(
+            "SELECT number, folded FROM process_run WHERE NOT is_compact AND ended IS NOT NULL "
+            f"AND ended < {of('before')} ORDER BY ended LIMIT {of('limit')}{skip}"
         ),
-        counts=text(
+        counts=(
             f"SELECT run, node, state, count(*) FROM process_message WHERE run IN {numbers} AND state IN (1, 3) "
             "GROUP BY run, node, state"
         ),
-        delete_messages=text(f"DELETE FROM process_message WHERE run IN {numbers} AND state IN (1, 3)"),
-        delete_all_messages=text(f"DELETE FROM process_message WHERE run IN {numbers}"),
-        compact_runs=text(
+        delete_messages=(f"DELETE FROM process_message WHERE run IN {numbers} AND state IN (1, 3)"),
+        delete_all_messages=(f"DELETE FROM process_message WHERE run IN {numbers}"),
+        compact_runs=(
             "UPDATE process_run SET folded = r.folded, is_compact = true "
             f"FROM {rows({'number': NUMBER, 'folded': TEXT})} WHERE process_run.number = r.number"
         ),
-        lock_expired=text(
-            f"SELECT number FROM process_run WHERE ended IS NOT NULL AND ended < :before LIMIT :limit{skip}"
+        lock_expired=(
+            f"SELECT number FROM process_run WHERE ended IS NOT NULL AND ended < {of('before')} "
+            f"LIMIT {of('limit')}{skip}"
         ),
-        delete_runs=text(f"DELETE FROM process_run WHERE number IN {numbers}"),
-        put_nodes=text(
+        delete_runs=(f"DELETE FROM process_run WHERE number IN {numbers}"),
+        put_nodes=(
             f"INSERT INTO process_node (id, name) SELECT r.id, r.name FROM {rows({'id': TEXT, 'name': TEXT})} "
             "WHERE true ON CONFLICT (id) DO UPDATE SET name = excluded.name"
         ),
-        claim_notices=text(
-            "UPDATE process_run SET notice_due = :lease, notice_tries = notice_tries + 1 WHERE number IN "
-            "(SELECT number FROM process_run WHERE notice_due IS NOT NULL AND notice_due <= :now "
-            f"AND topology_id = :topology ORDER BY notice_due LIMIT :limit{skip}) RETURNING number, notice_tries"
+        claim_notices=(
+            f"UPDATE process_run SET notice_due = {of('lease')}, notice_tries = notice_tries + 1 WHERE number IN "
+            f"(SELECT number FROM process_run WHERE notice_due IS NOT NULL AND notice_due <= {of('now')} "
+            f"AND topology_id = {of('topology')} ORDER BY notice_due LIMIT {of('limit')}{skip}) "
+            "RETURNING number, notice_tries"
         ),
     )
 
@@ -112,4 +113,12 @@ def _sqlite_rows(columns: Mapping[str, str]) -> str:
 
 def _postgresql_rows(columns: Mapping[str, str]) -> str:
     picked = ", ".join(f"CAST(value ->> {at} AS {kind}) AS {name}" for at, (name, kind) in enumerate(columns.items()))
-    return f"(SELECT {picked} FROM json_array_elements(CAST(:rows AS json))) AS r"
+    return f"(SELECT {picked} FROM json_array_elements(CAST(%(rows)s AS json))) AS r"
+
+
+def _sqlite_parameter(name: str) -> str:
+    return f":{name}"
+
+
+def _postgresql_parameter(name: str) -> str:
+    return f"%({name})s"

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, update
 
 from worker.database import bring_up_to_date, store_errors, sync_engine
-from worker.errors import StoreError
 from worker.runs.fold import Tally, fold
 from worker.runs.records import Record, run_facts
 from worker.runs.run import MessageState, RunState
@@ -53,7 +51,7 @@ class RunStore:
     def note_nodes(self, names: Mapping[str, str]) -> None:
         """Remember how nodes are called; by id."""
         with self.transaction(is_writing=True) as connection:
-            connection.execute(self.sql.put_nodes, _rows(sorted(names.items())))
+            connection.exec_driver_sql(self.sql.put_nodes, _rows(sorted(names.items())))
 
     def cancelled(self) -> frozenset[str]:
         """Return the correlation ids of the runs that somebody has cancelled."""
@@ -76,24 +74,26 @@ class RunStore:
         What failed stays: when somebody approves it, it is counted anew instead of twice.
         """
         with self.transaction(is_writing=True) as connection:
-            found = connection.execute(self.sql.lock_ended, {"before": ended_before, "limit": TOGETHER}).all()
+            found = connection.exec_driver_sql(self.sql.lock_ended, {"before": ended_before, "limit": TOGETHER}).all()
             numbers = _rows([[number] for number, _ in found])
             folded = {number: json.loads(before or "{}") for number, before in found}
-            for run, node, state, count in connection.execute(self.sql.counts, numbers):
+            for run, node, state, count in connection.exec_driver_sql(self.sql.counts, numbers):
                 counts = folded[run].setdefault(node, {})
                 counts[str(state)] = counts.get(str(state), 0) + count
-            connection.execute(self.sql.delete_messages, numbers)
+            connection.exec_driver_sql(self.sql.delete_messages, numbers)
             rows = [[number, json.dumps(counts)] for number, counts in folded.items()]
-            connection.execute(self.sql.compact_runs, _rows(rows))
+            connection.exec_driver_sql(self.sql.compact_runs, _rows(rows))
         return len(found)
 
     def purge(self, ended_before: int) -> int:
         """Delete some of the runs that ended before (ms); return how many."""
         with self.transaction(is_writing=True) as connection:
-            found = connection.execute(self.sql.lock_expired, {"before": ended_before, "limit": TOGETHER}).scalars()
+            found = connection.exec_driver_sql(
+                self.sql.lock_expired, {"before": ended_before, "limit": TOGETHER}
+            ).scalars()
             numbers = [[number] for number in found]
-            connection.execute(self.sql.delete_all_messages, _rows(numbers))
-            connection.execute(self.sql.delete_runs, _rows(numbers))
+            connection.exec_driver_sql(self.sql.delete_all_messages, _rows(numbers))
+            connection.exec_driver_sql(self.sql.delete_runs, _rows(numbers))
         return len(numbers)
 
     def close(self) -> None:
@@ -114,17 +114,24 @@ class RunStore:
 
     def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, Tally]:
         """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile."""
-        names = _rows([[run] for run in by_run])
-        found = {row.correlation_id: _tally(row) for row in connection.execute(self.sql.lock_runs, names)}
-        missing = [run_facts(by_run[run][0]) for run in by_run if run not in found]
-        if missing:
-            facts = [[f.correlation_id, f.topology_id, f.topology_name, f.user, f.started] for f in missing]
-            connection.execute(self.sql.insert_runs, _rows(facts))
-            names = _rows([[run.correlation_id] for run in missing])
-            found |= {row.correlation_id: _tally(row) for row in connection.execute(self.sql.lock_runs, names)}
+        beginning = [records[0] for records in by_run.values() if records[0].state is MessageState.OPEN]
+        self._make_runs(connection, beginning)
+        found = self._tallies(connection, list(by_run))
         if len(found) < len(by_run):
-            raise StoreError("runs were deleted while they were counted")
+            missing = [run for run in by_run if run not in found]
+            self._make_runs(connection, [by_run[run][0] for run in missing])
+            found |= self._tallies(connection, missing)
         return found
+
+    def _make_runs(self, connection: Connection, first: Sequence[Record]) -> None:
+        if first:
+            facts = [run_facts(record) for record in first]
+            rows = [[f.correlation_id, f.topology_id, f.topology_name, f.user, f.started] for f in facts]
+            connection.exec_driver_sql(self.sql.insert_runs, _rows(rows))
+
+    def _tallies(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, Tally]:
+        rows = connection.exec_driver_sql(self.sql.lock_runs, _rows([[run] for run in run_ids]))
+        return {own: _tally(row) for own, *row in rows}
 
     def _known(
         self, connection: Connection, by_run: Mapping[str, Sequence[Record]], tallies: Mapping[str, Tally]
@@ -136,7 +143,7 @@ class RunStore:
                 keys.add((number, record.step))
                 keys.update((number, sent.number) for sent in record.sent)
         known: dict[int, dict[int, MessageState]] = {}
-        for run_number, step, state in connection.execute(self.sql.known, _rows(sorted(keys))):
+        for run_number, step, state in connection.exec_driver_sql(self.sql.known, _rows(sorted(keys))):
             known.setdefault(run_number, {})[step] = MessageState(state)
         return known
 
@@ -148,7 +155,7 @@ class RunStore:
         ]
         if not rows:
             return
-        connection.execute(self.sql.put_messages, _rows(rows))
+        connection.exec_driver_sql(self.sql.put_messages, _rows(rows))
         totals = [
             [
                 tally.number,
@@ -162,20 +169,27 @@ class RunStore:
             ]
             for tally in tallies
         ]
-        connection.execute(self.sql.update_runs, _rows(totals))
+        connection.exec_driver_sql(self.sql.update_runs, _rows(totals))
 
 
 def _by_run(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Return the records of each run; runs in the order of their ids, in which every worker locks them."""
-    ordered = sorted(records, key=lambda record: record.run)
-    return {run: list(own) for run, own in groupby(ordered, key=lambda record: record.run)}
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.run, []).append(record)
+    return dict(sorted(found.items()))
 
 
 def _rows(rows: Sequence[Row]) -> dict[str, str]:
     return {"rows": msgspec.json.encode(rows).decode()}
 
 
-def _tally(row: Any) -> Tally:
-    counts = {MessageState.OK: row.ok, MessageState.FAILED: row.failed, MessageState.CANCELLED: row.cancelled}
-    counts[MessageState.OPEN] = row.total - sum(counts.values())
-    return Tally(row.number, counts, bool(row.is_cancelled), bool(row.is_compact), RunState(row.state), row.ended)
+def _tally(row: Sequence[Any]) -> Tally:
+    number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact = row
+    counts = {
+        MessageState.OPEN: total - ok - failed - cancelled,
+        MessageState.OK: ok,
+        MessageState.FAILED: failed,
+        MessageState.CANCELLED: cancelled,
+    }
+    return Tally(number, counts, bool(is_cancelled), bool(is_compact), RunState(state), ended)
