@@ -63,8 +63,6 @@ class Recorder:
         self._has_work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="process-state")
-        self.is_away = False
-        """Whether the database does not answer."""
 
     def arrived(self, visit: Visit) -> Written | None:
         """Note a message that nobody has sent on, and give it its step."""
@@ -120,7 +118,6 @@ class Recorder:
                 for start in range(0, len(group.records), LARGEST_GROUP):
                     await self.call(self._write_some, group.records[start : start + LARGEST_GROUP])
             except StoreError as error:
-                self.is_away = True
                 log.error(  # noqa: TRY400 - the place in our code explains nothing
                     "process_state_away",
                     cause=str(error),
@@ -132,7 +129,6 @@ class Recorder:
                     return
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             else:
-                self.is_away = False
                 group.finish()
                 return
 
