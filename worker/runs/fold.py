@@ -23,6 +23,8 @@ class Tally:
     ended: int | None
     changed: dict[int, tuple[str, MessageState]] = field(default_factory=dict)
     """Rows to write: node and state, by step."""
+    is_turned: bool = False
+    """Whether more has changed than the counts."""
 
     @property
     def open(self) -> int:
@@ -40,6 +42,7 @@ def fold(tally: Tally, records: Iterable[Record], known: Known, now: int) -> boo
 
     The same record counts once, however often and in whatever order records come.
     """
+    before = tally.state, tally.ended, tally.is_compact
     for record in records:
         if tally.is_compact and record.step not in known and not _is_beginning(record):
             continue  # a duplicate from before the end, whose row is gone
@@ -49,12 +52,12 @@ def fold(tally: Tally, records: Iterable[Record], known: Known, now: int) -> boo
     if not tally.changed:
         return False
     if tally.open:
-        tally.state = RunState.CANCELLING if tally.is_cancelled else RunState.RUNNING
-        tally.ended = None
-        return False
-    failed, cancelled = tally.counts[MessageState.FAILED], tally.counts[MessageState.CANCELLED]
-    tally.state, tally.ended = ended_state(failed=failed, cancelled=cancelled), now
-    return True
+        tally.state, tally.ended = RunState.CANCELLING if tally.is_cancelled else RunState.RUNNING, None
+    else:
+        failed, cancelled = tally.counts[MessageState.FAILED], tally.counts[MessageState.CANCELLED]
+        tally.state, tally.ended = ended_state(failed=failed, cancelled=cancelled), now
+    tally.is_turned = (tally.state, tally.ended, tally.is_compact) != before
+    return not tally.open
 
 
 def _is_beginning(record: Record) -> bool:

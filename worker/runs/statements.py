@@ -7,6 +7,9 @@ NUMBER, TEXT = "bigint", "text"
 
 Rows = Callable[[Mapping[str, str]], str]
 
+_TOTALS = dict.fromkeys(("number", "total", "ok", "failed", "cancelled"), NUMBER)
+_TURN = {"state": TEXT, "ended": NUMBER, "notice_due": NUMBER}
+
 
 @dataclass(frozen=True, slots=True)
 class Statements:
@@ -16,6 +19,7 @@ class Statements:
     lock_runs: str
     known: str
     put_messages: str
+    update_counts: str
     update_runs: str
     lock_ended: str
     counts: str
@@ -57,12 +61,16 @@ def statements(dialect: str) -> Statements:
             f"FROM {rows({'run': NUMBER, 'step': NUMBER, 'node': TEXT, 'state': NUMBER})} "
             "WHERE true ON CONFLICT (run, step) DO UPDATE SET state = excluded.state"
         ),
+        update_counts=(  # no column of an index is touched
+            "UPDATE process_run SET total = r.total, ok = r.ok, failed = r.failed, cancelled = r.cancelled "
+            f"FROM {rows(_TOTALS)} WHERE process_run.number = r.number"
+        ),
         update_runs=(
             "UPDATE process_run SET state = r.state, ended = r.ended, total = r.total, ok = r.ok, failed = r.failed, "
             "cancelled = r.cancelled, is_compact = false, "
             "notice_due = COALESCE(r.notice_due, process_run.notice_due), "
             "notice_tries = CASE WHEN r.notice_due IS NULL THEN notice_tries ELSE 0 END "
-            f"FROM {_totals(rows)} WHERE process_run.number = r.number"
+            f"FROM {rows({**_TOTALS, **_TURN})} WHERE process_run.number = r.number"
         ),
         lock_ended=(
             "SELECT number, folded FROM process_run WHERE NOT is_compact AND ended IS NOT NULL "
@@ -99,11 +107,6 @@ def statements(dialect: str) -> Statements:
 def _run(rows: Rows) -> str:
     names = ("correlation_id", "topology_id", "topology_name", "owner")
     return rows({**dict.fromkeys(names, TEXT), "started": NUMBER})
-
-
-def _totals(rows: Rows) -> str:
-    names = ("ended", "total", "ok", "failed", "cancelled", "notice_due")
-    return rows({"number": NUMBER, "state": TEXT, **dict.fromkeys(names, NUMBER)})
 
 
 def _sqlite_rows(columns: Mapping[str, str]) -> str:

@@ -156,20 +156,16 @@ class RunStore:
         if not rows:
             return
         connection.exec_driver_sql(self.sql.put_messages, _rows(rows))
-        totals = [
-            [
-                tally.number,
-                tally.state,
-                tally.ended,
-                tally.total,
-                tally.counts[MessageState.OK],
-                tally.counts[MessageState.FAILED],
-                tally.counts[MessageState.CANCELLED],
-                now if tally.number in due else None,
-            ]
+        counted = [_totals(tally) for tally in tallies if not tally.is_turned]
+        if counted:
+            connection.exec_driver_sql(self.sql.update_counts, _rows(counted))
+        turned = [
+            [*_totals(tally), tally.state, tally.ended, now if tally.number in due else None]
             for tally in tallies
+            if tally.is_turned
         ]
-        connection.exec_driver_sql(self.sql.update_runs, _rows(totals))
+        if turned:
+            connection.exec_driver_sql(self.sql.update_runs, _rows(turned))
 
 
 def _by_run(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -193,3 +189,14 @@ def _tally(row: Sequence[Any]) -> Tally:
         MessageState.CANCELLED: cancelled,
     }
     return Tally(number, counts, bool(is_cancelled), bool(is_compact), RunState(state), ended)
+
+
+def _totals(tally: Tally) -> list[Any]:
+    counts = tally.counts
+    return [
+        tally.number,
+        tally.total,
+        counts[MessageState.OK],
+        counts[MessageState.FAILED],
+        counts[MessageState.CANCELLED],
+    ]
