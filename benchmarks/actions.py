@@ -3,10 +3,11 @@
 import json
 import os
 import time
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
-from connectors import Batch, Connector, CustomNode, Message, Page
+from connectors import Batch, Connector, CustomNode, Message, Page, RepeatLater, StopAndFail
 
 
 class Relay(CustomNode[Any, Any]):
@@ -67,3 +68,30 @@ if offset := os.environ.get("BENCH_CLOCK_OFFSET"):
     _now, _now_ns, _seconds = time.time, time.time_ns, int(offset)
     time.time = lambda: _now() + _seconds
     time.time_ns = lambda: _now_ns() + _seconds * 10**9
+
+
+class Hundred(Batch[Any, Any]):
+    """A hundred items, on four pages."""
+
+    name = "hundred"
+
+    async def page(self, message: Message[Any], cursor: str | None) -> Page:
+        """Return 25 items, each with the number of the process."""
+        first = int(cursor or 0)
+        items = [message.with_data(message.data) for _ in range(25)]
+        return Page(items, next_cursor=str(first + 25) if first < 75 else None)
+
+
+class Leaf(CustomNode[Any, Any]):
+    """The end of a process. Some messages are repeated once, and a few fail."""
+
+    name = "leaf"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        """Return the message."""
+        number = message.data["number"]
+        if number % 20 == 1 and "repeat-hops" not in message.headers:
+            raise RepeatLater(timedelta(seconds=1), "once")
+        if number % 100 == 3:
+            raise StopAndFail("every hundredth fails")
+        return message

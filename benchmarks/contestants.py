@@ -50,6 +50,20 @@ def _node(setup: Setup, action: str, name: str, followers: Sequence[str]) -> dic
     }
 
 
+def standalone(*, is_counted: bool) -> Callable[[Setup], Command]:
+    """Return what starts our worker in standalone mode, where it counts runs in SQLite or does not."""
+
+    def command(setup: Setup) -> Command:
+        database = VAR / "bench-processes.sqlite"
+        for file in VAR.glob(f"{database.name}*"):
+            file.unlink()
+        own = {"WORKER_MODE": "standalone", "WORKER_PROCESS_STATE": str(is_counted)}
+        started = ours(setup)
+        return Command(started.words, {**started.environment, **own, "WORKER_DATABASE_URL": f"sqlite:///{database}"})
+
+    return command
+
+
 def peer(script: str, *mode: str) -> Callable[[Setup], Command]:
     """Return what starts a script of `benchmarks/peers`."""
     python = str(PEERS / "bin" / "python")
@@ -72,6 +86,8 @@ def peer_fill(script: str) -> Callable[[Setup], None]:
 
 CONTESTANTS: Mapping[str, Callable[[Setup], Command]] = {
     "orchesty-worker": ours,
+    "orchesty-worker, standalone": standalone(is_counted=True),
+    "orchesty-worker, standalone, uncounted": standalone(is_counted=False),
     "aio-pika": peer("aio_pika_relay"),
     "FastStream": peer("faststream_relay"),
     "taskiq-aio-pika": peer("taskiq_relay", "run"),

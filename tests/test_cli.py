@@ -129,12 +129,13 @@ def test_wrong_usage_ends_with_status_2(topology_path: Path) -> None:
     assert (done.returncode, "not both" in done.stderr) == (2, True)
 
 
-def started(topology: TopologyFile, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return command("start", *arguments, TOPOLOGY_JSON=str(topology.path), WORKER_AMQP_URL=url)
+def started(topology: TopologyFile, url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {"TOPOLOGY_JSON": str(topology.path), "WORKER_AMQP_URL": url, "WORKER_DATABASE_URL": topology.state_url}
+    return command("start", *arguments, **own | environment)
 
 
-async def in_thread(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(started, *arguments)
+async def in_thread(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(started, *arguments, **environment)
 
 
 async def test_a_process_is_started_and_followed_to_its_end(
@@ -148,11 +149,12 @@ async def test_a_process_is_started_and_followed_to_its_end(
     assert (message.data, message.headers["user"]) == ({"order": 17}, "alice")
 
 
+@pytest.mark.parametrize("is_counted", [True, False])
 async def test_waiting_shows_how_the_run_ended(
-    make_topology: MakeTopology, run_worker: RunWorker, broker_url: str
+    make_topology: MakeTopology, run_worker: RunWorker, broker_url: str, *, is_counted: bool
 ) -> None:
     topology = make_topology(pass_on("start", "a", "b"), pass_on("a"), pass_on("b"))
-    await run_worker(topology)
-    done = await in_thread(topology, broker_url, "start", "--wait", "--json")
+    await run_worker(topology, process_state=is_counted)
+    done = await in_thread(topology, broker_url, "start", "--wait", "--json", WORKER_PROCESS_STATE=str(is_counted))
     facts = json.loads(done.stdout)
     assert (facts["total"], facts["succeeded"], facts["failed"]) == (3, 3, 0)

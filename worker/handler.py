@@ -20,7 +20,8 @@ from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
 from worker.limits import LIMITED_ROLES, Gate, Held
 from worker.notice import TrashNotice
-from worker.settle import Decision, Keep, Settlement, Settler, UserTask
+from worker.runs import MessageState, Runs
+from worker.settle import Cancelled, Decision, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
 from worker.visit import Visit, current_visit, now_ms, receive
@@ -37,8 +38,9 @@ _SET_ASIDE: Mapping[type, tuple[str, str]] = {
     Limited: ("message_limited", "limited"),
     Held: ("message_limited", "limited"),
     UserTask: ("user_task_kept", "kept"),
+    Cancelled: ("message_cancelled", "cancelled"),
 }
-"""Log event and count of what waits."""
+"""Log event and count of what waits, or ends without its work done."""
 
 
 class Handler:
@@ -54,6 +56,7 @@ class Handler:
         publisher: Publisher,
         store: TrashStore,
         notice: TrashNotice,
+        runs: Runs,
         max_message_bytes: int,
         max_deliveries: int,
     ) -> None:
@@ -64,11 +67,12 @@ class Handler:
         self._publisher = publisher
         self.store = store
         self._notice = notice
+        self._runs = runs
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By node id and what happened: arrived, done, repeated, limited, kept, trashed."""
+        """By node id and what happened: arrived, done, repeated, limited, kept, trashed, cancelled."""
 
     def stop_waiting(self) -> None:
         """Hand back the messages that wait for a limit or for an action that does not answer."""
@@ -85,6 +89,7 @@ class Handler:
             return
         visit = receive(node, envelope, delivery.timestamp)
         current_visit.set(visit)
+        beginning = self._runs.arrived(visit)
         if delivery.deliveries >= self._max_deliveries:
             decision: Decision = Trash(
                 f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
@@ -92,10 +97,14 @@ class Handler:
         else:
             decision = await self.decide(visit)
         delivery.is_settling = True
+        if beginning is not None:
+            await beginning.written()
         await self.carry_out(visit, decision)
 
     async def decide(self, visit: Visit) -> Decision:
         """Return what comes of the message."""
+        if self._runs.is_cancelled(visit):
+            return Cancelled()
         state = visit.header(h.USER_TASK_STATE)
         if state == "reject":
             return Stop("rejected by a person")
@@ -112,10 +121,12 @@ class Handler:
         return await self._call(visit)
 
     async def _call(self, visit: Visit) -> Decision:
-        """Call the action until it answers, or until its run is given up."""
+        """Call the action until it answers, or until its run is given up or cancelled."""
         call, run = self._calls[visit.node.id], visit.header(h.CORRELATION_ID)
         target = f"{urlsplit(visit.node.url).netloc} {visit.node.id}"
         while not self._failures.has_given_up(target, run):
+            if self._runs.is_cancelled(visit):
+                return Cancelled()
             started = self._failures.clock()
             try:
                 outcome = await call(visit)
@@ -136,7 +147,10 @@ class Handler:
         return Trash("given up: the action of this run did not answer before")
 
     async def carry_out(self, visit: Visit, decision: Decision) -> None:
-        """Publish, keep and count, in this order."""
+        """Publish, keep and count, in this order.
+
+        Counted last: then whatever the database knows to have been sent on is with the broker.
+        """
         settlement = self._settler.settle(visit, decision)
         if settlement.publications:
             await self._publisher.publish(settlement.publications)
@@ -144,6 +158,8 @@ class Handler:
             await self._keep(settlement.keep)
         if settlement.report is not None:
             await self._publisher.publish((settlement.report,))
+        if (state := _end_state(decision, settlement)) is not None:
+            await self._runs.ended(visit, state, settlement.sent)
         self._note(visit.node, decision, settlement)
 
     def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:
@@ -195,6 +211,15 @@ class Handler:
         except TimeoutError:
             return
         raise HandBack
+
+
+def _end_state(decision: Decision, settlement: Settlement) -> MessageState | None:
+    """Return how the message has ended; None when it is still on its way."""
+    if isinstance(decision, Cancelled):
+        return MessageState.CANCELLED
+    if settlement.is_success is None:
+        return None
+    return MessageState.OK if settlement.is_success else MessageState.FAILED
 
 
 def _reason(decision: Decision) -> str:

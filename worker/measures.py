@@ -93,7 +93,9 @@ def _messages(parts: Parts) -> Iterator[Family]:
     consumers = parts.intake.consumers
     yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
     yield _counter(
-        "messages_total", "Messages that a node has finished with: done, repeated, limited, kept or trashed.", ended
+        "messages_total",
+        "Messages that a node has finished with: done, repeated, limited, kept, trashed or cancelled.",
+        ended,
     )
     yield _gauge(
         "messages_in_flight",

@@ -25,6 +25,7 @@ from worker.notice import NoNotice, PlatformNotice, TrashNotice
 from worker.parking import BrokerParking, Parking, PlatformParking
 from worker.registry import Registry, load_actions
 from worker.remote import RemoteActions
+from worker.runs.service import open_service
 from worker.settings import Mode, Settings
 from worker.settle import Settler
 from worker.topology import Topology, load_topology
@@ -69,6 +70,7 @@ class Worker:
             recovery_seconds=settings.limit_recovery,
         )
         self._publisher = Publisher()
+        self._state = open_service(settings, self._topology, self._publisher)
         self.handler = self._make_handler()
         self._intake = Intake(
             self._topology,
@@ -120,14 +122,17 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             consuming, publishing = (group.create_task(link.run(), name=link.name) for link in self._links)
             purging = group.create_task(purge_regularly(self._store, Retention.of(self.settings)), name="purge")
+            counting = group.create_task(self._state.run(), name="process state")
             await self._stopping.wait()
             log.info("worker_stopping", in_work=self.in_work, grace_seconds=self.settings.grace)
             self.handler.stop_waiting()
+            self._state.stop_waiting()
             await self._finish_work()
             consuming.cancel()
             await asyncio.wait([consuming])
             publishing.cancel()
             purging.cancel()
+            counting.cancel()
 
     async def _finish_work(self) -> None:
         """Let the messages in work finish, those from queues and those that the platform calls with."""
@@ -164,7 +169,7 @@ class Worker:
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
-        """By node id and what happened since the start: arrived, done, repeated, limited, kept, trashed."""
+        """By node id and what happened since the start: arrived, done, repeated, limited, kept, trashed, cancelled."""
         return self.handler.counts
 
     def describe(self) -> Mapping[str, Any]:
@@ -187,19 +192,24 @@ class Worker:
 
     def _make_handler(self) -> Handler:
         gate: Gate = PlatformGate() if self._is_platform else ReservingGate(self._reservations)
-        counter: counting.Counter = counting.PlatformCounter() if self._is_platform else counting.OpenCounter()
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
         return Handler(
             calls=self._measures.called(bind(self._nodes, self._registry, self._remote)),
             gate=gate,
-            settler=Settler(parking, counter),
+            settler=Settler(parking, self._make_counter()),
             failures=Failures(self.settings.max_failures, time.monotonic),
             publisher=self._publisher,
             store=self._store,
             notice=self._notice,
+            runs=self._state.runs,
             max_message_bytes=self.settings.max_message_bytes,
             max_deliveries=self.settings.max_deliveries,
         )
+
+    def _make_counter(self) -> counting.Counter | None:
+        if self._is_platform:
+            return counting.PlatformCounter()
+        return None if self._state.is_counting else counting.OpenCounter()
 
     def _make_notice(self) -> TrashNotice:
         if not self._is_platform:
@@ -208,7 +218,7 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        for part in (self._registry, self._remote, self._notice, self._store, self._reservations):
+        for part in (self._registry, self._remote, self._notice, self._store, self._state, self._reservations):
             await part.close()
 
 

@@ -13,6 +13,7 @@ from worker.errors import SettingsError
 from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
+DEFAULT_PROCESS_URL = "sqlite:///var/processes.sqlite"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -103,6 +104,24 @@ class Settings(BaseSettings):
         description="A limit that the service refuses is halved, and grows back within this time. Seconds; "
         "0: it is not halved.",
     )
+    process_state: bool = Field(
+        True,
+        description="Standalone mode: count each run in `WORKER_DATABASE_URL`, or else in "
+        "`sqlite:///var/processes.sqlite`, for `orchesty-worker processes`.",
+    )
+    process_keep_days: float = Field(
+        7, ge=0, description="Days after its end until the worker deletes what it knows of a run. 0: never."
+    )
+    finished_webhook: SecretStr | None = Field(
+        None,
+        description="Where process state is on: a URL that gets a POST for each run that ends, with its totals as "
+        "JSON; at least once.",
+    )
+    finished_start: str | None = Field(
+        None,
+        description="Where process state is on: the id of a node of another topology, which each run that finishes "
+        "without a failure starts; at least once, with the same ids.",
+    )
     grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
     max_failures: int = Field(
         10,
@@ -164,12 +183,35 @@ class Settings(BaseSettings):
             check_url(value.get_secret_value())
         return value
 
+    @field_validator("finished_webhook")
+    @classmethod
+    def _http_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
+            raise ValueError("must be a URL, https://host/path")
+        return value
+
     @property
     def trash_address(self) -> str:
         """The URL of the trash, with its password."""
         platforms = self.mongodb_dsn if self.mode is Mode.PLATFORM else None
         chosen = self.trash_url or platforms or self.database_url
         return chosen.get_secret_value() if chosen else DEFAULT_TRASH_URL
+
+    @property
+    def process_address(self) -> str:
+        """The URL of the database that counts runs, with its password."""
+        url = self.database_url.get_secret_value() if self.database_url else DEFAULT_PROCESS_URL
+        if url.startswith("mongodb"):
+            raise SettingsError(
+                "WORKER_DATABASE_URL is a MongoDB, which cannot count processes: give it PostgreSQL or SQLite and the "
+                "MongoDB to WORKER_TRASH_URL, or set WORKER_PROCESS_STATE=false"
+            )
+        return url
+
+    @property
+    def counts_processes(self) -> bool:
+        """Whether the worker counts runs itself."""
+        return self.process_state and self.mode is Mode.STANDALONE
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -21,6 +21,7 @@ from worker.counter import Counter
 from worker.envelope import encode, encode_report
 from worker.limits import Held
 from worker.parking import Parking
+from worker.runs.steps import Sent, sent_steps
 from worker.topology import ROUTING_KEY, Follower, Node
 from worker.visit import Visit
 
@@ -33,7 +34,12 @@ class UserTask:
     """The message waits for a person."""
 
 
-Decision = Outcome | Held | UserTask
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody has cancelled the run; the message ends here."""
+
+
+Decision = Outcome | Held | UserTask | Cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Settlement:
     """The headers to count with, where the action changed them."""
     report: Publication | None = None
     """The message for the counter."""
+    sent: Sequence[Sent] = ()
+    """Who the messages are that are sent on, where the run is counted here."""
 
 
 class UnknownFollower(ValueError):
@@ -67,7 +75,8 @@ class UnknownFollower(ValueError):
 class Settler:
     """Knows the rules for each kind of decision; `parking` is where messages wait."""
 
-    def __init__(self, parking: Parking, counter: Counter) -> None:
+    def __init__(self, parking: Parking, counter: Counter | None) -> None:
+        """Without a counter nothing is reported."""
         self._parking = parking
         self._counter = counter
 
@@ -82,7 +91,7 @@ class Settler:
         return self._with_report(visit, self._settle(visit, trash))
 
     def _with_report(self, visit: Visit, settlement: Settlement) -> Settlement:
-        if settlement.is_success is not None:
+        if self._counter is not None and settlement.is_success is not None:
             known = visit.headers if settlement.headers is None else {**visit.headers, **settlement.headers}
             headers: h.Headers = {name: known[name] for name in h.COUNTED if name in known}
             body = encode_report(headers, success=settlement.is_success, following=len(settlement.publications))
@@ -105,6 +114,8 @@ class Settler:
                 return Settlement(is_success=True, headers=_headers(visit, decision.message))
             case Trash():
                 return _trash(visit, decision)
+            case Cancelled():
+                return Settlement()
             case UserTask():
                 return Settlement(keep=Keep(visit, h.without(visit.headers, h.TRANSIENT), None))
 
@@ -148,7 +159,11 @@ class Settler:
 
 
 def _headers(visit: Visit, message: Message[Any] | None) -> Mapping[str, Any]:
-    return visit.headers if message is None else message.headers
+    if message is None:
+        return visit.headers
+    step = visit.headers.get(h.STEP)
+    is_known = step is None or message.headers.get(h.STEP) == step
+    return message.headers if is_known else {**message.headers, h.STEP: step}  # an action's reply may lack it
 
 
 def _way_back(node: Node) -> h.Headers:
@@ -173,14 +188,16 @@ def _forward(visit: Visit, forward: Forward) -> Settlement:
     followers = _receivers(node, forward.to)
     base = h.without(message.headers, h.TRANSIENT)
     base[h.PREVIOUS_NODE_ID] = node.id
+    sent = sent_steps(visit, [follower.id for follower in followers])
     if len(followers) == 1:
-        bodies = [encode(base, message.body)]
+        bodies = [encode(_stepped(base, sent, 0), message.body)]
     else:
-        bodies = [encode(_child(visit, base, follower, 0), message.body) for follower in followers]
+        copies = [_child(visit, base, follower, 0) for follower in followers]
+        bodies = [encode(_stepped(copy, sent, at), message.body) for at, copy in enumerate(copies)]
     publications = [
         Publication(follower.exchange, ROUTING_KEY, body) for follower, body in zip(followers, bodies, strict=True)
     ]
-    return Settlement(publications, is_success=True, headers=message.headers)
+    return Settlement(publications, is_success=True, headers=message.headers, sent=sent)
 
 
 def _page(visit: Visit, page: Page) -> Settlement:
@@ -188,25 +205,33 @@ def _page(visit: Visit, page: Page) -> Settlement:
     followers = _receivers(node, page.to)
     base = h.without(headers, h.TRANSIENT | h.NOT_INHERITED)
     base[h.PREVIOUS_NODE_ID] = node.id
-    publications = []
+    publications: list[Publication] = []
+    sent: list[Sent] = []
+    receivers = [follower.id for follower in followers]
     for index, (own_headers, body) in enumerate(_items(page.items, headers)):
         own = {**base, **own_headers}
+        steps = sent_steps(visit, receivers, index)
+        copies = [_stepped(_child(visit, own, follower, index), steps, at) for at, follower in enumerate(followers)]
         publications += [
-            Publication(follower.exchange, ROUTING_KEY, encode(_child(visit, own, follower, index), body))
-            for follower in followers
+            Publication(follower.exchange, ROUTING_KEY, encode(copy, body))
+            for follower, copy in zip(followers, copies, strict=True)
         ]
+        sent += steps
     if page.next_cursor is not None:
-        publications.append(_next_page(visit, page))
-    return Settlement(publications, is_success=True, headers=headers)
+        steps = sent_steps(visit, [node.id], f"{h.CURSOR}={page.next_cursor}")
+        publications.append(_next_page(visit, page, steps))
+        sent += steps
+    return Settlement(publications, is_success=True, headers=headers, sent=sent)
 
 
-def _next_page(visit: Visit, page: Page) -> Publication:
+def _next_page(visit: Visit, page: Page, steps: Sequence[Sent]) -> Publication:
     headers = {**_headers(visit, page.message), h.CURSOR: page.next_cursor}
     if page.message is None:
         headers[h.RESULT_CODE] = "1010" if page.items else "1011"
     if page.trail:
         headers[h.CURSOR_TRAIL] = page.trail
-    return Publication(visit.node.exchange, ROUTING_KEY, encode(headers, visit.body), visit.timestamp)
+    stepped = _stepped(headers, steps, 0)
+    return Publication(visit.node.exchange, ROUTING_KEY, encode(stepped, visit.body), visit.timestamp)
 
 
 def _items(items: Sequence[Any], parent: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -227,6 +252,13 @@ def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follo
         if follower is None:
             raise UnknownFollower(f"unknown follower of id [{reference}]")
     return [follower for follower in found.values() if follower]
+
+
+def _stepped(headers: h.Headers, steps: Sequence[Sent], at: int) -> h.Headers:
+    """Return the headers of the copy, which say who it is where the run is counted here."""
+    if steps:
+        headers[h.STEP] = steps[at].step
+    return headers
 
 
 def _child(visit: Visit, headers: Mapping[str, Any], follower: Follower, index: int) -> h.Headers:

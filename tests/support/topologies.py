@@ -55,6 +55,11 @@ class TopologyFile:
         content = {"id": self.id, "name": "faults", "nodes": [self._entry(node) for node in nodes]}
         self.path.write_text(json.dumps(content))
 
+    @property
+    def state_url(self) -> str:
+        """Return the URL of the database in which its runs are counted."""
+        return f"sqlite:///{self.path.with_suffix('.state.sqlite')}"
+
     def node_id(self, name: str) -> str:
         """Return the id of a node or a follower."""
         return f"{name}-{self._token}"

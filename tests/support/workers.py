@@ -64,6 +64,7 @@ class InProcess(Probed):
             "http_host": "127.0.0.1",
             "http_port": self.port,
             "trash_url": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
+            "database_url": topology.state_url,
             "grace": 2,
         }
         self.worker = Worker(load_settings(**chosen | settings), registry=Registry(actions))
@@ -75,6 +76,7 @@ class InProcess(Probed):
         own = {
             "WORKER_AMQP_URL": settings.amqp_url.get_secret_value(),
             "WORKER_TRASH_URL": settings.trash_address,
+            "WORKER_DATABASE_URL": settings.process_address,
             "TOPOLOGY_JSON": str(settings.topology),
         }
         process = await asyncio.create_subprocess_exec(
@@ -121,6 +123,7 @@ class WorkerProcess(Probed):
             "http_host": "127.0.0.1",
             "http_port": self.port,
             "trash_url": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
+            "database_url": topology.state_url,
             "log_format": "json",
         }
         own = {f"WORKER_{name.upper()}": str(value) for name, value in (chosen | settings).items()}

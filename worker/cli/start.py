@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -14,12 +15,26 @@ from worker import headers as h
 from worker.broker import Publication, Publisher, Session
 from worker.cli.broker import PATIENCE_SECONDS, connected, publish
 from worker.cli.options import amqp_option, json_option, topology_option
+from worker.cli.processes.store import opened_by
 from worker.envelope import encode
 from worker.logs import configure_logs
 from worker.run_watch import RunWatch
+from worker.runs import Run
+from worker.runs.waiting import wait_for_end
 from worker.settings import Mode, Settings, load_settings
 from worker.topology import ROUTING_KEY, Node, load_topology
+from worker.trash import shown_url
 from worker.visit import now_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How a run has gone."""
+
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int = 0
 
 
 @click.command(
@@ -58,9 +73,9 @@ def start(
     target = load_topology(settings.topology).node(node)
     body = file.read() if file else data or "{}"
     headers = start_headers(target, user)
-    watch = asyncio.run(_start(settings, target, headers, body, is_waiting=is_waiting))
-    _show(headers, watch, as_json=as_json)
-    sys.exit(1 if watch and watch.failed else 0)
+    counts = asyncio.run(_start(settings, target, headers, body, is_waiting=is_waiting))
+    _show(headers, counts, as_json=as_json)
+    sys.exit(1 if counts and (counts.failed or counts.cancelled) else 0)
 
 
 def start_headers(node: Node, user: str | None) -> h.Headers:
@@ -79,16 +94,18 @@ def start_headers(node: Node, user: str | None) -> h.Headers:
     return headers
 
 
-async def _start(settings: Settings, node: Node, headers: h.Headers, body: str, *, is_waiting: bool) -> RunWatch | None:
+async def _start(settings: Settings, node: Node, headers: h.Headers, body: str, *, is_waiting: bool) -> Counts | None:
     publisher = Publisher()
     message = Publication(node.exchange, ROUTING_KEY, encode(headers, body))
-    if not is_waiting:
+    if not is_waiting or settings.counts_processes:
         with Console(stderr=True).status("starting"):
             async with connected(settings, publisher.serve):
                 await publish(publisher, [message])
-        return None
+        return await _ended(settings, headers[h.CORRELATION_ID]) if is_waiting else None
     with Console(stderr=True).status("starting") as status:
-        watch = RunWatch(headers[h.CORRELATION_ID], lambda w: status.update(_progress(w)))
+        watch = RunWatch(
+            headers[h.CORRELATION_ID], lambda w: status.update(_progress(Counts(w.total, w.succeeded, w.failed)))
+        )
 
         async def serve(session: Session) -> None:
             async with asyncio.TaskGroup() as group:
@@ -99,7 +116,20 @@ async def _start(settings: Settings, node: Node, headers: h.Headers, body: str, 
             await _until_watching(watch)
             await publish(publisher, [message])
             await watch.wait()
-    return watch
+    return Counts(watch.total, watch.succeeded, watch.failed)
+
+
+async def _ended(settings: Settings, correlation_id: str) -> Counts:
+    """Wait in the database for the end of a run."""
+    with opened_by(settings) as store, Console(stderr=True).status("waiting for a worker") as status:
+        run = await wait_for_end(store, correlation_id, lambda run: status.update(_looked_at(settings, run)))
+    return Counts(run.total, run.ok, run.failed, run.cancelled)
+
+
+def _looked_at(settings: Settings, run: Run | None) -> str:
+    if run is None:
+        return f"no worker that counts in {shown_url(settings.process_address)} has taken it yet"
+    return _progress(Counts(run.total, run.ok, run.failed, run.cancelled))
 
 
 async def _until_watching(watch: RunWatch) -> None:
@@ -112,14 +142,15 @@ async def _until_watching(watch: RunWatch) -> None:
         ) from None
 
 
-def _progress(watch: RunWatch) -> str:
-    return f"{watch.succeeded + watch.failed} of {watch.total} messages done, {watch.failed} failed"
+def _progress(counts: Counts) -> str:
+    ended = counts.succeeded + counts.failed + counts.cancelled
+    cancelled = f", {counts.cancelled} cancelled" if counts.cancelled else ""
+    return f"{ended} of {counts.total} messages done, {counts.failed} failed{cancelled}"
 
 
-def _show(headers: h.Headers, watch: RunWatch | None, *, as_json: bool) -> None:
+def _show(headers: h.Headers, counts: Counts | None, *, as_json: bool) -> None:
     facts = {"correlationId": headers[h.CORRELATION_ID], "processId": headers[h.PROCESS_ID]}
     if as_json:
-        counts = {"total": watch.total, "succeeded": watch.succeeded, "failed": watch.failed} if watch else {}
-        click.echo(json.dumps(facts | counts))
+        click.echo(json.dumps(facts | (asdict(counts) if counts else {})))
     else:
-        click.echo(f"started {facts['correlationId']}" + (f": {_progress(watch)}" if watch else ""))
+        click.echo(f"started {facts['correlationId']}" + (f": {_progress(counts)}" if counts else ""))

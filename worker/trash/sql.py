@@ -1,26 +1,24 @@
 """The trash in SQLite or PostgreSQL. Several processes may use the same database."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, event, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, RowMapping
 from sqlalchemy.engine.url import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from worker.errors import StoreError
+from worker.database import bring_up_to_date, store_errors
 from worker.trash.entry import OPEN, Entry, EntryType, State, flood_key, short_id
-from worker.trash.migrate import migrate
 from worker.trash.search import Search
 from worker.trash.store import Claim, chunks, load_waiting
-from worker.trash.tables import trash
+from worker.trash.tables import CHAIN, trash
 from worker.visit import now_ms
 
 CONNECT_SECONDS = 10
@@ -35,6 +33,7 @@ class SqlTrash:
 
     def __init__(self, url: str, flood_limit: int) -> None:
         """`url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...` with libpq's options."""
+        self._url = url
         self._engine = _engine(make_url(url))
         self._is_postgresql = self._engine.dialect.name == "postgresql"
         self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
@@ -141,7 +140,7 @@ class SqlTrash:
         """Return PostgreSQL's time; SQLite has ours."""
         if not self._is_postgresql:
             return datetime.now(UTC)
-        with _store_errors():
+        with store_errors():
             async with self._engine.connect() as connection:
                 told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
                 return told
@@ -153,28 +152,15 @@ class SqlTrash:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction on tables that are up to date. Raises `StoreError` for what the database says."""
-        with _store_errors():
+        with store_errors():
             if not self._is_ready:
                 await self._prepare()
             async with self._engine.begin() as connection:
                 yield connection
 
     async def _prepare(self) -> None:
-        if not self._is_postgresql:
-            Path(self._engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
-        async with self._engine.begin() as connection:
-            await connection.run_sync(migrate)
+        await asyncio.to_thread(bring_up_to_date, self._url, CHAIN)
         self._is_ready = True
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise StoreError(str(error.orig).strip()) from error
-    except SQLAlchemyError as error:
-        raise StoreError(str(error)) from error
 
 
 def _engine(url: URL) -> AsyncEngine:

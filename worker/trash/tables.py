@@ -1,15 +1,17 @@
 """The table of the SQL stores, as the newest migration leaves it."""
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-VERSION_TABLE = "trash_version"
-"""Alembic's note of the newest migration; of our own, for the database may be shared with others."""
+from worker.database import Chain
 
+VERSION_TABLE = "trash_version"
 HEAD = "0002"
-"""The newest migration. Compared before Alembic is loaded, which takes its time."""
+CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, HEAD)
+"""The migrations; `HEAD` is the newest."""
 
 
 class AnyText(TypeDecorator[str]):

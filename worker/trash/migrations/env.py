@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `worker.trash.migrate` has opened and locked."""
+"""Runs the migrations on the connection that `worker.database.migrate` has opened and locked."""
 
 from alembic import context
 

@@ -1,0 +1,130 @@
+"""Others are told that a run has ended."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiohttp import web
+from conftest import MakeTopology, RunWorker
+from support.queues import Queues
+from support.runs import ended_run, start_run
+from support.services import serving
+from support.topologies import custom_node, pass_on, sink
+from support.waiting import eventually
+
+from connectors import CustomNode, Message, StopAndFail
+from worker import Worker, load_settings
+from worker.errors import SettingsError
+from worker.runs import RunState
+from worker.runs.due import claim_due
+from worker.runs.store import RunStore
+from worker.visit import now_ms
+
+
+class Fail(CustomNode[Any, Any]):
+    """Sends every message to the trash."""
+
+    name = "fail"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        raise StopAndFail("never")
+
+
+class Hook:
+    """A service that is told; `status` is what it answers."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.told: list[dict[str, Any]] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.told.append(json.loads(await request.text()))
+        return web.Response(status=self.status)
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Hook]:
+    made = Hook()
+    async with serving(made.answer) as url:
+        made.url = f"{url}/ended?token=secret"
+        yield made
+
+
+@pytest.fixture
+def run() -> str:
+    return str(uuid4())
+
+
+async def test_a_webhook_gets_the_totals(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, hook: Hook, run: str
+) -> None:
+    topology = make_topology(pass_on("start", "a", "fail"), pass_on("a"), custom_node("fail", "fail"))
+    await run_worker(topology, Fail(), finished_webhook=hook.url)
+    await start_run(queues, topology, "start", run)
+    await eventually(lambda: hook.told, what="the call")
+    told = hook.told[0]
+    assert (told["correlationId"], told["state"], told["topologyName"]) == (run, "failed", "faults")
+    assert (told["total"], told["ok"], told["failed"], told["open"]) == (3, 2, 1, 0)
+    assert told["nodes"]["fail"] == {"open": 0, "ok": 0, "failed": 1, "cancelled": 0}
+
+
+async def test_a_webhook_that_refuses_is_called_again_also_by_the_next_worker(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, hook: Hook, run: str
+) -> None:
+    topology = make_topology(pass_on("start"))
+    hook.status = 503
+    first = await run_worker(topology, finished_webhook=hook.url)
+    await start_run(queues, topology, "start", run)
+    await eventually(lambda: hook.told, what="the first call")
+    first.worker.stop()
+    await eventually(lambda: not first.is_ready, what="the first worker's end")
+    hook.status = 204
+    await run_worker(topology, finished_webhook=hook.url)
+    before = len(hook.told)
+    await eventually(lambda: len(hook.told) > before, seconds=20, what="the call of the next worker")
+    with closing(RunStore(topology.state_url)) as store:
+        later = now_ms() + 3_600_000
+
+        async def is_noted() -> bool:
+            return not claim_due(store, topology.id, later - 10_000, later)
+
+        await eventually(is_noted, what="nothing left to tell")
+
+
+async def test_a_finished_run_starts_another_topology_under_ids_of_its_own(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, run: str
+) -> None:
+    reports = make_topology(custom_node("report", "none", "sink"), sink())
+    await queues.declare(reports.exchange("report"), reports.queue("report"))
+    topology = make_topology(pass_on("start", "a"), pass_on("a"))
+    await run_worker(topology, finished_start=reports.node_id("report"))
+    await start_run(queues, topology, "start", run)
+    (message,) = await queues.read(reports.queue("report"), 1)
+    assert message.headers["previous-correlation-id"] == run
+    assert message.headers["correlation-id"] != run
+    assert (message.data["correlationId"], message.data["state"]) == (run, "finished")
+
+
+async def test_a_failed_run_starts_nothing(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, hook: Hook, run: str
+) -> None:
+    reports = make_topology(custom_node("report", "none"))
+    await queues.declare(reports.exchange("report"), reports.queue("report"))
+    topology = make_topology(custom_node("start", "fail"))
+    settings = {"finished_start": reports.node_id("report"), "finished_webhook": hook.url}
+    await run_worker(topology, Fail(), **settings)
+    await start_run(queues, topology, "start", run)
+    assert (await ended_run(topology.state_url, run)).state is RunState.FAILED
+    await eventually(lambda: hook.told, what="the call")
+    assert await queues.length(reports.queue("report")) == 0
+
+
+def test_a_topology_does_not_start_itself(make_topology: MakeTopology, broker_url: str) -> None:
+    topology = make_topology(pass_on("start"))
+    settings = load_settings(topology=topology.path, amqp_url=broker_url, finished_start=topology.node_id("start"))
+    with pytest.raises(SettingsError, match="WORKER_FINISHED_START"):
+        Worker(settings)

@@ -1,0 +1,110 @@
+"""`orchesty-worker processes list` and `show`."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+import click
+from rich.console import Console
+
+from worker.cli.options import json_option
+from worker.cli.processes.store import database_option, found, opened
+from worker.cli.processes.tables import COUNTS, nodes_table, runs_table, state_text, time_text, took_text
+from worker.cli.trash.filters import Age
+from worker.runs import ENDED, RunState
+from worker.runs.search import RunSearch, find_runs
+from worker.visit import now_ms
+
+SHOWN = 50
+OPEN = frozenset(RunState) - ENDED
+STATES = {"open": OPEN, "ended": ENDED, **{state.value: frozenset({state}) for state in RunState}}
+
+_OPTIONS = (
+    click.option(
+        "--state",
+        type=click.Choice(list(STATES)),
+        help="Where they stand; open is running or cancelling, ended is finished, failed or cancelled.",
+    ),
+    click.option("--topology", default="", help="Id or name of a topology."),
+    click.option("--user", default="", help="Tenant."),
+    click.option("--since", type=Age(), metavar="AGE", help="Started since then: 45m, 2h, 3d."),
+)
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the filters; it gets them as one argument `search`."""
+
+    @wraps(command)
+    def with_search(*, state: str | None, topology: str, user: str, since: timedelta | None, **options: Any) -> Any:
+        after = None if since is None else now_ms() - int(since.total_seconds() * 1000)
+        search = RunSearch(STATES[state] if state else frozenset(), topology, user, after)
+        return command(search=search, **options)
+
+    for option in reversed(_OPTIONS):
+        with_search = option(with_search)
+    return with_search
+
+
+@click.command(
+    "list",
+    epilog="""\b
+Examples:
+  orchesty-worker processes list --state failed --since 2h
+  orchesty-worker processes list --topology orders --user alice
+  orchesty-worker processes list --json | jq -r '.[].correlationId'
+""",
+)
+@filters
+@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="The newest so many.")
+@json_option
+@database_option
+def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | None) -> None:
+    """List processes, the newest last."""
+    limited = RunSearch(search.states, search.topology, search.user, search.started_after, limit)
+    with opened(database_url) as store:
+        runs = find_runs(store, limited)
+    if as_json:
+        click.echo(json.dumps([run.document(now_ms()) for run in runs], indent=1, ensure_ascii=False))
+    elif runs:
+        Console().print(runs_table(runs, now_ms()))
+    else:
+        click.echo("No process yet." if search == RunSearch() else "Nothing fits.")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker processes show 7f0c2b1e
+  orchesty-worker processes show 7f0c2b1e --json
+"""
+)
+@click.argument("process_id", metavar="PROCESS")
+@json_option
+@database_option
+def show(process_id: str, *, as_json: bool, database_url: str | None) -> None:
+    """Show a process: its totals, and by node what has ended and what is open."""
+    with opened(database_url) as store:
+        run = found(store, process_id)
+    now = now_ms()
+    if as_json:
+        click.echo(json.dumps(run.document(now), indent=1, ensure_ascii=False))
+        return
+    facts = {
+        "process": run.correlation_id,
+        "topology": f"{run.topology_name} ({run.topology_id})",
+        "user": run.user,
+        "started": f"{time_text(run.started)} UTC",
+        "ended": f"{time_text(run.ended)} UTC" if run.ended is not None else "",
+        "took": took_text(run, now),
+        "messages": ", ".join(f"{getattr(run, name):,} {name}" for name in COUNTS),
+    }
+    console = Console()
+    console.print("  state    ", state_text(run))
+    for name, value in facts.items():
+        if value:
+            click.echo(f"  {name:9} {value}")
+    console.print(nodes_table(run))
+    if run.failed:
+        click.echo(f"What failed is in the trash: orchesty-worker trash list --process {run.correlation_id}")

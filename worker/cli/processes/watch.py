@@ -1,0 +1,84 @@
+"""`orchesty-worker processes watch`."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+
+from worker.cli.options import json_option
+from worker.cli.processes.look import SHOWN, filters
+from worker.cli.processes.store import database_option, found, opened
+from worker.cli.processes.tables import nodes_table, runs_table
+from worker.runs import Run, RunState
+from worker.runs.search import RunSearch, find_runs
+from worker.runs.store import RunStore
+from worker.visit import now_ms
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker processes watch
+  orchesty-worker processes watch --state running --topology orders
+  orchesty-worker processes watch 7f0c2b1e
+"""
+)
+@click.argument("process_id", metavar="[PROCESS]", required=False)
+@filters
+@click.option("--every", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between looks.")
+@json_option
+@database_option
+def watch(process_id: str | None, search: RunSearch, *, every: float, as_json: bool, database_url: str | None) -> None:
+    """Follow processes, until Ctrl-C; or one PROCESS to its end.
+
+    Of one process the exit status is 0 when it finished, and 1 when messages failed or it was cancelled. With --json
+    each change is one line.
+    """
+    with opened(database_url) as store:
+        if process_id is None:
+            limited = RunSearch(search.states, search.topology, search.user, search.started_after, SHOWN)
+            _watch_many(lambda: find_runs(store, limited), every, as_json=as_json)
+        else:
+            run = follow(store, found(store, process_id).correlation_id, every, as_json=as_json)
+            sys.exit(0 if run.state is RunState.FINISHED else 1)
+
+
+def follow(store: RunStore, correlation_id: str, every: float, *, as_json: bool) -> Run:
+    """Show a run until it has ended; return it."""
+    with Live(console=Console(stderr=as_json), auto_refresh=False, transient=as_json) as live:
+        last = None
+        while True:
+            run = found(store, correlation_id)
+            if as_json and run != last:
+                click.echo(json.dumps(run.document(now_ms()), ensure_ascii=False))
+            elif not as_json:
+                live.update(_one(run), refresh=True)
+            if run.is_ended:
+                return run
+            last = run
+            time.sleep(every)
+
+
+def _one(run: Run) -> Group:
+    bar = ProgressBar(total=max(run.total, 1), completed=run.total - run.open, width=60)
+    return Group(runs_table([run], now_ms()), bar, nodes_table(run))
+
+
+def _watch_many(find: Callable[[], Sequence[Run]], every: float, *, as_json: bool) -> None:
+    """Show the newest runs, again and again."""
+    with Live(console=Console(stderr=as_json), auto_refresh=False, transient=as_json) as live:
+        before: dict[str, Run] = {}
+        while True:
+            runs = find()
+            for run in runs if as_json else ():
+                if before.get(run.correlation_id) != run:
+                    click.echo(json.dumps(run.document(now_ms()), ensure_ascii=False))
+            if not as_json:
+                live.update(runs_table(runs, now_ms()), refresh=True)
+            before = {run.correlation_id: run for run in runs}
+            time.sleep(every)

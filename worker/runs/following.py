@@ -1,0 +1,42 @@
+"""What the way of a message knows of counting."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from worker.runs.run import MessageState
+from worker.runs.steps import Sent
+from worker.visit import Visit
+
+
+class Written(Protocol):
+    """Something that is being written."""
+
+    async def written(self) -> None:
+        """Return when it is committed. Raises `HandBack` when the worker stops before."""
+
+
+class Runs(Protocol):
+    """Follows the messages of runs."""
+
+    def arrived(self, visit: Visit) -> Written | None:
+        """Note a message that nobody has sent on: a run begins. Returns what has to be written before it goes on."""
+
+    def is_cancelled(self, visit: Visit) -> bool:
+        """Whether the run of the message is cancelled."""
+
+    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
+        """Note that a message has ended; return when that is committed. Raises `HandBack` when the worker stops."""
+
+
+class UncountedRuns:
+    """Runs that nobody counts here: in the platform, or where it is switched off."""
+
+    def arrived(self, visit: Visit) -> None:
+        """Do nothing."""
+
+    def is_cancelled(self, visit: Visit) -> bool:
+        """No."""
+        return False
+
+    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
+        """Do nothing."""

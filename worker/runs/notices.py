@@ -1,0 +1,109 @@
+"""Telling others that a run has ended: a webhook is called, another topology is started. At least once each."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID, uuid5
+
+import httpx
+import msgspec
+import structlog
+
+from worker import headers as h
+from worker.broker import Publication, Publisher
+from worker.envelope import encode
+from worker.errors import PublishRefused, StoreError
+from worker.runs.due import TOGETHER, Due, claim_due, finish_due
+from worker.runs.recorder import Recorder
+from worker.runs.run import Run, RunState
+from worker.topology import ROUTING_KEY
+from worker.visit import now_ms
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0
+CALL_SECONDS = 10
+LEASE_MS = 60_000
+"""How long a worker has for its calls, until another one tries."""
+LONGEST_PAUSE_SECONDS = 600
+
+_STARTED = UUID("0f5e7c1a-3a55-5d8e-9d3e-5b8f0a3a7a11")
+
+Tell = Callable[[Run], Coroutine[Any, Any, None]]
+
+
+class Notices:
+    """Tells each end of a run of one topology."""
+
+    def __init__(
+        self, recorder: Recorder, publisher: Publisher, topology_id: str, *, webhook: str | None, start_node: str | None
+    ) -> None:
+        """`webhook` is a URL, `start_node` the id of a node of another topology."""
+        self._recorder = recorder
+        self._publisher = publisher
+        self._topology_id = topology_id
+        self._webhook = webhook
+        self._start_node = start_node
+        self._client = httpx.AsyncClient(timeout=CALL_SECONDS, trust_env=False)
+
+    async def run(self) -> None:
+        """Tell what is due, until cancelled."""
+        async with self._client:
+            while True:
+                if await self._tell_some() < TOGETHER:
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    async def _tell_some(self) -> int:
+        now = now_ms()
+        try:
+            due = await self._recorder.call(claim_due, self._recorder.store, self._topology_id, now, now + LEASE_MS)
+            await asyncio.gather(*(self._tell(one) for one in due))
+        except StoreError as error:
+            log.debug("ends_of_processes_unknown", cause=str(error))
+            return 0
+        return len(due)
+
+    async def _tell(self, due: Due) -> None:
+        again_at = None
+        try:
+            async with asyncio.timeout(LEASE_MS / 2000):
+                await self._call_webhook(due.run)
+                await self._start_topology(due.run)
+        except (httpx.HTTPError, httpx.InvalidURL, PublishRefused, TimeoutError) as error:
+            pause = min(2**due.tries, LONGEST_PAUSE_SECONDS)
+            log.warning(
+                "end_of_process_not_told",
+                correlationId=due.run.correlation_id,
+                cause=f"{type(error).__name__}: {error}",
+                retry_in_seconds=pause,
+            )
+            again_at = now_ms() + pause * 1000
+        await self._recorder.call(finish_due, self._recorder.store, due, again_at)
+
+    async def _call_webhook(self, run: Run) -> None:
+        if self._webhook:
+            answer = await self._client.post(self._webhook, json=run.document(now_ms()))
+            if not answer.is_success:
+                raise httpx.HTTPStatusError(f"status {answer.status_code}", request=answer.request, response=answer)
+
+    async def _start_topology(self, run: Run) -> None:
+        if self._start_node and run.state is RunState.FINISHED:
+            exchange = f"node.{self._start_node}.hx"
+            message = Publication(exchange, ROUTING_KEY, start_message(run))
+            await self._publisher.publish((message,), is_patient=False)
+
+
+def start_message(run: Run) -> bytes:
+    """Return the first message of the run that follows. Its ids are derived: told twice, it is the same run."""
+    told = f"{run.correlation_id} {run.ended}"
+    headers: h.Headers = {
+        h.CORRELATION_ID: str(uuid5(_STARTED, told)),
+        h.PROCESS_ID: str(uuid5(_STARTED, f"{told} first")),
+        h.PARENT_ID: "",
+        "previous-correlation-id": run.correlation_id,
+        "content-type": "application/json",
+        "process-started": now_ms(),
+    }
+    if run.user:
+        headers[h.USER] = run.user
+    return encode(headers, msgspec.json.encode(run.document(now_ms())).decode())
