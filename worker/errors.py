@@ -10,6 +10,7 @@ WorkerError
 │   └── PublishRefused       the message waits in the broker
 ├── StoreError               the database is away; the message waits in the broker
 ├── HandBack                 the broker delivers the message again, to a worker that goes on
+│   └── HeldTooLong          to this one: it goes on with holding the line
 ├── UnreadableMessage        to the trash, with the raw bytes
 └── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
 """
@@ -53,6 +54,10 @@ class StoreError(WorkerError):
 
 class HandBack(WorkerError):
     """The worker stops before it could do anything with the message."""
+
+
+class HeldTooLong(HandBack):
+    """The message has waited in place as long as the broker leaves it unacknowledged."""
 
 
 class UnreadableMessage(WorkerError):

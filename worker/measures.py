@@ -128,6 +128,11 @@ def _queues(parts: Parts) -> Iterator[Family]:
         "1 while the queue of a node is consumed.",
         [(labels[node], consumer.is_consuming) for node, consumer in consumers],
     )
+    yield _gauge(
+        "standing_by",
+        "1 while a node with strict order is consumed by another worker, and this one waits for its turn.",
+        [(labels[node], consumer.is_standing_by) for node, consumer in consumers],
+    )
     yield _counter(
         "consumer_restarts_total",
         "Consumers started again, by cause: silent, unknown, cancelled, channel_closed.",

@@ -69,8 +69,10 @@ class Worker:
             self._topology,
             self._nodes,
             self._measures.delivered(self.handler.deliver),
+            self._publisher,
             is_platform=self._is_platform,
             check_seconds=settings.silence_seconds,
+            max_message_bytes=settings.max_message_bytes,
         )
         url = broker_url(settings, self._topology)
         self._links = [
@@ -149,8 +151,8 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every node is consumed and results can be published."""
-        return self._intake.is_consuming and self._publisher.is_open and not self._stopping.is_set()
+        """Whether every node is consumed, or its turn awaited, and results can be published."""
+        return self._intake.is_ready and self._publisher.is_open and not self._stopping.is_set()
 
     @property
     def in_work(self) -> int:
@@ -168,10 +170,7 @@ class Worker:
             "status": "stopping" if self._stopping.is_set() else "ok" if self.is_ready else "not consuming",
             "publisher": "open" if self._publisher.is_open else "waiting for the broker",
             "inWork": self.in_work,
-            "nodes": {
-                node.name: "consuming" if self._intake.consumers[node.id].is_consuming else "not consuming"
-                for node in self._nodes
-            },
+            "nodes": {node.name: self._intake.consumers[node.id].state for node in self._nodes},
         }
 
     def metrics(self) -> str:
