@@ -11,6 +11,8 @@ from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess, WorkerProcess
 
+from worker import line
+
 TAKEOVER_SECONDS = 5
 ACTIONS = "support.ordering"
 
@@ -119,3 +121,35 @@ async def test_a_repeated_message_holds_the_line_where_the_node_says_so(
     )
 
     assert [message.data["n"] for message in await queues.read(topology.queue("sink"), 4)] == expected
+
+
+async def test_a_long_repeat_is_given_back_before_the_broker_loses_patience_and_waits_on(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "LONGEST_HOLD_SECONDS", 0.4)
+    topology = make_topology(custom_node("work", "repeat-marked", "sink", prefetch=1, repeatHoldsLine=True), sink())
+    worker = await run_worker(topology, RepeatMarked())
+    await queues.publish(
+        topology.exchange("work"), *(process_message({"n": n, "repeat": 3 if n == 1 else None}) for n in range(4))
+    )
+
+    assert [message.data["n"] for message in await queues.read(topology.queue("sink"), 4, seconds=20)] == [0, 1, 2, 3]
+    restarts = worker.worker._intake.restarts[topology.node_id("work"), "handed_back"]
+    assert restarts >= 2
+    assert worker.worker.counts[topology.node_id("work"), "trashed"] == 0
+
+
+async def test_a_message_that_holds_the_line_goes_to_the_next_worker_when_its_own_stops(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker
+) -> None:
+    topology = make_topology(custom_node("work", "repeat-marked", "sink", prefetch=1, repeatHoldsLine=True), sink())
+    first = await run_worker(topology, RepeatMarked())
+    await queues.publish(
+        topology.exchange("work"), *(process_message({"n": n, "repeat": 4 if n == 0 else None}) for n in range(3))
+    )
+    await eventually(lambda: first.worker.in_work == 1, what="a message that holds the line")
+
+    first.worker.stop()
+    await run_worker(topology, RepeatMarked())
+
+    assert [message.data["n"] for message in await queues.read(topology.queue("sink"), 3, seconds=20)] == [0, 1, 2]

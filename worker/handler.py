@@ -19,6 +19,7 @@ from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
 from worker.limits import LIMITED_ROLES, Gate, Held
+from worker.line import Line
 from worker.notice import TrashNotice
 from worker.settle import Decision, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
@@ -67,6 +68,7 @@ class Handler:
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
+        self._line = Line(settler, self.decide, self._pause, max_deliveries)
         self.counts: Counter[tuple[str, str]] = Counter()
         """By node id and what happened: arrived, done, repeated, limited, kept, trashed."""
 
@@ -89,6 +91,8 @@ class Handler:
             decision: Decision = Trash(
                 f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
             )
+        elif node.repeat_holds_line:
+            visit, decision = await self._line.decide(visit, delivery.deliveries)
         else:
             decision = await self.decide(visit)
         delivery.is_settling = True
