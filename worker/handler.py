@@ -11,17 +11,18 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from connectors import Forward, Limited, Message, Outcome, Repeat, Stop, Trash
+from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from worker import headers as h
 from worker.actions import Call
 from worker.broker import Delivery, Publisher
+from worker.deduplication import Marks, Once
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
 from worker.limits import LIMITED_ROLES, Gate, Held
 from worker.line import Line
 from worker.notice import TrashNotice
-from worker.settle import Decision, Keep, Settlement, Settler, UserTask
+from worker.settle import Decision, Duplicate, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
 from worker.visit import Visit, current_visit, now_ms, receive
@@ -57,7 +58,9 @@ class Handler:
         notice: TrashNotice,
         max_message_bytes: int,
         max_deliveries: int,
+        marks: Marks | None = None,
     ) -> None:
+        """`marks` are those of nodes with `deduplicate`."""
         self._calls = calls
         self._gate = gate
         self._settler = settler
@@ -68,9 +71,10 @@ class Handler:
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
+        self._once = Once(marks, self._pause) if marks else None
         self._line = Line(settler, self.decide, self._pause, max_deliveries)
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By node id and what happened: arrived, done, repeated, limited, kept, trashed."""
+        """By node id and what happened: arrived, done, duplicate, repeated, limited, kept, trashed."""
 
     def stop_waiting(self) -> None:
         """Hand back the messages that wait for a limit or for an action that does not answer."""
@@ -87,16 +91,35 @@ class Handler:
             return
         visit = receive(node, envelope, delivery.timestamp)
         current_visit.set(visit)
+        if node.deduplicate is None or self._once is None:
+            await self._handle(visit, delivery)
+            return
+        await self._once.handle(
+            node.deduplicate,
+            visit,
+            delivery.timestamp,
+            handle=lambda: self._handle(visit, delivery),
+            drop=lambda duplicate: self._drop(visit, delivery, duplicate),
+        )
+
+    async def _handle(self, visit: Visit, delivery: Delivery) -> bool | None:
+        """Decide and carry it out. Return whether the message has ended well; None: it is still on its way."""
         if delivery.deliveries >= self._max_deliveries:
             decision: Decision = Trash(
                 f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
             )
-        elif node.repeat_holds_line:
+        elif visit.node.repeat_holds_line:
             visit, decision = await self._line.decide(visit, delivery.deliveries)
         else:
             decision = await self.decide(visit)
         delivery.is_settling = True
-        await self.carry_out(visit, decision)
+        is_success = await self.carry_out(visit, decision)
+        has_next_page = isinstance(decision, Page) and decision.next_cursor is not None
+        return None if has_next_page and is_success else is_success
+
+    async def _drop(self, visit: Visit, delivery: Delivery, duplicate: Duplicate) -> None:
+        delivery.is_settling = True
+        await self.carry_out(visit, duplicate)
 
     async def decide(self, visit: Visit) -> Decision:
         """Return what comes of the message."""
@@ -139,8 +162,8 @@ class Handler:
                 return outcome
         return Trash("given up: the action of this run did not answer before")
 
-    async def carry_out(self, visit: Visit, decision: Decision) -> None:
-        """Publish, keep and count, in this order."""
+    async def carry_out(self, visit: Visit, decision: Decision) -> bool | None:
+        """Publish, keep and count, in this order. Return what the counter was told."""
         settlement = self._settler.settle(visit, decision)
         if settlement.publications:
             await self._publisher.publish(settlement.publications)
@@ -149,10 +172,11 @@ class Handler:
         if settlement.report is not None:
             await self._publisher.publish((settlement.report,))
         self._note(visit.node, decision, settlement)
+        return settlement.is_success
 
     def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:
         if settlement.is_success:
-            self.counts[node.id, "done"] += 1
+            self.counts[node.id, "duplicate" if isinstance(decision, Duplicate) else "done"] += 1
             return
         event, kind = _TRASHED if settlement.is_success is False else _SET_ASIDE[type(decision)]
         self.counts[node.id, kind] += 1

@@ -13,6 +13,7 @@ import structlog
 from worker import counter as counting
 from worker.actions import bind
 from worker.broker import Intake, Link, Publisher
+from worker.deduplication import open_marks
 from worker.envelope import Envelope
 from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
@@ -62,6 +63,7 @@ class Worker:
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
+        self._marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self._nodes) else None
         self._notice = self._make_notice()
         self._publisher = Publisher()
         self.handler = self._make_handler()
@@ -161,7 +163,7 @@ class Worker:
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
-        """By node id and what happened since the start: arrived, done, repeated, limited, kept, trashed."""
+        """By node id and what happened since the start: arrived, done, duplicate, repeated, limited, kept, trashed."""
         return self.handler.counts
 
     def describe(self) -> Mapping[str, Any]:
@@ -193,6 +195,7 @@ class Worker:
             notice=self._notice,
             max_message_bytes=self.settings.max_message_bytes,
             max_deliveries=self.settings.max_deliveries,
+            marks=self._marks,
         )
 
     def _make_notice(self) -> TrashNotice:
@@ -204,6 +207,8 @@ class Worker:
     async def _close(self) -> None:
         for part in (self._registry, self._remote, self._notice, self._store):
             await part.close()
+        if self._marks is not None:
+            await self._marks.close()
 
 
 def broker_url(settings: Settings, topology: Topology) -> str:

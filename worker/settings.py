@@ -13,6 +13,7 @@ from worker.errors import SettingsError
 from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
+DEFAULT_MARKS_URL = "sqlite:///var/deduplication.sqlite"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
         None,
         description="The database of everything that is kept and has no URL of its own: "
         "`postgresql://user:password@host/database`, or `sqlite:///path`.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: remembers the messages of nodes "
+        "with `deduplicate`. Unset: `WORKER_DATABASE_URL`, else `sqlite:///var/deduplication.sqlite`.",
     )
     trash_url: SecretStr | None = Field(
         None,
@@ -138,6 +144,25 @@ class Settings(BaseSettings):
         if value is not None:
             check_url(value.get_secret_value())
         return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("redis://:password@host:6379/0 or rediss://... expected")
+        return value
+
+    @property
+    def marks_address(self) -> str:
+        """The URL of what `deduplicate` remembers, with its password. Raises `SettingsError` for a MongoDB."""
+        chosen = self.redis_url or self.database_url
+        url = chosen.get_secret_value() if chosen else DEFAULT_MARKS_URL
+        if url.startswith("mongodb"):
+            raise SettingsError(
+                "a node has `deduplicate`, which a MongoDB in WORKER_DATABASE_URL cannot serve: set WORKER_REDIS_URL, "
+                "or give it PostgreSQL or SQLite, and the MongoDB to WORKER_TRASH_URL"
+            )
+        return url
 
     @property
     def trash_address(self) -> str:

@@ -32,6 +32,11 @@ class UserTask:
     """The message waits for a person."""
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicate(Stop):
+    """Another message with the same key came before."""
+
+
 Decision = Outcome | Held | UserTask
 
 
