@@ -3,10 +3,11 @@
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
-from support.ordering import SleepAtRandom, swaps
+from support.ordering import RepeatMarked, SleepAtRandom, swaps
 from support.queues import Queues, process_message
 from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
@@ -28,8 +29,8 @@ async def ordered(make_topology: MakeTopology, queues: Queues) -> AsyncIterator[
     """Make topologies with a node `work` in order; the partitions are deleted when the workers have stopped."""
     made: list[TopologyFile] = []
 
-    def make(**settings: object) -> TopologyFile:
-        made.append(make_topology(custom_node("work", "sleep-at-random", "sink", **settings), sink()))
+    def make(*, action: str = "sleep-at-random", **settings: Any) -> TopologyFile:
+        made.append(make_topology(custom_node("work", action, "sink", **settings), sink()))
         return made[-1]
 
     yield make
@@ -78,6 +79,7 @@ async def test_the_test_would_see_a_swap(ordered: Ordered, queues: Queues, run_w
 async def test_no_key_is_out_of_order_on_four_workers_that_are_killed_and_join(
     ordered: Ordered, queues: Queues, start_worker: StartWorker
 ) -> None:
+    alone = await strict_rate(ordered, queues, start_worker)
     topology = ordered(prefetch=20, orderBy="body:key")
     workers = [await start_worker(topology, actions=ACTIONS) for _ in range(3)]
     await eventually(lambda: are_shared(workers), seconds=20, what="three equal shares")
@@ -93,17 +95,74 @@ async def test_no_key_is_out_of_order_on_four_workers_that_are_killed_and_join(
         await workers[index].ended()
         await workers[index].start()
     await eventually(lambda: arrived(queues, topology, BIG), seconds=60, what="all messages")
-    print(f"{BIG / (time.monotonic() - started):.0f} messages/s with kills and joins")
+    together = BIG / (time.monotonic() - started)
     await eventually(lambda: are_shared(workers), seconds=20, what="four equal shares")
     await eventually(lambda: is_done(workers), what="an end")
 
     received = await queues.read_all(topology.queue("sink"))
-    for key, a, b in swaps(received):
-        seq = [m.data["n"] for m in received if m.data["key"] == key]
-        i = next(i for i in range(len(seq) - 1) if seq[i] == a and seq[i + 1] == b)
-        print("SWAP", key, a, b, seq[max(0, i - 12) : i + 14])
     assert swaps(received) == []
     assert {message.data["n"] for message in received} == set(range(BIG))
+    print(f"{together:.0f} messages/s with kills and joins, {alone:.0f} with prefetch 1")
+    assert together >= 3 * alone
+
+
+async def strict_rate(ordered: Ordered, queues: Queues, start_worker: StartWorker) -> float:
+    """Return how many messages a second pass the same node with prefetch 1."""
+    topology = ordered(prefetch=1)
+    worker = await start_worker(topology, actions=ACTIONS)
+    count = 200
+    started = time.monotonic()
+    await queues.publish(
+        topology.exchange("work"), *(process_message({"n": n, "seconds": SECONDS}) for n in range(count))
+    )
+    await eventually(lambda: arrived(queues, topology, count), seconds=30, what="all messages")
+    rate = count / (time.monotonic() - started)
+    await worker.end()
+    return rate
+
+
+async def test_a_key_in_a_header_and_repeats_that_hold_its_line_but_not_those_of_other_keys(
+    ordered: Ordered, queues: Queues, run_worker: RunWorker
+) -> None:
+    topology = ordered(action="repeat-marked", prefetch=5, orderBy="header:customer", repeatHoldsLine=True)
+    await run_worker(topology, RepeatMarked())
+    sent = [(0, "a", 2), (1, "b", None), (2, "a", None), (3, "b", 1), (4, "a", None), (5, "b", None)]
+    await queues.publish(
+        topology.exchange("work"),
+        *(process_message({"n": n, "key": key, "repeat": repeat}, customer=key) for n, key, repeat in sent),
+    )
+
+    received = await queues.read(topology.queue("sink"), 6)
+
+    assert [message.data["n"] for message in received] == [1, 3, 5, 0, 2, 4]
+
+
+async def test_a_worker_that_stops_gives_its_partitions_to_the_others_without_a_swap(
+    ordered: Ordered, queues: Queues, start_worker: StartWorker
+) -> None:
+    topology = ordered(prefetch=10, orderBy="body:key")
+    workers = [await start_worker(topology, actions=ACTIONS) for _ in range(2)]
+    await eventually(lambda: are_shared(workers), seconds=20, what="two equal shares")
+    messages = [process_message({"n": n, "key": n % 10, "seconds": 0.1}) for n in range(1000)]
+    await queues.publish(topology.exchange("work"), *messages)
+    await eventually(lambda: arrived(queues, topology, 100), seconds=20, what="a tenth")
+
+    workers[0].signal(signal.SIGTERM)
+
+    assert await workers[0].ended() == 0
+    await eventually(lambda: are_shared(workers[1:]), seconds=20, what="one share")
+    received = await queues.read(topology.queue("sink"), 1000, seconds=30)
+    assert swaps(received) == []
+    assert len({message.data["n"] for message in received}) == 1000, "a graceful stop does nothing twice"
+
+
+async def test_what_cannot_be_read_goes_to_the_trash(ordered: Ordered, queues: Queues, run_worker: RunWorker) -> None:
+    topology = ordered(prefetch=10, orderBy="body:key")
+    worker = await run_worker(topology, SleepAtRandom())
+
+    await queues.publish_raw(topology.exchange("work"), b"\xff no message")
+
+    await eventually(lambda: worker.worker.counts[topology.node_id("work"), "trashed"] == 1, what="an entry")
 
 
 async def arrived(queues: Queues, topology: TopologyFile, count: int) -> bool:

@@ -29,7 +29,11 @@ log = structlog.get_logger()
 PARTITIONS = 16
 """Fixed: with another number, messages of a key would lie in two partitions for a while."""
 
-MOVE_PREFETCH = 200
+MOST_UNACKNOWLEDGED = 30
+"""Of one consumer. From 32 acknowledgements on their way, RabbitMQ keeps more back in the channel, and they are lost
+with it: a message could be delivered again after a later one of its key has begun.
+"""
+
 BALANCE_SECONDS = (0.5, 1.0)
 """Between two looks at who is there."""
 
@@ -81,14 +85,14 @@ class PartitionedConsumer:
         self._membership = Membership(members_queue(node))
         self._is_placed = False
         self._mover = KeyedConsumer(
-            node.queue, MOVE_PREFETCH, self._move, self._routing_key, asyncio.Semaphore(MOVE_PREFETCH)
+            node.queue, MOST_UNACKNOWLEDGED, self._move, self._routing_key, asyncio.Semaphore(MOST_UNACKNOWLEDGED)
         )
         slots = asyncio.Semaphore(node.prefetch)
         self._partitions = [
             Partition(
                 KeyedConsumer(
                     partition_queue(node, number),
-                    node.prefetch,
+                    min(node.prefetch, MOST_UNACKNOWLEDGED),
                     lambda delivery: deliver(node, delivery),
                     lambda delivery: delivery.routing_key,
                     slots,
