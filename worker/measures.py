@@ -93,7 +93,9 @@ def _messages(parts: Parts) -> Iterator[Family]:
     consumers = parts.intake.consumers
     yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
     yield _counter(
-        "messages_total", "Messages that a node has finished with: done, repeated, limited, kept or trashed.", ended
+        "messages_total",
+        "Messages that a node has finished with: done, duplicate, repeated, limited, kept or trashed.",
+        ended,
     )
     yield _gauge(
         "messages_in_flight",
@@ -135,7 +137,7 @@ def _queues(parts: Parts) -> Iterator[Family]:
     )
     yield _counter(
         "consumer_restarts_total",
-        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed.",
+        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed, handed_back.",
         [({**labels[node], "cause": cause}, count) for (node, cause), count in sorted(intake.restarts.items())],
     )
 
