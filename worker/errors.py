@@ -11,6 +11,7 @@ WorkerError
 ├── StoreError               the database is away; the message waits in the broker
 ├── LimitsAway               the store of limits is away; the message waits in the broker
 ├── HandBack                 the broker delivers the message again, to a worker that goes on
+│   └── HeldTooLong          to this one: it goes on with holding the line
 ├── UnreadableMessage        to the trash, with the raw bytes
 └── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
 """
@@ -58,6 +59,10 @@ class LimitsAway(WorkerError):
 
 class HandBack(WorkerError):
     """The worker stops before it could do anything with the message."""
+
+
+class HeldTooLong(HandBack):
+    """The message has waited in place as long as the broker leaves it unacknowledged."""
 
 
 class UnreadableMessage(WorkerError):

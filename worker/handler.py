@@ -11,17 +11,20 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from connectors import Forward, Limited, Message, Repeat, Stop, Trash
+from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
 from worker import headers as h
 from worker.actions import Call
 from worker.broker import Delivery, Publisher
+from worker.deduplication import Marks, Once
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
 from worker.limits import LIMITED_ROLES, Gate, Held
+from worker.line import Line
 from worker.notice import TrashNotice
 from worker.runs import MessageState, Runs
-from worker.settle import Cancelled, Decision, Keep, Settlement, Settler, UserTask
+from worker.runs.following import Written
+from worker.settle import Cancelled, Decision, Duplicate, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
 from worker.visit import Visit, current_visit, now_ms, receive
@@ -59,7 +62,9 @@ class Handler:
         runs: Runs,
         max_message_bytes: int,
         max_deliveries: int,
+        marks: Marks | None = None,
     ) -> None:
+        """`marks` are those of nodes with `deduplicate`."""
         self._calls = calls
         self._gate = gate
         self._settler = settler
@@ -71,8 +76,10 @@ class Handler:
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
+        self._once = Once(marks, self._pause) if marks else None
+        self._line = Line(settler, self.decide, self._pause, max_deliveries)
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By node id and what happened: arrived, done, repeated, limited, kept, trashed, cancelled."""
+        """By node id and what happened: arrived, done, duplicate, repeated, limited, kept, trashed, cancelled."""
 
     def stop_waiting(self) -> None:
         """Hand back the messages that wait for a limit or for an action that does not answer."""
@@ -90,16 +97,39 @@ class Handler:
         visit = receive(node, envelope, delivery.timestamp)
         current_visit.set(visit)
         beginning = self._runs.arrived(visit)
+        if node.deduplicate is None or self._once is None:
+            await self._handle(visit, delivery, beginning)
+            return
+        await self._once.handle(
+            node.deduplicate,
+            visit,
+            delivery.timestamp,
+            handle=lambda: self._handle(visit, delivery, beginning),
+            drop=lambda duplicate: self._finish(visit, delivery, duplicate, beginning),
+        )
+
+    async def _handle(self, visit: Visit, delivery: Delivery, beginning: Written | None) -> bool | None:
+        """Decide and carry it out. Return whether the message has ended well; None: it is still on its way."""
         if delivery.deliveries >= self._max_deliveries:
             decision: Decision = Trash(
                 f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
             )
+        elif visit.node.repeat_holds_line:
+            visit, decision = await self._line.decide(visit, delivery.deliveries)
         else:
             decision = await self.decide(visit)
+        is_success = await self._finish(visit, delivery, decision, beginning)
+        has_next_page = isinstance(decision, Page) and decision.next_cursor is not None
+        return None if has_next_page and is_success else is_success
+
+    async def _finish(
+        self, visit: Visit, delivery: Delivery, decision: Decision, beginning: Written | None
+    ) -> bool | None:
+        """Carry out the decision, after the beginning of its run has been counted."""
         delivery.is_settling = True
         if beginning is not None:
             await beginning.written()
-        await self.carry_out(visit, decision)
+        return await self.carry_out(visit, decision)
 
     async def decide(self, visit: Visit) -> Decision:
         """Return what comes of the message."""
@@ -146,8 +176,8 @@ class Handler:
                 return outcome
         return Trash("given up: the action of this run did not answer before")
 
-    async def carry_out(self, visit: Visit, decision: Decision) -> None:
-        """Publish, keep and count, in this order.
+    async def carry_out(self, visit: Visit, decision: Decision) -> bool | None:
+        """Publish, keep and count, in this order. Return whether the message has ended well; None: it has not ended.
 
         Counted last: then whatever the database knows to have been sent on is with the broker.
         """
@@ -161,10 +191,11 @@ class Handler:
         if (state := _end_state(decision, settlement)) is not None:
             await self._runs.ended(visit, state, settlement.sent)
         self._note(visit.node, decision, settlement)
+        return settlement.is_success
 
     def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:
         if settlement.is_success:
-            self.counts[node.id, "done"] += 1
+            self.counts[node.id, "duplicate" if isinstance(decision, Duplicate) else "done"] += 1
             return
         event, kind = _TRASHED if settlement.is_success is False else _SET_ASIDE[type(decision)]
         self.counts[node.id, kind] += 1

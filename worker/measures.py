@@ -94,7 +94,7 @@ def _messages(parts: Parts) -> Iterator[Family]:
     yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
     yield _counter(
         "messages_total",
-        "Messages that a node has finished with: done, repeated, limited, kept, trashed or cancelled.",
+        "Messages that a node has finished with: done, duplicate, repeated, limited, kept, trashed or cancelled.",
         ended,
     )
     yield _gauge(
@@ -130,9 +130,14 @@ def _queues(parts: Parts) -> Iterator[Family]:
         "1 while the queue of a node is consumed.",
         [(labels[node], consumer.is_consuming) for node, consumer in consumers],
     )
+    yield _gauge(
+        "standing_by",
+        "1 while a node with strict order is consumed by another worker, and this one waits for its turn.",
+        [(labels[node], consumer.is_standing_by) for node, consumer in consumers],
+    )
     yield _counter(
         "consumer_restarts_total",
-        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed.",
+        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed, handed_back.",
         [({**labels[node], "cause": cause}, count) for (node, cause), count in sorted(intake.restarts.items())],
     )
 

@@ -13,6 +13,7 @@ import structlog
 from worker import counter as counting
 from worker.actions import bind
 from worker.broker import Intake, Link, Publisher
+from worker.deduplication import open_marks
 from worker.envelope import Envelope
 from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
@@ -63,6 +64,7 @@ class Worker:
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
+        self._marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self._nodes) else None
         self._notice = self._make_notice()
         self._reservations = open_reservations(
             settings.redis_url.get_secret_value() if settings.redis_url else None,
@@ -76,8 +78,10 @@ class Worker:
             self._topology,
             self._nodes,
             self._measures.delivered(self.handler.deliver),
+            self._publisher,
             is_platform=self._is_platform,
             check_seconds=settings.silence_seconds,
+            max_message_bytes=settings.max_message_bytes,
         )
         url = broker_url(settings, self._topology)
         self._links = [
@@ -159,8 +163,8 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every node is consumed and results can be published."""
-        return self._intake.is_consuming and self._publisher.is_open and not self._stopping.is_set()
+        """Whether every node is consumed, or its turn awaited, and results can be published."""
+        return self._intake.is_ready and self._publisher.is_open and not self._stopping.is_set()
 
     @property
     def in_work(self) -> int:
@@ -169,7 +173,7 @@ class Worker:
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
-        """By node id and what happened since the start: arrived, done, repeated, limited, kept, trashed, cancelled."""
+        """By node id and what happened since the start, as in `Handler.counts`."""
         return self.handler.counts
 
     def describe(self) -> Mapping[str, Any]:
@@ -178,10 +182,7 @@ class Worker:
             "status": "stopping" if self._stopping.is_set() else "ok" if self.is_ready else "not consuming",
             "publisher": "open" if self._publisher.is_open else "waiting for the broker",
             "inWork": self.in_work,
-            "nodes": {
-                node.name: "consuming" if self._intake.consumers[node.id].is_consuming else "not consuming"
-                for node in self._nodes
-            },
+            "nodes": {node.name: self._intake.consumers[node.id].state for node in self._nodes},
         }
 
     def metrics(self) -> str:
@@ -204,6 +205,7 @@ class Worker:
             runs=self._state.runs,
             max_message_bytes=self.settings.max_message_bytes,
             max_deliveries=self.settings.max_deliveries,
+            marks=self._marks,
         )
 
     def _make_counter(self) -> counting.Counter | None:
@@ -220,6 +222,8 @@ class Worker:
     async def _close(self) -> None:
         for part in (self._registry, self._remote, self._notice, self._store, self._state, self._reservations):
             await part.close()
+        if self._marks is not None:
+            await self._marks.close()
 
 
 def broker_url(settings: Settings, topology: Topology) -> str:

@@ -14,6 +14,7 @@ from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
 DEFAULT_PROCESS_URL = "sqlite:///var/processes.sqlite"
+DEFAULT_MARKS_URL = "sqlite:///var/deduplication.sqlite"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -68,6 +69,13 @@ class Settings(BaseSettings):
         description="The database of everything that is kept and has no URL of its own: "
         "`postgresql://user:password@host/database`, or `sqlite:///path`.",
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers "
+        "and remembers the messages of nodes with `deduplicate`. Unset: each process keeps limits of its own, which is "
+        "right for a single one, and messages are remembered in `WORKER_DATABASE_URL`, else in "
+        "`sqlite:///var/deduplication.sqlite`.",
+    )
     trash_url: SecretStr | None = Field(
         None,
         description="Where the trash and the user tasks are kept: `sqlite:///path`, "
@@ -85,11 +93,6 @@ class Settings(BaseSettings):
     )
     trash_keep_waiting_days: float = Field(
         0, ge=0, description="Days after which the worker deletes entries that nobody has decided. 0: never."
-    )
-    redis_url: SecretStr | None = Field(
-        None,
-        description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers. "
-        "Unset: each process keeps its own, which is right for a single one.",
     )
     limit_guard: float = Field(
         0.04,
@@ -189,6 +192,18 @@ class Settings(BaseSettings):
         if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
             raise ValueError("must be a URL, https://host/path")
         return value
+
+    @property
+    def marks_address(self) -> str:
+        """The URL of what `deduplicate` remembers, with its password. Raises `SettingsError` for a MongoDB."""
+        chosen = self.redis_url or self.database_url
+        url = chosen.get_secret_value() if chosen else DEFAULT_MARKS_URL
+        if url.startswith("mongodb"):
+            raise SettingsError(
+                "a node has `deduplicate`, which a MongoDB in WORKER_DATABASE_URL cannot serve: set WORKER_REDIS_URL, "
+                "or give it PostgreSQL or SQLite, and the MongoDB to WORKER_TRASH_URL"
+            )
+        return url
 
     @property
     def trash_address(self) -> str:

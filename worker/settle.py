@@ -39,6 +39,11 @@ class Cancelled:
     """Somebody has cancelled the run; the message ends here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicate(Stop):
+    """Another message with the same key came before."""
+
+
 Decision = Outcome | Held | UserTask | Cancelled
 
 
@@ -50,6 +55,15 @@ class Keep:
     headers: Mapping[str, Any]
     reason: str | None
     """Why it is in the trash; None for a user task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """How a message looks when it comes back, and after how long."""
+
+    headers: Mapping[str, Any]
+    body: str
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -66,6 +80,8 @@ class Settlement:
     """The message for the counter."""
     sent: Sequence[Sent] = ()
     """Who the messages are that are sent on, where the run is counted here."""
+    parked: Parked | None = None
+    """What the publication brings back; None when somebody else decides when."""
 
 
 class UnknownFollower(ValueError):
@@ -139,7 +155,8 @@ class Settler:
             h.REPEAT_QUEUE: node.queue,
         }
         body = encode(headers, visit.body)
-        return Settlement((self._parking.repeat(node, body, seconds, visit.timestamp),))
+        publication = self._parking.repeat(node, body, seconds, visit.timestamp)
+        return Settlement((publication,), parked=Parked(headers, visit.body, seconds))
 
     def _limited(self, visit: Visit, limited: Limited) -> Settlement:
         headers = h.without(_headers(visit, limited.message), h.RESULT | {h.APPLICATION})
@@ -154,8 +171,8 @@ class Settler:
         return self._at_limit(visit, headers, visit.body, held.after_seconds)
 
     def _at_limit(self, visit: Visit, headers: h.Headers, body: str, seconds: float) -> Settlement:
-        parked = self._parking.limit(visit.node, encode(headers, body), seconds, visit.timestamp)
-        return Settlement((parked,))
+        publication = self._parking.limit(visit.node, encode(headers, body), seconds, visit.timestamp)
+        return Settlement((publication,), parked=Parked(headers, body, seconds) if seconds else None)
 
 
 def _headers(visit: Visit, message: Message[Any] | None) -> Mapping[str, Any]:

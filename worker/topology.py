@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from connectors import Kind
 from worker import headers
 from worker.errors import TopologyError
+from worker.keys import Key, parse_key
 
 ROUTING_KEY = "1"
 """Key of everything that goes to a node's exchange, and of the binding of its queue."""
@@ -65,6 +66,14 @@ class Repeater:
 
 
 @dataclass(frozen=True, slots=True)
+class Deduplicate:
+    """Of messages with the same key, those that come within the window after the first are dropped."""
+
+    by: Key
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One node of the topology."""
 
@@ -83,6 +92,11 @@ class Node:
     repeater: Repeater | None
     stamp: Mapping[str, str]
     """The headers that every consumed message gets."""
+    order_by: Key | None = None
+    """Messages with the same key keep their order."""
+    repeat_holds_line: bool = False
+    """Whether a repeated message waits in its place; else those behind it pass."""
+    deduplicate: Deduplicate | None = None
 
     @property
     def exchange(self) -> str:
@@ -137,6 +151,11 @@ Text = Annotated[str, BeforeValidator(_empty_for_null)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=100)]
 
 
+def _checked_key(text: str) -> str:
+    parse_key(text)
+    return text
+
+
 class _FollowerEntry(BaseModel):
     id: Identifier
     name: Text = ""
@@ -148,6 +167,14 @@ class _RepeaterEntry(BaseModel):
     hops: int = Field(ge=1)
 
 
+WrittenKey = Annotated[str, AfterValidator(_checked_key)]
+
+
+class _DeduplicateEntry(BaseModel):
+    by: WrittenKey = f"header:{headers.PROCESS_ID}"
+    seconds: float = Field(gt=0, le=366 * 86400)
+
+
 class _SettingsEntry(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
@@ -157,6 +184,9 @@ class _SettingsEntry(BaseModel):
     prefetch: int = Field(10, alias="rabbitPrefetch", ge=1, le=65535)
     headers: dict[str, Any] | None = None
     repeater: _RepeaterEntry | None = None
+    order_by: WrittenKey | None = Field(None, alias="orderBy")
+    repeat_holds_line: bool = Field(False, alias="repeatHoldsLine")
+    deduplicate: _DeduplicateEntry | None = None
 
 
 class _NodeEntry(BaseModel):
@@ -217,6 +247,12 @@ def _problems(file: _File) -> Iterator[str]:
         places.setdefault(entry.id, index)
         if entry.worker not in ROLES:
             yield f"at $.nodes[{index}].worker: unknown type {entry.worker!r}. Use one of: {', '.join(ROLES)}."
+        settings = entry.settings
+        if settings.repeat_holds_line and settings.order_by is None and settings.prefetch > 1:
+            yield (
+                f"at $.nodes[{index}].settings.repeatHoldsLine: the node keeps no order. Set rabbitPrefetch to 1, or "
+                "orderBy to a key."
+            )
 
 
 def _node(file: _File, entry: _NodeEntry) -> Node:
@@ -246,4 +282,11 @@ def _node(file: _File, entry: _NodeEntry) -> Node:
         followers=followers,
         repeater=Repeater(repeater.interval, repeater.hops) if repeater and repeater.enabled else None,
         stamp=stamp,
+        order_by=parse_key(settings.order_by) if settings.order_by else None,
+        repeat_holds_line=settings.repeat_holds_line,
+        deduplicate=_deduplicate(settings.deduplicate),
     )
+
+
+def _deduplicate(entry: _DeduplicateEntry | None) -> Deduplicate | None:
+    return Deduplicate(parse_key(entry.by), entry.seconds) if entry else None

@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import aiormq
@@ -65,12 +65,13 @@ class Acknowledgements:
 class Delivery:
     """One message from the broker."""
 
-    __slots__ = ("deliveries", "is_settling", "raw", "tag", "timestamp")
+    __slots__ = ("deliveries", "is_settling", "raw", "routing_key", "tag", "timestamp")
 
     def __init__(self, message: aiormq.abc.DeliveredMessage) -> None:
         properties = message.header.properties.headers or {}
         self.raw: bytes = message.body
         self.tag: int = message.delivery_tag or 0
+        self.routing_key = message.routing_key or ""
         self.timestamp = _integer(properties.get("published-timestamp"))
         """`published-timestamp`, ms; None when the publisher set none."""
         self.deliveries = (_integer(properties.get("x-delivery-count")) or 0) + 1
@@ -132,7 +133,8 @@ class QueueConsumer:
             self._tag = started.consumer_tag or ""
             raise_swallowed_cancel()
             self.is_consuming = True
-            await self._end
+            if not self._is_stopping:  # since the beginning of this
+                await self._end
         finally:
             self.is_consuming = False
             await self._cancel_handlers()
@@ -143,15 +145,18 @@ class QueueConsumer:
         self._is_stopping = True
         if not self.is_consuming:
             return
-        try:
-            await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
-        except CONNECTION_ERRORS as error:
-            log.warning("consumer_not_cancelled", queue=self.queue, cause=f"{type(error).__name__}: {error}")
+        await self._refuse_more()
         await self._wait_for_handlers(grace_seconds)
         for task, delivery in tuple(self._tasks.items()):
             if not delivery.is_settling:
                 task.cancel()
         await self._wait_for_handlers(SETTLE_SECONDS)
+
+    async def _refuse_more(self) -> None:
+        try:
+            await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
+        except CONNECTION_ERRORS as error:
+            log.warning("consumer_not_cancelled", queue=self.queue, cause=f"{type(error).__name__}: {error}")
 
     def check(self, waiting: int, consumers: int) -> None:
         """Compare with what the broker says of the queue; a consumer that has gone silent ends its `run`."""
@@ -165,6 +170,26 @@ class QueueConsumer:
             self._lose("unknown", "the broker knows no consumer of the queue")
         elif self._strikes >= STRIKES:
             self._lose("silent", f"silent although {waiting} messages wait")
+
+    @property
+    def parts(self) -> Sequence["QueueConsumer"]:
+        """The consumers of single queues: this one."""
+        return (self,)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the queue is consumed, or will be as soon as it is our turn."""
+        return self.is_consuming
+
+    @property
+    def is_standing_by(self) -> bool:
+        """Whether it is another worker's turn."""
+        return False
+
+    @property
+    def state(self) -> str:
+        """Say what it does, for a person."""
+        return "consuming" if self.is_consuming else "not consuming"
 
     @property
     def in_work(self) -> int:

@@ -4,6 +4,8 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import chain
 
 import aiormq
 import structlog
@@ -20,7 +22,12 @@ from worker.broker.objects import (
     RPC_SECONDS,
     Declarations,
 )
-from worker.errors import ChannelLost
+from worker.broker.ordered import SoleConsumer
+from worker.broker.partitions import PartitionedConsumer
+from worker.broker.publisher import Publisher
+from worker.envelope import decode
+from worker.errors import ChannelLost, UnreadableMessage
+from worker.keys import NO_KEY, Key
 from worker.topology import ROUTING_KEY, Node, Topology
 
 log = structlog.get_logger()
@@ -34,23 +41,26 @@ class Intake:
         topology: Topology,
         nodes: Sequence[Node],
         deliver: Callable[[Node, Delivery], Awaitable[None]],
+        publisher: Publisher,
         *,
         is_platform: bool,
         check_seconds: float,
+        max_message_bytes: int,
     ) -> None:
         self._topology = topology
         self._nodes = nodes
         self._is_platform = is_platform
         self._check_seconds = check_seconds
         self._is_stopping = False
-        self.consumers = {node.id: _consumer(node, deliver) for node in nodes}
+        self._max_message_bytes = max_message_bytes
         self.restarts: Counter[tuple[str, str]] = Counter()
         """Consumers started again, by node id and cause."""
+        self.consumers = {node.id: self._consumer(node, deliver, publisher) for node in nodes}
 
     @property
-    def is_consuming(self) -> bool:
-        """Whether every node's queue has a living consumer."""
-        return all(consumer.is_consuming for consumer in self.consumers.values())
+    def is_ready(self) -> bool:
+        """Whether every node's queue has a living consumer, which of ordered nodes may be another worker's."""
+        return all(consumer.is_ready for consumer in self.consumers.values())
 
     async def serve(self, session: Session) -> None:
         """Declare, consume and watch. Ends only with the connection, by one of `CONNECTION_ERRORS`."""
@@ -90,7 +100,7 @@ class Intake:
         while True:
             await asyncio.sleep(self._check_seconds)
             channel = await session.channel()
-            for consumer in self.consumers.values():
+            for consumer in chain.from_iterable(consumer.parts for consumer in self.consumers.values()):
                 try:
                     queue = await channel.queue_declare(consumer.queue, passive=True, timeout=RPC_SECONDS)
                 except aiormq.exceptions.ChannelNotFoundEntity:
@@ -117,6 +127,25 @@ class Intake:
             await declare_tiers(declarations, self._nodes)
         await declarations.close()
 
+    def _consumer(
+        self, node: Node, deliver: Callable[[Node, Delivery], Awaitable[None]], publisher: Publisher
+    ) -> QueueConsumer | PartitionedConsumer:
+        if node.order_by is not None:
+            return PartitionedConsumer(
+                node,
+                deliver,
+                publisher,
+                partial(_order_key, node.order_by, self._max_message_bytes),
+                lambda cause: self.restarts.update([(node.id, cause)]),
+            )
+        kind = SoleConsumer if node.prefetch == 1 else QueueConsumer
+        return kind(node.queue, node.prefetch, lambda delivery: deliver(node, delivery))
 
-def _consumer(node: Node, deliver: Callable[[Node, Delivery], Awaitable[None]]) -> QueueConsumer:
-    return QueueConsumer(node.queue, node.prefetch, lambda delivery: deliver(node, delivery))
+
+def _order_key(key: Key, max_bytes: int, delivery: Delivery) -> str:
+    """Return the key of a message; one that cannot be read has none, and goes to the trash from its partition."""
+    try:
+        envelope = decode(delivery.raw, max_bytes)
+    except UnreadableMessage:
+        return NO_KEY
+    return key.of(envelope.headers or {}, envelope.body)

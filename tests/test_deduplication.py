@@ -1,0 +1,211 @@
+"""Nodes with `deduplicate`: what comes twice is dropped, and what is only delivered twice is not."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import MakeDatabase, MakeTopology, RunWorker, StartWorker
+from support.actions import Copy, RepeatOnce
+from support.queues import ProcessMessage, Queues, process_message
+from support.topologies import TopologyFile, custom_node, sink
+from support.waiting import eventually
+from support.workers import InProcess
+
+from connectors import Batch, CustomNode, Message, Page, StopAndFail
+from worker import load_settings
+from worker.errors import SettingsError, TopologyError
+from worker.topology import load_topology
+
+AnyMessage = Message[Any]
+HOUR = 3600
+
+
+class FailOnce(CustomNode[Any, Any]):
+    """Sends each key to the trash once."""
+
+    name = "fail-once"
+
+    def __init__(self) -> None:
+        self.failed: set[object] = set()
+
+    async def process(self, message: AnyMessage) -> AnyMessage:
+        """Return the message the second time."""
+        if message.data["order"] not in self.failed:
+            self.failed.add(message.data["order"])
+            raise StopAndFail("once")
+        return message
+
+
+class TwoPages(Batch[Any, Any]):
+    """Two pages of one item each."""
+
+    name = "two-pages"
+
+    async def page(self, message: AnyMessage, cursor: str | None) -> Page:
+        """Return the next page."""
+        return Page([{"order": message.data["order"], "page": cursor or "1"}], None if cursor else "2")
+
+
+def once(by: str | None = None) -> Mapping[str, Any]:
+    return {"deduplicate": {"seconds": HOUR} | ({"by": by} if by else {})}
+
+
+@pytest.fixture
+def topology(make_topology: MakeTopology) -> TopologyFile:
+    return make_topology(custom_node("work", "copy", "sink", **once("body:order")), sink())
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, make_database: MakeDatabase) -> Mapping[str, str]:
+    """The setting that names the store of marks."""
+    if request.param == "redis":
+        return {"redis_url": request.getfixturevalue("redis_url")}
+    return {"database_url": make_database(request.param)}
+
+
+def counts(worker: InProcess, topology: TopologyFile) -> dict[str, int]:
+    return {kind: count for (node, kind), count in worker.worker.counts.items() if node == topology.node_id("work")}
+
+
+async def finished(worker: InProcess, topology: TopologyFile, count: int) -> None:
+    def is_finished() -> bool:
+        found = counts(worker, topology)
+        return sum(found.values()) - found["arrived"] == count and worker.worker.in_work == 0
+
+    await eventually(is_finished, what=f"{count} finished messages")
+
+
+async def test_of_two_messages_with_a_key_one_is_worked_on_and_the_other_counted(
+    topology: TopologyFile,
+    queues: Queues,
+    run_worker: RunWorker,
+    store: Mapping[str, str],
+    log_lines: Sequence[Mapping[str, Any]],
+) -> None:
+    worker = await run_worker(topology, Copy(), **store)
+    for order in (17, 18, 17, 17):
+        await queues.publish(topology.exchange("work"), process_message({"order": order}))
+    await finished(worker, topology, 4)
+
+    assert sorted(message.data["order"] for message in await queues.read(topology.queue("sink"), 2)) == [17, 18]
+    assert await queues.length(topology.queue("sink")) == 0
+    assert counts(worker, topology) == {"arrived": 4, "done": 2, "duplicate": 2}
+    assert len([line for line in log_lines if line["event"] == "message_duplicate"]) == 2
+    assert 'outcome="duplicate"} 2' in await worker.get("/metrics")
+
+
+async def test_by_default_a_message_that_was_published_again_with_its_process_id_is_dropped(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    topology = make_topology(custom_node("work", "copy", "sink", **once()), sink())
+    worker = await run_worker(topology, Copy(), **store)
+    message = process_message({"order": 1})
+    await queues.publish(topology.exchange("work"), message)
+    await finished(worker, topology, 1)
+
+    await queues.publish(topology.exchange("work"), message)
+
+    await finished(worker, topology, 2)
+    assert await queues.length(topology.queue("sink")) == 1
+    assert counts(worker, topology)["duplicate"] == 1
+
+
+async def test_messages_without_the_key_all_pass(
+    topology: TopologyFile, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    await run_worker(topology, Copy(), **store)
+    broken = ProcessMessage(process_message({}).headers, "no JSON")
+    await queues.publish(
+        topology.exchange("work"), process_message({}), process_message({"order": None}), broken, broken
+    )
+
+    await eventually(lambda: is_full(queues, topology, 4), what="four messages")
+
+
+async def is_full(queues: Queues, topology: TopologyFile, count: int) -> bool:
+    return await queues.length(topology.queue("sink")) == count
+
+
+async def test_a_repeated_message_is_no_duplicate_of_itself(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    topology = make_topology(custom_node("work", "repeat-once", "sink", **once("body:order")), sink())
+    worker = await run_worker(topology, RepeatOnce(), **store)
+    await queues.publish(topology.exchange("work"), process_message({"order": 1, "seconds": 1}))
+    await finished(worker, topology, 1)
+
+    await queues.publish(topology.exchange("work"), process_message({"order": 1, "seconds": 1}))
+
+    await queues.read(topology.queue("sink"), 1)
+    await finished(worker, topology, 3)
+    assert counts(worker, topology) == {"arrived": 3, "repeated": 1, "duplicate": 1, "done": 1}
+
+
+async def test_the_next_page_of_a_batch_is_no_duplicate(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    node = replace(
+        custom_node("work", "two-pages", "sink", **once()),
+        worker="worker.batch",
+        settings={"actionPath": "/batch/two-pages/action", "rabbitPrefetch": 10, **once()},
+    )
+    topology = make_topology(node, sink())
+    await run_worker(topology, TwoPages(), **store)
+
+    await queues.publish(topology.exchange("work"), process_message({"order": 1}))
+
+    assert [message.data["page"] for message in await queues.read(topology.queue("sink"), 2)] == ["1", "2"]
+
+
+async def test_a_message_that_went_to_the_trash_leaves_its_key_and_may_be_approved(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    topology = make_topology(custom_node("work", "fail-once", "sink", **once("body:order")), sink())
+    worker = await run_worker(topology, FailOnce(), **store)
+    await queues.publish(topology.exchange("work"), process_message({"order": 1}))
+    await finished(worker, topology, 1)
+
+    await queues.publish(topology.exchange("work"), process_message({"order": 1}))
+    await finished(worker, topology, 2)
+    await worker.command("trash", "approve", "--all", "--yes")
+
+    assert len(await queues.read(topology.queue("sink"), 2)) == 2
+    assert counts(worker, topology) == {"arrived": 3, "trashed": 1, "done": 2}
+
+
+async def test_what_a_killed_worker_had_in_work_is_done_by_the_next_one(
+    make_topology: MakeTopology, queues: Queues, start_worker: StartWorker, store: Mapping[str, str]
+) -> None:
+    topology = make_topology(custom_node("work", "sleep", "sink", **once("body:order")), sink())
+    first = await start_worker(topology, **store)
+    await queues.publish(topology.exchange("work"), process_message({"order": 1, "seconds": 1}))
+    await eventually(first.in_work, what="a message in work")
+
+    first.signal(signal.SIGKILL)
+    await first.ended()
+    await start_worker(topology, **store)
+
+    assert len(await queues.read(topology.queue("sink"), 1)) == 1
+
+
+def test_wrong_settings_of_nodes_name_the_cure(make_topology: MakeTopology) -> None:
+    wrong = make_topology(
+        custom_node("a", "copy", orderBy="order.id"),
+        custom_node("b", "copy", deduplicate={"by": "body:[", "seconds": 0}),
+    )
+    with pytest.raises(TopologyError) as caught:
+        load_topology(wrong.path)
+    assert "$.nodes[0].settings.orderBy: Value error, 'order.id' names no key; write header:NAME" in str(caught.value)
+    assert "$.nodes[1].settings.deduplicate.by: Value error, no JMESPath" in str(caught.value)
+    assert "$.nodes[1].settings.deduplicate.seconds" in str(caught.value)
+
+    unordered = make_topology(custom_node("a", "copy", repeatHoldsLine=True))
+    with pytest.raises(TopologyError, match="keeps no order"):
+        load_topology(unordered.path)
+
+
+def test_a_mongodb_cannot_keep_the_marks() -> None:
+    with pytest.raises(SettingsError, match="WORKER_REDIS_URL"):
+        _ = load_settings(database_url="mongodb://localhost/worker").marks_address

@@ -1,0 +1,102 @@
+"""What every store of marks promises."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from conftest import MakeDatabase
+from support.waiting import eventually
+
+from deploy.redis import PrivateRedis
+from worker.deduplication import Mark, Marks, Taken, open_marks
+from worker.errors import StoreError
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "redis"])
+def url(request: pytest.FixtureRequest, make_database: MakeDatabase) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
+    return make_database(request.param)
+
+
+@pytest.fixture
+async def marks(url: str) -> AsyncIterator[Marks]:
+    opened = open_marks(url)
+    yield opened
+    await opened.close()
+
+
+def mark(process: str, *, key: str = "order 17", node: str = "n1", seconds: float = 60, timestamp: int = 1) -> Mark:
+    return Mark.of(node=node, key=key, process=process, timestamp=timestamp, seconds=seconds)
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest) -> str:
+    """A node of the test's own: the Redis is shared."""
+    return request.node.name
+
+
+async def test_another_message_with_the_key_is_a_duplicate_and_one_of_another_node_is_none(
+    marks: Marks, node: str
+) -> None:
+    assert await marks.take(mark("a", node=node)) is Taken.OURS
+    assert await marks.take(mark("b", node=node)) is Taken.DUPLICATE
+    assert await marks.take(mark("b", node=node, key="order 18")) is Taken.OURS
+    assert await marks.take(mark("b", node=f"{node} 2")) is Taken.OURS
+
+
+async def test_the_same_message_delivered_again_is_no_duplicate_until_it_is_done(marks: Marks, node: str) -> None:
+    first = mark("a", node=node)
+    assert await marks.take(first) is Taken.OURS
+    assert await marks.take(first) is Taken.OURS
+
+    await marks.confirm(first)
+
+    assert await marks.take(first) is Taken.DONE
+    assert await marks.take(mark("a", node=node, timestamp=2)) is Taken.DUPLICATE, "published again"
+
+
+async def test_a_key_that_was_given_up_is_free_and_only_its_owner_gives_it_up(marks: Marks, node: str) -> None:
+    first, second = mark("a", node=node), mark("b", node=node)
+    await marks.take(first)
+
+    await marks.release(second)
+    assert await marks.take(second) is Taken.DUPLICATE
+
+    await marks.release(first)
+    assert await marks.take(second) is Taken.OURS
+    await marks.confirm(first)
+    assert await marks.take(second) is Taken.OURS, "what is no longer its own, a message cannot confirm"
+
+
+async def test_a_key_is_free_when_its_time_is_over(marks: Marks, node: str) -> None:
+    first, second = mark("a", node=node, seconds=0.3), mark("b", node=node)
+    await marks.take(first)
+    await marks.confirm(first)
+    assert await marks.take(second) is Taken.DUPLICATE
+
+    async def is_free() -> bool:
+        return await marks.take(second) is Taken.OURS
+
+    await eventually(is_free, seconds=5, what="a free key")
+
+
+async def test_two_workers_see_the_same_marks(url: str, marks: Marks, node: str) -> None:
+    other = open_marks(url)
+    try:
+        await marks.take(mark("a", node=node))
+        assert await other.take(mark("b", node=node)) is Taken.DUPLICATE
+        assert await other.take(mark("a", node=node)) is Taken.OURS, "taken over from a worker that died"
+    finally:
+        await other.close()
+
+
+async def test_a_store_that_is_away_says_so(own_redis: PrivateRedis) -> None:
+    marks = open_marks(own_redis.url)
+    await marks.take(mark("a"))
+    own_redis.stop()
+    with pytest.raises(StoreError, match="Redis"):
+        await marks.take(replace(mark("a"), seconds=1))
+    own_redis.start()
+    assert await marks.take(mark("b")) is Taken.OURS, "its memory is gone: a duplicate passes"
+    await marks.close()

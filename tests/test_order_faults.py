@@ -1,0 +1,63 @@
+"""Order, when the broker itself goes and when connections break."""
+
+import pytest
+from conftest import MakeTopology, RunWorker
+from support.ordering import SleepAtRandom, swaps
+from support.proxy import Proxy
+from support.queues import Queues, process_message
+from support.topologies import custom_node, sink
+from support.waiting import eventually
+
+from deploy.broker import Broker
+
+COUNT = 600
+
+
+@pytest.fixture
+def broker_url(own_broker: Broker) -> str:
+    return own_broker.url
+
+
+@pytest.mark.parametrize("settings", [{"prefetch": 1}, {"prefetch": 10, "orderBy": "body:key"}])
+async def test_no_message_is_swapped_when_the_broker_is_killed(
+    make_topology: MakeTopology,
+    queues: Queues,
+    run_worker: RunWorker,
+    own_broker: Broker,
+    settings: dict[str, object],
+) -> None:
+    topology = make_topology(custom_node("work", "sleep-at-random", "sink", **settings), sink())
+    for _ in range(2):
+        await run_worker(topology, SleepAtRandom())
+    seconds = 0.005 if settings["prefetch"] == 1 else 0.1
+    messages = [process_message({"n": n, "key": n % 20, "seconds": seconds}) for n in range(COUNT)]
+    await queues.publish(topology.exchange("work"), *messages)
+    await eventually(lambda: has(queues, topology.queue("sink"), COUNT // 6), seconds=30, what="some messages")
+
+    await queues.close()
+    own_broker.kill()
+    own_broker.start()
+
+    received = await queues.read(topology.queue("sink"), COUNT, seconds=60)
+    assert swaps(received) == []
+
+
+async def has(queues: Queues, queue: str, count: int) -> bool:
+    return await queues.length(queue) >= count
+
+
+async def test_a_worker_whose_connection_breaks_hands_the_line_over(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, proxy: Proxy
+) -> None:
+    topology = make_topology(custom_node("work", "sleep-at-random", "sink", prefetch=1), sink())
+    first = await run_worker(topology, SleepAtRandom(), amqp_url=proxy.url)
+    await eventually(lambda: first.worker.describe()["nodes"]["work"] == "consuming", what="a consumer")
+    second = await run_worker(topology, SleepAtRandom())
+    await queues.publish(topology.exchange("work"), *(process_message({"n": n, "seconds": 0.02}) for n in range(300)))
+    await eventually(lambda: has(queues, topology.queue("sink"), 50), seconds=30, what="some messages")
+
+    proxy.reset()
+
+    await eventually(lambda: second.worker.describe()["nodes"]["work"] == "consuming", what="a takeover")
+    received = await queues.read(topology.queue("sink"), 300, seconds=30)
+    assert swaps(received) == []

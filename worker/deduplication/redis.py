@@ -1,0 +1,74 @@
+"""Marks in Redis or Valkey."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from worker.deduplication.marks import Mark, Taken
+from worker.errors import StoreError
+
+PREFIX = "orchesty-worker:once:"
+SECONDS = 10
+"""How long Redis may take to connect or to answer."""
+
+# The value is the owner, with a + before it when the message is done.
+_TAKE = """
+local value = redis.call('GET', KEYS[1])
+if value == '+' .. ARGV[1] then return 'done' end
+if value and value ~= ARGV[1] then return 'duplicate' end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 'ours'
+"""
+_CONFIRM = """
+local value = redis.call('GET', KEYS[1])
+if value == ARGV[1] or value == '+' .. ARGV[1] then redis.call('SET', KEYS[1], '+' .. ARGV[1], 'PX', ARGV[2]) end
+"""
+_RELEASE = """
+local value = redis.call('GET', KEYS[1])
+if value == ARGV[1] or value == '+' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
+
+class RedisMarks:
+    """Marks as keys that expire."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is `redis://:password@host:6379/0`; it connects when it is first used."""
+        self._redis: Redis = Redis.from_url(
+            url, decode_responses=True, socket_timeout=SECONDS, socket_connect_timeout=SECONDS
+        )
+        self._take: Any = self._redis.register_script(_TAKE)
+        self._confirm: Any = self._redis.register_script(_CONFIRM)
+        self._release: Any = self._redis.register_script(_RELEASE)
+
+    async def take(self, mark: Mark) -> Taken:
+        """Claim the key, unless another message has it."""
+        return Taken(await _call(self._take, mark))
+
+    async def confirm(self, mark: Mark) -> None:
+        """Note that the message is done, if the key is still its."""
+        await _call(self._confirm, mark)
+
+    async def release(self, mark: Mark) -> None:
+        """Give the key up, if it is still the message's."""
+        await _call(self._release, mark)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+
+async def _call(script: Any, mark: Mark) -> Any:
+    with _store_errors():
+        return await script(keys=[PREFIX + mark.id], args=[mark.owner, max(round(mark.seconds * 1000), 1)])
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreError(f"Redis: {error}") from error
