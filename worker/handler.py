@@ -14,7 +14,7 @@ import structlog
 from connectors import Forward, Limited, Message, Outcome, Repeat, Stop, Trash
 from worker import headers as h
 from worker.actions import Call
-from worker.broker import Delivery, Publisher
+from worker.broker import Delivery, Outlet
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
@@ -24,6 +24,7 @@ from worker.settle import Decision, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
 from worker.visit import Visit, current_visit, now_ms, receive
+from worker.waiting import Wait, wait_for
 
 log = structlog.get_logger()
 
@@ -51,11 +52,12 @@ class Handler:
         gate: Gate,
         settler: Settler,
         failures: Failures,
-        publisher: Publisher,
+        publisher: Outlet,
         store: TrashStore,
         notice: TrashNotice,
         max_message_bytes: int,
         max_deliveries: int,
+        wait: Wait = wait_for,
     ) -> None:
         self._calls = calls
         self._gate = gate
@@ -66,6 +68,7 @@ class Handler:
         self._notice = notice
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
+        self._wait = wait
         self._stopping = asyncio.Event()
         self.counts: Counter[tuple[str, str]] = Counter()
         """By node id and what happened: arrived, done, repeated, limited, kept, trashed."""
@@ -189,12 +192,8 @@ class Handler:
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises `HandBack` when the worker stops meanwhile."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-        raise HandBack
+        if await self._wait(self._stopping, seconds):
+            raise HandBack
 
 
 def _reason(decision: Decision) -> str:

@@ -22,9 +22,9 @@ AnyAction = Action[Any, Any]
 class Registry:
     """Finds an action by kind and name. The actions share one HTTP client; `close` closes it."""
 
-    def __init__(self, actions: Iterable[AnyAction] = ()) -> None:
+    def __init__(self, actions: Iterable[AnyAction] = (), http: Http | None = None) -> None:
         self._actions: dict[tuple[Kind, str], AnyAction] = {}
-        self._http = Http()
+        self._http = http or Http()
         for action in actions:
             self.add(action)
 
@@ -57,12 +57,13 @@ class Registry:
         await self._http.close()
 
 
-def load_actions(modules: Iterable[str]) -> Registry:
+def load_actions(modules: Iterable[str], http: Http | None = None) -> Registry:
     """Collect the actions of the catalogue, of the entry points and of these modules or packages.
 
+    They call services with `http`.
     Raises `ActionsError` when one cannot be imported, holds no action, or two actions have the same name.
     """
-    registry = Registry()
+    registry = Registry(http=http)
     installed = {point.value for point in entry_points(group=ENTRY_POINTS)}
     sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
     for source in sources:
