@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from connectors import Kind, Message, Outcome
+from connectors import Kind, Message, Outcome, Trash
 from worker import headers as h
 from worker.registry import AnyAction
 from worker.testing.topology import InMemoryTopology
@@ -83,7 +83,7 @@ async def run_action(
         if not outcomes:
             raise AssertionError(f"{own.name} did not answer within its time")
         messages = [message for follower in followers for message in topology.messages(follower)]
-        entries = await topology.trash()
+        entries = await topology.trash() if isinstance(outcomes[-1], Trash) else ()
     return ActionResult(outcomes, messages, entries[0] if entries else None, transport.exchanges)
 
 
