@@ -18,7 +18,6 @@ from connectors import Action, Http, Message, Outcome
 from worker import headers as h
 from worker.actions import Call, bind
 from worker.broker import Delivery
-from worker.cli.start import start_headers
 from worker.counter import OpenCounter
 from worker.envelope import encode
 from worker.errors import HandBack
@@ -31,6 +30,7 @@ from worker.registry import AnyAction, Registry, load_actions
 from worker.remote import RemoteActions
 from worker.settings import Settings
 from worker.settle import Settler
+from worker.starting import start_headers
 from worker.testing.clock import FakeClock
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
