@@ -8,11 +8,12 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
+from orchesty_worker import PACKAGES
+
 import connectors.catalogue
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
 from worker.errors import ActionsError
-from worker.launcher import PACKAGES
 
 ENTRY_POINTS = "orchesty_worker.actions"
 
