@@ -224,10 +224,15 @@ class Stream(Head):
 def _open_client(timeout_seconds: float, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=timeout_seconds,
-        transport=transport or AiohttpTransport(client=_open_session),
+        transport=transport or network(),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"Accept-Encoding": "gzip, deflate"},
     )
+
+
+def network() -> httpx.AsyncBaseTransport:
+    """Return the way to services that `Http` takes when it is given none."""
+    return AiohttpTransport(client=_open_session)
 
 
 def _open_session() -> aiohttp.ClientSession:

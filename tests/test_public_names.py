@@ -8,16 +8,21 @@ import pytest
 import applications
 import connectors
 import worker
+import worker.testing
 
 
-@pytest.mark.parametrize("package", [applications, connectors, worker], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [applications, connectors, worker, worker.testing], ids=lambda package: package.__name__
+)
 def test_all_names_what_is_there(package: object) -> None:
     names = package.__all__
     assert list(names) == sorted(names)
     assert all(hasattr(package, name) for name in names)
 
 
-@pytest.mark.parametrize("package", [applications, connectors, worker], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [applications, connectors, worker, worker.testing], ids=lambda package: package.__name__
+)
 def test_nothing_public_is_left_out(package: object) -> None:
     modules = {entry.name for entry in pkgutil.iter_modules(package.__path__)}
     public = {name for name in vars(package) if not name.startswith("_")} - modules

@@ -6,7 +6,7 @@ try:
     from worker.registry import Registry
     from worker.settings import Settings, load_settings
 except (ImportError, AttributeError) as error:
-    from worker.launcher import explain_shadowing
+    from orchesty_worker import explain_shadowing
 
     if (explanation := explain_shadowing()) is not None:
         raise ImportError(explanation) from error

@@ -4,7 +4,8 @@ WorkerError
 ├── StartupError             the process ends with exit code 2; the text names the cure
 │   ├── SettingsError
 │   ├── TopologyError
-│   └── ActionsError
+│   ├── ActionsError
+│   └── SkeletonError        `orchesty-worker new` cannot write what it is asked for
 ├── BrokerError              the worker reconnects
 │   ├── ChannelLost
 │   └── PublishRefused       the message waits in the broker
@@ -35,6 +36,10 @@ class TopologyError(StartupError):
 
 class ActionsError(StartupError):
     """An action is missing, defined twice, or its module cannot be imported."""
+
+
+class SkeletonError(StartupError):
+    """A skeleton cannot be written; nothing has been."""
 
 
 class BrokerError(WorkerError):

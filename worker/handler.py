@@ -14,7 +14,7 @@ import structlog
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
 from worker import headers as h
 from worker.actions import Call
-from worker.broker import Delivery, Publisher
+from worker.broker import Delivery, Outlet
 from worker.deduplication import Marks, Once
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
@@ -28,6 +28,7 @@ from worker.settle import Cancelled, Decision, Duplicate, Keep, Settlement, Sett
 from worker.topology import ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
 from worker.visit import Visit, current_visit, now_ms, receive
+from worker.waiting import Wait, wait_for
 
 log = structlog.get_logger()
 
@@ -56,13 +57,14 @@ class Handler:
         gate: Gate,
         settler: Settler,
         failures: Failures,
-        publisher: Publisher,
+        publisher: Outlet,
         store: TrashStore,
         notice: TrashNotice,
         runs: Runs,
         max_message_bytes: int,
         max_deliveries: int,
         marks: Marks | None = None,
+        wait: Wait = wait_for,
     ) -> None:
         """`marks` are those of nodes with `deduplicate`."""
         self._calls = calls
@@ -75,6 +77,7 @@ class Handler:
         self._runs = runs
         self._max_message_bytes = max_message_bytes
         self._max_deliveries = max_deliveries
+        self._wait = wait
         self._stopping = asyncio.Event()
         self._once = Once(marks, self._pause) if marks else None
         self._line = Line(settler, self.decide, self._pause, max_deliveries)
@@ -236,12 +239,8 @@ class Handler:
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises `HandBack` when the worker stops meanwhile."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-        raise HandBack
+        if await self._wait(self._stopping, seconds):
+            raise HandBack
 
 
 def _end_state(decision: Decision, settlement: Settlement) -> MessageState | None:

@@ -2,7 +2,8 @@
 
 `worker`, `connectors` and `applications` are names that others like as well. When a folder or a package of that name
 comes first on the module path, importing ours fails with whatever the other one lacks. This module has a name of its
-own, imports nothing of ours to begin with, and says what has happened.
+own, imports nothing of ours to begin with, and says what has happened. A wheel holds it under that name alone, so ours
+import it by that name too.
 """
 
 import sys

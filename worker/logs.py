@@ -12,6 +12,9 @@ from worker import headers as h
 from worker.settings import Settings
 from worker.visit import current_visit
 
+NOISY = ("aiosqlite", "alembic", "httpx", "httpcore", "aiohttp.access", "pymongo")
+"""Libraries of which only errors are logged: their lines hold URLs with their queries, and bodies."""
+
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
 
 
@@ -54,7 +57,7 @@ def configure_logs(settings: Settings) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for silent in ("aio_pika", "aiormq"):
         logging.getLogger(silent).setLevel(logging.CRITICAL)  # the worker says the same in its own words
-    for noisy in ("alembic", "httpx", "httpcore", "aiohttp.access", "pymongo"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(level, logging.ERROR))
 
 

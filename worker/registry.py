@@ -8,13 +8,14 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
+from orchesty_worker import PACKAGES
+
 import connectors.catalogue
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
 from worker.action_types import place_of
 from worker.calls import Calls
 from worker.errors import ActionsError
-from worker.launcher import PACKAGES
 
 ENTRY_POINTS = "orchesty_worker.actions"
 
@@ -24,9 +25,9 @@ AnyAction = Action[Any, Any]
 class Registry:
     """Finds an action by kind and name. The actions share one HTTP client; `close` closes it."""
 
-    def __init__(self, actions: Iterable[AnyAction] = ()) -> None:
+    def __init__(self, actions: Iterable[AnyAction] = (), http: Http | None = None) -> None:
         self._actions: dict[tuple[Kind, str], AnyAction] = {}
-        self.http = Http()
+        self.http = http or Http()
         self.calls = Calls()
         self.http.called = self.calls.note
         for action in actions:
@@ -63,12 +64,13 @@ class Registry:
         await self.http.close()
 
 
-def load_actions(modules: Iterable[str]) -> Registry:
+def load_actions(modules: Iterable[str], http: Http | None = None) -> Registry:
     """Collect the actions of the catalogue, of the entry points and of these modules or packages.
 
+    They call services with `http`.
     Raises `ActionsError` when one cannot be imported, holds no action, or two actions have the same name.
     """
-    registry = Registry()
+    registry = Registry(http=http)
     installed = {point.value for point in entry_points(group=ENTRY_POINTS)}
     sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
     for source in sources:

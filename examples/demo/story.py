@@ -18,10 +18,10 @@ from examples.demo.service import BROKEN, WorldService
 from worker import headers as h
 from worker.broker import Publication, Publisher
 from worker.cli.broker import connected, publish
-from worker.cli.start import start_headers
 from worker.envelope import encode
 from worker.process import Worker
 from worker.settings import Settings
+from worker.starting import start_headers
 from worker.topology import ROUTING_KEY, Topology
 
 PATIENCE_SECONDS = 120

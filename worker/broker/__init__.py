@@ -4,7 +4,7 @@ from worker.broker.consumer import Delivery, QueueConsumer
 from worker.broker.intake import Intake
 from worker.broker.link import CONNECTION_ERRORS, Link, Session
 from worker.broker.objects import Declarations
-from worker.broker.publisher import Publication, Publisher
+from worker.broker.publisher import Outlet, Publication, Publisher
 
 __all__ = [
     "CONNECTION_ERRORS",
@@ -12,6 +12,7 @@ __all__ = [
     "Delivery",
     "Intake",
     "Link",
+    "Outlet",
     "Publication",
     "Publisher",
     "QueueConsumer",

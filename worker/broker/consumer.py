@@ -63,21 +63,33 @@ class Acknowledgements:
 
 
 class Delivery:
-    """One message from the broker."""
+    """One message from a queue."""
 
     __slots__ = ("deliveries", "is_settling", "raw", "routing_key", "tag", "timestamp")
 
-    def __init__(self, message: aiormq.abc.DeliveredMessage) -> None:
-        properties = message.header.properties.headers or {}
-        self.raw: bytes = message.body
-        self.tag: int = message.delivery_tag or 0
-        self.routing_key = message.routing_key or ""
-        self.timestamp = _integer(properties.get("published-timestamp"))
+    def __init__(
+        self, raw: bytes, timestamp: int | None, deliveries: int = 1, tag: int = 0, routing_key: str = ""
+    ) -> None:
+        self.raw = raw
+        self.tag = tag
+        self.routing_key = routing_key
+        self.timestamp = timestamp
         """`published-timestamp`, ms; None when the publisher set none."""
-        self.deliveries = (_integer(properties.get("x-delivery-count")) or 0) + 1
-        """How often the broker has delivered it, this time included."""
+        self.deliveries = deliveries
+        """How often it has been delivered, this time included."""
         self.is_settling = False
         """Whether the action is done and its outcome is being carried out."""
+
+
+def _delivery(message: aiormq.abc.DeliveredMessage) -> Delivery:
+    properties = message.header.properties.headers or {}
+    return Delivery(
+        message.body,
+        _integer(properties.get("published-timestamp")),
+        (_integer(properties.get("x-delivery-count")) or 0) + 1,
+        message.delivery_tag or 0,
+        message.routing_key or "",
+    )
 
 
 def _integer(value: object) -> int | None:
@@ -203,7 +215,7 @@ class QueueConsumer:
             self._end.exception()  # `run` may be gone already
 
     async def _on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
-        delivery = Delivery(message)
+        delivery = _delivery(message)
         self._arrived += 1
         self._acknowledgements.expect(delivery.tag)
         task = asyncio.get_running_loop().create_task(self._process(delivery, self._acknowledgements))

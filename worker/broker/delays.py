@@ -69,3 +69,9 @@ def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None) -> P
     digits = f"{delay:0{TIERS}b}"
     first = TIERS - len(f"{delay:b}")
     return Publication(tier_exchange(TIERS - 1 - first), ".".join((*digits, node.id)), body, timestamp)
+
+
+def delay_of(publication: Publication) -> tuple[int, str]:
+    """Return after how many seconds the tiers let a message out, and to the node of which id."""
+    *digits, node_id = publication.routing_key.split(".", TIERS)
+    return int("".join(digits), 2), node_id

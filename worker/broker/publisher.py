@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 import aiormq
 import structlog
@@ -33,6 +34,13 @@ class Publication:
     body: bytes
     timestamp: int | None = None
     mandatory: bool = True
+
+
+class Outlet(Protocol):
+    """Takes messages: the broker's `Publisher`, or the memory of `worker.testing`."""
+
+    async def publish(self, publications: Sequence[Publication], *, is_patient: bool = True) -> None:
+        """Return when all are safe. Raises `PublishRefused` when it is not to be patient about a refusal."""
 
 
 class ConfirmChannel:

@@ -7,6 +7,7 @@ import click
 
 from worker.cli.actions import actions
 from worker.cli.check import check
+from worker.cli.new import new
 from worker.cli.processes import processes
 from worker.cli.run import run
 from worker.cli.settings import settings
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for _command in (actions, check, processes, run, settings, start, topology, trash):
+for _command in (actions, check, new, processes, run, settings, start, topology, trash):
     cli.add_command(_command)
 
 

@@ -2,27 +2,22 @@
 
 import inspect
 import json
-from difflib import get_close_matches
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from connectors import Kind
 from worker.action_types import Place, place_of, schema, types_of
+from worker.cli.action_options import actions_option, find_action, kind_option, load
+from worker.cli.action_run import run_
 from worker.cli.options import json_option
-from worker.registry import AnyAction, Registry, load_actions
-from worker.settings import load_settings
-
-actions_option = click.option(
-    "--actions", multiple=True, help="Module or package with actions; may be repeated.  [env: WORKER_ACTIONS]"
-)
+from worker.registry import AnyAction
 
 
 @click.group(epilog="\b\nExample:\n  orchesty-worker actions list --actions my_package.actions\n")
 def actions() -> None:
-    """Look at the actions of this process: those of the catalogue, of installed packages and of --actions."""
+    """Look at the actions of this process (of the catalogue, installed packages and --actions), and run one."""
 
 
 @actions.command(
@@ -37,7 +32,7 @@ Examples:
 @json_option
 def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
     """List the actions by kind and name."""
-    found = list(_load(actions))
+    found = list(load(actions))
     if as_json:
         click.echo(json.dumps([_facts(action) for action in found], indent=1, ensure_ascii=False))
         return
@@ -58,12 +53,12 @@ Examples:
 """
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="If several kinds have the name.")
+@kind_option
 @actions_option
 @json_option
 def show(name: str, kind: str | None, actions: tuple[str, ...], *, as_json: bool) -> None:
     """Show what an action does, takes and gives: its text and the JSON schema of input and output."""
-    action = _find(_load(actions), name, kind)
+    action = find_action(load(actions), name, kind)
     facts = _facts(action) | _schemas(action)
     if as_json:
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
@@ -78,24 +73,26 @@ def show(name: str, kind: str | None, actions: tuple[str, ...], *, as_json: bool
         console.print_json(json.dumps(facts[key]))
 
 
-def _load(modules: tuple[str, ...]) -> Registry:
-    settings = load_settings(actions=modules or None)
-    with Console(stderr=True).status("importing actions"):
-        return load_actions(settings.actions)
+@actions.command(
+    "schema",
+    epilog="""\b
+Examples:
+  orchesty-worker actions schema shop-get-order --actions shop
+  orchesty-worker actions schema shop-get-order --output > order.schema.json
+""",
+)
+@click.argument("name")
+@kind_option
+@click.option("--input", "part", flag_value="input", help="Only the schema of what it takes.")
+@click.option("--output", "part", flag_value="output", help="Only the schema of what it gives.")
+@actions_option
+def schema_(name: str, kind: str | None, part: str | None, actions: tuple[str, ...]) -> None:
+    """Print the JSON schemas of an action's input and output: {"input": ..., "output": ...}."""
+    schemas = _schemas(find_action(load(actions), name, kind))
+    click.echo(json.dumps(schemas if part is None else schemas[part], indent=1, ensure_ascii=False))
 
 
-def _find(registry: Registry, name: str, kind: str | None) -> AnyAction:
-    found = [action for action in registry if action.name == name and kind in {None, action.kind.value}]
-    if len(found) > 1:
-        raise click.UsageError(f"{name} is of several kinds, choose with --kind: {', '.join(a.kind for a in found)}")
-    if not found:
-        close = get_close_matches(name, [action.name for action in registry], n=1)
-        raise click.UsageError(
-            f"there is no action {name!r}"
-            + (f", did you mean {close[0]!r}?" if close else "")
-            + " See: orchesty-worker actions list"
-        )
-    return found[0]
+actions.add_command(run_)
 
 
 def _facts(action: AnyAction) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
-from uuid import uuid4
 
 import click
 from rich.console import Console
@@ -22,9 +21,9 @@ from worker.run_watch import RunWatch
 from worker.runs import Run
 from worker.runs.waiting import wait_for_end
 from worker.settings import Mode, Settings, load_settings
+from worker.starting import start_headers
 from worker.topology import ROUTING_KEY, Node, load_topology
 from worker.trash import shown_url
-from worker.visit import now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +75,6 @@ def start(
     counts = asyncio.run(_start(settings, target, headers, body, is_waiting=is_waiting))
     _show(headers, counts, as_json=as_json)
     sys.exit(1 if counts and (counts.failed or counts.cancelled) else 0)
-
-
-def start_headers(node: Node, user: str | None) -> h.Headers:
-    """Return the headers of a new run's first message."""
-    headers: h.Headers = {
-        h.CORRELATION_ID: str(uuid4()),
-        h.PROCESS_ID: str(uuid4()),
-        h.PARENT_ID: "",
-        h.TOPOLOGY_ID: node.topology_id,
-        "topology-name": node.topology_name,
-        "content-type": "application/json",
-        "process-started": now_ms(),
-    }
-    if user is not None:
-        headers[h.USER] = user
-    return headers
 
 
 async def _start(settings: Settings, node: Node, headers: h.Headers, body: str, *, is_waiting: bool) -> Counts | None:

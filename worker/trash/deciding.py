@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from worker import headers as h
-from worker.broker import Publication, Publisher
+from worker.broker import Outlet, Publication
 from worker.envelope import encode
 from worker.trash.entry import Entry, EntryType, State
 from worker.trash.store import CLAIM_MS, Claim, TrashStore, chunks
@@ -47,7 +47,7 @@ class Tally:
 class Decider:
     """Carries decisions out. `publisher` may be None where nothing is to be published."""
 
-    def __init__(self, store: TrashStore, publisher: Publisher | None) -> None:
+    def __init__(self, store: TrashStore, publisher: Outlet | None) -> None:
         self._store = store
         self._publisher = publisher
         self.tally = Tally()

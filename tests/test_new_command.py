@@ -1,0 +1,73 @@
+"""`orchesty-worker new`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.command import command
+
+ALL = (
+    ("application", "shop"),
+    ("connector", "shop-get-order", "--application", "shop"),
+    ("connector", "get-anything"),
+    ("batch", "shop-list-orders", "--application", "shop"),
+    ("batch", "list-anything"),
+    ("node", "greet"),
+)
+
+
+def new(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return command("new", *arguments, "--folder", str(folder))
+
+
+def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_the_tests_of_all_skeletons_pass_at_once_and_nothing_warns(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    for arguments in ALL:
+        done = new(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert f"pytest test_{arguments[1].replace('-', '_')}.py" in done.stdout
+    done = run_tests(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in (done.stdout + done.stderr).lower()
+    listed = command("actions", "list", "--actions", "shop_get_order", PYTHONPATH=str(folder))
+    assert "shop-get-order" in listed.stdout
+    mypy = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "."], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert mypy.returncode == 0, mypy.stdout
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_greet.py").write_text("mine")
+    done = new(tmp_path, "node", "greet")
+    assert done.returncode == 2
+    assert f"{tmp_path}/test_greet.py is there already, nothing is written" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pytest.ini", "test_greet.py"]
+    assert new(tmp_path, "node", "greet-again").returncode == 0
+    assert (tmp_path / "test_greet.py").read_text() == "mine"
+    assert (tmp_path / "pytest.ini").read_text() == "[pytest]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        (("node", "Greet"), "use small letters, digits and dashes, as in get-order"),
+        (("node", "json"), "Choose another name, as in my-json"),
+        (("application", "worker"), "Choose another name, as in my-worker"),
+        (("node", "class"), "Choose another name, as in my-class"),
+        (("connector", "get-order", "--application", "shop"), "Write it first: orchesty-worker new application shop"),
+        (("batch", "list", "--application", "../shop"), "is no name"),
+    ],
+)
+def test_what_cannot_be_written_names_the_cure(tmp_path: Path, arguments: tuple[str, ...], cure: str) -> None:
+    done = new(tmp_path / "own", *arguments)
+    assert (done.returncode, cure in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "own").exists()

@@ -1,0 +1,81 @@
+"""`orchesty-worker new`."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from worker.cli.options import Decorator
+from worker.skeletons import Names, write_skeleton
+
+EXAMPLE_DATA = {"connector": """ --data '{"id": 17}'""", "batch": "", "node": """ --data '{"name": "Ann"}'"""}
+
+folder_option: Decorator = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where to write (default: the current folder).",
+)
+application_option: Decorator = click.option(
+    "--application", metavar="NAME", help="The application, as `new application` has written it."
+)
+
+
+@click.group(epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n")
+def new() -> None:
+    """Write a skeleton with its test. Nothing is ever overwritten."""
+
+
+@new.command(epilog="\b\nExample:\n  orchesty-worker new application shop\n")
+@click.argument("name")
+@folder_option
+def application(name: str, folder: Path) -> None:
+    """Write an application: what all endpoints of one service share."""
+    _write("application", name, folder)
+    _say_next(folder, name, f"orchesty-worker new connector {name}-get-item --application {name}")
+
+
+@new.command(epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n")
+@click.argument("name")
+@application_option
+@folder_option
+def connector(name: str, application: str | None, folder: Path) -> None:
+    """Write a connector: one endpoint of one service."""
+    _write_action("connector", name, folder, application)
+
+
+@new.command(epilog="\b\nExample:\n  orchesty-worker new batch shop-list-orders --application shop\n")
+@click.argument("name")
+@application_option
+@folder_option
+def batch(name: str, application: str | None, folder: Path) -> None:
+    """Write a batch: many messages of one, page by page."""
+    _write_action("batch", name, folder, application)
+
+
+@new.command(epilog="\b\nExample:\n  orchesty-worker new node add-vat\n")
+@click.argument("name")
+@folder_option
+def node(name: str, folder: Path) -> None:
+    """Write a custom node: transforms, filters, routes."""
+    _write_action("node", name, folder)
+
+
+def _write_action(kind: str, name: str, folder: Path, application: str | None = None) -> None:
+    _write(kind, name, folder, application)
+    _say_next(folder, name, f"orchesty-worker actions run {name} --actions {Names(name).module}{EXAMPLE_DATA[kind]}")
+
+
+def _write(kind: str, name: str, folder: Path, application: str | None = None) -> None:
+    for path in write_skeleton(kind, name, folder, application):
+        click.echo(f"written: {path}")
+
+
+def _say_next(folder: Path, name: str, then: str) -> None:
+    click.echo("next:")
+    if find_spec("pytest_asyncio") is None:
+        click.echo("  pip install 'orchesty-worker[testing]'")
+    if folder != Path():
+        click.echo(f"  cd {folder}")
+    click.echo(f"  pytest test_{Names(name).module}.py")
+    click.echo(f"  {then}")

@@ -1,0 +1,33 @@
+"""Test actions and topologies without a broker: through the same code, with a clock that jumps.
+
+`docs/testing.md` shows how.
+"""
+
+from connectors.http import network
+from worker.testing.action import ActionResult, run_action
+from worker.testing.cassette import Cassette
+from worker.testing.clock import FakeClock
+from worker.testing.contract import ActionContract, BatchContract, ConnectorContract, answering
+from worker.testing.memory import RunCounts
+from worker.testing.topology import ActionCall, EndlessRun, InMemoryTopology
+from worker.testing.transports import Exchange, UnexpectedRequest
+from worker.testing.trashed import load_trash
+
+__all__ = [
+    "ActionCall",
+    "ActionContract",
+    "ActionResult",
+    "BatchContract",
+    "Cassette",
+    "ConnectorContract",
+    "EndlessRun",
+    "Exchange",
+    "FakeClock",
+    "InMemoryTopology",
+    "RunCounts",
+    "UnexpectedRequest",
+    "answering",
+    "load_trash",
+    "network",
+    "run_action",
+]

@@ -1,0 +1,181 @@
+"""What every action keeps to, as tests that pytest collects from a subclass of yours.
+
+ActionContract             name, text, example, success
+├── ConnectorContract      and what replies of its service lead to, and that its secrets stay secret
+└── BatchContract          the same, and that its pages come to an end
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import chain, repeat
+from typing import Any, ClassVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from connectors import Forward, Limited, Page, Repeat, Stop, Trash
+from worker.action_types import schema, types_of
+from worker.actions import describe
+from worker.registry import AnyAction
+from worker.testing.action import ActionResult, run_action
+from worker.testing.logs import all_logs
+from worker.testing.scrub import Scrubber
+from worker.testing.transports import UnexpectedRequest
+
+NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+
+RETRY_AFTER = timedelta(seconds=120)
+
+GOES_ON = (Forward, Page, Stop)
+
+
+class ActionContract:
+    """The contract of any action: `class TestAddVat(ActionContract): action = AddVat; data = {"net": 100}`."""
+
+    action: ClassVar[AnyAction | type[AnyAction]]
+
+    data: ClassVar[Any] = None
+    """The body of a message that the action can work with; by default the first example of its input model."""
+
+    user: ClassVar[str | None] = None
+
+    replies: ClassVar[Sequence[Any]] = ()
+    """What the service answers, in order: JSON data or `httpx.Response`. The last one stands for all further."""
+
+    def test_its_name_fits_into_a_path(self) -> None:
+        """Topologies call it by `/connector/{name}/action`."""
+        assert NAME.fullmatch(self.own.name), (
+            f"{self.own.name!r}: use small letters, digits and dashes, as in get-order"
+        )
+
+    def test_it_says_what_it_does(self) -> None:
+        """The process editor and `actions show` show its docstring."""
+        assert (self.own.__doc__ or "").strip(), f"{self.own.name} needs a docstring: what does it do, where?"
+
+    def test_its_examples_fit_its_input(self) -> None:
+        """An example that does not fit misleads whoever copies it."""
+        for example in self.examples():
+            try:
+                self.own.read(_json(example))
+            except ValueError as error:
+                raise AssertionError(f"the example {example!r} does not fit: {describe(error)}") from None
+
+    def test_it_succeeds(self) -> None:
+        """With its example and the replies it goes on, with data that fit its output."""
+        result = self.run(self.answers())
+        assert isinstance(result.outcome, GOES_ON), f"{type(result.outcome).__name__}: {result.reason}"
+        adapter = TypeAdapter(types_of(self.own)[1])
+        for message in result.messages:
+            adapter.validate_json(message.body)
+
+    @property
+    def own(self) -> AnyAction:
+        """The action."""
+        return self.action() if inspect.isclass(self.action) else self.action
+
+    def examples(self) -> list[Any]:
+        """Return `data`, or else the examples of the input model. Raises `AssertionError` when there are none."""
+        taken = types_of(self.own)[0]
+        found = [self.data] if self.data is not None else schema(taken, "validation").get("examples", [])
+        assert found or taken is Any, (
+            f"{self.own.name} has no example: give its input model "
+            'model_config = ConfigDict(json_schema_extra={"examples": [...]}), or the test class `data`'
+        )
+        return list(found) or [None]
+
+    def run(self, http: httpx.AsyncBaseTransport) -> ActionResult:
+        """Call the action with its first example."""
+        return asyncio.run(run_action(self.own, self.examples()[0], user=self.user, http=http))
+
+    def answers(self) -> httpx.AsyncBaseTransport:
+        """Return what stands for the service when all goes well."""
+        return answering(*self.replies)
+
+
+class ConnectorContract(ActionContract):
+    """The contract of a connector: `class TestGetOrder(ConnectorContract): action = GetOrder; replies = [...]`."""
+
+    after_refusal: ClassVar[tuple[type, ...]] = (Trash,)
+    """What may come of a reply of 400 or 404, where the action has its own meaning for it."""
+
+    reads_replies: ClassVar[bool] = True
+    """False for one that looks only at the status of the reply."""
+
+    secrets: ClassVar[Sequence[str]] = ()
+    """Secrets that are not to be seen anywhere, besides those which headers and parameters tell by their names."""
+
+    def test_a_refusal_goes_to_the_trash_with_its_status(self) -> None:
+        """A person has to see why."""
+        for status in (400, 404):
+            result = self.run(answering(httpx.Response(status, json={"error": "refused"})))
+            assert isinstance(result.outcome, self.after_refusal), f"after {status}: {result.outcome}"
+            if isinstance(result.outcome, Trash):
+                assert str(status) in result.reason, f"the status {status} is missing in {result.reason!r}"
+
+    def test_a_used_up_limit_waits_as_long_as_the_service_says(self) -> None:
+        """429 with `Retry-After`."""
+        headers = {"retry-after": str(int(RETRY_AFTER.total_seconds()))}
+        result = self.run(answering(httpx.Response(429, headers=headers)))
+        assert isinstance(result.outcome, Repeat | Limited), f"after 429: {result.outcome}"
+        after = result.outcome.after
+        assert after is None or (isinstance(after, timedelta) and after >= RETRY_AFTER), f"sooner than asked: {after}"
+
+    def test_a_service_in_trouble_is_asked_again_later(self) -> None:
+        """500 and a connection that breaks."""
+        for reply in (httpx.Response(500), httpx.ReadError("connection lost")):
+            result = self.run(answering(reply))
+            assert isinstance(result.outcome, Repeat | Limited), f"after {reply!r}: {result.outcome}"
+
+    def test_a_reply_that_is_not_what_it_should_be_is_no_success(self) -> None:
+        """A login page in the place of JSON must not count as an order."""
+        page = httpx.Response(200, headers={"content-type": "text/html"}, text="<html>Please log in</html>")
+        outcome = self.run(answering(page)).outcome
+        assert not self.reads_replies or not isinstance(outcome, GOES_ON), f"a page in HTML became {outcome}"
+
+    def test_secrets_stay_out_of_logs_and_trash(self) -> None:
+        """Whatever the service answers."""
+        for http in (self.answers(), answering(httpx.Response(403)), answering(httpx.Response(500))):
+            with all_logs() as lines:
+                result = self.run(http)
+            known = Scrubber(self.secrets)
+            for exchange in result.exchanges:
+                known.learn(exchange.request)
+            seen = [*lines, result.reason, str(result.entry and result.entry.document())]
+            found = [text for text in seen if known.text(text) != text]
+            assert not found, f"a secret is in: {known.text(found[0])}"
+
+
+class BatchContract(ConnectorContract):
+    """The contract of a batch that asks a service: `replies` are those of its pages, the last page's last."""
+
+    def test_its_pages_come_to_an_end(self) -> None:
+        """Each with another cursor than those before."""
+        cursors = [outcome.next_cursor for outcome in self.run(self.answers()).outcomes if isinstance(outcome, Page)]
+        assert cursors, "it returned no page"
+        assert cursors[-1] is None, "the last of the replies does not end it"
+        assert len(set(cursors)) == len(cursors), f"a cursor came twice: {cursors}"
+
+
+def answering(*replies: Any) -> httpx.AsyncBaseTransport:
+    """Return a service that gives these replies in order, the last one again and again.
+
+    JSON data is sent with status 200, an `httpx.Response` as it is, and an `httpx.TransportError` is raised.
+    """
+    left: Iterator[Any] = chain(replies, repeat(replies[-1])) if replies else iter(())
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        reply = next(left, UnexpectedRequest(f"{request.method} {request.url}: there are no `replies`"))
+        if isinstance(reply, BaseException):
+            raise reply
+        if isinstance(reply, httpx.Response):
+            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+        return httpx.Response(200, json=reply)
+
+    return httpx.MockTransport(answer)
+
+
+def _json(data: Any) -> str:
+    return TypeAdapter(Any).dump_json(data).decode()
