@@ -1,0 +1,18 @@
+"""What a call to a service needs of an application's install."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The way to a service for one user."""
+
+    base_url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: httpx.Auth | None = None
+    """Signs each request; None where the headers are enough."""
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values of the install's forms, for services that want them elsewhere than in a header, such as in a body."""

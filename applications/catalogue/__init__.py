@@ -1,0 +1,1 @@
+"""The login of each service that comes with the worker."""
