@@ -1,7 +1,6 @@
 """Who we are to a service: what its endpoints share."""
 
 from applications.access import Access
-from applications.accounts import Accounts
 from applications.application import Application, ApplicationType, CustomAction, Limit, sync_method
 from applications.authentication import (
     ApiKey,
@@ -16,14 +15,12 @@ from applications.authentication import (
     OAuth2,
     TokenExchange,
 )
-from applications.crypt import Keyring
 from applications.errors import ApplicationError, NotReady, SecretsError, SettingsInvalid, TryLater
 from applications.forms import Form
 from applications.token import Token, read_token
 
 __all__ = [
     "Access",
-    "Accounts",
     "ApiKey",
     "Application",
     "ApplicationError",
@@ -36,7 +33,6 @@ __all__ = [
     "CustomAction",
     "Form",
     "Grant",
-    "Keyring",
     "Limit",
     "NoAuthentication",
     "NotReady",

@@ -26,7 +26,7 @@ class Endpoint:
     """The way to token endpoints. One for all; `close` it at the end."""
 
     def __init__(self) -> None:
-        self._client = httpx.AsyncClient(timeout=SECONDS)
+        self._client: httpx.AsyncClient | None = None
 
     async def __call__(
         self,
@@ -38,8 +38,9 @@ class Endpoint:
         secrets: Sequence[str] = (),
     ) -> Mapping[str, Any]:
         """POST a form or JSON and return what a good reply holds. Raises `LoginDead` or `TokenEndpointAway`."""
+        client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS)
         try:
-            reply = await self._client.post(
+            reply = await client.post(
                 url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -48,7 +49,8 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
 
 def judge(url: str, reply: httpx.Response, secrets: Sequence[str]) -> Mapping[str, Any]:

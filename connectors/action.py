@@ -80,7 +80,7 @@ class ServiceAction(Action[In, Out]):
     def service(self) -> Service:
         """The service, ready to be asked: base URL and common headers of the application are filled in."""
         application = self.application or Application
-        return Service(self.http, application.base_url, application.headers)
+        return Service(self.http, application.base_url, application.headers, application)
 
 
 class Connector(ServiceAction[In, Out]):

@@ -4,7 +4,7 @@ What a reply means for the message is decided here as well: 429 and 503 repeat a
 names, other 5xx and lost connections repeat, other refusals go to the trash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,6 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import TypeAdapter
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from applications import Access, Application
 from connectors.errors import RepeatLater, StopAndFail
 
 Model = TypeVar("Model")
@@ -26,14 +27,22 @@ DEFAULT_REPEAT = timedelta(seconds=60)
 """How long a message waits when the service does not say, as in the platform's own SDK."""
 
 
+async def of_class(application: type[Application]) -> Access:
+    """The way to a service that every user has in common: what the application's class says."""
+    return Access(application.base_url, application.headers)
+
+
 class Http:
     """A shared HTTP client with keep-alive connections. Opened on first use; `close` it at the end.
 
     Below httpx lie aiohttp's connections: with fifty requests at once they take a third of the CPU time of httpx' own.
     Cookies that services set are forgotten, since all users share the client.
+
+    The worker sets `access`, which finds the way to a service for the user of the message in work.
     """
 
     def __init__(self, *, timeout_seconds: float = 30, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.access: Callable[[type[Application]], Awaitable[Access]] = of_class
         self._timeout = timeout_seconds
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
@@ -109,6 +118,7 @@ class Service:
     http: Http
     base_url: str
     headers: Mapping[str, str]
+    application: type[Application] = Application
 
     async def get(self, path: str, **content: Any) -> Response:
         """GET `path`; `params=` and `headers=` as in httpx."""
@@ -138,9 +148,12 @@ class Service:
         Raises `RepeatLater` for a lost connection, 429 and 5xx, and `StopAndFail` for any other status, so that an
         action needs no branch for them.
         """
-        url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if self.base_url else path
+        access = await self._access()
+        url = f"{access.base_url.rstrip('/')}/{path.lstrip('/')}" if access.base_url else path
         try:
-            reply = await self.http.request(method, url, headers={**self.headers, **(headers or {})}, **content)
+            reply = await self.http.request(
+                method, url, headers={**access.headers, **(headers or {})}, auth=access.auth, **content
+            )
         except (httpx.TransportError, aiohttp.ClientError) as error:
             raise RepeatLater(DEFAULT_REPEAT, f"{method} {url}: {type(error).__name__}: {error}") from error
         verdict = f"{method} {reply.url.copy_with(query=None)} answered {reply.status_code}"
@@ -149,6 +162,11 @@ class Service:
         if not reply.is_success:
             raise StopAndFail(verdict)
         return Response(reply.status_code, reply.headers, reply.content)
+
+    async def _access(self) -> Access:
+        if self.application.needs_install():
+            return await self.http.access(self.application)
+        return Access(self.base_url, self.headers)
 
 
 def retry_after(value: str | None) -> timedelta | None:

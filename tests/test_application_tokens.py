@@ -15,7 +15,8 @@ from support.databases import MakeDatabase
 from support.oauth_application import Books, Machine
 from support.oauth_server import OAuthServer
 
-from applications import Accounts, TryLater, read_token
+from applications import TryLater, read_token
+from applications.accounts import Accounts
 from applications.errors import NeedsReconnect, TokenEndpointAway
 from applications.journal import Arrived, Journal
 

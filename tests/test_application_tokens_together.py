@@ -11,8 +11,8 @@ from support.accounts import KEY, install_books, log_in, opened
 from support.databases import MakeDatabase
 from support.oauth_server import OAuthServer
 
-from applications import Accounts
 from applications import installs as installs_module
+from applications.accounts import Accounts
 
 TESTS = Path(__file__).parent
 

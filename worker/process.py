@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from worker import counter as counting
+from worker.accounts import connect_accounts
 from worker.actions import bind
 from worker.broker import Intake, Link, Publisher
 from worker.envelope import Envelope
@@ -61,6 +62,7 @@ class Worker:
         self._called: set[asyncio.Task[Any]] = set()
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
+        self._accounts = connect_accounts(settings, self._registry, self._nodes)
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._notice = self._make_notice()
         self._publisher = Publisher()
@@ -203,8 +205,9 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        for part in (self._registry, self._remote, self._notice, self._store):
-            await part.close()
+        for part in (self._registry, self._remote, self._notice, self._store, self._accounts):
+            if part is not None:
+                await part.close()
 
 
 def broker_url(settings: Settings, topology: Topology) -> str:

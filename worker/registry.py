@@ -48,6 +48,11 @@ class Registry:
         """Iterate by kind and name."""
         return iter(action for _, action in sorted(self._actions.items()))
 
+    @property
+    def http(self) -> Http:
+        """The HTTP client that the actions share."""
+        return self._http
+
     def names(self) -> str:
         """List what there is, for an error."""
         return ", ".join(f"{action.kind} {action.name}" for action in self) or "none"

@@ -11,8 +11,6 @@ from typing import ClassVar, Final
 from urllib.parse import quote_plus
 
 import httpx
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from applications.authentication.base import Call, Settings, TokenAuthentication
 from applications.errors import LoginDead, TokenEndpointAway
@@ -86,6 +84,10 @@ class OAuth2(TokenAuthentication):
 
     def authorize_at(self, settings: Settings, *, redirect_uri: str, state: str, verifier: str) -> str:
         """Return the URL where the person logs in."""
+        # Imported here: needed for a login only, and it takes its time.
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - see above
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - see above
+
         extra = dict(self.authorize_parameters)
         if self.has_pkce:
             extra |= {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}

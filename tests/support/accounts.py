@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from applications import Accounts, Application, Keyring, Token, read_token
-from applications.crypt import new_key
+from applications import Application, Token, read_token
+from applications.accounts import Accounts
+from applications.crypt import Keyring, new_key
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from applications import Accounts
+from applications.accounts import Accounts
 from support.accounts import opened
 from support.oauth_application import Books
 
