@@ -11,7 +11,8 @@ ApplicationError
 ├── TryLater              wait `after`, then try again
 │   ├── TokenEndpointAway
 │   └── InstallsAway      the database of the installs is away, or refuses
-├── LoginRefused          a callback that is none of ours, or that says no
+├── LoginRefused          a callback that says no, comes too late, or is for another user
+│   └── LoginForged       a callback that is none of ours, or comes twice
 ├── LoginDead             the service refuses the refresh token or the client
 └── SecretsError
     ├── KeyMissing
@@ -106,7 +107,11 @@ class InstallsAway(TryLater):
 
 
 class LoginRefused(ApplicationError):
-    """A callback that is forged, too late, used before, for another user, or that says no."""
+    """A login that comes to nothing; a new one helps."""
+
+
+class LoginForged(LoginRefused):
+    """A callback whose state is not of our making, or was used before."""
 
 
 class LoginDead(ApplicationError):

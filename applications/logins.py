@@ -16,7 +16,7 @@ from applications.application import Application
 from applications.authentication import Call, OAuth2
 from applications.crypt import Keyring
 from applications.database import Database, now_ms
-from applications.errors import CannotDecrypt, KeyMissing, LoginRefused, NotInstalled, SettingsMissing
+from applications.errors import CannotDecrypt, KeyMissing, LoginForged, LoginRefused, NotInstalled, SettingsMissing
 from applications.installs import Installs
 from applications.tables import logins
 
@@ -72,7 +72,7 @@ class Logins:
         state = self._opened(query.get("state", ""))
         kept = await self._taken(str(state["id"]))
         if kept is None:
-            raise LoginRefused("this login was finished before, or never begun here: start it again")
+            raise LoginForged("this login was finished before, or never begun here: start it again")
         if state["ends"] < now_ms():
             raise LoginRefused(f"the login took longer than {SECONDS // 60} minutes: start it again")
         if user is not None and state["user"] != user:
@@ -115,7 +115,7 @@ class Logins:
         try:
             opened: dict[str, Any] = json.loads(self._keyring.open(state, _STATE))
         except (CannotDecrypt, KeyMissing):
-            raise LoginRefused("the state of this login is missing, or not of our making") from None
+            raise LoginForged("the state of this login is missing, or not of our making") from None
         return opened
 
     async def _taken(self, login: str) -> str | None:

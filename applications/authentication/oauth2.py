@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from secrets import token_urlsafe
 from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import quote_plus
@@ -158,10 +159,14 @@ class OAuth2(TokenAuthentication):
 
 def _assertion(way: ClientAuthentication, client: str, secret: str, url: str) -> str:
     # Imported here: few services want it, and it takes its time.
-    from authlib.oauth2.rfc7523 import client_secret_jwt_sign, private_key_jwt_sign  # noqa: PLC0415 - see above
+    from joserfc import jwt  # noqa: PLC0415 - see above
+    from joserfc.jwk import OctKey, RSAKey  # noqa: PLC0415 - see above
 
-    sign = client_secret_jwt_sign if way is ClientAuthentication.SECRET_JWT else private_key_jwt_sign
-    return str(sign(secret, client, url, expires_in=300))
+    now = int(time.time())
+    claims = {"iss": client, "sub": client, "aud": url, "iat": now, "exp": now + 300, "jti": token_urlsafe(24)}
+    if way is ClientAuthentication.SECRET_JWT:
+        return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
+    return jwt.encode({"alg": "RS256"}, claims, RSAKey.import_key(secret))
 
 
 _UNREADABLE_FOR = timedelta(seconds=60)

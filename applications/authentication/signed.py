@@ -55,13 +55,15 @@ class _OAuth1(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign; a form in the body is signed with it, any other body is not (3.4.1.3.1)."""
-        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        is_form = request.headers.get("content-type", "").startswith(_FORM)
+        own = {"Content-Type": _FORM} if is_form else {}  # the signer wants it spelt so
         body = request.content if is_form else b""
-        _, headers, _ = self._signer.prepare(request.method, str(request.url), dict(request.headers), body)
+        _, headers, _ = self._signer.prepare(request.method, str(request.url), own, body)
         request.headers["Authorization"] = headers["Authorization"]
         yield request
 
 
+_FORM: Final = "application/x-www-form-urlencoded"
 _SIGNED_HEADERS: Final = ("host", "content-type")
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-CLIENT, SECRET = "client one", "s+cret/1"
+CLIENT, SECRET = "client one", "s+cret/1 of the client, long enough"
 
 Misbehaviour = Callable[[], Awaitable[web.StreamResponse]]
 
