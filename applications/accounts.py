@@ -16,7 +16,7 @@ from applications.authentication import TokenAuthentication
 from applications.crypt import Keyring
 from applications.database import Database
 from applications.endpoint import Endpoint
-from applications.errors import NotAuthorized, NotInstalled, SettingsMissing, TryLater
+from applications.errors import LoginRefused, NotAuthorized, NotInstalled, SettingsMissing, TryLater
 from applications.forms import Choices, save
 from applications.install import Install
 from applications.installs import Installs
@@ -102,7 +102,10 @@ class Accounts:
         if install is None:
             raise NotInstalled(application.key, callback.user)
         async with self._bare_client(application, install) as client:
-            found = await application().logged_in(client, query)
+            try:
+                found = await application().logged_in(client, query)
+            except httpx.HTTPError as error:
+                raise LoginRefused(f"the service did not say what belongs to the login: {error}") from None
         if found:
             await self.installs.save_plain(install, {**install.plain, **found})
         self.forget(callback.user, application.key)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import MakeTopology, RunWorker
 from support.accounts import KEY, install_books, log_in, opened
-from support.oauth_application import Books
+from support.books import Ask
 from support.oauth_server import OAuthServer
 from support.queues import Queues, bodies, process_message
 from support.topologies import TopologyFile, connector, sink
@@ -15,7 +15,6 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from applications.accounts import Accounts
-from connectors import Connector, Message
 from worker.accounts import connect_accounts
 from worker.errors import SettingsError
 from worker.registry import Registry
@@ -23,17 +22,6 @@ from worker.settings import load_settings
 from worker.trash import Entry
 
 STRANGE_USERS = ("a:b", "a/b", "a+b", "a b", "žofie", "'; drop table installs; --")
-
-
-class Ask(Connector[Any, Any]):
-    """Asks the service."""
-
-    name = "books-ask"
-    application = Books
-
-    async def process(self, message: Message[Any]) -> Message[Any]:
-        """Return the reply."""
-        return message.with_data((await self.service.get("/orders")).json())
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ from pathlib import Path
 import click
 
 from worker.cli.actions import actions
+from worker.cli.applications import applications
 from worker.cli.check import check
+from worker.cli.installs import installs
 from worker.cli.run import run
+from worker.cli.secrets import secrets
 from worker.cli.settings import settings
 from worker.cli.start import start
 from worker.cli.topology import topology
@@ -27,7 +30,7 @@ def cli() -> None:
     """
 
 
-for _command in (actions, check, run, settings, start, topology, trash):
+for _command in (actions, applications, check, installs, run, secrets, settings, start, topology, trash):
     cli.add_command(_command)
 
 
