@@ -17,6 +17,7 @@ from applications.authentication import (
 )
 from applications.errors import ApplicationError, NotReady, SecretsError, SettingsInvalid, TryLater
 from applications.forms import Form
+from applications.incoming import Handshake, Incoming, Subscription
 from applications.token import Token, read_token
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "CustomAction",
     "Form",
     "Grant",
+    "Handshake",
+    "Incoming",
     "Limit",
     "NoAuthentication",
     "NotReady",
@@ -40,6 +43,7 @@ __all__ = [
     "OAuth2",
     "SecretsError",
     "SettingsInvalid",
+    "Subscription",
     "Token",
     "TokenExchange",
     "TryLater",

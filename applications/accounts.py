@@ -26,6 +26,7 @@ from applications.templates import fill, fill_url
 from applications.token import Token
 from applications.tokens import Tokens
 from applications.usable import usable
+from applications.webhooks import Webhooks
 
 FRESH_SECONDS: Final = 2.0
 """How long an install is used as it was read: so long a switched off one may still be called."""
@@ -47,6 +48,7 @@ class Accounts:
         self._endpoint = Endpoint()
         self.installs = Installs(self._database, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
+        self.webhooks = Webhooks(self._database, keyring)
         self.logins = Logins(self._database, self.installs, self._endpoint)
         self._read: dict[tuple[str, str], _Read] = {}
 

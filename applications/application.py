@@ -12,6 +12,8 @@ import httpx
 
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
+from applications.incoming import Handshake, Incoming, Subscription
+from applications.signatures import Signature
 from applications.templates import names
 
 Sync = TypeVar("Sync", bound=Callable[..., Awaitable[Any]])
@@ -89,6 +91,36 @@ class Application:
     """The service's limit for all users together."""
 
     custom_actions: ClassVar[tuple[CustomAction, ...]] = ()
+
+    webhooks: ClassVar[tuple[Subscription, ...]] = ()
+    """The events that the service can call us for."""
+
+    signature: ClassVar[Signature | None] = None
+    """How the service signs its calls; see `applications.signatures`. Without one, the token in the address is all."""
+
+    signature_secret: ClassVar[str] = ""
+    """The setting with the secret that the service signs with. Empty: with the one that `subscribe` gave it."""
+
+    delivery_header: ClassVar[str] = ""
+    """The header with the id of a call, in lower case, by which a second delivery is known."""
+
+    async def subscribe(
+        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
+    ) -> str:
+        """Let the service call `url` when `name` happens; return what the service calls it."""
+        raise NotImplementedError(f"{self.key} declares webhooks and has to say how to subscribe")
+
+    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
+        """Let the service call no more; one that it does not know any more is a success."""
+        raise NotImplementedError(f"{self.key} declares webhooks and has to say how to unsubscribe")
+
+    def handshake(self, call: Incoming) -> Handshake | None:
+        """Return what the service wants to hear when this genuine call only asks who is there."""
+        return None
+
+    def delivery_id(self, call: Incoming) -> str:
+        """Return the service's id of the call, the same when it is delivered again; empty when there is none."""
+        return call.headers.get(self.delivery_header, "")
 
     async def choices(self, client: httpx.AsyncClient) -> Mapping[str, Choices]:
         """Return choices by field that only the service knows; `client` asks it as the user."""

@@ -56,13 +56,16 @@ def open_accounts(settings: Settings) -> "Accounts":
 def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Node]) -> "Accounts | None":
     """Let the actions find the account of the user of their message; None when no action of these nodes needs one.
 
+    With a key they are opened in any case: services may call.
+
     Raises `SettingsError` when there is no key for the secrets.
     """
     actions = [registry.get(*node.action) for node in nodes if node.action]
     needing = {found for found in applications_of(filter(None, actions)) if found.needs_install()}
-    if not needing:
+    has_key = settings.secret_keys is not None or settings.secret_keys_file is not None
+    if not needing and not has_key:
         return None
-    if not read_keyring(settings).key_ids:
+    if not has_key or not read_keyring(settings).key_ids:
         keys = ", ".join(sorted(found.key for found in needing))
         raise SettingsError(
             f"the users' settings of {keys} are kept encrypted, and there is no key for them. Set WORKER_SECRET_KEYS "

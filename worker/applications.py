@@ -9,7 +9,7 @@ import applications.catalogue
 from applications import Application
 from worker.accounts import applications_of
 from worker.errors import ActionsError
-from worker.registry import load_actions
+from worker.registry import Registry, load_actions
 
 
 def load_applications(modules: Iterable[str]) -> Mapping[str, type[Application]]:
@@ -17,8 +17,13 @@ def load_applications(modules: Iterable[str]) -> Mapping[str, type[Application]]
 
     Raises `ActionsError` for a module that cannot be imported.
     """
+    return known_applications(load_actions(modules))
+
+
+def known_applications(registry: Registry) -> Mapping[str, type[Application]]:
+    """Return applications by key; those of the actions win over those of the catalogue."""
     found = {application.key: application for application in _catalogue()}
-    found |= {application.key: application for application in applications_of(load_actions(modules))}
+    found |= {application.key: application for application in applications_of(registry)}
     return dict(sorted(found.items()))
 
 
@@ -37,5 +42,10 @@ def find_application(known: Mapping[str, type[Application]], key: str) -> type[A
 def _catalogue() -> Iterator[type[Application]]:
     for entry in pkgutil.iter_modules(applications.catalogue.__path__, f"{applications.catalogue.__name__}."):
         for value in vars(importlib.import_module(entry.name)).values():
-            if isinstance(value, type) and issubclass(value, Application) and value.__module__ == entry.name:
+            if (
+                isinstance(value, type)
+                and issubclass(value, Application)
+                and value.__module__ == entry.name
+                and value.key
+            ):
                 yield value

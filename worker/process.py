@@ -13,6 +13,7 @@ import structlog
 from worker import counter as counting
 from worker.accounts import connect_accounts
 from worker.actions import bind
+from worker.applications import known_applications
 from worker.broker import Intake, Link, Publisher
 from worker.envelope import Envelope
 from worker.errors import HandBack, SettingsError
@@ -32,6 +33,7 @@ from worker.topology import Topology, load_topology
 from worker.trash import open_trash
 from worker.trash.retention import Retention, purge_regularly
 from worker.visit import current_visit, receive
+from worker.webhooks import WebhookIntake
 
 log = structlog.get_logger()
 
@@ -66,6 +68,7 @@ class Worker:
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._notice = self._make_notice()
         self._publisher = Publisher()
+        self._webhooks = self._make_webhooks()
         self.handler = self._make_handler()
         self._intake = Intake(
             self._topology,
@@ -111,6 +114,7 @@ class Worker:
             process=self.process,
             api_key=key.get_secret_value() if key else None,
             grace_seconds=self.settings.grace,
+            webhook=self._webhooks.answer if self._webhooks else None,
         )
 
     async def _consume_until_stopped(self) -> None:
@@ -197,6 +201,12 @@ class Worker:
             max_message_bytes=self.settings.max_message_bytes,
             max_deliveries=self.settings.max_deliveries,
         )
+
+    def _make_webhooks(self) -> WebhookIntake | None:
+        if self._accounts is None:
+            return None
+        known = known_applications(self._registry)
+        return WebhookIntake(self._accounts, known, self._topology, self._publisher, self.settings.public_url or "")
 
     def _make_notice(self) -> TrashNotice:
         if not self._is_platform:

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     secret_keys_file: Path | None = Field(
         None, description="A file with the keys, one a line, instead of `WORKER_SECRET_KEYS`."
     )
+    public_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Under which services reach this worker's HTTP, `https://hooks.example.com`: for webhooks.",
+    )
     token_journal: Path = Field(
         Path("var/tokens"),
         description="A directory of this machine for tokens, sealed, on their way into the database.",

@@ -3,30 +3,68 @@
 Facts: https://docs.github.com/en/rest, https://docs.github.com/en/apps/oauth-apps/building-oauth-apps.
 """
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from types import MappingProxyType
+from urllib.parse import quote
 
+import httpx
 from pydantic import Field, SecretStr
 
 from applications.application import Application, ApplicationType
 from applications.authentication import Bearer, OAuth2
 from applications.forms import Form
+from applications.incoming import Handshake, Incoming, Subscription
+from applications.signatures import GITHUB
 
 _HEADERS = MappingProxyType({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})
+
+
+class _Webhooks(Application):
+    """What both ways to log in have in common."""
+
+    key = ""
+    name = "GitHub"
+    kind = ApplicationType.WEBHOOK
+    base_url = "https://api.github.com"
+    headers = _HEADERS
+    webhooks = (
+        Subscription("issues", "An issue was opened, edited, closed ...", ("owner", "record")),
+        Subscription("pull_request", "A pull request was opened, edited, merged ...", ("owner", "record")),
+        Subscription("push", "Commits were pushed.", ("owner", "record")),
+    )
+    signature = GITHUB
+    delivery_header = "x-github-delivery"
+
+    async def subscribe(
+        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
+    ) -> str:
+        """Add a hook to the repository `owner`/`record`."""
+        hooks = f"/repos/{quote(parameters['owner'], safe='')}/{quote(parameters['record'], safe='')}/hooks"
+        config = {"url": url, "content_type": "json", "secret": secret}
+        reply = await client.post(hooks, json={"name": "web", "events": [name], "config": config})
+        return f"{hooks}/{reply.raise_for_status().json()['id']}"
+
+    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
+        """Delete the hook."""
+        reply = await client.delete(remote_id)
+        if reply.status_code != HTTPStatus.NOT_FOUND:
+            reply.raise_for_status()
+
+    def handshake(self, call: Incoming) -> Handshake | None:
+        """Answer the ping that follows a new hook."""
+        return Handshake("pong") if call.headers.get("x-github-event") == "ping" else None
 
 
 class _Token(Form):
     token: SecretStr = Field(title="Token", description="A personal access token.")
 
 
-class GitHub(Application):
+class GitHub(_Webhooks):
     """GitHub with a token."""
 
     key = "git-hub"
-    name = "GitHub"
     description = "Git hosting and developer collaboration."
-    kind = ApplicationType.WEBHOOK
-    base_url = "https://api.github.com"
-    headers = _HEADERS
     authentication = Bearer()
     forms = (_Token,)
 
@@ -36,15 +74,11 @@ class _Client(Form):
     client_secret: SecretStr = Field(title="Client Secret")
 
 
-class GitHubOAuth(Application):
+class GitHubOAuth(_Webhooks):
     """GitHub with an OAuth app: the user logs in."""
 
     key = "git-hub-oauth"
-    name = "GitHub"
     description = "Git hosting and developer collaboration (OAuth app)."
-    kind = ApplicationType.WEBHOOK
-    base_url = "https://api.github.com"
-    headers = _HEADERS
     authentication = OAuth2(
         authorize_url="https://github.com/login/oauth/authorize",
         token_url="https://github.com/login/oauth/access_token",  # noqa: S106 - an address

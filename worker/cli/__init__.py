@@ -15,6 +15,7 @@ from worker.cli.settings import settings
 from worker.cli.start import start
 from worker.cli.topology import topology
 from worker.cli.trash import trash
+from worker.cli.webhooks import webhooks
 from worker.errors import StartupError
 
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for _command in (actions, applications, check, installs, run, secrets, settings, start, topology, trash):
+for _command in (actions, applications, check, installs, run, secrets, settings, start, topology, trash, webhooks):
     cli.add_command(_command)
 
 
