@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import MakeTopology, RunWorker
+from conftest import MakeTopology, RunWorker, StartWorker
 from support.accounts import KEY, install, opened
 from support.hooks import Hear, Shouter, ShouterServer
 from support.queues import Queues
@@ -178,3 +178,18 @@ async def test_names_with_strange_characters_are_called(
     await subscribed(accounts, worker, topology, node="a/b č")
     assert "/nodes/a%2Fb%20%C4%8D/token/" in server.hooks["1"]["url"]
     assert (await server.call("1", b"{}")).status_code == 404
+
+
+async def test_calls_reach_one_of_several_processes_as_they_came(
+    topology: TopologyFile, start_worker: StartWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    front = await start_worker(topology, processes=2, actions="support.hooks", **own)
+    place = {"topology": json.loads(topology.path.read_text())["id"], "node": topology.node_id("start")}
+    public_url = f"http://127.0.0.1:{front.port}"
+    await subscribe(accounts, Shouter, "alice", "order", public_url=public_url, parameters={}, **place)
+    answers = [await server.call("1", f'{{"n": {number}}}'.encode(), delivery=str(number % 2)) for number in range(4)]
+    assert [answer.json()["status"] for answer in answers] == ["started"] * 2 + ["was started before"] * 2
+    assert (await server.call("1", b"{}", secret="other")).status_code == 401
+    assert len(await queues.read(topology.queue("sink"), 2)) == 2
