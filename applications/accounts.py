@@ -116,7 +116,11 @@ class Accounts:
     async def choices(self, application: type[Application], user: str) -> Mapping[str, Choices]:
         """Return the choices that only the service knows."""
         async with self.client(application, user) as client:
-            return await application().choices(client)
+            try:
+                return await application().choices(client)
+            except httpx.HTTPError as error:
+                reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
+                raise TryLater(reason, timedelta(minutes=1)) from None
 
     @asynccontextmanager
     async def client(self, application: type[Application], user: str) -> AsyncIterator[httpx.AsyncClient]:

@@ -1,14 +1,14 @@
 """The tables of the applications, as the newest migration leaves them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
-
-VERSION_TABLE = "applications_version"
-"""Alembic's note of the newest migration; of our own, for the database is shared with others."""
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table, Text
 
 HEAD = "0001"
 """The newest migration. Compared before Alembic is loaded, which takes its time."""
 
 metadata = MetaData()
+
+versions = Table("applications_version", metadata, Column("version_num", String(32), primary_key=True))
+"""The note of the newest migration; of our own, for the database is shared with others."""
 
 installs = Table(
     "installs",

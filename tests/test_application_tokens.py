@@ -174,6 +174,16 @@ async def test_a_token_endpoint_that_is_away_is_left_alone_for_a_while(
     assert (install.state, install.failures) == ("enabled", 1)
 
 
+async def test_a_token_endpoint_that_is_slow_is_away(
+    accounts: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("applications.endpoint.SECONDS", 0.2)
+    await log_in(accounts, server, age=4000)
+    server.held_reply = asyncio.Event()
+    with pytest.raises(TokenEndpointAway, match="ReadTimeout"):
+        await ask(accounts)
+
+
 async def test_a_living_token_is_used_while_the_token_endpoint_is_away(accounts: Accounts, server: OAuthServer) -> None:
     await log_in(accounts, server, age=3500)
     server.misbehaviour = broken

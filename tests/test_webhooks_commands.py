@@ -51,6 +51,20 @@ async def test_webhooks_are_subscribed_listed_and_left(terminal: Terminal, serve
     assert "There are no webhooks" in await run(terminal, "webhooks", "list")
 
 
+async def test_an_install_is_shown_with_choices_of_the_service(terminal: Terminal, server: ShouterServer) -> None:
+    words = (f"server={server.base_url}", "token=canary", "useLimit=true", "time=5", "value=2")
+    await run(terminal, "installs", "add", "shouter", "alice", *words, *ACTIONS)
+    text = await run(terminal, "installs", "show", "shouter", "alice", *ACTIONS)
+    assert "selectbox: 1, 2" in text
+    assert "alice|shouter;5;2" in text
+    facts = json.loads(await run(terminal, "installs", "show", "shouter", "alice", "--json", *ACTIONS))
+    assert "canary" not in text + str(facts)
+    assert facts["authorized"] is True
+    server.status = 500
+    assert "was not asked" in await run(terminal, "installs", "show", "shouter", "alice", *ACTIONS)
+    assert "has not installed" in await run(terminal, "installs", "show", "shouter", "bob", *ACTIONS, status=1)
+
+
 async def test_what_is_wrong_is_told(terminal: Terminal, server: ShouterServer) -> None:
     subscribe = ("webhooks", "subscribe", "shouter", "alice", "order", "--node")
     assert "has not installed shouter" in await run(terminal, *subscribe, "start", *ACTIONS, status=1)

@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import Field, HttpUrl, SecretStr
 
 from applications import ApiKey, Application, Form, Handshake, Incoming, Subscription
+from applications.forms import Choices
 from applications.signatures import GITHUB
 from connectors import CustomNode, Message
 
@@ -22,6 +23,7 @@ class Settings(Form):
 
     server: HttpUrl = Field(title="Server")
     token: SecretStr = Field(title="Token")
+    room: str | None = Field(None, title="Room")
 
 
 class Shouter(Application):
@@ -34,6 +36,10 @@ class Shouter(Application):
     webhooks = (Subscription("order"), Subscription("issues", parameters=("owner",)))
     signature = GITHUB
     delivery_header = "x-delivery"
+
+    async def choices(self, client: httpx.AsyncClient) -> Mapping[str, Choices]:
+        """Return the rooms."""
+        return {"room": (await client.get("/rooms")).raise_for_status().json()}
 
     async def subscribe(
         self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
@@ -76,6 +82,7 @@ class ShouterServer:
         """Serve until the context ends."""
         application = web.Application()
         application.router.add_post("/hooks", self._add)
+        application.router.add_get("/rooms", self._rooms)
         application.router.add_delete("/hooks/{id}", self._delete)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
@@ -92,6 +99,9 @@ class ShouterServer:
         own = str(len(self.hooks) + 1)
         self.hooks[own] = await request.json()
         return web.json_response({"id": own}, status=201)
+
+    async def _rooms(self, request: web.Request) -> web.Response:
+        return web.json_response({"1": "Hall", "2": "Attic"}) if self.status < 300 else web.Response(status=self.status)
 
     async def _delete(self, request: web.Request) -> web.Response:
         if self.status >= 300:

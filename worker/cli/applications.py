@@ -76,7 +76,7 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     for name, value in _facts(application).items():
-        console.print(f"[bold]{name:12}[/bold]", end="")
+        console.print(f"[bold]{name:14}[/bold]", end="")
         console.print(value or "-", markup=False)
     for form in application.form_facts():
         console.print(f"\n{form.name} ({form.key})", markup=False)
@@ -103,4 +103,8 @@ def _facts(application: type[Application]) -> dict[str, Any]:
         "type": application.kind.value,
         "login": _way(application),
         "base_url": application.base_url,
+        "limits": application.limits("USER", {}),
+        "webhooks": ", ".join(subscription.name for subscription in application.webhooks),
+        "sync_methods": ", ".join(application.sync_methods()),
+        "actions": ", ".join(action.name for action in application.custom_actions),
     }

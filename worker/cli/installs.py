@@ -17,6 +17,7 @@ from worker.cli.accounts import installs_option, opened, read_values
 from worker.cli.actions import actions_option
 from worker.cli.applications import known
 from worker.cli.authorize import authorize
+from worker.cli.install_show import show
 from worker.cli.options import json_option
 from worker.settings import Settings, load_settings
 
@@ -216,4 +217,5 @@ def _facts(install: Install) -> dict[str, Any]:
     }
 
 
-installs.add_command(authorize)
+for _command in (authorize, show):
+    installs.add_command(_command)

@@ -1,13 +1,10 @@
 """Installs, logins under way, webhooks and what they delivered."""
 
 import sqlalchemy as sa
-from alembic import op
-
-revision = "0001"
-down_revision = None
+from alembic.operations import Operations
 
 
-def upgrade() -> None:
+def upgrade(op: Operations) -> None:
     """Create the tables."""
     op.create_table(
         "installs",

@@ -1,9 +1,0 @@
-"""Runs the migrations on the connection that `applications.migrate` has opened and locked."""
-
-from alembic import context
-
-from applications.tables import VERSION_TABLE
-
-context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
-with context.begin_transaction():
-    context.run_migrations()
