@@ -121,6 +121,16 @@ async def test_a_challenge_is_answered_when_it_is_signed(
     assert not await queues.length(topology.queue("sink"))
 
 
+async def test_a_question_whether_somebody_is_there_starts_nothing(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    async with httpx.AsyncClient() as client:
+        answers = [await client.get(server.hooks["1"]["url"]), await client.head(server.hooks["1"]["url"])]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert not await queues.length(topology.queue("sink"))
+
+
 async def test_a_user_who_switched_the_application_off_is_called_no_more(
     topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
 ) -> None:

@@ -40,8 +40,13 @@ PUBLISH_SECONDS: Final = 8
 REMEMBERED: Final = 20_000
 """Deliveries of this process that it knows without asking the database."""
 PURGE_SECONDS: Final = 3600
+QUESTIONS: Final = frozenset({"GET", "HEAD"})
 _CALLS: Final = UUID("0f2a3a56-8f0e-5f0a-9a52-0a4a3c6ad6b1")
 _NOT_KEPT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+Place = tuple[str, str]
+"""Topology and node, as the address names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class WebhookIntake:
         self._topology = topology
         self._publisher = publisher
         self._public_url = public_url.rstrip("/")
-        self._read: dict[tuple[str, str], tuple[float, Sequence[_Known]]] = {}
+        self._read: dict[Place, tuple[float, Sequence[_Known]]] = {}
+        self._load = Grouped(self._load_many)
         self._taken: OrderedDict[Delivery, asyncio.Future[bool]] = OrderedDict()
         self._find = Grouped(self._find_many)
         self._remember = Grouped(self._remember_many)
@@ -86,14 +92,14 @@ class WebhookIntake:
         except ApplicationError as error:
             return _refused(409, "webhook_not_ready", place, str(error))
 
-    async def _take(self, known: _Known, call: Incoming, place: tuple[str, str]) -> web.Response:
-        signature = known.application.signature
-        if signature is not None:
-            if not known.secret:
-                raise Forged(f"there is no secret of {known.application.key} to check the signature with")
-            signature.check(call, known.secret)
+    async def _take(self, known: _Known, call: Incoming, place: Place) -> web.Response:
+        is_question = call.method in QUESTIONS  # services look so whether somebody is there, and sign nothing
+        if not is_question:
+            _check(known, call)
         if (handshake := known.application.handshake(call)) is not None:
             return web.Response(text=handshake.text, content_type=handshake.content_type)
+        if is_question:
+            return web.Response()
         node = self._node(*place)
         if node is None:
             return _refused(404, "webhook_unknown", place, "the topology has no such node")
@@ -136,16 +142,27 @@ class WebhookIntake:
         log.info("webhook_taken", webhook=known.webhook.name, userId=known.webhook.user, nodeName=node.name)
 
     async def _known(self, topology: str, node: str, token: str) -> _Known | None:
-        read = self._read.get((topology, node))
-        if read is None or time.monotonic() - read[0] > FRESH_SECONDS:
-            if self._node(topology, node) is None:
-                return None  # asked for by anybody: not worth a look into the database
-            read = self._read[topology, node] = (time.monotonic(), await self._load(topology, node))
+        if self._node(topology, node) is None:
+            return None  # asked for by anybody: not worth a look into the database
+        here = self._fresh((topology, node))
+        if here is None:
+            here = await self._load((topology, node))
         # Each is compared, so that the time tells nothing.
-        found = [known for known in read[1] if hmac.compare_digest(known.webhook.token.encode(), token.encode())]
+        found = [known for known in here if hmac.compare_digest(known.webhook.token.encode(), token.encode())]
         return found[0] if found else None
 
-    async def _load(self, topology: str, node: str) -> Sequence[_Known]:
+    def _fresh(self, place: Place) -> Sequence[_Known] | None:
+        read = self._read.get(place)
+        return read[1] if read and time.monotonic() - read[0] < FRESH_SECONDS else None
+
+    async def _load_many(self, places: Sequence[Place]) -> Sequence[Sequence[_Known]]:
+        """Read what is known at these places, each once however many calls wait for it."""
+        for place in dict.fromkeys(places):
+            if self._fresh(place) is None:
+                self._read[place] = (time.monotonic(), await self._at(*place))
+        return [self._read[place][1] for place in places]
+
+    async def _at(self, topology: str, node: str) -> Sequence[_Known]:
         webhooks = await self._accounts.webhooks.list(topology=topology, node=node)
         loaded = [await self._load_one(webhook) for webhook in webhooks]
         return [known for known in loaded if known is not None]
@@ -184,6 +201,15 @@ class WebhookIntake:
         return [None] * len(deliveries)
 
 
+def _check(known: _Known, call: Incoming) -> None:
+    signature = known.application.signature
+    if signature is None:
+        return
+    if not known.secret:
+        raise Forged(f"there is no secret of {known.application.key} to check the signature with")
+    signature.check(call, known.secret)
+
+
 def start_message(node: Node, webhook: "Webhook", call: Incoming, identity: str) -> tuple[h.Headers, str]:
     """Return headers and body of the start message; a delivery that comes again has the same ids.
 
@@ -209,7 +235,7 @@ def start_message(node: Node, webhook: "Webhook", call: Incoming, identity: str)
         return headers | {"content-transfer-encoding": "base64"}, b64encode(call.body).decode()
 
 
-def _refused(status: int, event: str, place: tuple[str, str], reason: str) -> web.Response:
+def _refused(status: int, event: str, place: Place, reason: str) -> web.Response:
     """Refuse, and say to the caller less than to the log."""
     log.warning(event, topology=place[0], node=place[1], reason=reason)
     told = {401: "not signed by the service", 409: "the application is not ready"}.get(status, "no such webhook")
