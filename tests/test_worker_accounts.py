@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import MakeTopology, RunWorker
 from support.accounts import KEY, install_books, log_in, opened
-from support.books import Ask
+from support.books import Ask, Tell
 from support.oauth_server import OAuthServer
 from support.queues import Queues, bodies, process_message
 from support.topologies import TopologyFile, connector, sink
@@ -109,6 +109,20 @@ async def test_messages_that_a_dead_login_stopped_go_on_after_a_new_one(
     await log_in(accounts, server)
     await worker.command("trash", "approve", "--reason", "needs reconnect", "--yes")
     assert bodies(await queues.read(topology.queue("sink"), 1)) == [{"ok": True}]
+
+
+async def test_a_refused_token_is_renewed_and_the_same_body_sent_again(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    topology = make_topology(connector("tell", "books-tell", "sink"), sink())
+    await install_books(accounts, server)
+    server.revoked.add((await log_in(accounts, server, age=100)).access_token)
+    await run_worker(topology, Tell(), **own_settings)
+    await queues.publish(topology.exchange("tell"), *(process_message({"order": 17}, user="alice") for _ in range(10)))
+    assert len(await queues.read(topology.queue("sink"), 10)) == 10
+    assert len(server.calls) == 1
+    assert [await call.json() for call in server.api_calls] == [{"order": 17}] * len(server.api_calls)
 
 
 async def test_a_key_that_opens_nothing_is_told_in_the_trash(

@@ -15,3 +15,14 @@ class Ask(Connector[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the reply."""
         return message.with_data((await self.service.get("/orders")).json())
+
+
+class Tell(Connector[Any, Any]):
+    """Tells the service what the message says."""
+
+    name = "books-tell"
+    application = Books
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        """Return the reply."""
+        return message.with_data((await self.service.post("/orders", json=message.data)).json())
