@@ -1,22 +1,195 @@
 """An application: what all endpoints of one service share."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar, Final, TypeVar
+
+import httpx
+
+from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
+from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
+from applications.incoming import Handshake, Incoming, Subscription
+from applications.signatures import Signature
+from applications.templates import names
+
+Sync = TypeVar("Sync", bound=Callable[..., Awaitable[Any]])
+
+_SYNC: Final = "_is_sync_method"
+
+
+class ApplicationType(StrEnum):
+    """Whether the service calls us."""
+
+    CRON = "cron"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `amount` calls in `seconds`."""
+
+    seconds: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustomAction:
+    """A button of the platform's user interface: opens a URL, or starts a topology."""
+
+    name: str
+    action: str
+    """`open` or `call`."""
+    url: str | None = None
+    topology: str | None = None
+    node: str | None = None
+    body: str | None = None
 
 
 class Application:
     """One service, as its connectors see it.
 
     Subclass it once per service and name it in each connector's `application`. A topology's node names it by
-    `key`, and limits are counted for that key.
+    `key`, and limits are counted for that key. Class attributes say everything; `{name}` in base URL, headers and
+    authentication is filled from the settings of the user whose message is in work.
     """
 
     key: ClassVar[str]
     """Unique and stable; the `application` of the topology's nodes and of limiter keys."""
+
+    name: ClassVar[str] = ""
+    """What people call the service."""
+
+    description: ClassVar[str] = ""
+
+    info: ClassVar[str] = ""
+    """A longer text, in Markdown."""
+
+    logo: ClassVar[Path | None] = None
+    """An image file."""
+
+    kind: ClassVar[ApplicationType] = ApplicationType.CRON
 
     base_url: ClassVar[str] = ""
     """What a connector's relative path is appended to."""
 
     headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """HTTP headers that every request to the service carries."""
+
+    authentication: ClassVar[Authentication] = NoAuthentication()
+
+    forms: ClassVar[tuple[type[Form], ...]] = ()
+    """What the user fills in; the form for the user's own limit is added."""
+
+    limit: ClassVar[Limit | None] = None
+    """The service's limit for each user; a user's own one wins."""
+
+    group_limit: ClassVar[Limit | None] = None
+    """The service's limit for all users together."""
+
+    custom_actions: ClassVar[tuple[CustomAction, ...]] = ()
+
+    webhooks: ClassVar[tuple[Subscription, ...]] = ()
+    """The events that the service can call us for."""
+
+    signature: ClassVar[Signature | None] = None
+    """How the service signs its calls; see `applications.signatures`. Without one, the token in the address is all."""
+
+    signature_secret: ClassVar[str] = ""
+    """The setting with the secret that the service signs with. Empty: with the one that `subscribe` gave it."""
+
+    delivery_header: ClassVar[str] = ""
+    """The header with the id of a call, in lower case, by which a second delivery is known."""
+
+    async def subscribe(
+        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
+    ) -> str:
+        """Let the service call `url` when `name` happens; return what the service calls it."""
+        raise NotImplementedError(f"{self.key} declares webhooks and has to say how to subscribe")
+
+    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
+        """Let the service call no more; one that it does not know any more is a success."""
+        raise NotImplementedError(f"{self.key} declares webhooks and has to say how to unsubscribe")
+
+    def handshake(self, call: Incoming) -> Handshake | None:
+        """Return what the service wants to hear when this genuine call only asks who is there."""
+        return None
+
+    def delivery_id(self, call: Incoming) -> str:
+        """Return the service's id of the call, the same when it is delivered again; empty when there is none."""
+        return call.headers.get(self.delivery_header, "")
+
+    async def choices(self, client: httpx.AsyncClient) -> Mapping[str, Choices]:
+        """Return choices by field that only the service knows; `client` asks it as the user."""
+        return {}
+
+    async def logged_in(self, client: httpx.AsyncClient, callback: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return settings that a login brings, such as the account's id; asked once after each login.
+
+        `callback` is the query that the service sent the user back with.
+        """
+        return {}
+
+    @classmethod
+    def public_name(cls) -> str:
+        """Return the name, else the key."""
+        return cls.name or cls.key
+
+    @classmethod
+    def needs_install(cls) -> bool:
+        """Whether requests are made for a user; without, base URL and headers are all there is."""
+        return bool(cls.forms) or not isinstance(cls.authentication, NoAuthentication)
+
+    @classmethod
+    def form_facts(cls, choices: Mapping[str, Choices] | None = None) -> list[FormFacts]:
+        """Return the forms as the platform knows them."""
+        return facts_of(cls.forms, choices)
+
+    @classmethod
+    def text_settings(cls, settings: Values, plain: Mapping[str, Any]) -> dict[str, str]:
+        """Return settings as text, by field: what placeholders are filled from."""
+        return flat(cls.form_facts(), settings) | {name: str(value) for name, value in plain.items()}
+
+    @classmethod
+    def missing(cls, settings: Values) -> list[str]:
+        """Return the fields that a person still has to fill in."""
+        facts = cls.form_facts()
+        text = flat(facts, settings)
+        lacking = [name for name in cls.authentication.needs if not text.get(name)]
+        return list(dict.fromkeys([*missing(facts, settings), *lacking]))
+
+    @classmethod
+    def missing_for_calls(cls, text: Mapping[str, str]) -> list[str]:
+        """Return the placeholders of base URL and headers that have no value, which a login may bring."""
+        return [name for name in names(cls.base_url + "".join(cls.headers.values())) if not text.get(name)]
+
+    @classmethod
+    def is_authorized(cls, settings: Values, *, has_token: bool) -> bool:
+        """Whether calls can be made."""
+        way = cls.authentication
+        return not cls.missing(settings) and (has_token or not isinstance(way, TokenAuthentication) or not way.is_login)
+
+    @classmethod
+    def limits(cls, user: str, settings: Values) -> str:
+        """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group."""
+        own = settings.get(LIMITER_FORM, {})
+        chosen = cls.limit
+        if own.get("useLimit") and own.get("time") and own.get("value"):
+            chosen = Limit(own["time"], own["value"])
+        named = ((user, chosen), ("", cls.group_limit))
+        return ";".join(f"{who}|{cls.key};{limit.seconds};{limit.amount}" for who, limit in named if limit)
+
+    @classmethod
+    def sync_methods(cls) -> Mapping[str, Callable[..., Awaitable[Any]]]:
+        """Return what the platform's user interface may call, by name."""
+        found = inspect.getmembers(cls, lambda member: getattr(member, _SYNC, False))
+        return dict(found)
+
+
+def sync_method(method: Sync) -> Sync:
+    """Let the platform's user interface call this method of an application and wait for its answer."""
+    setattr(method, _SYNC, True)
+    return method

@@ -13,7 +13,7 @@ from applications import Access, Application
 from connectors.download import Download
 from connectors.errors import DoNotContinue, LimitExceeded, RepeatLater, ReplyTruncated, StopAndFail
 from connectors.files import FileChunks
-from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, with_query, without_secrets
+from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, of_class, with_query, without_secrets
 from connectors.message import current_message
 from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice
@@ -115,7 +115,8 @@ class Service:
 
     async def access(self) -> Access:
         """Return the way to the service for the user of the message in work."""
-        return await self.http.access(self.application)
+        find = self.http.access if self.application.needs_install() else of_class
+        return await find(self.application)
 
     def _rules(self, options: CallOptions) -> Rules:
         own = options.get("rules")

@@ -14,6 +14,7 @@ import pydantic
 from pydantic import ValidationError
 
 import connectors
+from applications import ApplicationError
 from connectors import (
     ActionInterrupted,
     Batch,
@@ -26,6 +27,7 @@ from connectors import (
     current_message,
 )
 from worker import headers as h
+from worker.accounts import outcome_of
 from worker.errors import ActionsError, ActionUnreachable
 from worker.registry import AnyAction, Registry
 from worker.remote import RemoteActions
@@ -72,6 +74,8 @@ def local_call(action: AnyAction) -> Call:
             result = await run(message, visit)
         except ActionInterrupted as interruption:
             return interruption.outcome
+        except ApplicationError as error:
+            return outcome_of(error)
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise

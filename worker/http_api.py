@@ -18,6 +18,7 @@ from worker.metrics import CONTENT_TYPE
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+WEBHOOK_PATH = "/webhook/topologies/{topology}/nodes/{node}/token/{token}"
 UNIX = "unix:"
 """What a host begins with that is the path of a socket."""
 
@@ -45,16 +46,28 @@ class ProcessRequest(BaseModel):
     published: int
 
 
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
 Process = Callable[[str, Envelope, int], Awaitable[bool]]
 """Processes a message for the node with this id; False: not now."""
 
 
 @asynccontextmanager
 async def serve_http(
-    host: str, port: int, *, health: Health, process: Process, api_key: str | None, grace_seconds: float
+    host: str,
+    port: int,
+    *,
+    health: Health,
+    process: Process,
+    api_key: str | None,
+    grace_seconds: float,
+    webhook: Answer | None = None,
 ) -> AsyncIterator[None]:
     """Answer HTTP while the context is open. Raises `StartupError` when the port is taken."""
-    async with listening(_application(health, process, api_key), host, port, grace_seconds):
+    application = _application(health, process, api_key)
+    if webhook is not None:
+        application.router.add_route("*", WEBHOOK_PATH, webhook)
+    async with listening(application, host, port, grace_seconds):
         yield
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import structlog
 
 from worker import counter as counting
+from worker.accounts import connect_accounts
 from worker.actions import bind
+from worker.applications import known_applications
 from worker.broker import Intake, Link, Publisher
 from worker.deduplication import open_marks
 from worker.envelope import Envelope
@@ -33,6 +35,7 @@ from worker.topology import Topology, load_topology
 from worker.trash import open_trash
 from worker.trash.retention import Retention, purge_regularly
 from worker.visit import current_visit, receive
+from worker.webhooks import WebhookIntake
 
 log = structlog.get_logger()
 
@@ -63,6 +66,7 @@ class Worker:
         self._called: set[asyncio.Task[Any]] = set()
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
+        self._accounts = connect_accounts(settings, self._registry, self._nodes)
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self._nodes) else None
         self._notice = self._make_notice()
@@ -73,6 +77,7 @@ class Worker:
         )
         self._publisher = Publisher()
         self._state = open_service(settings, self._topology, self._publisher)
+        self._webhooks = self._make_webhooks()
         self.handler = self._make_handler()
         self._intake = Intake(
             self._topology,
@@ -120,6 +125,7 @@ class Worker:
             process=self.process,
             api_key=key.get_secret_value() if key else None,
             grace_seconds=self.settings.grace,
+            webhook=self._webhooks.answer if self._webhooks else None,
         )
 
     async def _consume_until_stopped(self) -> None:
@@ -213,6 +219,12 @@ class Worker:
             return counting.PlatformCounter()
         return None if self._state.is_counting else counting.OpenCounter()
 
+    def _make_webhooks(self) -> WebhookIntake | None:
+        if self._accounts is None:
+            return None
+        known = known_applications(self._registry)
+        return WebhookIntake(self._accounts, known, self._topology, self._publisher, self.settings.public_url or "")
+
     def _make_notice(self) -> TrashNotice:
         if not self._is_platform:
             return NoNotice()
@@ -220,10 +232,10 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        for part in (self._registry, self._remote, self._notice, self._store, self._state, self._reservations):
-            await part.close()
-        if self._marks is not None:
-            await self._marks.close()
+        parts = (self._registry, self._remote, self._notice, self._store, self._state, self._reservations)
+        for part in (*parts, self._accounts, self._marks):
+            if part is not None:
+                await part.close()
 
 
 def broker_url(settings: Settings, topology: Topology) -> str:

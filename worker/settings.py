@@ -82,6 +82,28 @@ class Settings(BaseSettings):
         "`postgresql://user:password@host/database` or `mongodb://user:password@host/database`. Unset: in platform "
         "mode `MONGODB_DSN`, else `WORKER_DATABASE_URL`, else `sqlite:///var/trash.sqlite`.",
     )
+    installs_url: SecretStr | None = Field(
+        None,
+        description="Where the installs of applications are kept: `sqlite:///path` or "
+        "`postgresql://user:password@host/database`. Unset: `WORKER_DATABASE_URL`, else `sqlite:///var/installs.sqlite`.",
+    )
+    secret_keys: SecretStr | None = Field(
+        None,
+        description="The keys for the secrets of installs, `id:base64` of 32 bytes, the newest first, separated by "
+        "commas. `orchesty-worker secrets generate` makes one.",
+    )
+    secret_keys_file: Path | None = Field(
+        None, description="A file with the keys, one a line, instead of `WORKER_SECRET_KEYS`."
+    )
+    public_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Under which services reach this worker's HTTP, `https://hooks.example.com`: for webhooks.",
+    )
+    token_journal: Path = Field(
+        Path("var/tokens"),
+        description="A directory of this machine for tokens, sealed, on their way into the database.",
+    )
     trash_flood_limit: int = Field(
         1000,
         ge=0,

@@ -1,1 +1,1 @@
-"""Ready applications, one module per service."""
+"""The login of each service that comes with the worker."""

@@ -6,14 +6,18 @@ from pathlib import Path
 import click
 
 from worker.cli.actions import actions
+from worker.cli.applications import applications
 from worker.cli.check import check
+from worker.cli.installs import installs
 from worker.cli.new import new
 from worker.cli.processes import processes
 from worker.cli.run import run
+from worker.cli.secrets import secrets
 from worker.cli.settings import settings
 from worker.cli.start import start
 from worker.cli.topology import topology
 from worker.cli.trash import trash
+from worker.cli.webhooks import webhooks
 from worker.errors import StartupError
 
 
@@ -29,7 +33,22 @@ def cli() -> None:
     """
 
 
-for _command in (actions, check, new, processes, run, settings, start, topology, trash):
+_COMMANDS = (
+    actions,
+    applications,
+    check,
+    installs,
+    new,
+    processes,
+    run,
+    secrets,
+    settings,
+    start,
+    topology,
+    trash,
+    webhooks,
+)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import aiohttp
 import structlog
 from aiohttp import web
+from yarl import URL
 
-from worker.http_api import MAX_BODY_BYTES, metrics_response
+from worker.http_api import MAX_BODY_BYTES, WEBHOOK_PATH, metrics_response
 from worker.metrics import Family, merge, render
 from worker.supervisor.child import Child
 
@@ -21,6 +22,8 @@ PROBE_SECONDS = 0.9
 
 METRICS_SECONDS = 5
 PROCESS_PATH = "/api/process"
+OF_THE_CONNECTION = frozenset({"connection", "content-encoding", "content-length", "expect", "transfer-encoding"})
+"""Headers that say how a body came, not what it is."""
 PASSED_ON = ("content-type", "orchesty-api-key")
 
 
@@ -46,6 +49,7 @@ class Front:
             application.router.add_get("/healthz", self._probe)
             application.router.add_get("/metrics", self._metrics)
             application.router.add_post(PROCESS_PATH, self._process)
+            application.router.add_route("*", WEBHOOK_PATH, self._webhook)
             yield application
 
     async def _probe(self, _: web.Request) -> web.Response:
@@ -97,15 +101,27 @@ class Front:
         )
 
     async def _process(self, request: web.Request) -> web.Response:
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        return await self._pass_on(request, headers)
+
+    async def _webhook(self, request: web.Request) -> web.Response:
+        """Pass on what a signature may cover: the path as it came, all headers, the raw body."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in OF_THE_CONNECTION}
+        return await self._pass_on(request, headers)
+
+    async def _pass_on(self, request: web.Request, headers: Mapping[str, str]) -> web.Response:
         """Let the processes take turns; one that cannot be reached is passed over."""
         body = await request.read()
-        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         for child in itertools.islice(self._turns, len(self._children)):
             if child.pid is None:
                 continue
             try:
-                async with self._clients[child].post(
-                    PROCESS_PATH, data=body, headers=headers, timeout=aiohttp.ClientTimeout(total=None)
+                async with self._clients[child].request(
+                    request.method,
+                    URL(request.raw_path, encoded=True),
+                    data=body,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=None),
                 ) as answer:
                     return web.Response(
                         body=await answer.read(), status=answer.status, content_type=answer.content_type

@@ -1,0 +1,177 @@
+"""The way to a service for one user: what connectors ask for before each call."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from applications.access import Access
+from applications.application import Application
+from applications.authentication import TokenAuthentication
+from applications.crypt import Keyring
+from applications.database import Database
+from applications.endpoint import Endpoint
+from applications.errors import LoginRefused, NotAuthorized, NotInstalled, SettingsMissing, TryLater
+from applications.forms import Choices, save
+from applications.install import Install
+from applications.installs import Installs
+from applications.journal import Journal
+from applications.logins import Callback, Logins
+from applications.templates import fill, fill_url
+from applications.token import Token
+from applications.tokens import Tokens
+from applications.usable import usable
+from applications.webhooks import Webhooks
+
+FRESH_SECONDS: Final = 2.0
+"""How long an install is used as it was read: so long a switched off one may still be called."""
+UNAUTHORIZED: Final = 401
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    access: Access
+    at: float
+
+
+class Accounts:
+    """The users' accounts at services. One for a process; `close` it at the end."""
+
+    def __init__(self, url: str, keyring: Keyring, journal: Path) -> None:
+        """`url` is the database, `journal` a directory of this machine for tokens on their way into it."""
+        self._database = Database(url)
+        self._endpoint = Endpoint()
+        self.installs = Installs(self._database, keyring)
+        self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
+        self.webhooks = Webhooks(self._database, keyring)
+        self.logins = Logins(self._database, self.installs, self._endpoint)
+        self._read: dict[tuple[str, str], _Read] = {}
+
+    async def access(self, application: type[Application], user: str) -> Access:
+        """Return the way to the service. Raises `NotReady`, `TryLater` or `SecretsError`."""
+        if not application.needs_install():
+            return Access(application.base_url, application.headers)
+        key = (user, application.key)
+        read = self._read.get(key)
+        if read is None or time.monotonic() - read.at > FRESH_SECONDS:
+            install = await self.installs.get(user, application.key) if user else None
+            read = _Read(self._access(application, usable(application, user, install)), time.monotonic())
+            self._read[key] = read
+        if isinstance(application.authentication, TokenAuthentication):
+            await self.tokens.get(application, user)  # here a missing or dead login is a clear error
+        return read.access
+
+    def _access(self, application: type[Application], install: Install) -> Access:
+        settings = self.installs.settings(install)
+        if lacking := application.missing(settings):
+            raise SettingsMissing(application.key, install.user, lacking)
+        way = application.authentication
+        is_login = isinstance(way, TokenAuthentication) and way.is_login
+        if is_login and install.sealed_token is None:
+            raise NotAuthorized(application.key, install.user)
+        text = application.text_settings(settings, install.plain)
+        if lacking := application.missing_for_calls(text):
+            if is_login:  # a login brings them
+                raise NotAuthorized(application.key, install.user)
+            raise SettingsMissing(application.key, install.user, lacking)
+        auth = way.auth(text)
+        if isinstance(way, TokenAuthentication):
+            auth = TokenAuth(self.tokens, application, install.user)
+        headers = {name: fill(value, text) for name, value in application.headers.items()}
+        return Access(fill_url(application.base_url, text), headers, auth, text)
+
+    async def save(self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]]) -> None:
+        """Save settings of a user over those that are there. Raises `SettingsInvalid` with errors beside the fields."""
+        install = await self.installs.get(user, application.key)
+        if install is None:
+            raise NotInstalled(application.key, user)
+        kept = save(application.form_facts(), self.installs.settings(install), given)
+        await self.installs.save_settings(install, kept)
+        self.forget(user, application.key)
+
+    async def finish_login(
+        self, application: type[Application], callback: Callback, query: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        """Save the token and the settings that the login brings; return those."""
+        await self.logins.finish(application, callback)
+        self.forget(callback.user, application.key)
+        install = await self.installs.get(callback.user, application.key)
+        if install is None:
+            raise NotInstalled(application.key, callback.user)
+        async with self._bare_client(application, install) as client:
+            try:
+                found = await application().logged_in(client, query)
+            except httpx.HTTPError as error:
+                raise LoginRefused(f"the service did not say what belongs to the login: {error}") from None
+        if found:
+            await self.installs.save_plain(install, {**install.plain, **found})
+        self.forget(callback.user, application.key)
+        return found
+
+    async def choices(self, application: type[Application], user: str) -> Mapping[str, Choices]:
+        """Return the choices that only the service knows."""
+        async with self.client(application, user) as client:
+            try:
+                return await application().choices(client)
+            except httpx.HTTPError as error:
+                reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
+                raise TryLater(reason, timedelta(minutes=1)) from None
+
+    @asynccontextmanager
+    async def client(self, application: type[Application], user: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Open a client that asks the service as the user: base URL, common headers and authentication are set."""
+        access = await self.access(application, user)
+        async with httpx.AsyncClient(base_url=access.base_url, headers=access.headers, auth=access.auth) as client:
+            yield client
+
+    @asynccontextmanager
+    async def _bare_client(self, application: type[Application], install: Install) -> AsyncIterator[httpx.AsyncClient]:
+        """As `client`, for a login whose settings are not complete yet."""
+        async with httpx.AsyncClient(auth=TokenAuth(self.tokens, application, install.user)) as client:
+            yield client
+
+    def forget(self, user: str, application: str) -> None:
+        """Read an install anew the next time."""
+        self._read.pop((user, application), None)
+        self.tokens.forget(user, application)
+
+    async def close(self) -> None:
+        """Let refreshes end, then close the connections."""
+        await self.tokens.close()
+        await self._endpoint.close()
+        await self._database.close()
+
+
+class TokenAuth(httpx.Auth):
+    """Puts the token into each request; when the service refuses it, once a new one."""
+
+    def __init__(self, tokens: Tokens, application: type[Application], user: str) -> None:
+        way = application.authentication
+        assert isinstance(way, TokenAuthentication), "made for these only"
+        self._way, self._tokens, self._application, self._user = way, tokens, application, user
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Sign and send; after a 401 renew the token, sign and send again."""
+        token = await self._token(None)
+        self._way.sign(request, token)
+        response = yield request
+        if response.status_code != UNAUTHORIZED:
+            return
+        fresh = await self._token(token.access_token)
+        if fresh.access_token == token.access_token:
+            return
+        if not isinstance(request.stream, httpx.ByteStream):
+            raise TryLater("the token was renewed, and the body of the request cannot be sent twice", _SOON)
+        self._way.sign(request, fresh)
+        yield request
+
+    async def _token(self, refused: str | None) -> Token:
+        return await self._tokens.get(self._application, self._user, refused)
+
+
+_SOON = timedelta(seconds=1)

@@ -1,0 +1,100 @@
+"""The database of the applications: SQLite or PostgreSQL, shared by any number of processes."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Insert, Table, event, literal, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from applications.errors import InstallsAway
+from applications.migrate import migrate
+
+CONNECT_SECONDS: Final = 10
+_AWAY_FOR = timedelta(seconds=30)
+
+
+class Database:
+    """Opens transactions on tables that are up to date; connects when it is first used."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...`; else `ValueError`."""
+        try:
+            self._engine = _engine(make_url(url))
+        except ArgumentError:
+            raise ValueError("must be sqlite:///path or postgresql://user:password@host/database") from None
+        self.is_postgresql = self._engine.dialect.name == "postgresql"
+        self._is_ready = False
+
+    def insert(self, table: Table) -> Any:
+        """Return an insert that knows `on_conflict_do_nothing`."""
+        made: Insert = postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
+        return made
+
+    @property
+    def now_ms(self) -> ColumnElement[int]:
+        """The time that all processes agree on: PostgreSQL's; SQLite has ours."""
+        if self.is_postgresql:
+            return literal_column("(extract(epoch from clock_timestamp()) * 1000)::bigint")
+        return literal(now_ms())
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction. Raises `InstallsAway` for what the database says."""
+        try:
+            if not self._is_ready:
+                await self._prepare()
+            async with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise InstallsAway(f"the database of the installs refuses: {str(error.orig).strip()}", _AWAY_FOR) from error
+        except SQLAlchemyError as error:
+            raise InstallsAway(f"the database of the installs refuses: {error}", _AWAY_FOR) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+    async def _prepare(self) -> None:
+        if not self.is_postgresql:
+            Path(self._engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        async with self._engine.begin() as connection:
+            await connection.run_sync(migrate)
+        self._is_ready = True
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def _engine(url: URL) -> AsyncEngine:
+    match url.get_backend_name():
+        case "sqlite" if url.database:
+            url = url.set(drivername="sqlite+aiosqlite")
+            engine = create_async_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            return engine
+        case "postgresql" | "postgres":
+            return create_async_engine(
+                url.set(drivername="postgresql+psycopg"),
+                connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "orchesty-worker", **url.query},
+                pool_pre_ping=True,
+                hide_parameters=True,
+            )
+    raise ArgumentError
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Let readers and writers of several processes work side by side, and lose nothing on a power cut."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()

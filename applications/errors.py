@@ -1,0 +1,130 @@
+"""Errors of applications, by what helps.
+
+ApplicationError
+├── SettingsInvalid       change the settings; errors stand beside their fields
+├── NotReady              a person acts: install, enable, fill in, log in
+│   ├── NotInstalled
+│   ├── Disabled
+│   ├── SettingsMissing
+│   ├── NotAuthorized
+│   └── NeedsReconnect    the login is dead
+├── TryLater              wait `after`, then try again
+│   ├── TokenEndpointAway
+│   └── InstallsAway      the database of the installs is away, or refuses
+├── LoginRefused          a callback that says no, comes too late, or is for another user
+│   └── LoginForged       a callback that is none of ours, or comes twice
+├── LoginDead             the service refuses the refresh token or the client
+└── SecretsError
+    ├── KeyMissing
+    └── CannotDecrypt     another key, or a value that was tampered with or swapped
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from shlex import quote
+
+
+class ApplicationError(Exception):
+    """Root of all errors of applications."""
+
+
+class SettingsInvalid(ApplicationError):
+    """Values of a form are wrong."""
+
+    def __init__(self, errors: Mapping[str, Mapping[str, str]]) -> None:
+        self.errors = errors
+        """By form and field."""
+        lines = [f"{form}.{field}: {text}" for form, fields in errors.items() for field, text in fields.items()]
+        super().__init__("; ".join(lines))
+
+
+class NotReady(ApplicationError):
+    """The user's install cannot be used before a person does something; the text names the command."""
+
+    def __init__(self, problem: str, command: str, *arguments: str) -> None:
+        cure = " ".join(["orchesty-worker installs", command, *(quote(argument) for argument in arguments)])
+        super().__init__(f"{problem}. Cure: {cure}")
+
+
+class NotInstalled(NotReady):
+    """The user has no such application."""
+
+    def __init__(self, application: str, user: str) -> None:
+        if not user:
+            super().__init__(f"{application} needs a user, and the message has no header `user`", "list")
+        else:
+            super().__init__(f"user {user!r} has not installed {application}", "add", application, user)
+
+
+class Disabled(NotReady):
+    """The user's install is switched off."""
+
+    def __init__(self, application: str, user: str) -> None:
+        super().__init__(f"the install of {application} for user {user!r} is disabled", "enable", application, user)
+
+
+class SettingsMissing(NotReady):
+    """Required settings are not filled in."""
+
+    def __init__(self, application: str, user: str, fields: list[str]) -> None:
+        names = ", ".join(fields)
+        given = [f"{field}=..." for field in fields]
+        super().__init__(f"{application} of user {user!r} lacks {names}", "set", application, user, *given)
+
+
+class NotAuthorized(NotReady):
+    """The user has not logged in yet."""
+
+    def __init__(self, application: str, user: str) -> None:
+        super().__init__(f"user {user!r} has not logged in to {application}", "authorize", application, user)
+
+
+class NeedsReconnect(NotReady):
+    """The login is dead: the service takes neither the token nor its refresh token any more."""
+
+    def __init__(self, application: str, user: str, reason: str, *, is_login: bool) -> None:
+        problem = f"the login of user {user!r} to {application} needs reconnect ({reason})"
+        if is_login:
+            super().__init__(problem, "authorize", application, user)
+        else:
+            super().__init__(problem, "set", application, user, "FIELD=VALUE")
+
+
+class TryLater(ApplicationError):
+    """Nothing is wrong for good."""
+
+    def __init__(self, reason: str, after: timedelta) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class TokenEndpointAway(TryLater):
+    """The token endpoint does not answer, or not with a token."""
+
+
+class InstallsAway(TryLater):
+    """The database of the installs is away, or refuses."""
+
+
+class LoginRefused(ApplicationError):
+    """A login that comes to nothing; a new one helps."""
+
+
+class LoginForged(LoginRefused):
+    """A callback whose state is not of our making, or was used before."""
+
+
+class LoginDead(ApplicationError):
+    """The service refuses the refresh token, or the client itself."""
+
+
+class SecretsError(ApplicationError):
+    """Something about keys and ciphertexts."""
+
+
+class KeyMissing(SecretsError):
+    """There is no key, or it is none."""
+
+
+class CannotDecrypt(SecretsError):
+    """None of the keys fits, or the value was tampered with or stood elsewhere."""

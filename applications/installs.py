@@ -1,0 +1,209 @@
+"""The store of installs, in SQLite or PostgreSQL."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, case, delete, select, update
+from sqlalchemy.engine import RowMapping
+
+from applications.crypt import Keyring
+from applications.database import Database, now_ms
+from applications.errors import ApplicationError
+from applications.install import Install
+from applications.tables import installs
+from applications.token import Token
+
+LEASE_SECONDS: Final = 60
+"""How long a process may take for a refresh before another one may try; longer than the call's time limit."""
+TOKEN_PLACE: Final = "token"  # noqa: S105 - the name of a place
+"""Where a token stands, beside the fields of forms."""
+
+
+class ChangedMeanwhile(ApplicationError):
+    """Somebody else saved the same install."""
+
+
+class Installs:
+    """Who has installed which application, with settings and login.
+
+    A token is saved only over one that an earlier refresh brought (`fence`), so that a process that was away for a
+    while cannot put an older token over a newer one.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self.keyring = keyring
+        self._database = database
+
+    async def add(self, user: str, application: str, *, is_enabled: bool) -> bool:
+        """Install without settings; False when the user has it already."""
+        now = now_ms()
+        new = self._database.insert(installs).values(
+            user=user, application=application, is_enabled=is_enabled, plain="{}", settings="{}", token=None,
+            expires=0, problem="", fence=now, token_fence=now, lease_until=0, failures=0, retry_at=0, version=0,
+            created=now, updated=now,
+        )  # fmt: skip
+        async with self._database.transaction() as connection:
+            done = new.on_conflict_do_nothing().returning(installs.c.version)
+            return (await connection.execute(done)).scalar_one_or_none() is not None
+
+    async def get(self, user: str, application: str) -> Install | None:
+        """Return the install, if there is one."""
+        if "\x00" in user:  # no user of anybody's, and PostgreSQL takes no NUL
+            return None
+        async with self._database.transaction() as connection:
+            query = select(installs).where(_is(user, application))
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return _install(row) if row else None
+
+    async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
+        """Return installs by application and user, without opening their secrets."""
+        query = select(installs).order_by(installs.c.application, installs.c.user)
+        for column, value in ((installs.c.user, user), (installs.c.application, application)):
+            query = query.where(column == value) if value else query
+        async with self._database.transaction() as connection:
+            return [_install(row) for row in (await connection.execute(query)).mappings()]
+
+    async def enable(self, user: str, application: str, *, is_enabled: bool) -> bool:
+        """Switch on or off; False when there is none."""
+        return await self._update(_is(user, application), is_enabled=is_enabled)
+
+    async def remove(self, user: str, application: str) -> bool:
+        """Delete for good, with settings and login; False when there was none."""
+        async with self._database.transaction() as connection:
+            return (await connection.execute(delete(installs).where(_is(user, application)))).rowcount == 1
+
+    def settings(self, install: Install) -> dict[str, dict[str, Any]]:
+        """Return the settings by form and field, opened. Raises `SecretsError`."""
+        return {
+            form: {
+                field: json.loads(self.keyring.open(sealed, install.user, install.application, form, field))
+                for field, sealed in fields.items()
+            }
+            for form, fields in install.sealed_settings.items()
+        }
+
+    def token(self, install: Install) -> Token | None:
+        """Return the token, opened, if there is one. Raises `SecretsError`."""
+        if install.sealed_token is None:
+            return None
+        place = (install.user, install.application, TOKEN_PLACE)
+        return Token.from_json(self.keyring.open(install.sealed_token, *place))
+
+    def seal_token(self, user: str, application: str, token: Token) -> str:
+        """Return the token as it is stored."""
+        return self.keyring.seal(token.to_json(), user, application, TOKEN_PLACE)
+
+    async def save_settings(self, install: Install, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Save all settings; the next refresh tries them. Raises `ChangedMeanwhile`."""
+        await self._save(install, settings=self._sealed(install, settings), problem="", retry_at=0)
+
+    async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> None:
+        """Save the settings that are no secret. Raises `ChangedMeanwhile`."""
+        await self._save(install, plain=json.dumps(dict(plain)))
+
+    async def _save(self, install: Install, **values: Any) -> None:
+        unchanged = and_(_is(install.user, install.application), installs.c.version == install.version)
+        if not await self._update(unchanged, version=install.version + 1, **values):
+            raise ChangedMeanwhile(
+                f"{install.application} of user {install.user!r} was changed or removed meanwhile: try again"
+            )
+
+    async def lease(self, install: Install) -> int | None:
+        """Get the right to refresh, with its number; None while another process has it, or has just done it."""
+        now = self._database.now_ms
+        free = (
+            _is(install.user, install.application),
+            installs.c.lease_until < now,
+            installs.c.token_fence == install.token_fence,
+        )
+        values = {"fence": installs.c.fence + 1, "lease_until": now + LEASE_SECONDS * 1000}
+        async with self._database.transaction() as connection:
+            done = update(installs).where(*free).values(values).returning(installs.c.fence)
+            fence: int | None = (await connection.execute(done)).scalar_one_or_none()
+            return fence
+
+    async def next_fence(self, user: str, application: str) -> int | None:
+        """Return the number for a new login, which takes the right from any refresh under way."""
+        values = {"fence": installs.c.fence + 1, "lease_until": 0}
+        async with self._database.transaction() as connection:
+            done = update(installs).where(_is(user, application)).values(values).returning(installs.c.fence)
+            fence: int | None = (await connection.execute(done)).scalar_one_or_none()
+            return fence
+
+    async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
+        """Save a token; False when a later one is there, or the install is gone."""
+        return await self._update(
+            and_(_is(user, application), installs.c.token_fence < fence),
+            token=sealed,
+            expires=int((expires or 0) * 1000),
+            token_fence=fence,
+            problem="",
+            failures=0,
+            retry_at=0,
+            lease_until=case((installs.c.fence == fence, 0), else_=installs.c.lease_until),
+        )
+
+    async def mark_dead(self, install: Install, reason: str) -> bool:
+        """Note that the login is dead; False when another token came meanwhile."""
+        unchanged = and_(_is(install.user, install.application), installs.c.token_fence == install.token_fence)
+        return await self._update(unchanged, problem=reason, lease_until=0)
+
+    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
+        """Note that the token endpoint is away, for all processes, and give the right back."""
+        own = and_(_is(install.user, install.application), installs.c.fence == fence)
+        await self._update(own, failures=install.failures + 1, retry_at=retry_at, lease_until=0)
+
+    async def rotate(self, install: Install) -> bool:
+        """Seal what older keys sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""
+        sealed = [value for fields in install.sealed_settings.values() for value in fields.values()]
+        is_changed = not all(map(self.keyring.is_newest, sealed))
+        if is_changed:
+            await self._save(install, settings=self._sealed(install, self.settings(install)))
+        if install.sealed_token is None or self.keyring.is_newest(install.sealed_token):
+            return is_changed
+        token = self.token(install)
+        assert token is not None, "looked at above"
+        unchanged = and_(_is(install.user, install.application), installs.c.token == install.sealed_token)
+        sealed_anew = self.seal_token(install.user, install.application, token)
+        await self._update(unchanged, token=sealed_anew)  # a refresh meanwhile has sealed it with the newest
+        return True
+
+    def _sealed(self, install: Install, settings: Mapping[str, Mapping[str, Any]]) -> str:
+        return json.dumps(
+            {
+                form: {
+                    field: self.keyring.seal(json.dumps(value).encode(), install.user, install.application, form, field)
+                    for field, value in fields.items()
+                }
+                for form, fields in settings.items()
+            }
+        )
+
+    async def _update(self, which: ColumnElement[bool], **values: Any) -> bool:
+        async with self._database.transaction() as connection:
+            done = update(installs).where(which).values(updated=now_ms(), **values)
+            return (await connection.execute(done)).rowcount == 1
+
+
+def _is(user: str, application: str) -> ColumnElement[bool]:
+    return and_(installs.c.user == user, installs.c.application == application)
+
+
+def _install(row: RowMapping) -> Install:
+    return Install(
+        user=row["user"],
+        application=row["application"],
+        is_enabled=row["is_enabled"],
+        plain=json.loads(row["plain"]),
+        sealed_settings=json.loads(row["settings"]),
+        sealed_token=row["token"],
+        expires=row["expires"],
+        problem=row["problem"],
+        token_fence=row["token_fence"],
+        failures=row["failures"],
+        retry_at=row["retry_at"],
+        version=row["version"],
+        created=row["created"],
+        updated=row["updated"],
+    )

@@ -1,0 +1,76 @@
+"""Tokens on their way into the database.
+
+A service that rotates refresh tokens takes the old one back when it sends the new one: a reply that is lost is a login
+that is lost. So the reply is written to a file, sealed, before anything else happens, and stays there until the
+database has it. Whoever comes next on this machine finds it: this process after the database is back, or another one
+after this one was killed.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A token that a refresh brought, sealed as it will stand in the database."""
+
+    user: str
+    application: str
+    fence: int
+    sealed: str = field(repr=False)
+    expires: float | None
+
+
+class Journal:
+    """A directory with one file for each token that is not in the database yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write(self, arrived: Arrived) -> None:
+        """Keep it, on the disk when this returns. Without a pause: nothing else of this process comes between."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._path(arrived)
+        part = path.with_suffix(f".{os.getpid()}")
+        with open(part, "w", opener=_private) as file:
+            json.dump(asdict(arrived), file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync(self._directory)
+
+    def remove(self, arrived: Arrived) -> None:
+        """Forget it."""
+        self._path(arrived).unlink(missing_ok=True)
+
+    def waiting(self, user: str, application: str) -> Iterator[Arrived]:
+        """Yield what has arrived for an install, in the order of the refreshes."""
+        paths = sorted(self._directory.glob(f"{_name(user, application)}-*.json"))
+        for path in paths:
+            try:
+                yield Arrived(**json.loads(path.read_text()))
+            except FileNotFoundError:
+                continue  # another process has just saved it
+
+    def _path(self, arrived: Arrived) -> Path:
+        return self._directory / f"{_name(arrived.user, arrived.application)}-{arrived.fence:020}.json"
+
+
+def _name(user: str, application: str) -> str:
+    return sha256(json.dumps([user, application]).encode()).hexdigest()[:32]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

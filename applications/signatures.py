@@ -1,0 +1,172 @@
+"""Signatures of webhooks: checked on the raw bytes, in constant time, within a time window where the service signs one.
+
+| value | service | source |
+|---|---|---|
+| `GITHUB` | GitHub | https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries |
+| `SHOPIFY` | Shopify | https://shopify.dev/docs/apps/build/webhooks/subscribe/https |
+| `STRIPE` | Stripe | https://docs.stripe.com/webhooks/signature |
+| `SLACK` | Slack | https://api.slack.com/authentication/verifying-requests-from-slack |
+| `HUBSPOT` | HubSpot, version 3 | https://developers.hubspot.com/docs/api/webhooks/validating-requests |
+| `ZENDESK` | Zendesk | https://developer.zendesk.com/documentation/webhooks/verifying/ |
+"""
+
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, Protocol
+from urllib.parse import unquote
+
+from applications.errors import ApplicationError
+from applications.incoming import Incoming
+
+WINDOW_SECONDS: Final = 300
+
+
+class Forged(ApplicationError):
+    """The call is not the service's, or it is an old one that is sent again."""
+
+
+class Signature(Protocol):
+    """A way to sign calls."""
+
+    def check(self, call: Incoming, secret: str) -> None:
+        """Raise `Forged` with what is wrong, never with what would be right."""
+
+
+Encode = Callable[[bytes], str]
+Content = Callable[[Incoming, str], bytes]
+"""What is signed, given the call and its time stamp."""
+
+
+def hexadecimal(digest: bytes) -> str:
+    """Return the digest as hexadecimal text."""
+    return digest.hex()
+
+
+def base64(digest: bytes) -> str:
+    """Return the digest in base64."""
+    return b64encode(digest).decode()
+
+
+def body_only(call: Incoming, _: str) -> bytes:
+    """The body is signed."""
+    return call.body
+
+
+@dataclass(frozen=True, slots=True)
+class HmacSignature:
+    """HMAC-SHA256 in a header."""
+
+    header: str
+    encode: Encode = hexadecimal
+    prefix: str = ""
+    content: Content = body_only
+    time_header: str = ""
+    read_time: Callable[[str], float] = float
+    """Seconds since the epoch of what the time header holds."""
+
+    def check(self, call: Incoming, secret: str) -> None:
+        """Compare with our own signature."""
+        stamp = ""
+        if self.time_header:
+            stamp = _header(call, self.time_header)
+            check_time(call, stamp, self.read_time)
+        given = _header(call, self.header)
+        if not given.startswith(self.prefix):
+            raise Forged(f"{self.header} does not begin with {self.prefix}")
+        ours = self.encode(hmac.digest(secret.encode(), self.content(call, stamp), sha256))
+        if not hmac.compare_digest(given.removeprefix(self.prefix).encode(), ours.encode()):
+            raise Forged(f"{self.header} does not fit the body")
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSignature:
+    """`Stripe-Signature: t=...,v1=...`, with several signatures while the secret is changed."""
+
+    header: str = "stripe-signature"
+
+    def check(self, call: Incoming, secret: str) -> None:
+        """Compare with each of the signatures."""
+        pairs = [part.strip().partition("=") for part in _header(call, self.header).split(",")]
+        stamp = next((value for name, _, value in pairs if name == "t"), "")
+        check_time(call, stamp, float)
+        ours = hmac.digest(secret.encode(), stamp.encode() + b"." + call.body, sha256).hex()
+        given = [value for name, _, value in pairs if name == "v1"]
+        if not any([hmac.compare_digest(one.encode(), ours.encode()) for one in given]):  # noqa: C419 - each is compared
+            raise Forged(f"{self.header} does not fit the body")
+
+
+@dataclass(frozen=True, slots=True)
+class RsaSignature:
+    """RSA with SHA-256 (PKCS #1 v1.5) in base64; the secret is the service's public key in PEM."""
+
+    header: str
+
+    def check(self, call: Incoming, secret: str) -> None:
+        """Verify with the public key."""
+        # Imported here: few services sign so, and it takes its time.
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: PLC0415 - see above
+
+        try:
+            key = serialization.load_pem_public_key(secret.encode())
+            assert isinstance(key, rsa.RSAPublicKey), "the application says that the service signs by RSA"
+            given = b64decode(_header(call, self.header), validate=True)
+            key.verify(given, call.body, padding.PKCS1v15(), hashes.SHA256())
+        except (InvalidSignature, ValueError):
+            raise Forged(f"{self.header} does not fit the body") from None
+
+
+def check_time(call: Incoming, stamp: str, read: Callable[[str], float]) -> None:
+    """Raise `Forged` when the call was signed too long ago, or in the future."""
+    try:
+        away = abs(call.received - read(stamp))
+    except (ValueError, OverflowError):
+        raise Forged("the time stamp cannot be read") from None
+    if not away <= WINDOW_SECONDS:
+        raise Forged(f"the time stamp is more than {WINDOW_SECONDS} s away")
+
+
+def _header(call: Incoming, name: str) -> str:
+    value = call.headers.get(name, "")
+    if not value:
+        raise Forged(f"there is no header {name}")
+    return value
+
+
+def _slack(call: Incoming, stamp: str) -> bytes:
+    return f"v0:{stamp}:".encode() + call.body
+
+
+def _hubspot(call: Incoming, stamp: str) -> bytes:
+    return f"{call.method}{unquote(call.url)}".encode() + call.body + stamp.encode()
+
+
+def _zendesk(call: Incoming, stamp: str) -> bytes:
+    return stamp.encode() + call.body
+
+
+def _milliseconds(stamp: str) -> float:
+    return float(stamp) / 1000
+
+
+def _iso(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+GITHUB: Final = HmacSignature("x-hub-signature-256", prefix="sha256=")
+SHOPIFY: Final = HmacSignature("x-shopify-hmac-sha256", base64)
+STRIPE: Final = StripeSignature()
+SLACK: Final = HmacSignature("x-slack-signature", prefix="v0=", content=_slack, time_header="x-slack-request-timestamp")
+HUBSPOT: Final = HmacSignature(
+    "x-hubspot-signature-v3", base64, content=_hubspot, time_header="x-hubspot-request-timestamp",
+    read_time=_milliseconds,
+)  # fmt: skip
+ZENDESK: Final = HmacSignature(
+    "x-zendesk-webhook-signature", base64, content=_zendesk, time_header="x-zendesk-webhook-signature-timestamp",
+    read_time=_iso,
+)  # fmt: skip

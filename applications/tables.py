@@ -1,0 +1,63 @@
+"""The tables of the applications, as the newest migration leaves them."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table, Text
+
+HEAD = "0001"
+"""The newest migration. Compared before Alembic is loaded, which takes its time."""
+
+metadata = MetaData()
+
+versions = Table("applications_version", metadata, Column("version_num", String(32), primary_key=True))
+"""The note of the newest migration; of our own, for the database is shared with others."""
+
+installs = Table(
+    "installs",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("application", Text, primary_key=True),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("plain", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("token", Text),
+    Column("expires", BigInteger, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("token_fence", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("application", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("topology", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("sealed_token", Text, nullable=False),
+    Column("remote_id", Text, nullable=False),
+    Column("is_unsubscribe_failed", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("webhook", Text, primary_key=True),
+    Column("delivery", Text, primary_key=True),
+    Column("received", BigInteger, nullable=False),
+)

@@ -1,0 +1,195 @@
+"""Tokens that are renewed in time: one refresh per install, over all tasks and processes.
+
+In a process the tasks share one refresh. Between processes a lease in the database decides who asks the service;
+the others go on with the old token while it lives, or look again until the new one is there. What a refresh brings is
+written to the journal, then to the database, and the number of the lease (its fence) keeps an older token from
+standing over a newer one. See docs/oauth2.md.
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from applications.application import Application
+from applications.authentication import Call, TokenAuthentication
+from applications.errors import (
+    InstallsAway,
+    LoginDead,
+    TokenEndpointAway,
+    TryLater,
+)
+from applications.install import Install
+from applications.installs import LEASE_SECONDS, Installs
+from applications.journal import Arrived, Journal
+from applications.token import Token
+from applications.usable import needs_reconnect, usable
+
+log = structlog.get_logger()
+
+EARLY: Final = 0.2
+"""Within the last fifth of its life a token is renewed, at a moment that chance chooses for each process."""
+EARLIEST_SECONDS: Final = 600
+MIN_AGE_SECONDS: Final = 10
+"""A younger token that is refused is not the reason: a service may refuse a request for want of rights."""
+LOOK_SECONDS: Final = (0.05, 0.25)
+"""How long to wait before looking whether another process has brought the token. The database tells nobody."""
+LONGEST_PAUSE_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A token with the moment from which it is to be renewed."""
+
+    token: Token
+    renew_at: float
+
+
+class Tokens:
+    """Gives the token of an install. One for a process; `close` it at the end."""
+
+    def __init__(self, installs: Installs, journal: Journal, call: Call) -> None:
+        self._installs = installs
+        self._journal = journal
+        self._call = call
+        self._running: dict[tuple[str, str], asyncio.Task[Token]] = {}
+        self._held: dict[tuple[str, str], Held] = {}
+
+    async def get(self, application: type[Application], user: str, refused: str | None = None) -> Token:
+        """Return a token that the service should take; `refused` is the access token that it did not.
+
+        The same token comes back when it is too young to be the reason. Raises `NotReady`, `TryLater` or
+        `SecretsError`. A cancel of the caller does not end the refresh: its reply would be lost.
+        """
+        key = (user, application.key)
+        held = self._held.get(key)
+        if held and held.token.access_token != refused and time.time() < held.renew_at:
+            return held.token
+        while True:
+            task = self._running.get(key)
+            is_own = task is None
+            if task is None:
+                task = asyncio.create_task(self._settle(application, user, refused), name=f"token {application.key}")
+                self._running[key] = task
+                task.add_done_callback(lambda done: self._finished(key, done))
+            token = await asyncio.shield(task)
+            if is_own or token.access_token != refused:
+                return token
+
+    async def close(self) -> None:
+        """Let refreshes under way end: what they bring must be saved."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=LEASE_SECONDS)
+
+    def _finished(self, key: tuple[str, str], task: asyncio.Task[Token]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody may have
+
+    async def _settle(self, application: type[Application], user: str, refused: str | None) -> Token:
+        """Look until there is a good token, from wherever it comes."""
+        while True:
+            install = await self._recovered(application, user)
+            token = self._installs.token(install)
+            now = time.time()
+            if token is not None and self._is_good(token, now, refused):
+                return self._hold(install, token)
+            is_alive = token is not None and token.access_token != refused and not token.is_expired(now)
+            outcome = await self._renew(application, install, token)
+            if isinstance(outcome, Token):
+                return outcome
+            if is_alive and token is not None:
+                return token
+            if isinstance(outcome, TryLater):
+                raise outcome
+            await asyncio.sleep(random.uniform(*LOOK_SECONDS))  # noqa: S311 - no secret
+
+    async def _renew(
+        self, application: type[Application], install: Install, token: Token | None
+    ) -> Token | TryLater | None:
+        """Ask the service if nobody else does. Return the token, why there is none yet, or None: look again."""
+        pause = install.retry_at / 1000 - time.time()
+        if pause > 0:
+            return TokenEndpointAway(
+                f"the token endpoint of {application.key} is away, {install.failures} times in a row",
+                timedelta(seconds=pause),
+            )
+        fence = await self._installs.lease(install)
+        return None if fence is None else await self._refresh(application, install, token, fence)
+
+    async def _refresh(
+        self, application: type[Application], install: Install, token: Token | None, fence: int
+    ) -> Token | TryLater | None:
+        way = application.authentication
+        assert isinstance(way, TokenAuthentication), "only these have tokens"
+        settings = application.text_settings(self._installs.settings(install), install.plain)
+        try:
+            async with asyncio.timeout(LEASE_SECONDS - 5):
+                fresh = await way.obtain(settings, token, self._call)
+        except LoginDead as error:
+            if await self._installs.mark_dead(install, str(error)):
+                log.error("login_dead", application=install.application, userId=install.user, reason=str(error))  # noqa: TRY400 - the place in our code explains nothing
+                raise needs_reconnect(application, install.user, str(error)) from None
+            return None  # another process has brought a token meanwhile
+        except (TokenEndpointAway, TimeoutError) as error:
+            return await self._away(install, fence, error)
+        return await self._arrived(install, fence, fresh)
+
+    async def _arrived(self, install: Install, fence: int, fresh: Token) -> Token:
+        sealed = self._installs.seal_token(install.user, install.application, fresh)
+        arrived = Arrived(install.user, install.application, fence, sealed, fresh.expires)
+        self._journal.write(arrived)
+        log.info("token_refreshed", application=install.application, userId=install.user)
+        try:
+            await self.save(arrived)
+        except InstallsAway as error:
+            log.warning("token_not_saved", cause=str(error), consequence="it waits in the journal of this machine")
+            return fresh
+        return self._hold(install, fresh)
+
+    async def save(self, arrived: Arrived) -> None:
+        """Put a token that arrived into the database, unless a later one is there."""
+        await self._installs.save_token(
+            arrived.user, arrived.application, arrived.fence, arrived.sealed, arrived.expires
+        )
+        self._journal.remove(arrived)
+
+    async def _recovered(self, application: type[Application], user: str) -> Install:
+        """Return the install with all that arrived for it on this machine."""
+        waiting = list(self._journal.waiting(user, application.key))
+        for arrived in waiting:
+            await self.save(arrived)
+        return usable(application, user, await self._installs.get(user, application.key))
+
+    async def _away(self, install: Install, fence: int, error: Exception) -> TokenEndpointAway:
+        asked = error.after.total_seconds() if isinstance(error, TokenEndpointAway) else 0
+        backoff = min(2.0**install.failures, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        pause = max(asked, backoff)
+        reason = str(error) or "the token endpoint took too long"
+        log.warning("token_endpoint_away", application=install.application, cause=reason, retry_in_seconds=pause)
+        await self._installs.mark_away(install, fence, int((time.time() + pause) * 1000))
+        return TokenEndpointAway(reason, timedelta(seconds=pause))
+
+    def _is_good(self, token: Token, now: float, refused: str | None) -> bool:
+        if token.access_token == refused:
+            return now - token.obtained < MIN_AGE_SECONDS and not token.is_expired(now)
+        return now < _renew_at(token)
+
+    def _hold(self, install: Install, token: Token) -> Token:
+        self._held[install.user, install.application] = Held(token, _renew_at(token))
+        return token
+
+    def forget(self, user: str, application: str) -> None:
+        """Read the token anew the next time."""
+        self._held.pop((user, application), None)
+
+
+def _renew_at(token: Token) -> float:
+    if token.expires is None:
+        return float("inf")
+    early = min((token.expires - token.obtained) * EARLY, EARLIEST_SECONDS)
+    return token.expires - early * random.uniform(0.5, 1)  # noqa: S311 - no secret

@@ -1,0 +1,37 @@
+"""Applications of the tests; their addresses are those of a server of the test."""
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from applications import Application, ClientAuthentication, Form, OAuth2
+from applications.authentication import Grant
+
+
+class Client(Form):
+    """What an OAuth 2 client is filled in with."""
+
+    client_id: str = Field(title="Client Id")
+    client_secret: SecretStr = Field(title="Client Secret")
+    server: HttpUrl = Field(title="Server")
+
+
+class Books(Application):
+    """A service with logins; header, PKCE."""
+
+    key = "books"
+    name = "Books"
+    base_url = "{server}/api"
+    authentication = OAuth2(
+        authorize_url="{server}/authorize",
+        token_url="{server}/token",
+        scopes=("read", "write"),
+        client_authentication=ClientAuthentication.HEADER,
+        authorize_parameters={"access_type": "offline"},
+    )
+    forms = (Client,)
+
+
+class Machine(Books):
+    """A service whose client asks for itself."""
+
+    key = "machine"
+    authentication = OAuth2(token_url="{server}/token", scopes=("read",), grant=Grant.CLIENT_CREDENTIALS)

@@ -1,0 +1,176 @@
+"""Logins: off to the service and back."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import httpx
+import pytest
+from support.accounts import install, install_books, opened
+from support.oauth_application import Books, Client, Machine
+from support.oauth_server import CLIENT, SECRET, OAuthServer
+
+from applications import Application
+from applications.accounts import Accounts
+from applications.catalogue.shopify import ShopifyOAuth
+from applications.catalogue.xero import Xero
+from applications.errors import LoginDead, LoginRefused, NotAuthorized, NotInstalled, SettingsMissing, TokenEndpointAway
+
+REDIRECT = "http://127.0.0.1:1/callback"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OAuthServer]:
+    async with OAuthServer().serve() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as found:
+        yield found
+
+
+async def visit(url: str) -> dict[str, str]:
+    """Log in as the person does; return what the browser is sent back with."""
+    async with httpx.AsyncClient() as client:
+        reply = await client.get(url)
+    return dict(parse_qsl(urlsplit(reply.headers["location"]).query))
+
+
+async def log_in_as_a_person(accounts: Accounts, application: type[Application], user: str = "alice") -> None:
+    query = await visit(await accounts.logins.start(application, user, REDIRECT))
+    await accounts.finish_login(application, await accounts.logins.read(query, user), query)
+
+
+async def test_a_person_logs_in(accounts: Accounts, server: OAuthServer) -> None:
+    await install_books(accounts, server)
+    with pytest.raises(NotAuthorized):
+        await accounts.access(Books, "alice")
+    url = await accounts.logins.start(Books, "alice", REDIRECT)
+    asked = parse_qs(urlsplit(url).query)
+    assert (asked["scope"], asked["access_type"]) == (["read write"], ["offline"])
+    assert asked["code_challenge_method"] == ["S256"]
+    assert "alice" not in asked["state"][0]
+    await log_in_as_a_person(accounts, Books)
+    async with accounts.client(Books, "alice") as client:
+        assert (await client.get("/orders")).status_code == 200
+    assert "client_secret" not in server.calls[0]  # it is in the header
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"error": "access_denied", "code": ""}, "the service says access_denied"),
+        ({"code": ""}, "sent no code"),
+        ({"state": ""}, "missing, or not of our making"),
+        ({"state": "v1.test.AAAA"}, "missing, or not of our making"),
+    ],
+)
+async def test_a_callback_that_is_wrong_is_refused(
+    accounts: Accounts, server: OAuthServer, change: dict[str, str], problem: str
+) -> None:
+    await install_books(accounts, server)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT)) | change
+    with pytest.raises(LoginRefused, match=problem):
+        await accounts.logins.read(query, "alice")
+    assert not server.calls
+
+
+async def test_a_callback_works_once(accounts: Accounts, server: OAuthServer) -> None:
+    await install_books(accounts, server)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT))
+    await accounts.logins.read(query, "alice")
+    with pytest.raises(LoginRefused, match="finished before"):
+        await accounts.logins.read(query, "alice")
+
+
+async def test_a_callback_for_another_user_is_refused(accounts: Accounts, server: OAuthServer) -> None:
+    await install_books(accounts, server)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT))
+    with pytest.raises(LoginRefused, match="begun for user 'alice', not for 'bob'"):
+        await accounts.logins.read(query, "bob")
+
+
+async def test_a_callback_that_comes_too_late_is_refused(
+    accounts: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await install_books(accounts, server)
+    monkeypatch.setattr("applications.logins.SECONDS", -1)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT))
+    with pytest.raises(LoginRefused, match="took longer"):
+        await accounts.logins.read(query, "alice")
+
+
+async def test_a_login_of_another_application_is_refused(accounts: Accounts, server: OAuthServer) -> None:
+    await install_books(accounts, server)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT))
+    with pytest.raises(LoginRefused, match="begun for books, not for machine"):
+        await accounts.logins.finish(Machine, await accounts.logins.read(query, "alice"))
+
+
+async def test_a_login_needs_an_install_with_its_settings(accounts: Accounts, server: OAuthServer) -> None:
+    with pytest.raises(NotInstalled):
+        await accounts.logins.start(Books, "alice", REDIRECT)
+    await install(accounts, Books, client_id=CLIENT)
+    with pytest.raises(SettingsMissing, match="lacks client_secret, server"):
+        await accounts.logins.start(Books, "alice", REDIRECT)
+    with pytest.raises(LoginRefused, match="machine has no login"):
+        await accounts.logins.start(Machine, "alice", REDIRECT)
+
+
+async def test_a_code_that_the_service_refuses_leaves_the_install_as_it_was(
+    accounts: Accounts, server: OAuthServer
+) -> None:
+    await install_books(accounts, server)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT))
+    callback = await accounts.logins.read(query, "alice")
+    server.codes.clear()
+    with pytest.raises(LoginDead, match="invalid_grant"):
+        await accounts.logins.finish(Books, callback)
+    (found,) = await accounts.installs.list()
+    assert (found.sealed_token, found.problem) == (None, "")
+
+
+async def test_a_token_endpoint_that_is_away_is_told(accounts: Accounts) -> None:
+    await install(accounts, Machine, client_id=CLIENT, client_secret=SECRET, server="http://127.0.0.1:1")
+    with pytest.raises(TokenEndpointAway, match="ConnectError"):
+        await accounts.access(Machine, "alice")
+
+
+async def test_xero_names_the_organisation_of_the_login(accounts: Accounts, server: OAuthServer) -> None:
+    class LocalXero(Xero):
+        base_url = f"{server.base_url}/api"
+        connections_url = f"{server.base_url}/connections"
+        authentication = Books.authentication
+        forms = (Client,)
+
+    await install_books(accounts, server, application=LocalXero)
+    await log_in_as_a_person(accounts, LocalXero)
+    async with accounts.client(LocalXero, "alice") as client:
+        await client.get("/api.xro/2.0/Contacts")
+    assert server.api_calls[0].headers["Xero-Tenant-Id"] == "tenant-1"
+    assert server.headers[0]["Authorization"].startswith("Basic ")
+
+
+async def test_shopify_is_logged_in_to_at_the_own_shop(accounts: Accounts) -> None:
+    await install(accounts, ShopifyOAuth, client_id="a", client_secret="b", shopifyUrl="https://eshop.myshopify.com/")
+    url = await accounts.logins.start(ShopifyOAuth, "alice", REDIRECT)
+    assert url.startswith("https://eshop.myshopify.com/admin/oauth/authorize?")
+    assert "scope=read_orders%2Cwrite_orders%2C" in url
+
+
+def everything_in(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+async def test_what_is_stored_shows_no_secret(accounts: Accounts, server: OAuthServer, tmp_path: Path) -> None:
+    await install_books(accounts, server)
+    url = await accounts.logins.start(Books, "alice", REDIRECT)
+    query = await visit(url)
+    await accounts.finish_login(Books, await accounts.logins.read(query, "alice"), query)
+    stored = everything_in(tmp_path)
+    for secret in (SECRET, CLIENT, *server.issued, *server.refresh_tokens):
+        assert secret.encode() not in stored
+        assert json.dumps(secret).encode() not in stored

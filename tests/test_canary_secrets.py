@@ -1,0 +1,71 @@
+"""Secrets are searched for wherever the worker writes, and are not there."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from conftest import MakeTopology, StartWorker
+from support.accounts import KEY, install, log_in, opened
+from support.oauth_application import Books
+from support.oauth_server import CLIENT, SECRET, OAuthServer
+from support.queues import Queues, process_message
+from support.topologies import connector, sink
+from support.waiting import eventually
+from test_installs_commands import Terminal
+
+from worker.trash import Entry, open_trash
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OAuthServer]:
+    async with OAuthServer().serve() as serving:
+        yield serving
+
+
+async def test_no_secret_is_in_logs_errors_tables_or_what_commands_print(
+    make_topology: MakeTopology, start_worker: StartWorker, queues: Queues, server: OAuthServer, tmp_path: Path
+) -> None:
+    terminal = Terminal(tmp_path)
+    topology = make_topology(connector("ask", "books-ask", "sink"), sink())
+    async with opened(terminal.url, tmp_path) as accounts:
+        for user in ("well", "dead", "away", "refused"):
+            words = {"client_id": CLIENT, "client_secret": SECRET, "server": server.base_url}
+            await install(accounts, Books, user, **words)
+            await log_in(accounts, server, user, age=4000)
+        dead = (await accounts.installs.get("dead", "books")) or pytest.fail("it was installed")
+        token = accounts.installs.token(dead)
+        assert token is not None
+        server.refresh_tokens.pop(str(token.refresh_token))
+        await accounts.save("away", Books, {"authorization_form": {"server": "http://127.0.0.1:1"}})
+        await accounts.save("refused", Books, {"authorization_form": {"client_secret": "wrong-canary"}})
+    own = {"installs_url": terminal.url, "secret_keys": KEY, "token_journal": tmp_path / "journal"}
+    worker = await start_worker(topology, actions="support.books", log_level="debug", **own)
+    users = ("well", "dead", "away", "refused", "unknown")
+    await queues.publish(topology.exchange("ask"), *(process_message({}, user=user) for user in users))
+    await queues.read(topology.queue("sink"), 1)
+    store = open_trash(f"sqlite:///{topology.path.with_suffix('.sqlite')}")
+
+    async def trashed() -> Sequence[Entry] | None:
+        found = await store.waiting()
+        return found if len(found) == 3 else None
+
+    entries = await eventually(trashed, what="three entries in the trash")
+    await store.close()
+    commands = terminal.run("installs", "list", "--json") + terminal.run("installs", "list")
+    written = [json.dumps(worker.lines), str(entries), await worker.get("/metrics"), commands, files(tmp_path)]
+    secrets = [
+        SECRET,
+        KEY.partition(":")[2],
+        "wrong-canary",
+        *server.issued,
+        *server.refresh_tokens,
+        str(token.refresh_token),
+    ]
+    found = [secret for secret in secrets if any(secret in text for text in written)]
+    assert found == []
+    assert any("needs reconnect" in str(entry.reason) for entry in entries)
+
+
+def files(directory: Path) -> str:
+    return "".join(path.read_bytes().decode("latin-1") for path in directory.rglob("*") if path.is_file())

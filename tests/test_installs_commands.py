@@ -1,0 +1,202 @@
+"""Applications, installs and secrets from the terminal."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.accounts import KEY, log_in, opened
+from support.oauth_application import Books
+from support.oauth_server import CLIENT, SECRET, OAuthServer
+
+from applications.accounts import Accounts
+from applications.crypt import new_key
+
+TESTS = Path(__file__).parent
+ACTIONS = ("--actions", "support.books")
+CANARY = "canary-5f3a"
+
+
+class Terminal:
+    """Runs commands with a database, key and journal of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("WORKER_")}
+        self.url = f"sqlite:///{directory}/installs.sqlite"
+        self.environment = {
+            **clean,
+            "PYTHONPATH": str(TESTS),
+            "WORKER_INSTALLS_URL": self.url,
+            "WORKER_SECRET_KEYS": KEY,
+            "WORKER_TOKEN_JOURNAL": str(directory / "journal"),
+        }
+
+    def run(self, *arguments: str, status: int = 0, text_in: str = "", **environment: str) -> str:
+        """Run a command and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "worker", *arguments],
+            env=self.environment | environment,
+            input=text_in,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == status, text
+        assert "Traceback" not in text
+        return text
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command with `--json` and return what it prints."""
+        return json.loads(self.run(*arguments, "--json"))
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OAuthServer]:
+    async with OAuthServer().serve() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def accounts(terminal: Terminal, tmp_path: Path) -> AsyncIterator[Accounts]:
+    async with opened(terminal.url, tmp_path) as found:
+        yield found
+
+
+def test_applications_are_listed_and_shown(terminal: Terminal) -> None:
+    keys = {one["key"]: one for one in terminal.json("applications", "list", *ACTIONS)}
+    assert {"git-hub", "shopify", "shopify-oauth", "xero", "books"} <= set(keys)
+    assert keys["xero"]["login"] == "OAuth2"
+    text = terminal.run("applications", "show", "shopify")
+    assert "shopifyUrl  url" in text
+    assert "useLimit  checkbox" in text
+    forms = terminal.json("applications", "show", "xero")["forms"]
+    assert [field["key"] for field in forms["authorization_form"]["fields"]] == ["client_id", "client_secret"]
+    assert "did you mean 'shopify'" in terminal.run("applications", "show", "shopfy", status=2)
+
+
+def test_a_user_gets_an_application_and_loses_it(terminal: Terminal) -> None:
+    words = ("shopify", "a/b + č", "shopifyUrl=https://eshop.myshopify.com", "token")
+    text = terminal.run("installs", "add", *words, text_in=f"{CANARY}\n")
+    assert "shopify of user a/b + č is saved." in text
+    (install,) = terminal.json("installs", "list")
+    assert (install["user"], install["state"]) == ("a/b + č", "enabled")
+    assert install["settings"] == {"authorization_form": ["shopifyUrl", "token"]}
+    terminal.run("installs", "disable", "shopify", "a/b + č")
+    assert "disabled" in terminal.run("installs", "list")
+    terminal.run("installs", "enable", "shopify", "a/b + č")
+    assert "has shopify already" in terminal.run("installs", "add", "shopify", "a/b + č", status=1)
+    terminal.run("installs", "remove", "shopify", "a/b + č", "--yes")
+    assert "Nothing is installed" in terminal.run("installs", "list")
+    for command in ("enable", "disable"):
+        assert "has not installed" in terminal.run("installs", command, "shopify", "a/b + č", status=1)
+
+
+def test_wrong_settings_are_told_beside_their_fields_and_nothing_is_saved(terminal: Terminal) -> None:
+    text = terminal.run("installs", "add", "shopify", "alice", "shopifyUrl=nonsense", "value=-1", status=1)
+    assert "authorization_form.shopifyUrl: Input should be a valid URL" in text
+    assert "limiter_form.value: Input should be greater than 0" in text
+    assert not terminal.json("installs", "list")
+    text = terminal.run("installs", "add", "shopify", "alice", "shop=x", status=2)
+    assert "shopify has no field 'shop'; it has token, shopifyUrl, useLimit, value, time" in text
+
+
+def test_what_is_missing_is_said_and_set_later(terminal: Terminal) -> None:
+    assert "Still missing: shopifyUrl" in terminal.run("installs", "add", "shopify", "alice", f"token={CANARY}")
+    assert "missing" not in terminal.run("installs", "set", "shopify", "alice", "shopifyUrl=https://a.myshopify.com")
+    assert "has not installed" in terminal.run("installs", "set", "shopify", "bob", "token=x", status=1)
+
+
+def test_without_a_key_nothing_is_saved_and_the_cure_is_named(terminal: Terminal) -> None:
+    text = terminal.run("installs", "add", "git-hub", "alice", f"token={CANARY}", status=1, WORKER_SECRET_KEYS="")
+    assert "orchesty-worker secrets generate" in text
+    assert not terminal.json("installs", "list")
+    assert "key 1 is not id:key" in terminal.run("installs", "list", status=2, WORKER_SECRET_KEYS=CANARY)
+    text = terminal.run("installs", "list", status=2, WORKER_INSTALLS_URL="redis://localhost")
+    assert "must be sqlite:///path or postgresql://" in text
+
+
+async def authorize(terminal: Terminal, *arguments: str) -> tuple[asyncio.subprocess.Process, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", "installs", "authorize", *arguments),
+        env={**terminal.environment, "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if line.startswith(b"http"):
+            return process, line.decode().strip()
+    raise AssertionError("no address was printed")
+
+
+async def test_a_person_logs_in_with_the_browser(terminal: Terminal, server: OAuthServer, accounts: Accounts) -> None:
+    words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
+    text = terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
+    assert "Log in with: orchesty-worker installs authorize books alice" in text
+    process, url = await authorize(terminal, "books", "alice", "--port", "0", *ACTIONS)
+    async with httpx.AsyncClient(follow_redirects=True) as browser:
+        forged = url_of(url, "redirect_uri") + "?code=x&state=forged"
+        assert (await browser.get(forged)).status_code == 400
+        assert (await browser.get(url)).text == "You are logged in. You may close this window."
+    shown, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"User alice is logged in to books." in shown
+    assert (await accounts.access(Books, "alice")).base_url == f"{server.base_url}/api"
+    assert server.issued[0].encode() not in shown
+
+
+async def test_a_person_who_refuses_ends_the_command(terminal: Terminal, server: OAuthServer) -> None:
+    words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
+    terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
+    process, url = await authorize(terminal, "books", "alice", "--port", "0", *ACTIONS)
+    async with httpx.AsyncClient() as browser:
+        query = {"error": "access_denied", "state": url_of(url, "state")}
+        assert (await browser.get(url_of(url, "redirect_uri"), params=query)).status_code == 400
+    shown, _ = await process.communicate()
+    assert process.returncode == 1
+    assert b"the service says access_denied" in shown
+
+
+def url_of(url: str, name: str) -> str:
+    return httpx.URL(url).params[name]
+
+
+async def test_keys_are_changed_without_a_loss(terminal: Terminal, server: OAuthServer, accounts: Accounts) -> None:
+    words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
+    terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
+    await log_in(accounts, server)
+    new = terminal.run("secrets", "generate", "--id", "2027").strip()
+    assert new.startswith("2027:")
+    assert "keys here: none" in terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS="")
+    text = terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
+    assert "1 of 1 installs encrypted anew" in text
+    assert "0 of 1 installs encrypted anew" in terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
+    text = terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS=new_key("other"))
+    assert "alice / books" in text
+    terminal.run("installs", "set", "books", "alice", f"client_id={CLIENT}", *ACTIONS, WORKER_SECRET_KEYS=new)
+
+
+def test_keys_may_stand_in_a_file(terminal: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_text(f"{new_key('b')}\n{KEY}\n")
+    del terminal.environment["WORKER_SECRET_KEYS"]
+    terminal.environment["WORKER_SECRET_KEYS_FILE"] = str(path)
+    terminal.run("installs", "add", "git-hub", "alice", "token=x")
+    path.unlink()
+    assert "WORKER_SECRET_KEYS_FILE" in terminal.run("installs", "list", status=2)
+
+
+def test_wrong_ids_of_keys_are_refused(terminal: Terminal) -> None:
+    assert "32 letters" in terminal.run("secrets", "generate", "--id", "a:b", status=2)

@@ -1,0 +1,129 @@
+"""Signatures of webhooks: right ones pass, and nothing else does."""
+
+import base64
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from applications.incoming import Incoming
+from applications.signatures import (
+    GITHUB,
+    HUBSPOT,
+    SHOPIFY,
+    SLACK,
+    STRIPE,
+    ZENDESK,
+    Forged,
+    RsaSignature,
+    Signature,
+)
+
+BODY = b'{"order": 17, "name": "\xc5\xbdofie"}'
+URL = "https://hooks.example/webhook?x=1"
+SECRET = "s3cret"
+NOW = time.time()
+
+
+def digest(content: bytes) -> bytes:
+    return hmac.digest(SECRET.encode(), content, sha256)
+
+
+def b64(content: bytes) -> str:
+    return base64.b64encode(digest(content)).decode()
+
+
+def github(_: float) -> dict[str, str]:
+    return {"x-hub-signature-256": f"sha256={digest(BODY).hex()}"}
+
+
+def shopify(_: float) -> dict[str, str]:
+    return {"x-shopify-hmac-sha256": b64(BODY)}
+
+
+def stripe(now: float) -> dict[str, str]:
+    signed = digest(f"{now:.0f}.".encode() + BODY).hex()
+    return {"stripe-signature": f"t={now:.0f},v0=x,v1={'0' * 64},v1={signed}"}
+
+
+def slack(now: float) -> dict[str, str]:
+    signed = digest(f"v0:{now:.0f}:".encode() + BODY).hex()
+    return {"x-slack-signature": f"v0={signed}", "x-slack-request-timestamp": f"{now:.0f}"}
+
+
+def hubspot(now: float) -> dict[str, str]:
+    stamp = f"{now * 1000:.0f}"
+    signed = b64(b"POST" + URL.encode() + BODY + stamp.encode())
+    return {"x-hubspot-signature-v3": signed, "x-hubspot-request-timestamp": stamp}
+
+
+def zendesk(now: float) -> dict[str, str]:
+    stamp = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+    return {"x-zendesk-webhook-signature": b64(stamp.encode() + BODY), "x-zendesk-webhook-signature-timestamp": stamp}
+
+
+SCHEMES = [
+    pytest.param(GITHUB, github, id="github"),
+    pytest.param(SHOPIFY, shopify, id="shopify"),
+    pytest.param(STRIPE, stripe, id="stripe"),
+    pytest.param(SLACK, slack, id="slack"),
+    pytest.param(HUBSPOT, hubspot, id="hubspot"),
+    pytest.param(ZENDESK, zendesk, id="zendesk"),
+]
+Sign = Callable[[float], dict[str, str]]
+
+
+def call(headers: dict[str, str]) -> Incoming:
+    return Incoming("POST", URL, headers, BODY, NOW)
+
+
+@pytest.mark.parametrize(("scheme", "sign"), SCHEMES)
+def test_a_right_signature_passes(scheme: Signature, sign: Sign) -> None:
+    scheme.check(call(sign(NOW)), SECRET)
+
+
+@pytest.mark.parametrize(("scheme", "sign"), SCHEMES)
+def test_another_body_secret_or_header_does_not(scheme: Signature, sign: Sign) -> None:
+    right = call(sign(NOW))
+    with pytest.raises(Forged):
+        scheme.check(replace(right, body=BODY + b" "), SECRET)
+    with pytest.raises(Forged):
+        scheme.check(right, "other")
+    for name, value in right.headers.items():
+        for wrong in ("", value[:-1], f"{value}x", "ž", "nan", "1e400", "-1"):
+            with pytest.raises(Forged):
+                scheme.check(call({**right.headers, name: wrong}), SECRET)
+
+
+@pytest.mark.parametrize(("scheme", "sign"), SCHEMES[2:])
+@pytest.mark.parametrize("away", [-301, 301])
+def test_a_call_from_another_time_does_not(scheme: Signature, sign: Sign, away: int) -> None:
+    with pytest.raises(Forged, match="300 s away"):
+        scheme.check(call(sign(NOW + away)), SECRET)
+
+
+def test_the_published_example_of_github_passes() -> None:
+    """https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"""
+    signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    example = Incoming("POST", URL, {"x-hub-signature-256": signature}, b"Hello, World!", NOW)
+    GITHUB.check(example, "It's a Secret to Everybody")
+
+
+def test_rsa_signatures_are_verified_with_the_public_key() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    signed = base64.b64encode(key.sign(BODY, padding.PKCS1v15(), hashes.SHA256())).decode()
+    scheme = RsaSignature("x-signature")
+    scheme.check(call({"x-signature": signed}), public)
+    for wrong in ({}, {"x-signature": "AAAA"}, {"x-signature": "?"}):
+        with pytest.raises(Forged):
+            scheme.check(call(wrong), public)
+    with pytest.raises(Forged):
+        scheme.check(call({"x-signature": signed}), "no key")

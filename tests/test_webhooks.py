@@ -1,0 +1,205 @@
+"""Services call, and topologies start: once, and only for who may."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import MakeTopology, RunWorker, StartWorker
+from support.accounts import KEY, install, opened
+from support.hooks import Hear, Shouter, ShouterServer
+from support.queues import Queues
+from support.topologies import TopologyFile, pass_on, sink
+from support.workers import InProcess
+
+from applications import TryLater
+from applications.accounts import Accounts
+from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ShouterServer]:
+    async with ShouterServer().serve() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def accounts(tmp_path: Path, server: ShouterServer) -> AsyncIterator[Accounts]:
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as found:
+        await install(found, Shouter, server=server.base_url, token="t")
+        yield found
+
+
+@pytest.fixture
+def topology(make_topology: MakeTopology) -> TopologyFile:
+    return make_topology(pass_on("start", "sink"), sink())
+
+
+@pytest.fixture
+async def worker(topology: TopologyFile, run_worker: RunWorker, tmp_path: Path, accounts: Accounts) -> InProcess:
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    return await run_worker(topology, Hear(), **own)
+
+
+async def subscribed(accounts: Accounts, worker: InProcess, topology: TopologyFile, **change: str) -> Any:
+    chosen = {"topology": worker.worker._topology.id, "node": topology.node_id("start")} | change
+    public_url = f"http://127.0.0.1:{worker.port}"
+    return await subscribe(accounts, Shouter, "alice", "order", public_url=public_url, parameters={}, **chosen)
+
+
+async def test_a_call_starts_the_topology_with_its_raw_body_and_headers(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    body = b'{"a":  1 ,\n"name": "\xc5\xbdofie"}'
+    answer = await server.call("1", body, **{"Content-Type": "application/json; v=2", "X-Shop": "brno", "Cookie": "x"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "started"})
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert message.body.encode() == body
+    assert (message.headers["user"], message.headers["content-type"]) == ("alice", "application/json; v=2")
+    kept = json.loads(message.headers["webhook-headers"])
+    assert kept["x-shop"] == "brno"
+    assert "cookie" not in kept
+
+
+async def test_a_delivery_that_comes_again_starts_nothing(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    answers = await asyncio.gather(*(server.call("1", b"{}", delivery="d1") for _ in range(10)))
+    worker.worker._webhooks._taken.clear()  # type: ignore[union-attr]  # as after a restart
+    answers.append(await server.call("1", b"{}", delivery="d1"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert [answer.json()["status"] for answer in answers].count("started") == 1
+    await server.call("1", b"{}", delivery="d2")
+    assert len(await queues.read(topology.queue("sink"), 2)) == 2
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_body_that_is_no_text_and_one_of_twenty_megabytes_arrive(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    assert (await server.call("1", b"\xff\xfe")).status_code == 200
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert (message.body, message.headers["content-transfer-encoding"]) == ("//4=", "base64")
+    large = b"x" * (20 << 20)
+    assert (await server.call("1", large)).status_code == 200
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert len(message.body) == len(large)
+
+
+async def test_calls_that_are_not_the_services_start_nothing(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    assert (await server.call("1", b"{}", secret="other")).status_code == 401
+    assert (await server.call("1", b"{}", **{"X-Hub-Signature-256": ""})).status_code == 401
+    url = server.hooks["1"]["url"]
+    async with httpx.AsyncClient() as client:
+        for wrong in (
+            url[:-1],
+            f"{url}0",
+            url.replace("/nodes/", "/nodes/x"),
+            url.replace("/topologies/", "/topologies/x"),
+        ):
+            assert (await client.post(wrong, content=b"{}")).status_code == 404
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_challenge_is_answered_when_it_is_signed(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    asked = {"Content-Type": "application/json"}
+    answer = await server.call("1", b'{"challenge": "abc"}', **asked)
+    assert (answer.status_code, answer.text) == (200, "abc")
+    assert (await server.call("1", b'{"challenge": "abc"}', secret="other", **asked)).status_code == 401
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_question_whether_somebody_is_there_starts_nothing(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    async with httpx.AsyncClient() as client:
+        answers = [await client.get(server.hooks["1"]["url"]), await client.head(server.hooks["1"]["url"])]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_user_who_switched_the_application_off_is_called_no_more(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    await accounts.installs.enable("alice", "shouter", is_enabled=False)
+    assert (await server.call("1", b"{}")).status_code == 404
+
+
+async def test_without_the_broker_the_service_is_asked_to_call_again(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await subscribed(accounts, worker, topology)
+    monkeypatch.setattr("worker.webhooks.PUBLISH_SECONDS", 0)
+    assert (await server.call("1", b"{}", delivery="d1")).status_code == 503
+    monkeypatch.undo()
+    assert (await server.call("1", b"{}", delivery="d1")).json() == {"status": "started"}
+
+
+async def test_nothing_of_ours_stays_when_the_service_refuses(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
+) -> None:
+    server.status = 422
+    with pytest.raises(SubscribeRefused, match="shouter answered 422"):
+        await subscribed(accounts, worker, topology)
+    assert not await accounts.webhooks.list()
+    with pytest.raises(SubscribeRefused, match="has no webhook 'nope'; it has order, issues"):
+        await subscribe(
+            accounts, Shouter, "alice", "nope", topology="t", node="n", public_url="http://x", parameters={}
+        )
+    with pytest.raises(SubscribeRefused, match="needs owner"):
+        await subscribe(
+            accounts, Shouter, "alice", "issues", topology="t", node="n", public_url="http://x", parameters={}
+        )
+
+
+async def test_unsubscribing_tells_the_service_and_is_tried_again(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    (webhook,) = await accounts.webhooks.list()
+    server.status = 500
+    with pytest.raises((SubscribeRefused, TryLater)):
+        await unsubscribe(accounts, Shouter, webhook)
+    (webhook,) = await accounts.webhooks.list()
+    assert webhook.is_unsubscribe_failed
+    server.status = 201
+    await unsubscribe(accounts, Shouter, webhook)
+    assert (server.hooks, list(await accounts.webhooks.list())) == ({}, [])
+
+
+async def test_names_with_strange_characters_are_called(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology, node="a/b č")
+    assert "/nodes/a%2Fb%20%C4%8D/token/" in server.hooks["1"]["url"]
+    assert (await server.call("1", b"{}")).status_code == 404
+
+
+async def test_calls_reach_one_of_several_processes_as_they_came(
+    topology: TopologyFile, start_worker: StartWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    front = await start_worker(topology, processes=2, actions="support.hooks", **own)
+    place = {"topology": json.loads(topology.path.read_text())["id"], "node": topology.node_id("start")}
+    public_url = f"http://127.0.0.1:{front.port}"
+    await subscribe(accounts, Shouter, "alice", "order", public_url=public_url, parameters={}, **place)
+    answers = [await server.call("1", f'{{"n": {number}}}'.encode(), delivery=str(number % 2)) for number in range(4)]
+    assert [answer.json()["status"] for answer in answers] == ["started"] * 2 + ["was started before"] * 2
+    assert (await server.call("1", b"{}", secret="other")).status_code == 401
+    assert len(await queues.read(topology.queue("sink"), 2)) == 2

@@ -1,0 +1,151 @@
+"""A worker's connectors call services as the user of their message."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeTopology, RunWorker
+from support.accounts import KEY, install_books, log_in, opened
+from support.books import Ask, Tell
+from support.oauth_server import OAuthServer
+from support.queues import Queues, bodies, process_message
+from support.topologies import TopologyFile, connector, sink
+from support.waiting import eventually
+from support.workers import InProcess
+
+from applications.accounts import Accounts
+from worker.accounts import connect_accounts
+from worker.errors import SettingsError
+from worker.registry import Registry
+from worker.settings import load_settings
+from worker.trash import Entry
+
+STRANGE_USERS = ("a:b", "a/b", "a+b", "a b", "žofie", "'; drop table installs; --")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OAuthServer]:
+    async with OAuthServer().serve() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def own_settings(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "installs_url": f"sqlite:///{tmp_path}/installs.sqlite",
+        "secret_keys": KEY,
+        "token_journal": tmp_path / "journal",
+    }
+
+
+@pytest.fixture
+def topology(make_topology: MakeTopology) -> TopologyFile:
+    return make_topology(connector("ask", "books-ask", "sink"), sink())
+
+
+async def trashed(worker: InProcess) -> Entry:
+    async def only() -> Entry | None:
+        found = await worker.worker.handler.store.waiting()
+        return found[0] if found else None
+
+    return await eventually(only, what="an entry in the trash")
+
+
+async def test_each_message_is_sent_as_its_user(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    tokens = {}
+    for user in STRANGE_USERS:
+        await install_books(accounts, server, user)
+        tokens[user] = (await log_in(accounts, server, user)).access_token
+    await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), *(process_message({}, user=user) for user in STRANGE_USERS))
+    assert len(await queues.read(topology.queue("sink"), len(STRANGE_USERS))) == len(STRANGE_USERS)
+    used = {call.headers["authorization"].removeprefix("Bearer ") for call in server.api_calls}
+    assert used == set(tokens.values())
+
+
+@pytest.mark.parametrize(
+    ("user", "is_installed", "is_enabled", "reason"),
+    [
+        ("bob", False, True, "user 'bob' has not installed books. Cure: orchesty-worker installs add books bob"),
+        ("bo b", True, False, "books for user 'bo b' is disabled. Cure: orchesty-worker installs enable books 'bo b'"),
+        ("bob", True, True, "has not logged in to books. Cure: orchesty-worker installs authorize books bob"),
+        ("", False, True, "books needs a user, and the message has no header `user`"),
+    ],
+)
+async def test_a_message_whose_user_is_not_ready_goes_to_the_trash_with_the_cure(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any], user: str, is_installed: bool, is_enabled: bool, reason: str,
+) -> None:  # fmt: skip
+    if is_installed:
+        await install_books(accounts, server, user)
+        await accounts.installs.enable(user, "books", is_enabled=is_enabled)
+    worker = await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), process_message({}, **({"user": user} if user else {})))
+    entry = await trashed(worker)
+    assert reason in str(entry.reason)
+    assert entry.application in {"", "books"}
+
+
+async def test_messages_that_a_dead_login_stopped_go_on_after_a_new_one(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    await install_books(accounts, server)
+    await log_in(accounts, server, age=4000)
+    server.refresh_tokens.clear()
+    worker = await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), process_message({}, user="alice"))
+    assert "the login of user 'alice' to books needs reconnect" in str((await trashed(worker)).reason)
+    await log_in(accounts, server)
+    await worker.command("trash", "approve", "--reason", "needs reconnect", "--yes")
+    assert bodies(await queues.read(topology.queue("sink"), 1)) == [{"ok": True}]
+
+
+async def test_a_refused_token_is_renewed_and_the_same_body_sent_again(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    topology = make_topology(connector("tell", "books-tell", "sink"), sink())
+    await install_books(accounts, server)
+    server.revoked.add((await log_in(accounts, server, age=100)).access_token)
+    await run_worker(topology, Tell(), **own_settings)
+    await queues.publish(topology.exchange("tell"), *(process_message({"order": 17}, user="alice") for _ in range(10)))
+    assert len(await queues.read(topology.queue("sink"), 10)) == 10
+    assert len(server.calls) == 1
+    assert [await call.json() for call in server.api_calls] == [{"order": 17}] * len(server.api_calls)
+
+
+async def test_a_key_that_opens_nothing_is_told_in_the_trash(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    await install_books(accounts, server)
+    other = "test:" + "A" * 43 + "="
+    worker = await run_worker(topology, Ask(), **own_settings | {"secret_keys": other})
+    await queues.publish(topology.exchange("ask"), process_message({}, user="alice"))
+    reason = str((await trashed(worker)).reason)
+    assert "does not open with the key 'test'" in reason
+    assert "alice / books / authorization_form / client_id" in reason
+
+
+async def test_a_worker_without_key_does_not_start(
+    topology: TopologyFile, run_worker: RunWorker, own_settings: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError, match=r"settings of books are kept encrypted.*orchesty-worker secrets generate"):
+        await run_worker(topology, Ask(), **own_settings | {"secret_keys": None})
+
+
+async def test_a_worker_without_applications_opens_no_accounts(own_settings: dict[str, Any]) -> None:
+
+    settings = load_settings(**own_settings | {"secret_keys": None})
+    assert connect_accounts(settings, Registry([Ask()]), []) is None

@@ -1,0 +1,94 @@
+"""The users' accounts at services, as the worker opens them, and what their errors mean for a message."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from applications import Access, Application, ApplicationError, TryLater
+from applications.errors import KeyMissing
+from connectors import Outcome, Repeat, Trash
+from worker import headers as h
+from worker.errors import SettingsError
+from worker.registry import AnyAction, Registry
+from worker.settings import Settings
+from worker.topology import Node
+from worker.visit import current_visit
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
+    from applications.crypt import Keyring
+
+DEFAULT_URL = "sqlite:///var/installs.sqlite"
+MAX_TRIES = 100
+"""How often a message waits for a token endpoint or a database before it goes to the trash: hours, not minutes."""
+
+
+def installs_address(settings: Settings) -> str:
+    """Return the URL of the installs, with its password."""
+    chosen = settings.installs_url or settings.database_url
+    return chosen.get_secret_value() if chosen else DEFAULT_URL
+
+
+def read_keyring(settings: Settings) -> "Keyring":
+    """Read the keys from the environment or the file. Raises `SettingsError` for what is no key."""
+    # Imported here, as below: who uses no application need not wait for it.
+    from applications.crypt import Keyring  # noqa: PLC0415 - see above
+
+    try:
+        if settings.secret_keys is not None:
+            return Keyring.read(settings.secret_keys.get_secret_value())
+        return Keyring.read(settings.secret_keys_file.read_text() if settings.secret_keys_file else "")
+    except OSError as error:
+        raise SettingsError(f"WORKER_SECRET_KEYS_FILE: {error.filename}: {error.strerror}") from None
+    except KeyMissing as error:
+        raise SettingsError(str(error)) from None
+
+
+def open_accounts(settings: Settings) -> "Accounts":
+    """Open the accounts. Raises `SettingsError` for another kind of database."""
+    from applications.accounts import Accounts  # noqa: PLC0415 - as above
+
+    try:
+        return Accounts(installs_address(settings), read_keyring(settings), settings.token_journal)
+    except ValueError as error:
+        raise SettingsError(f"WORKER_INSTALLS_URL (else WORKER_DATABASE_URL) {error}") from None
+
+
+def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Node]) -> "Accounts | None":
+    """Let the actions find the account of the user of their message; None when no action of these nodes needs one.
+
+    With a key they are opened in any case: services may call.
+
+    Raises `SettingsError` when there is no key for the secrets.
+    """
+    actions = [registry.get(*node.action) for node in nodes if node.action]
+    needing = {found for found in applications_of(filter(None, actions)) if found.needs_install()}
+    has_key = settings.secret_keys is not None or settings.secret_keys_file is not None
+    if not needing and not has_key:
+        return None
+    if not has_key or not read_keyring(settings).key_ids:
+        keys = ", ".join(sorted(found.key for found in needing))
+        raise SettingsError(
+            f"the users' settings of {keys} are kept encrypted, and there is no key for them. Set WORKER_SECRET_KEYS "
+            "or WORKER_SECRET_KEYS_FILE; make a key with: orchesty-worker secrets generate"
+        )
+    accounts = open_accounts(settings)
+
+    async def access(application: type[Application]) -> Access:
+        visit = current_visit.get()
+        return await accounts.access(application, visit.header(h.USER) if visit else "")
+
+    registry.http.access = access
+    return accounts
+
+
+def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
+    """Return the applications of these actions."""
+    found = (getattr(action, "application", None) for action in actions)
+    return {application for application in found if application is not None}
+
+
+def outcome_of(error: ApplicationError) -> Outcome:
+    """Return what an error of an application means for the message."""
+    if isinstance(error, TryLater):
+        return Repeat(error.after, str(error), MAX_TRIES)
+    return Trash(str(error))

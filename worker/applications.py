@@ -1,0 +1,51 @@
+"""The applications that this process knows: those of the catalogue and those of the actions."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+import applications.catalogue
+from applications import Application
+from worker.accounts import applications_of
+from worker.errors import ActionsError
+from worker.registry import Registry, load_actions
+
+
+def load_applications(modules: Iterable[str]) -> Mapping[str, type[Application]]:
+    """Return applications by key; those of the modules win over those of the catalogue.
+
+    Raises `ActionsError` for a module that cannot be imported.
+    """
+    return known_applications(load_actions(modules))
+
+
+def known_applications(registry: Registry) -> Mapping[str, type[Application]]:
+    """Return applications by key; those of the actions win over those of the catalogue."""
+    found = {application.key: application for application in _catalogue()}
+    found |= {application.key: application for application in applications_of(registry)}
+    return dict(sorted(found.items()))
+
+
+def find_application(known: Mapping[str, type[Application]], key: str) -> type[Application]:
+    """Return the application. Raises `ActionsError` with the closest key."""
+    if key in known:
+        return known[key]
+    close = get_close_matches(key, list(known), n=1)
+    raise ActionsError(
+        f"there is no application {key!r}"
+        + (f", did you mean {close[0]!r}?" if close else ".")
+        + " See: orchesty-worker applications list. Those of your own actions are found by --actions."
+    )
+
+
+def _catalogue() -> Iterator[type[Application]]:
+    for entry in pkgutil.iter_modules(applications.catalogue.__path__, f"{applications.catalogue.__name__}."):
+        for value in vars(importlib.import_module(entry.name)).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Application)
+                and value.__module__ == entry.name
+                and value.key
+            ):
+                yield value

@@ -1,0 +1,59 @@
+"""The accounts of a command, and what is said when they cannot be used."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from applications import Application, ApplicationError, SettingsInvalid
+from applications.forms import FieldFacts, FormFacts
+from worker.accounts import open_accounts
+from worker.cli.options import Decorator
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
+
+installs_option: Decorator = click.option(
+    "--installs-url", help="The installs: sqlite:///path or postgresql://...  [env: WORKER_INSTALLS_URL]"
+)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator["Accounts"]:
+    """Open the accounts. What goes wrong with them becomes a `ClickException`, whose text names the cure."""
+    accounts = open_accounts(settings)
+    try:
+        yield accounts
+    except SettingsInvalid as error:
+        lines = [f"  {form}.{key}: {text}" for form, fields in error.errors.items() for key, text in fields.items()]
+        raise click.ClickException("\n".join(["nothing was saved, these values are wrong:", *lines])) from None
+    except ApplicationError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        await accounts.close()
+
+
+def read_values(application: type[Application], words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read `field=value` words; a word without value is asked for, so that it stays out of the shell's history.
+
+    Raises a `UsageError` that names the fields when there is no such one.
+    """
+    given: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        form, field = _find(application, name)
+        value = text if equals else click.prompt(field.label, hide_input=field.is_secret)
+        given.setdefault(form.key, {})[field.key] = value.split(",") if field.type == "multiselect" else value
+    return given
+
+
+def _find(application: type[Application], name: str) -> tuple[FormFacts, FieldFacts]:
+    facts = application.form_facts()
+    for form in facts:
+        for field in form.fields:
+            if name in {field.key, f"{form.key}.{field.key}"}:
+                return form, field
+    names = ", ".join(field.key for form in facts for field in form.fields)
+    raise click.UsageError(f"{application.key} has no field {name!r}; it has {names}")

@@ -1,0 +1,128 @@
+"""`orchesty-worker installs authorize`: a login with the browser of this machine."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+from aiohttp import web
+from rich.console import Console
+
+from applications import Application, ApplicationError
+from applications.errors import LoginForged
+from worker.applications import find_application
+from worker.cli.accounts import installs_option, opened
+from worker.cli.action_options import actions_option
+from worker.cli.applications import known
+from worker.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
+
+PORT = 8976
+PATIENCE_SECONDS = 600
+"""As long as the state of a login lives."""
+_HEADERS = {"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "no-referrer"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker installs authorize xero alice
+  orchesty-worker installs authorize xero alice --port 9000
+"""
+)
+@click.argument("application")
+@click.argument("user")
+@click.option(
+    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535),
+    help="Where the service sends the browser back to; the service has to know it. 0: any free one.",
+)  # fmt: skip
+@actions_option
+@installs_option
+def authorize(application: str, user: str, port: int, actions: tuple[str, ...], installs_url: str | None) -> None:
+    """Log a user in at a service: prints the address to open, and waits for the browser to come back.
+
+    Register the redirect URI that it prints (http://127.0.0.1:8976/callback) at the service. The browser has to run
+    on this machine; from elsewhere forward the port: ssh -L 8976:127.0.0.1:8976 HOST
+    """
+    found = find_application(known(actions), application)
+    asyncio.run(_authorize(load_settings(installs_url=installs_url), found, user, port))
+
+
+async def _authorize(settings: Settings, application: type[Application], user: str, port: int) -> None:
+    async with opened(settings) as accounts:
+        waiting = _Callback(accounts, application, user)
+        runner = web.AppRunner(waiting.application(), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            redirect_uri = await _listen(runner, port)
+            url = await accounts.logins.start(application, user, redirect_uri)
+            click.echo(f"Redirect URI: {redirect_uri}\nOpen this address and log in:\n\n{url}\n")
+            with Console(stderr=True).status("waiting for the browser to come back"):
+                found = await waiting.result()
+        finally:
+            await runner.cleanup()
+    click.echo(f"User {user} is logged in to {application.key}.")
+    for name, value in found.items():
+        click.echo(f"  {name}: {value}")
+    click.echo(
+        "Messages that waited for it: orchesty-worker trash approve "
+        f'--user {user} --application {application.key} --reason "needs reconnect"'
+    )
+
+
+async def _listen(runner: web.AppRunner, port: int) -> str:
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on 127.0.0.1:{port}: {error.strerror}. Choose another --port"
+        ) from None
+    return f"http://127.0.0.1:{runner.addresses[0][1]}/callback"
+
+
+class _Callback:
+    """Waits for the service to send the browser back."""
+
+    def __init__(self, accounts: "Accounts", application: type[Application], user: str) -> None:
+        self._accounts, self._application, self._user = accounts, application, user
+        self._done: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+
+    def application(self) -> web.Application:
+        """Return what answers the browser."""
+        application = web.Application()
+        application.router.add_get("/callback", self._answer)
+        return application
+
+    async def result(self) -> Mapping[str, Any]:
+        """Return the settings that the login brought. Raises what went wrong."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._done
+        except TimeoutError:
+            raise click.ClickException(f"nobody logged in within {PATIENCE_SECONDS // 60} minutes") from None
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        query = dict(request.query)
+        try:
+            callback = await self._accounts.logins.read(query, self._user)
+            found = await self._accounts.finish_login(self._application, callback, query)
+        except LoginForged as error:  # somebody else's; ours may still come
+            return web.Response(status=400, text=str(error), headers=_HEADERS)
+        except ApplicationError as error:
+            self._end(error)
+            return web.Response(status=400, text=str(error), headers=_HEADERS)
+        except Exception as error:  # the application's own code may raise anything, and the command shall not hang
+            self._end(error)
+            raise
+        self._end(found)
+        return web.Response(text="You are logged in. You may close this window.", headers=_HEADERS)
+
+    def _end(self, result: Mapping[str, Any] | Exception) -> None:
+        if self._done.done():
+            return
+        if isinstance(result, Exception):
+            self._done.set_exception(result)
+        else:
+            self._done.set_result(result)

@@ -1,0 +1,82 @@
+"""`orchesty-worker installs show`."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from applications import Application, ApplicationError
+from applications.errors import NotInstalled
+from applications.forms import show as show_forms
+from worker.applications import find_application
+from worker.cli.accounts import installs_option, opened
+from worker.cli.action_options import actions_option, json_option
+from worker.cli.applications import known
+from worker.settings import Settings, load_settings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker installs show shopify alice
+  orchesty-worker installs show shopify alice --json | jq .authorized
+"""
+)
+@click.argument("application")
+@click.argument("user")
+@actions_option
+@installs_option
+@json_option
+def show(application: str, user: str, actions: tuple[str, ...], installs_url: str | None, *, as_json: bool) -> None:
+    """Show what a user has filled in, and what can be chosen. Of secrets only whether they are set."""
+    found = find_application(known(actions), application)
+    facts = asyncio.run(_facts(load_settings(installs_url=installs_url), found, user))
+    if as_json:
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    for name in ("state", "authorized", "limits", "choices"):
+        console.print(f"[bold]{name:12}[/bold]", end="")
+        console.print(str(facts[name] or "-"), markup=False)
+    for form in facts["forms"].values():
+        console.print(f"\\n{form['publicName']} ({form['key']})", markup=False)
+        table = Table("field", "value", "type", "label", box=None, header_style="bold")
+        for field in form["fields"]:
+            table.add_row(field["key"], _value(field), _kind(field), field["label"])
+        console.print(table)
+
+
+async def _facts(settings: Settings, application: type[Application], user: str) -> dict[str, Any]:
+    async with opened(settings) as accounts:
+        install = await accounts.installs.get(user, application.key)
+        if install is None:
+            raise NotInstalled(application.key, user)
+        stored = accounts.installs.settings(install)
+        choices, told = {}, "as declared"
+        try:
+            choices = dict(await accounts.choices(application, user))
+        except ApplicationError as error:
+            told = f"the service was not asked: {error}"
+        return {
+            "state": install.state,
+            "authorized": application.is_authorized(stored, has_token=install.sealed_token is not None),
+            "limits": application.limits(user, stored),
+            "choices": told,
+            "other_settings": dict(install.plain),
+            "forms": show_forms(application.form_facts(choices), stored),
+        }
+
+
+def _value(field: Mapping[str, Any]) -> str:
+    if field["type"] == "password":
+        return "set" if field["value"] is True else "-"
+    return "-" if field["value"] is None else str(field["value"])
+
+
+def _kind(field: Mapping[str, Any]) -> str:
+    names = [next(iter(choice)) if isinstance(choice, dict) else choice for choice in field["choices"]]
+    return f"{field['type']}: {', '.join(names)}" if names else str(field["type"])

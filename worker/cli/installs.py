@@ -1,0 +1,220 @@
+"""`orchesty-worker installs`."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from applications import Application
+from applications.authentication import TokenAuthentication
+from applications.install import Install
+from worker.applications import find_application
+from worker.cli.accounts import installs_option, opened, read_values
+from worker.cli.action_options import actions_option, json_option
+from worker.cli.applications import known
+from worker.cli.authorize import authorize
+from worker.cli.install_show import show
+from worker.settings import Settings, load_settings
+
+_application = click.argument("application")
+_user = click.argument("user")
+_values = click.argument("values", nargs=-1, metavar="[FIELD=VALUE]...")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  orchesty-worker installs add shopify alice shopifyUrl=https://eshop.myshopify.com token
+  orchesty-worker installs list
+  orchesty-worker installs authorize xero alice
+"""
+)
+def installs() -> None:
+    """Give users their applications: settings, logins, on and off."""
+
+
+@installs.command(
+    "list",
+    epilog="""\b
+Examples:
+  orchesty-worker installs list --application xero
+  orchesty-worker installs list --json | jq -r '.[] | select(.state == "needs reconnect").user'
+""",
+)
+@click.option("--user", default="", help="Only this user's.")
+@click.option("--application", default="", help="Only those of this application.")
+@installs_option
+@json_option
+def list_(user: str, application: str, installs_url: str | None, *, as_json: bool) -> None:
+    """List who has installed what, and in which state the logins are."""
+    found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application))
+    if as_json:
+        click.echo(json.dumps([_facts(install) for install in found], indent=1, ensure_ascii=False))
+        return
+    if not found:
+        click.echo("Nothing is installed. See: orchesty-worker installs add --help")
+        return
+    table = Table("application", "user", "state", "token ends", "problem", box=None, header_style="bold")
+    for install in found:
+        table.add_row(install.application, install.user, install.state, _time(install.expires), install.problem)
+    Console().print(table)
+
+
+async def _list(settings: Settings, user: str, application: str) -> list[Install]:
+    async with opened(settings) as accounts:
+        return list(await accounts.installs.list(user, application))
+
+
+@installs.command(
+    epilog="""\b
+Examples:
+  orchesty-worker installs add shopify alice shopifyUrl=https://eshop.myshopify.com token
+  orchesty-worker installs add xero alice client_id=ABC client_secret --disabled
+"""
+)
+@_application
+@_user
+@_values
+@click.option("--disabled", is_flag=True, help="Install without switching it on.")
+@actions_option
+@installs_option
+def add(
+    application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None,
+    *, disabled: bool,
+) -> None:  # fmt: skip
+    """Install an application for a user. A FIELD without VALUE is asked for."""
+    found = find_application(known(actions), application)
+    given = read_values(found, values)
+    asyncio.run(_add(load_settings(installs_url=installs_url), found, user, given, is_enabled=not disabled))
+
+
+async def _add(
+    settings: Settings, application: type[Application], user: str, given: dict[str, dict[str, Any]], *, is_enabled: bool
+) -> None:
+    async with opened(settings) as accounts:
+        if not await accounts.installs.add(user, application.key, is_enabled=is_enabled):
+            raise click.ClickException(
+                f"user {user!r} has {application.key} already; change it with: "
+                f"orchesty-worker installs set {application.key} {user}"
+            )
+        try:
+            await accounts.save(user, application, given)
+        except BaseException:
+            await accounts.installs.remove(user, application.key)
+            raise
+        install = await accounts.installs.get(user, application.key)
+        assert install is not None, "it was just added"
+        _say_what_is_missing(application, user, accounts.installs.settings(install))
+
+
+@installs.command(
+    "set",
+    epilog="""\b
+Examples:
+  orchesty-worker installs set shopify alice token
+  orchesty-worker installs set shopify alice useLimit=true time=1 value=2
+""",
+)
+@_application
+@_user
+@click.argument("values", nargs=-1, required=True, metavar="FIELD[=VALUE]...")
+@actions_option
+@installs_option
+def set_(
+    application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None
+) -> None:
+    """Change settings of an install; others stay. A FIELD without VALUE is asked for."""
+    found = find_application(known(actions), application)
+    given = read_values(found, values)
+    asyncio.run(_set(load_settings(installs_url=installs_url), found, user, given))
+
+
+async def _set(settings: Settings, application: type[Application], user: str, given: dict[str, dict[str, Any]]) -> None:
+    async with opened(settings) as accounts:
+        await accounts.save(user, application, given)
+        install = await accounts.installs.get(user, application.key)
+        assert install is not None, "it was just saved"
+        _say_what_is_missing(application, user, accounts.installs.settings(install))
+
+
+def _say_what_is_missing(application: type[Application], user: str, settings: dict[str, dict[str, Any]]) -> None:
+    click.echo(f"{application.key} of user {user} is saved.")
+    way = application.authentication
+    if lacking := application.missing(settings):
+        click.echo(f"Still missing: {', '.join(lacking)}")
+    elif isinstance(way, TokenAuthentication) and way.is_login:
+        click.echo(f"Log in with: orchesty-worker installs authorize {application.key} {user}")
+
+
+@installs.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
+@_application
+@_user
+@installs_option
+def enable(application: str, user: str, installs_url: str | None) -> None:
+    """Switch an install on."""
+    asyncio.run(_switch(load_settings(installs_url=installs_url), application, user, is_enabled=True))
+
+
+@installs.command(epilog="\b\nExample:\n  orchesty-worker installs disable shopify alice\n")
+@_application
+@_user
+@installs_option
+def disable(application: str, user: str, installs_url: str | None) -> None:
+    """Switch an install off: its messages go to the trash. Settings and login stay."""
+    asyncio.run(_switch(load_settings(installs_url=installs_url), application, user, is_enabled=False))
+
+
+async def _switch(settings: Settings, application: str, user: str, *, is_enabled: bool) -> None:
+    async with opened(settings) as accounts:
+        if not await accounts.installs.enable(user, application, is_enabled=is_enabled):
+            raise click.ClickException(_unknown(application, user))
+    click.echo(f"{application} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
+
+
+@installs.command(epilog="\b\nExample:\n  orchesty-worker installs remove shopify alice --yes\n")
+@_application
+@_user
+@click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
+@installs_option
+def remove(application: str, user: str, installs_url: str | None, *, is_confirmed: bool) -> None:
+    """Delete an install for good, with its settings and login."""
+    if not is_confirmed:
+        click.confirm(f"Delete {application} of user {user} with its settings and login?", abort=True)
+    asyncio.run(_remove(load_settings(installs_url=installs_url), application, user))
+    click.echo(f"{application} of user {user} is removed.")
+
+
+async def _remove(settings: Settings, application: str, user: str) -> None:
+    async with opened(settings) as accounts:
+        if not await accounts.installs.remove(user, application):
+            raise click.ClickException(_unknown(application, user))
+
+
+def _unknown(application: str, user: str) -> str:
+    return f"user {user!r} has not installed {application}. See: orchesty-worker installs list"
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms else "-"
+
+
+def _facts(install: Install) -> dict[str, Any]:
+    return {
+        "application": install.application,
+        "user": install.user,
+        "state": install.state,
+        "problem": install.problem,
+        "token_ends": _time(install.expires) if install.expires else None,
+        "settings": {form: sorted(fields) for form, fields in install.sealed_settings.items()},
+        "other_settings": dict(install.plain),
+        "created": _time(install.created),
+        "updated": _time(install.updated),
+    }
+
+
+for _command in (authorize, show):
+    installs.add_command(_command)

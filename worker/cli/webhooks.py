@@ -1,0 +1,155 @@
+"""`orchesty-worker webhooks`."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from applications import Application
+from worker.applications import find_application
+from worker.cli.accounts import installs_option, opened
+from worker.cli.action_options import actions_option, json_option, topology_option
+from worker.cli.applications import known
+from worker.settings import Settings, load_settings
+from worker.topology import Node, load_topology
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  orchesty-worker webhooks subscribe shopify alice orders/create --node start
+  orchesty-worker webhooks list
+"""
+)
+def webhooks() -> None:
+    """Let services call this worker when something happens."""
+
+
+@webhooks.command(
+    "list",
+    epilog="""\b
+Examples:
+  orchesty-worker webhooks list --application git-hub
+  orchesty-worker webhooks list --json | jq -r '.[].id'
+""",
+)
+@click.option("--user", default="", help="Only this user's.")
+@click.option("--application", default="", help="Only those of this application.")
+@installs_option
+@json_option
+def list_(user: str, application: str, installs_url: str | None, *, as_json: bool) -> None:
+    """List the webhooks. Their addresses are secrets and are not shown."""
+    found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application))
+    if as_json:
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    if not found:
+        click.echo("There are no webhooks. See: orchesty-worker webhooks subscribe --help")
+        return
+    table = Table(*found[0], box=None, header_style="bold")
+    for row in found:
+        table.add_row(*row.values())
+    Console().print(table)
+
+
+async def _list(settings: Settings, user: str, application: str) -> list[dict[str, str]]:
+    async with opened(settings) as accounts:
+        found = await accounts.webhooks.list(user=user, application=application)
+    return [
+        {
+            "id": webhook.id[:8],
+            "application": webhook.application,
+            "user": webhook.user,
+            "name": webhook.name,
+            "node": webhook.node,
+            "topology": webhook.topology,
+            "state": _state(webhook.remote_id, is_failed=webhook.is_unsubscribe_failed),
+        }
+        for webhook in found
+    ]
+
+
+def _state(remote_id: str, *, is_failed: bool) -> str:
+    if is_failed:
+        return "unsubscribe failed"
+    return "subscribed" if remote_id else "not subscribed"
+
+
+@webhooks.command(
+    epilog="""\b
+Examples:
+  orchesty-worker webhooks subscribe shopify alice orders/create --node start
+  orchesty-worker webhooks subscribe git-hub alice issues owner=me record=shop --node start
+"""
+)
+@click.argument("application")
+@click.argument("user")
+@click.argument("name")
+@click.argument("parameters", nargs=-1, metavar="[PARAMETER=VALUE]...")
+@click.option("--node", required=True, help="Id or name of the node that each call starts.")
+@click.option("--public-url", help="Under which the service reaches the worker.  [env: WORKER_PUBLIC_URL]")
+@topology_option
+@actions_option
+@installs_option
+def subscribe(
+    application: str, user: str, name: str, parameters: tuple[str, ...], node: str, public_url: str | None,
+    topology_path: Path | None, actions: tuple[str, ...], installs_url: str | None,
+) -> None:  # fmt: skip
+    """Let a service call the worker when NAME happens at it, and start the topology at a node."""
+    settings = load_settings(topology=topology_path, installs_url=installs_url, public_url=public_url)
+    if settings.public_url is None:
+        raise click.UsageError("say under which the service reaches the worker: --public-url or WORKER_PUBLIC_URL")
+    found = find_application(known(actions), application)
+    target = load_topology(settings.topology).node(node)
+    asyncio.run(_subscribe(settings, found, user, name, _parameters(parameters), target))
+    click.echo(f"{application} of user {user} calls node {target.name} for {name}.")
+
+
+def _parameters(words: tuple[str, ...]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in words]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]} has no value; write {wrong[0]}=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+async def _subscribe(
+    settings: Settings, application: type[Application], user: str, name: str, parameters: dict[str, str], node: Node
+) -> None:
+    from applications.subscriptions import subscribe as subscribe_at  # noqa: PLC0415 - not for every command
+
+    async with opened(settings) as accounts:
+        await subscribe_at(
+            accounts, application, user, name, topology=node.topology_id, node=node.id,
+            public_url=settings.public_url or "", parameters=parameters,
+        )  # fmt: skip
+
+
+@webhooks.command(epilog="\b\nExample:\n  orchesty-worker webhooks unsubscribe 1f3a9c20\n")
+@click.argument("webhook_id", metavar="ID")
+@click.option("--forget", is_flag=True, help="Do not ask the service: only refuse its calls from now on.")
+@actions_option
+@installs_option
+def unsubscribe(webhook_id: str, actions: tuple[str, ...], installs_url: str | None, *, forget: bool) -> None:
+    """Let a service call no more. ID may be shortened as long as it is unique."""
+    settings = load_settings(installs_url=installs_url)
+    asyncio.run(_unsubscribe(settings, webhook_id, actions, forget=forget))
+    click.echo(f"webhook {webhook_id} is gone.")
+
+
+async def _unsubscribe(settings: Settings, webhook_id: str, actions: tuple[str, ...], *, forget: bool) -> None:
+    from applications.subscriptions import unsubscribe as unsubscribe_at  # noqa: PLC0415 - not for every command
+
+    async with opened(settings) as accounts:
+        found = [webhook for webhook in await accounts.webhooks.list() if webhook.id.startswith(webhook_id)]
+        if len(found) != 1:
+            raise click.ClickException(
+                f"{webhook_id}: no such webhook, or more than one. See: orchesty-worker webhooks list"
+            )
+        if forget:
+            await accounts.webhooks.remove(found[0])
+        else:
+            application = find_application(known(actions), found[0].application)
+            await unsubscribe_at(accounts, application, found[0])
