@@ -11,7 +11,8 @@ from rich.table import Table
 from applications import Application
 from applications.forms import FieldFacts, show
 from worker.applications import find_application, load_applications
-from worker.cli.action_options import actions_option, json_option
+from worker.cli.action_options import actions_option
+from worker.cli.options import json_option
 from worker.settings import load_settings
 
 

@@ -14,8 +14,9 @@ from applications.errors import NotInstalled
 from applications.forms import show as show_forms
 from worker.applications import find_application
 from worker.cli.accounts import installs_option, opened
-from worker.cli.action_options import actions_option, json_option
+from worker.cli.action_options import actions_option
 from worker.cli.applications import known
+from worker.cli.options import json_option
 from worker.settings import Settings, load_settings
 
 

@@ -14,10 +14,11 @@ from applications.authentication import TokenAuthentication
 from applications.install import Install
 from worker.applications import find_application
 from worker.cli.accounts import installs_option, opened, read_values
-from worker.cli.action_options import actions_option, json_option
+from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.authorize import authorize
 from worker.cli.install_show import show
+from worker.cli.options import json_option
 from worker.settings import Settings, load_settings
 
 _application = click.argument("application")

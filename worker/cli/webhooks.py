@@ -11,8 +11,9 @@ from rich.table import Table
 from applications import Application
 from worker.applications import find_application
 from worker.cli.accounts import installs_option, opened
-from worker.cli.action_options import actions_option, json_option, topology_option
+from worker.cli.action_options import actions_option
 from worker.cli.applications import known
+from worker.cli.options import json_option, topology_option
 from worker.settings import Settings, load_settings
 from worker.topology import Node, load_topology
 
