@@ -57,7 +57,11 @@ def test_the_newest_key_seals_and_all_open() -> None:
         Keyring.read(NEW).open(sealed, "a")
 
 
-@pytest.mark.parametrize("text", ["short:AAAA", "no-colon", f"{OLD},{OLD}", "a b", ":" + "A" * 43, "x:" + "*" * 43])
+@pytest.mark.parametrize(
+    "text",
+    ["short:AAAA", "no-colon", f"{OLD},{OLD}", "a b", ":" + "A" * 43, "x:" + "*" * 43],
+    ids=["short", "without colon", "twice", "with space", "without id", "no base64"],
+)
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(KeyMissing, match="orchesty-worker secrets generate") as raised:
         Keyring.read(text)
