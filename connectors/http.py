@@ -73,6 +73,9 @@ def _ignore(_: object) -> None:
     """Nobody wants to know."""
 
 
+FindAccess = Callable[[type[Application]], Awaitable[Access]]
+
+
 async def of_class(application: type[Application]) -> Access:
     """The way to a service that every user has in common: what the application's class says."""
     return Access(application.base_url, application.headers)
@@ -97,7 +100,7 @@ class Http:
     ) -> None:
         """A `transport` takes the place of the network."""
         self.max_reply_bytes = max_reply_bytes
-        self.access: Callable[[type[Application]], Awaitable[Access]] = of_class
+        self.access: FindAccess = of_class
         self.rate_noticed: Callable[[RateNotice], object] = _ignore
         self.called: Callable[[Call], object] = _ignore
         self._timeout = timeout_seconds

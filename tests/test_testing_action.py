@@ -13,6 +13,7 @@ from support.entries import numbered
 from support.shop import PAGES, AddVat, GetOrder, ListOrders, OrderId, Shop
 
 from connectors import Connector, CustomNode, Forward, Message, Page, Repeat, StopAndFail, Trash
+from connectors.http import Request
 from worker.testing import (
     ActionContract,
     BatchContract,
@@ -110,10 +111,11 @@ class Careless(Connector[Any, Any]):
         """Log the key, ask, and take whatever comes."""
         structlog.get_logger().info("asking", key=Shop.headers["Authorization"])
         try:
-            reply = await self.http.request("GET", f"{Shop.base_url}/x", headers=Shop.headers)
+            async with self.http.open(Request("GET", f"{Shop.base_url}/x", Shop.headers)) as reply:
+                content = await reply.read(1_000)
         except httpx.TransportError as error:
             raise StopAndFail(str(error)) from error
-        return message.with_body(reply.text)
+        return message.with_body(content.decode())
 
 
 class ChecksUndocumented(ActionContract):

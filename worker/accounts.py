@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from applications import Access, Application, ApplicationError, TryLater
 from applications.errors import KeyMissing
 from connectors import Outcome, Repeat, Trash
+from connectors.http import FindAccess
 from worker import headers as h
 from worker.errors import SettingsError
 from worker.registry import AnyAction, Registry
@@ -72,13 +73,18 @@ def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Nod
             "or WORKER_SECRET_KEYS_FILE; make a key with: orchesty-worker secrets generate"
         )
     accounts = open_accounts(settings)
+    registry.http.access = access_of_message(accounts)
+    return accounts
+
+
+def access_of_message(accounts: "Accounts") -> FindAccess:
+    """Return what finds the way to a service for the user of the message in work."""
 
     async def access(application: type[Application]) -> Access:
         visit = current_visit.get()
         return await accounts.access(application, visit.header(h.USER) if visit else "")
 
-    registry.http.access = access
-    return accounts
+    return access
 
 
 def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:

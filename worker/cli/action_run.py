@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -11,10 +12,12 @@ from rich.console import Console
 
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from connectors.http import network
+from worker.accounts import access_of_message, applications_of, open_accounts
 from worker.cli.action_options import actions_option, find_action, kind_option, load
 from worker.cli.options import json_option
 from worker.logs import configure_logs
-from worker.settings import load_settings
+from worker.registry import AnyAction
+from worker.settings import Settings, load_settings
 from worker.testing.action import ActionResult, run_action
 from worker.testing.scrub import Scrubber
 from worker.testing.transports import Exchange
@@ -58,17 +61,31 @@ def run_(
     """
     if data is not None and file is not None:
         raise click.UsageError("give --data or --file, not both")
-    configure_logs(load_settings())
+    settings = load_settings(log_level="warning")  # reasons hold what services say; they are shown without secrets
+    configure_logs(settings)
     action = find_action(load(actions), name, kind)
     body = file.read() if file else "{}" if data is None else data
     with Console(stderr=True).status(f"running {name}"):
-        result = asyncio.run(run_action(action, body=body, user=user, headers=_headers(headers), http=network()))
+        result = asyncio.run(_run(settings, action, body, user, _headers(headers)))
     scrubber = _scrubber(result)
     if as_json:
         click.echo(json.dumps(_facts(result, scrubber), indent=1, ensure_ascii=False))
     else:
         _show(result, scrubber)
     sys.exit(0 if isinstance(result.outcome, Forward | Page | Stop) else 1)
+
+
+async def _run(
+    settings: Settings, action: AnyAction, body: str, user: str | None, headers: Mapping[str, str]
+) -> ActionResult:
+    if not any(application.needs_install() for application in applications_of([action])):
+        return await run_action(action, body=body, user=user, headers=headers, http=network())
+    accounts = open_accounts(settings)
+    try:
+        access = access_of_message(accounts)
+        return await run_action(action, body=body, user=user, headers=headers, http=network(), access=access)
+    finally:
+        await accounts.close()
 
 
 def _headers(texts: tuple[str, ...]) -> dict[str, str]:

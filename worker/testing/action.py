@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from connectors import Kind, Message, Outcome, Trash
+from connectors.http import FindAccess, of_class
 from worker import headers as h
 from worker.registry import AnyAction
 from worker.testing.topology import InMemoryTopology
@@ -65,18 +66,20 @@ async def run_action(
     headers: Mapping[str, Any] | None = None,
     followers: Sequence[str] = ("next",),
     http: httpx.AsyncBaseTransport | None = None,
+    access: FindAccess = of_class,
 ) -> ActionResult:
     """Call an action with `data` as JSON, with a `body` of text, or with a trashed message as `data`.
 
     A batch runs to its last page. A message that asks to be repeated is not repeated here, `InMemoryTopology` does
-    that. `http` answers the action's requests; without it, a request fails the test.
+    that. `http` answers the action's requests; without it, a request fails the test. `access` finds an application's
+    base URL, headers and sign-in; by default they are those of its class.
     """
     own = action() if inspect.isclass(action) else action
     transport = RecordingTransport(http or no_network())
     entry = data if isinstance(data, Entry) else None
     if entry is not None:
         data, body, headers = None, entry.text, {**h.without(entry.headers, h.TRANSIENT), **(headers or {})}
-    async with InMemoryTopology(topology_of(own, followers), [own], http=transport) as topology:
+    async with InMemoryTopology(topology_of(own, followers), [own], http=transport, access=access) as topology:
         await topology.start(NODE, data, body=body, user=user, headers=headers)
         await topology.run(within=timedelta(0))
         outcomes = [call.outcome for call in topology.calls(NODE)]

@@ -15,6 +15,7 @@ import httpx
 from pydantic_core import to_json
 
 from connectors import Action, Http, Message, Outcome
+from connectors.http import FindAccess, of_class
 from worker import headers as h
 from worker.actions import Call, bind
 from worker.broker import Delivery
@@ -71,13 +72,15 @@ class InMemoryTopology:
         actions: Actions = (),
         *,
         http: httpx.AsyncBaseTransport | None = None,
+        access: FindAccess = of_class,
         nodes: Sequence[str] = (),
         max_messages: int = 10_000,
     ) -> None:
         """Take a topology file, its path or content.
 
         `http` answers the requests of the actions: a `Cassette`, an `httpx.MockTransport`, or `network()`; without
-        it, a request fails the test. Only `nodes` are worked on, by default all; in the queues of others messages
+        it, a request fails the test. `access` finds an application's base URL, headers and sign-in; by default they are
+        those of its class. Only `nodes` are worked on, by default all; in the queues of others messages
         stay. More than `max_messages` in one `run` raise `EndlessRun`.
         """
         self._directory = TemporaryDirectory(prefix="orchesty-worker-")
@@ -87,6 +90,7 @@ class InMemoryTopology:
         self.clock = FakeClock()
         self._broker = MemoryBroker(self._topology, self.clock)
         self._registry = _registry(actions, Http(transport=http or no_network()))
+        self._registry.http.access = access
         self._remote = RemoteActions()
         self._store = open_trash(f"sqlite:///{self._directory.name}/trash.sqlite")
         self._calls: defaultdict[str, list[ActionCall]] = defaultdict(list)
