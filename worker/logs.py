@@ -54,7 +54,7 @@ def configure_logs(settings: Settings) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for silent in ("aio_pika", "aiormq"):
         logging.getLogger(silent).setLevel(logging.CRITICAL)  # the worker says the same in its own words
-    for noisy in ("alembic", "httpx", "httpcore", "aiohttp.access", "pymongo"):
+    for noisy in ("alembic", "httpx", "httpcore", "aiohttp.access", "pymongo", "asyncssh", "aioftp", "zeep"):
         logging.getLogger(noisy).setLevel(max(level, logging.ERROR))
 
 
