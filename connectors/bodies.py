@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from connectors.paths import given_values
 from connectors.service import CallOptions
 
 
@@ -93,17 +94,10 @@ class Raw:
 def _values(data: Any, taken: AbstractSet[str]) -> Any:
     """Return the fields as JSON has them; what is not made of fields as it is."""
     if isinstance(data, BaseModel):
-        given = {_alias(data, name) for name in data.model_fields_set}
-        dumped = data.model_dump(mode="json", by_alias=True)
-        data = {name: value for name, value in dumped.items() if value is not None or name in given}
+        data = given_values(data)
     if isinstance(data, Mapping):
         return {name: value for name, value in data.items() if name not in taken}
     return data
-
-
-def _alias(data: BaseModel, name: str) -> str:
-    field = type(data).model_fields.get(name)
-    return (field.serialization_alias or field.alias or name) if field else name
 
 
 def _content(data: Any, name: str) -> bytes:

@@ -10,7 +10,7 @@ from connectors.graphql import ask, nodes_of
 from connectors.message import Message
 from connectors.outcome import Page
 from connectors.paging import Pages, page_of, trail_of
-from connectors.paths import values_of
+from connectors.paths import given_values
 from connectors.response import pick
 from connectors.service import CallOptions, Service
 
@@ -39,7 +39,7 @@ async def read_connection(
 ) -> Page:
     """Ask for the page after the cursor and return its items and the next cursor."""
     trail = trail_of(message)
-    variables = {**values_of(request.variables), pages.variable: cursor}
+    variables = {**given_values(request.variables), pages.variable: cursor}
     reply = await ask(service, request.query, variables, path=request.path, **request.options.copy())
     found = pick(reply.data, pages.at) or {}
     following = pick(found, "pageInfo.endCursor") if pick(found, "pageInfo.hasNextPage") else None

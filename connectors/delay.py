@@ -4,13 +4,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
+
+SHORTEST: Final = timedelta(seconds=1)
+"""The platform's repeater counts in whole seconds, from one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
     """A time that grows with each call, with full jitter.
 
-    After call n the message waits a random time between nothing and `first * factor ** (n - 1)`, at most `longest`:
+    After call n the message waits a random time between a second and `first * factor ** (n - 1)`, at most `longest`:
     messages that failed together do not come back together.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
@@ -24,7 +28,7 @@ class Exponential:
         most = self.longest.total_seconds()
         with suppress(OverflowError):
             most = min(self.first.total_seconds() * self.factor ** (max(hop, 1) - 1), most)
-        return timedelta(seconds=uniform(0, most))
+        return max(timedelta(seconds=uniform(0, most)), SHORTEST)
 
 
 Delay = timedelta | Exponential

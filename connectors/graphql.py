@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from connectors.errors import GraphQLFailed
-from connectors.paths import values_of
+from connectors.paths import given_values
 from connectors.rate import RateNotice
 from connectors.response import Response, pick, read_as, read_list
 from connectors.rules import Verdict
@@ -74,7 +74,7 @@ async def ask(
     Errors end the action: throttled ones repeat when the cost is restored, temporary ones repeat, all others and the
     `userErrors` of a mutation raise `GraphQLFailed`, which goes to the trash with their text and place.
     """
-    options["json"] = {"query": query, "variables": values_of(variables)}
+    options["json"] = {"query": query, "variables": given_values(variables)}
     response = await service.post(path, **options)
     answer = response.json()
     if not isinstance(answer, Mapping) or not ("data" in answer or "errors" in answer):

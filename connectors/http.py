@@ -160,7 +160,7 @@ class Http:
             if following is None or request.method not in _FOLLOWED:
                 return reply
             await reply.aclose()
-            if _origin(following) != _origin(built):
+            if not _is_at_home(following.url, built.url):
                 auth = None
                 _strip(following)
             built = following
@@ -253,8 +253,12 @@ def _headers(reply: httpx.Response) -> Headers:
     return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
 
 
-def _origin(request: httpx.Request) -> tuple[str, str, int | None]:
-    return request.url.scheme, request.url.host, request.url.port
+def _is_at_home(url: httpx.URL, before: httpx.URL) -> bool:
+    """Whether a redirect stays with its service, be it that it goes on encrypted."""
+    if url.host != before.host:
+        return False
+    is_encrypted_now = (before.scheme, before.port, url.scheme, url.port) == ("http", None, "https", None)
+    return is_encrypted_now or (url.scheme, url.port) == (before.scheme, before.port)
 
 
 def _strip(request: httpx.Request) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
+from urllib.parse import urljoin
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
@@ -136,8 +137,8 @@ class NextUrl(Pages):
         return Ask(at, _size(self.size_param, self.size) if at is None else {})
 
     def following(self, at: str | None, response: Response, count: int) -> str | None:
-        """Return the URL. Raises `StopAndFail` when it leads to another service."""
-        return _same_service(response, pick(response.json(), self.next))
+        """Return the URL."""
+        return _resolved(response, pick(response.json(), self.next))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,21 +154,17 @@ class LinkHeader(Pages):
         return Ask(at, _size(self.size_param, self.size) if at is None else {})
 
     def following(self, at: str | None, response: Response, count: int) -> str | None:
-        """Return the URL. Raises `StopAndFail` when it leads to another service."""
-        return _same_service(response, response.link(self.relation))
+        """Return the URL."""
+        return _resolved(response, response.link(self.relation))
 
 
 def _size(name: str | None, size: int) -> Mapping[str, Any]:
     return {name: size} if name else {}
 
 
-def _same_service(response: Response, url: Any) -> str | None:
-    """The next request carries our credentials: it must not go elsewhere."""
-    if not url:
-        return None
-    if str(url).startswith(("http://", "https://")) and origin_of(str(url)) != origin_of(response.url):
-        raise StopAndFail(f"{response}: the next page is at {origin_of(str(url))}, another service")
-    return str(url)
+def _resolved(response: Response, url: Any) -> str | None:
+    """Return the whole URL; one that the reply names may be relative to the reply's own."""
+    return urljoin(response.url, str(url)) if url else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,12 +270,21 @@ async def _ask(service: Service, pages: Pages, at: str | None, trail: Trail, req
         expired = Rules(success=pages.restart_on)
         options["rules"] = expired.over(options["rules"]) if "rules" in options else expired
     path, values = (request.path, request.values) if asked.path is None else (asked.path, None)
+    if asked.path is not None:
+        await _check_home(service, asked.path, request.path)
     try:
         return await service.request(request.method, path, values, **options)
     except StopAndFail as error:
         if at is None:
             raise
         raise StopAndFail(f"page {trail.page}, whose cursor may have expired: {error}") from error
+
+
+async def _check_home(service: Service, url: str, first: str) -> None:
+    """A request carries our credentials: it must not follow a reply to another service."""
+    home = origin_of((await service.access()).base_url or first)
+    if origin_of(url) != home:
+        raise StopAndFail(f"the next page is at {origin_of(url)}, which is not {home}: credentials would go there")
 
 
 def _restart(trail: Trail, response: Response) -> Page:

@@ -28,6 +28,20 @@ def values_of(data: Any) -> Mapping[str, Any]:
     raise TypeError(f"values for a path are a model or a mapping, not {type(data).__name__}")
 
 
+def given_values(data: Any) -> Mapping[str, Any]:
+    """As `values_of`, without a model's fields that are None because nobody has set them."""
+    values = values_of(data)
+    if not isinstance(data, BaseModel):
+        return values
+    given = {_alias(data, name) for name in data.model_fields_set}
+    return {name: value for name, value in values.items() if value is not None or name in given}
+
+
+def _alias(data: BaseModel, name: str) -> str:
+    field = type(data).model_fields.get(name)
+    return (field.serialization_alias or field.alias or name) if field else name
+
+
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
     """Return the path with its places filled. Raises `ValueError` naming the place whose value is missing or unfit."""
 

@@ -53,6 +53,24 @@ async def test_a_query_carries_its_variables() -> None:
     assert asked == [("POST", "/graphql", {"query": ORDER, "variables": {"id": "7"}})]
 
 
+async def test_variables_that_nobody_has_set_are_left_to_the_query() -> None:
+    class Search(BaseModel):
+        query: str | None = None
+        first: int | None = None
+        state: str = "open"
+
+    asked: list[Any] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append((await request.json())["variables"])
+        return web.json_response({"data": {"order": {"id": "7"}}})
+
+    search = shop.graphql("search", ORDER, Search, Order, at="order")
+    async with bench(answer) as at:
+        await at.call(search, {"query": None})
+    assert asked == [{"query": None, "state": "open"}]
+
+
 async def test_errors_go_to_the_trash_with_text_and_place() -> None:
     errors = [{"message": "No such field", "path": ["order", 0, "name"]}, {"message": "And more"}]
     outcome, _ = await outcome_of({"data": None, "errors": errors})

@@ -2,13 +2,18 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import httpx
 import pytest
+from aiohttp import web
+from support.services import serving
 
 from applications import Access, Application
 from connectors import Http, RepeatLater, Service
+from connectors.formats import gzip
 from connectors.http import Request
 from deploy.ports import free_ports
 
@@ -132,3 +137,59 @@ async def test_credentials_in_a_url_sign_the_request(http: Http) -> None:
     async with server.serving() as url:
         await Service(http).get(f"{url.replace('://', '://ann:hunter2@')}/orders")
     assert base64.b64encode(b"ann:hunter2").decode() in server.requests[0]
+
+
+class Refreshing(httpx.Auth):
+    """Signs with a token, and with another one after a 401."""
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+        request.headers["Authorization"] = "Bearer old"
+        reply = yield request
+        if reply.status_code == 401:
+            request.headers["Authorization"] = "Bearer new"
+            yield request
+
+
+async def test_what_signs_requests_may_answer_a_401_and_is_not_taken_elsewhere(http: Http) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    async def elsewhere(request: web.Request) -> web.StreamResponse:
+        seen.append((request.path, request.headers.get("Authorization")))
+        return web.json_response({})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append((request.path, request.headers.get("Authorization")))
+        if request.headers["Authorization"] == "Bearer old":
+            return web.json_response({"message": "expired"}, status=401)
+        if request.path == "/file":
+            raise web.HTTPFound(f"{other}/file")
+        return web.json_response(await request.json())
+
+    async with serving(elsewhere) as other, serving(answer) as url:
+
+        async def access(_: type[Application]) -> Access:
+            return Access(url, auth=Refreshing())
+
+        http.access = access
+        assert (await Service(http).post("/orders", json={"id": 1})).json() == {"id": 1}
+        await Service(http).get("/file")
+    assert seen == [
+        ("/orders", "Bearer old"),
+        ("/orders", "Bearer new"),
+        ("/file", "Bearer old"),
+        ("/file", "Bearer new"),
+        ("/file", None),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_transport_takes_the_place_of_the_network(encoding: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        content = b'{"id": 1}' if encoding == "identity" else gzip(b'{"id": 1}')
+        return httpx.Response(200, content=content, headers={"Content-Encoding": encoding})
+
+    http = Http(transport=httpx.MockTransport(answer))
+    assert (await Service(http).get("http://shop.example/orders")).json() == {"id": 1}
+    async with Service(http).stream("GET", "http://shop.example/orders") as download:
+        assert [value async for value in download.json_lines()] == [{"id": 1}]
+    await http.close()

@@ -180,9 +180,22 @@ async def test_the_next_page_is_never_asked_of_another_service() -> None:
         return web.json_response({"rows": [1], "next": "http://evil.invalid/rows"})
 
     async with bench(answer) as at:
-        _, outcome, _ = await walk(at, listing(NextUrl(), "rows"))
-    assert isinstance(outcome, Trash)
-    assert "the next page is at http://evil.invalid, another service" in outcome.reason
+        items, outcome, _ = await walk(at, listing(NextUrl(), "rows"))
+        assert items == [1]
+        assert isinstance(outcome, Trash)
+        assert f"the next page is at http://evil.invalid, which is not {at.url}" in outcome.reason
+    assert len(at.calls) == 1
+
+
+async def test_a_url_of_the_reply_may_be_relative() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        page = int(request.query.get("page", 1))
+        return web.json_response({"rows": [page], "next": ["?page=2", "/v1/rows?page=3", None][page - 1]})
+
+    async with bench(answer, path="/v1") as at:
+        items, _, cursors = await walk(at, listing(NextUrl(), "rows"))
+    assert items == [1, 2, 3]
+    assert cursors == [f"{at.url}/v1/rows?page=2", f"{at.url}/v1/rows?page=3", None]
 
 
 async def test_a_cursor_that_the_service_no_longer_takes() -> None:

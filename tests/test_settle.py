@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from support.visits import PROCESS_ID, TIMESTAMP, node, repeater, visit
 
-from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
+from connectors import Exponential, Forward, Limited, Message, Page, Repeat, Stop, Trash
 from worker.broker import Publication
 from worker.counter import PlatformCounter
 from worker.limits import Held
@@ -108,6 +108,16 @@ def test_the_next_page_goes_back_to_the_node_with_the_original_body_and_time() -
     assert "previous-node-id" not in headers
 
 
+def test_a_page_without_items_only_moves_the_cursor_and_its_trail_goes_no_further() -> None:
+    at = visit(node("next"), cursor="1", cursor_trail="old")
+    (only,) = settle(at, Page([], "2", trail="new")).publications
+    headers, _ = sent(only)
+    assert (headers["result-code"], headers["cursor"], headers["cursor-trail"]) == ("1011", "2", "new")
+    item, following = settle(at, Page([1], "2")).publications
+    assert sent(following)[0]["result-code"] == "1010"
+    assert not sent(item)[0].keys() & {"cursor", "cursor-trail"}
+
+
 def test_a_repeat_is_parked_with_the_original_body_and_not_counted() -> None:
     at = visit(node("next"))
     settlement = settle(at, Repeat(timedelta(seconds=7), "busy", max_hops=3))
@@ -144,6 +154,14 @@ def test_the_nodes_own_repeater_wins_over_the_action() -> None:
     at = visit(node(repeater=repeater(interval_seconds=60, max_hops=5)))
     headers, _ = sent(settle(at, Repeat(timedelta(seconds=1), "busy", max_hops=3)).publications[0])
     assert (headers["repeat-interval"], headers["repeat-max-hops"]) == ("60", "5")
+
+
+def test_a_growing_delay_is_counted_from_the_hops_of_the_message() -> None:
+    for hops, most in ((1, 10), (3, 40), (9, 60)):
+        at = visit(node(), repeat_hops=hops)
+        delay = Exponential(first=timedelta(seconds=10), longest=timedelta(seconds=60))
+        headers, _ = sent(settle(at, Repeat(delay, "busy", max_hops=20)).publications[0])
+        assert 1 <= int(headers["repeat-interval"]) <= most
 
 
 def test_a_repeat_longer_than_the_delay_tiers_goes_to_the_trash() -> None:

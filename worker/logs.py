@@ -12,7 +12,7 @@ from worker import headers as h
 from worker.settings import Settings
 from worker.visit import current_visit
 
-NOISY = ("aiosqlite", "alembic", "httpx", "httpcore", "aiohttp.access", "pymongo")
+NOISY = ("aiosqlite", "alembic", "httpx", "httpcore", "aiohttp.access", "pymongo", "asyncssh", "aioftp", "zeep")
 """Libraries of which only errors are logged: their lines hold URLs with their queries, and bodies."""
 
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
