@@ -7,13 +7,18 @@ NUMBER, TEXT = "bigint", "text"
 
 Rows = Callable[[Mapping[str, str]], str]
 
+_RUN_COLUMNS = "correlation_id, number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact"
 _TOTALS = dict.fromkeys(("number", "total", "ok", "failed", "cancelled"), NUMBER)
 _TURN = {"state": TEXT, "ended": NUMBER, "notice_due": NUMBER}
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """The statements in one dialect, as its driver takes them; the parameter `rows` is JSON, a list of lists."""
+    """The statements in one dialect, as its driver takes them; the parameter `rows` is JSON, a list of lists.
+
+    `lock_runs` and `known` answer with one row that holds such a list: between two rows of SQLite the thread lets go of
+    the interpreter, and has to wait for it again.
+    """
 
     insert_runs: str
     lock_runs: str
@@ -37,6 +42,7 @@ def statements(dialect: str) -> Statements:
     is_postgresql = dialect == "postgresql"
     of = _postgresql_parameter if is_postgresql else _sqlite_parameter
     rows = _postgresql_rows if is_postgresql else _sqlite_rows
+    packed = _postgresql_packed if is_postgresql else _sqlite_packed
     lock = " FOR UPDATE" if is_postgresql else ""  # SQLite has one writer at a time
     skip = " FOR UPDATE SKIP LOCKED" if is_postgresql else ""
     numbers = f"(SELECT r.number FROM {rows({'number': NUMBER})})"
@@ -47,14 +53,15 @@ def statements(dialect: str) -> Statements:
             f"SELECT r.correlation_id, r.topology_id, r.topology_name, r.owner, 'running', r.started FROM {_run(rows)} "
             "WHERE true ON CONFLICT (correlation_id) DO NOTHING"
         ),
-        lock_runs=(
-            "SELECT correlation_id, number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact "
-            "FROM process_run WHERE correlation_id IN "
-            f"(SELECT r.correlation_id FROM {rows({'correlation_id': TEXT})}) ORDER BY correlation_id{lock}"
+        lock_runs=packed(
+            _RUN_COLUMNS,
+            f"SELECT {_RUN_COLUMNS} FROM process_run WHERE correlation_id IN "
+            f"(SELECT r.correlation_id FROM {rows({'correlation_id': TEXT})}) ORDER BY correlation_id{lock}",
         ),
-        known=(
+        known=packed(
+            "run, step, state",
             f"SELECT m.run, m.step, m.state FROM {message} CROSS JOIN process_message m "
-            "WHERE m.run = r.run AND m.step = r.step"
+            "WHERE m.run = r.run AND m.step = r.step",
         ),
         put_messages=(
             "INSERT INTO process_message (run, step, node, state) SELECT r.run, r.step, r.node, r.state "
@@ -125,3 +132,12 @@ def _sqlite_parameter(name: str) -> str:
 
 def _postgresql_parameter(name: str) -> str:
     return f"%({name})s"
+
+
+def _sqlite_packed(columns: str, query: str) -> str:
+    return f"SELECT json_group_array(json_array({columns})) FROM ({query})"
+
+
+def _postgresql_packed(columns: str, query: str) -> str:
+    packed = f"COALESCE(json_agg(json_build_array({columns})), '[]')"
+    return f"WITH found AS ({query}) SELECT CAST({packed} AS text) FROM found"

@@ -130,7 +130,7 @@ class RunStore:
             connection.exec_driver_sql(self.sql.insert_runs, _rows(rows))
 
     def _tallies(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, Tally]:
-        rows = connection.exec_driver_sql(self.sql.lock_runs, _rows([[run] for run in run_ids]))
+        rows = _packed(connection, self.sql.lock_runs, [[run] for run in run_ids])
         return {own: _tally(row) for own, *row in rows}
 
     def _known(
@@ -143,7 +143,7 @@ class RunStore:
                 keys.add((number, record.step))
                 keys.update((number, sent.number) for sent in record.sent)
         known: dict[int, dict[int, MessageState]] = {}
-        for run_number, step, state in connection.exec_driver_sql(self.sql.known, _rows(sorted(keys))):
+        for run_number, step, state in _packed(connection, self.sql.known, sorted(keys)):
             known.setdefault(run_number, {})[step] = MessageState(state)
         return known
 
@@ -174,6 +174,11 @@ def _by_run(records: Sequence[Record]) -> dict[str, list[Record]]:
     for record in records:
         found.setdefault(record.run, []).append(record)
     return dict(sorted(found.items()))
+
+
+def _packed(connection: Connection, sql: str, rows: Sequence[Row]) -> list[list[Any]]:
+    found: list[list[Any]] = msgspec.json.decode(connection.exec_driver_sql(sql, _rows(rows)).scalar_one())
+    return found
 
 
 def _rows(rows: Sequence[Row]) -> dict[str, str]:
