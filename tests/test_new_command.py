@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support.command import command
+
+from worker.cli import cli
 
 ALL = (
     ("application", "shop"),
@@ -21,27 +24,38 @@ def new(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return command("new", *arguments, "--folder", str(folder))
 
 
-def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q"], cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def test_the_tests_of_all_skeletons_pass_at_once_and_nothing_warns(tmp_path: Path) -> None:
-    folder = tmp_path / "own"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a skeleton of each kind."""
+    made = tmp_path_factory.mktemp("skeletons") / "own"
     for arguments in ALL:
-        done = new(folder, *arguments)
-        assert done.returncode == 0, done.stderr
-        assert f"pytest test_{arguments[1].replace('-', '_')}.py" in done.stdout
-    done = run_tests(folder)
+        done = CliRunner().invoke(cli, ["new", *arguments, "--folder", str(made)])
+        assert done.exit_code == 0, done.output
+        assert f"pytest test_{arguments[1].replace('-', '_')}.py" in done.output
+    return made
+
+
+def run(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning" not in (done.stdout + done.stderr).lower()
+    return (done.stdout + done.stderr).lower()
+
+
+def test_the_tests_of_all_skeletons_pass_at_once_and_nothing_warns(folder: Path) -> None:
+    said = run(folder, "pytest", "-q")
+    assert "passed" in said
+    assert "warning" not in said
+
+
+def test_skeletons_are_typed(folder: Path) -> None:
+    run(folder, "mypy", "--strict", ".")
+
+
+def test_the_actions_of_skeletons_are_found(folder: Path) -> None:
     listed = command("actions", "list", "--actions", "shop_get_order", PYTHONPATH=str(folder))
     assert "shop-get-order" in listed.stdout
-    mypy = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "."], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert mypy.returncode == 0, mypy.stdout
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
