@@ -1,7 +1,7 @@
 """The way to a service for one user: what connectors ask for before each call."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -93,6 +93,15 @@ class Accounts:
         kept = save(application.form_facts(), self.installs.settings(install), given)
         await self.installs.save_settings(install, kept)
         self.forget(user, application.key)
+
+    async def limits(self, user: str, applications: Iterable[type[Application]]) -> str:
+        """Return the limiter key of the user's enabled installs of these applications, empty without limits."""
+        keys = []
+        for application in applications:
+            install = await self.installs.get(user, application.key)
+            if install is not None and install.is_enabled:
+                keys.append(application.limits(user, self.installs.settings(install)))
+        return ";".join(filter(None, keys))
 
     async def finish_login(
         self, application: type[Application], callback: Callback, query: Mapping[str, str]

@@ -109,7 +109,7 @@ def test_wrong_settings_are_told_beside_their_fields_and_nothing_is_saved(termin
     assert "limiter_form.value: Input should be greater than 0" in text
     assert not terminal.json("installs", "list")
     text = terminal.run("installs", "add", "shopify", "alice", "shop=x", status=2)
-    assert "shopify has no field 'shop'; it has token, shopifyUrl, useLimit, value, time" in text
+    assert "shopify has no field 'shop'; it has token, api_secret, shopifyUrl, useLimit, value, time" in text
 
 
 def test_what_is_missing_is_said_and_set_later(terminal: Terminal) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import httpx
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
 from support.accounts import KEY, install, opened
+from support.actions import CopyConnector
 from support.hooks import Hear, Shouter, ShouterServer
 from support.queues import Queues
-from support.topologies import TopologyFile, pass_on, sink
+from support.topologies import TopologyFile, connector, pass_on, sink
 from support.workers import InProcess
 
 from applications import TryLater
@@ -63,6 +65,26 @@ async def test_a_call_starts_the_topology_with_its_raw_body_and_headers(
     kept = json.loads(message.headers["webhook-headers"])
     assert kept["x-shop"] == "brno"
     assert "cookie" not in kept
+
+
+async def test_a_run_carries_the_limits_that_its_user_has_set(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    never = replace(connector("never", "copy"), application="shouter")
+    topology = make_topology(pass_on("start", "sink"), sink(), never)
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    await accounts.save("alice", Shouter, {"limiter_form": {"useLimit": True, "time": 5, "value": 2}})
+    worker = await run_worker(topology, Hear(), CopyConnector(), **own)
+    await subscribed(accounts, worker, topology)
+    assert (await server.call("1", b"{}")).status_code == 200
+    await worker.command(
+        *("start", "start", "--user", "alice"),
+        WORKER_INSTALLS_URL=str(own["installs_url"]), WORKER_SECRET_KEYS=KEY, WORKER_ACTIONS="support.hooks",
+        PYTHONPATH=str(Path(__file__).parent),
+    )  # fmt: skip
+    messages = await queues.read(topology.queue("sink"), 2)
+    assert [message.headers.get("limiter-key") for message in messages] == ["alice|shouter;5;2"] * 2
 
 
 async def test_a_delivery_that_comes_again_starts_nothing(

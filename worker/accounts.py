@@ -44,6 +44,11 @@ def read_keyring(settings: Settings) -> "Keyring":
         raise SettingsError(str(error)) from None
 
 
+def has_keys(settings: Settings) -> bool:
+    """Whether keys for secrets are named, without which nothing can be installed."""
+    return settings.secret_keys is not None or settings.secret_keys_file is not None
+
+
 def open_accounts(settings: Settings) -> "Accounts":
     """Open the accounts. Raises `SettingsError` for another kind of database."""
     from applications.accounts import Accounts  # noqa: PLC0415 - as above
@@ -63,10 +68,9 @@ def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Nod
     """
     actions = [registry.get(*node.action) for node in nodes if node.action]
     needing = {found for found in applications_of(filter(None, actions)) if found.needs_install()}
-    has_key = settings.secret_keys is not None or settings.secret_keys_file is not None
-    if not needing and not has_key:
+    if not needing and not has_keys(settings):
         return None
-    if not has_key or not read_keyring(settings).key_ids:
+    if not read_keyring(settings).key_ids:
         keys = ", ".join(sorted(found.key for found in needing))
         raise SettingsError(
             f"the users' settings of {keys} are kept encrypted, and there is no key for them. Set WORKER_SECRET_KEYS "

@@ -10,6 +10,7 @@ from applications import Application
 from worker.accounts import applications_of
 from worker.errors import ActionsError
 from worker.registry import Registry, load_actions
+from worker.topology import Topology
 
 
 def load_applications(modules: Iterable[str]) -> Mapping[str, type[Application]]:
@@ -37,6 +38,11 @@ def find_application(known: Mapping[str, type[Application]], key: str) -> type[A
         + (f", did you mean {close[0]!r}?" if close else ".")
         + " See: orchesty-worker applications list. Those of your own actions are found by --actions."
     )
+
+
+def applications_in(topology: Topology, known: Mapping[str, type[Application]]) -> list[type[Application]]:
+    """Return the applications that the nodes of a topology name."""
+    return [known[key] for key in sorted({node.application for node in topology.nodes}) if key in known]
 
 
 def _catalogue() -> Iterator[type[Application]]:

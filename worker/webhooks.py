@@ -21,6 +21,7 @@ from aiohttp import web
 from applications import Application, ApplicationError, Incoming, TryLater
 from applications.signatures import Forged
 from worker import headers as h
+from worker.applications import applications_in
 from worker.broker import Publication, Publisher
 from worker.envelope import encode
 from worker.grouped import Grouped
@@ -54,6 +55,8 @@ class _Known:
     webhook: "Webhook"
     application: Application
     secret: str
+    limiter_key: str
+    """The limits of the user for the applications of the topology."""
 
 
 class WebhookIntake:
@@ -133,6 +136,8 @@ class WebhookIntake:
 
     async def _start(self, node: Node, known: _Known, call: Incoming, identity: str) -> None:
         headers, body = start_message(node, known.webhook, call, identity)
+        if known.limiter_key:
+            headers[h.LIMITER_KEY] = known.limiter_key
         message = Publication(node.exchange, ROUTING_KEY, encode(headers, body))
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
@@ -177,7 +182,8 @@ class WebhookIntake:
         if application.signature_secret:
             settings = application.text_settings(self._accounts.installs.settings(install), install.plain)
             secret = settings.get(application.signature_secret, "")
-        return _Known(webhook, application(), secret)
+        used = applications_in(self._topology, self._applications)
+        return _Known(webhook, application(), secret, await self._accounts.limits(webhook.user, used))
 
     def _node(self, topology: str, node: str) -> Node | None:
         if topology not in {self._topology.id, self._topology.name}:

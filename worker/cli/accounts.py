@@ -8,9 +8,11 @@ import click
 
 from applications import Application, ApplicationError, SettingsInvalid
 from applications.forms import FieldFacts, FormFacts
-from worker.accounts import open_accounts
+from worker.accounts import has_keys, open_accounts
+from worker.applications import applications_in, load_applications
 from worker.cli.options import Decorator
 from worker.settings import Settings
+from worker.topology import Topology
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
@@ -33,6 +35,15 @@ async def opened(settings: Settings) -> AsyncIterator["Accounts"]:
         raise click.ClickException(str(error)) from None
     finally:
         await accounts.close()
+
+
+async def limits_of(settings: Settings, topology: Topology, user: str) -> str:
+    """Return the limiter key of a user for the applications of a topology; empty where no installs are kept."""
+    if not has_keys(settings):
+        return ""
+    used = applications_in(topology, load_applications(settings.actions))
+    async with opened(settings) as accounts:
+        return await accounts.limits(user, used)
 
 
 def read_values(application: type[Application], words: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from worker import headers as h
 from worker.broker import Publication, Publisher, Session
+from worker.cli.accounts import limits_of
 from worker.cli.broker import PATIENCE_SECONDS, connected, publish
 from worker.cli.options import amqp_option, json_option, topology_option
 from worker.cli.processes.store import opened_by
@@ -69,9 +70,12 @@ def start(
     if is_waiting and settings.mode is Mode.PLATFORM:
         raise click.UsageError("--wait works in standalone mode; in the platform, its own pages show the run")
     configure_logs(settings)
-    target = load_topology(settings.topology).node(node)
+    topology = load_topology(settings.topology)
+    target = topology.node(node)
     body = file.read() if file else data or "{}"
     headers = start_headers(target, user)
+    if user is not None and (limiter_key := asyncio.run(limits_of(settings, topology, user))):
+        headers[h.LIMITER_KEY] = limiter_key
     counts = asyncio.run(_start(settings, target, headers, body, is_waiting=is_waiting))
     _show(headers, counts, as_json=as_json)
     sys.exit(1 if counts and (counts.failed or counts.cancelled) else 0)
