@@ -20,6 +20,7 @@ from support.workers import InProcess, WorkerProcess
 
 from connectors import Action
 from deploy.broker import Broker, provide_broker
+from deploy.redis import PrivateRedis, private_redis
 
 
 class MakeTopology(Protocol):
@@ -140,6 +141,26 @@ def databases() -> Iterator[Databases]:
 def make_database(databases: Databases, tmp_path: Path) -> MakeDatabase:
     """Make empty databases: `sqlite`, `postgresql`, `mongodb`; returns their URLs."""
     return lambda kind: databases.make(kind, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[PrivateRedis]:
+    """A Redis which no test may stop."""
+    with private_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis: PrivateRedis) -> str:
+    """The Redis of the session."""
+    return redis.url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[PrivateRedis]:
+    """A Redis that the test may stop, kill and start."""
+    with private_redis() as server:
+        yield server
 
 
 @pytest.fixture
