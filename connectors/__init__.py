@@ -1,6 +1,7 @@
 """What an action is: write a connector, custom node or batch with this."""
 
 from connectors.action import Action, Batch, Connector, CustomNode, Kind
+from connectors.configured import Configuration, Configured
 from connectors.errors import ActionInterrupted, DoNotContinue, LimitExceeded, RepeatLater, StopAndFail
 from connectors.http import Http, Response, Service
 from connectors.message import Message
@@ -10,6 +11,8 @@ __all__ = [
     "Action",
     "ActionInterrupted",
     "Batch",
+    "Configuration",
+    "Configured",
     "Connector",
     "CustomNode",
     "DoNotContinue",

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import connectors.catalogue
+import connectors.nodes
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
 from worker.errors import ActionsError
@@ -58,8 +59,9 @@ class Registry:
 
 
 def load_actions(modules: Iterable[str]) -> Registry:
-    """Collect the actions of the catalogue, of the entry points and of these modules or packages.
+    """Collect the actions of the catalogue, of the entry points and of these modules or packages, and the ready nodes.
 
+    An action of the same kind and name takes the place of a ready node.
     Raises `ActionsError` when one cannot be imported, holds no action, or two actions have the same name.
     """
     registry = Registry()
@@ -71,7 +73,15 @@ def load_actions(modules: Iterable[str]) -> Registry:
             raise ActionsError(f"{source} defines no action. Name the module or package that holds the classes.")
         for action in found:
             registry.add(action)
+    _add_ready_nodes(registry)
     return registry
+
+
+def _add_ready_nodes(registry: Registry) -> None:
+    for module in _modules(connectors.nodes.__name__):
+        for action in _actions(module):
+            if registry.get(action.kind, action.name) is None:
+                registry.add(action)
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
