@@ -2,15 +2,18 @@
 
 from connectors.action import Action, Batch, Connector, CustomNode, Kind
 from connectors.configured import Configuration, Configured
-from connectors.errors import ActionInterrupted, DoNotContinue, LimitExceeded, RepeatLater, StopAndFail
+from connectors.errors import ActionInterrupted, DoNotContinue, LimitExceeded, RepeatLater, StopAndFail, StorageAway
 from connectors.http import Http, Response, Service
 from connectors.message import Message
 from connectors.outcome import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
+from connectors.storage import Collection, State, Storage
+from connectors.topologies import Topologies
 
 __all__ = [
     "Action",
     "ActionInterrupted",
     "Batch",
+    "Collection",
     "Configuration",
     "Configured",
     "Connector",
@@ -28,7 +31,11 @@ __all__ = [
     "RepeatLater",
     "Response",
     "Service",
+    "State",
     "Stop",
     "StopAndFail",
+    "Storage",
+    "StorageAway",
+    "Topologies",
     "Trash",
 ]

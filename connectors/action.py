@@ -19,6 +19,8 @@ from applications import Application
 from connectors.http import Http, Service
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
+from connectors.storage import Storage
+from connectors.topologies import Topologies
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -44,6 +46,12 @@ class Action(ABC, Generic[In, Out]):
 
     name: ClassVar[str]
     """Unique among the actions of its kind; topologies call the action by it."""
+
+    storage: Storage
+    """The data storage; the worker gives all its actions the same one."""
+
+    topologies: Topologies
+    """Other topologies, to be started; the worker gives all its actions the same."""
 
     read: Callable[[str], Any] = staticmethod(json.loads)
     """Turns a message's body into `message.data`; made from `In`."""

@@ -14,6 +14,7 @@ from worker import counter as counting
 from worker.actions import bind
 from worker.broker import Intake, Link, Publisher
 from worker.envelope import Envelope
+from worker.equipment import Equipment
 from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
 from worker.handler import Handler
@@ -64,6 +65,7 @@ class Worker:
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._notice = self._make_notice()
         self._publisher = Publisher()
+        self._equipment = Equipment(self._registry, settings, self._topology, self._publisher)
         self.handler = self._make_handler()
         self._intake = Intake(
             self._topology,
@@ -203,7 +205,7 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        for part in (self._registry, self._remote, self._notice, self._store):
+        for part in (self._registry, self._equipment, self._remote, self._notice, self._store):
             await part.close()
 
 

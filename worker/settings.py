@@ -10,6 +10,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
+from worker.storage.opening import DEFAULT_URL as DEFAULT_STORAGE_URL
+from worker.storage.opening import check_storage_url
 from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
@@ -72,6 +74,12 @@ class Settings(BaseSettings):
         description="Where the trash and the user tasks are kept: `sqlite:///path`, "
         "`postgresql://user:password@host/database` or `mongodb://user:password@host/database`. Unset: in platform "
         "mode `MONGODB_DSN`, else `WORKER_DATABASE_URL`, else `sqlite:///var/trash.sqlite`.",
+    )
+    storage_url: SecretStr | None = Field(
+        None,
+        description="Where the data storage of actions is kept: `sqlite:///path`, "
+        "`postgresql://user:password@host/database` or `redis://host:6379/0`. Workers that share a topology share it. "
+        "Unset: `WORKER_DATABASE_URL`, else `sqlite:///var/storage.sqlite`.",
     )
     trash_flood_limit: int = Field(
         1000,
@@ -138,6 +146,21 @@ class Settings(BaseSettings):
         if value is not None:
             check_url(value.get_secret_value())
         return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _known_storage(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_storage_url(value.get_secret_value())
+        return value
+
+    @property
+    def storage_address(self) -> str:
+        """The URL of the data storage, with its password."""
+        if self.storage_url is not None:
+            return self.storage_url.get_secret_value()
+        shared = self.database_url.get_secret_value() if self.database_url else ""
+        return DEFAULT_STORAGE_URL if not shared or shared.startswith("mongodb") else shared
 
     @property
     def trash_address(self) -> str:

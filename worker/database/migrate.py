@@ -1,0 +1,76 @@
+"""Brings tables up to date, once, however many processes start at the same time.
+
+Each part of the worker that keeps something has a chain of migrations of its own, so that parts may share a database or
+not. The steps only add: workers of the version before can go on meanwhile.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy import Connection, inspect, text
+
+from worker.database.engine import sync_engine
+
+_one_at_a_time = Lock()
+"""Alembic keeps what it works on in globals; databases of one process may be opened in several threads."""
+
+LOCK = 7_239_412_880
+"""The number of our advisory lock in PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The migrations of one part."""
+
+    folder: Path
+    """Where Alembic finds `env.py` and `versions`."""
+    version_table: str
+    """Alembic's note of the newest migration; of our own, for the database may be shared with others."""
+    head: str
+    """The newest migration. Compared before Alembic is loaded, which takes its time."""
+
+
+def bring_up_to_date(url: str, chain: Chain) -> None:
+    """Run the migrations that are missing. It blocks: call it in a thread.
+
+    The tables of a newer version are used as they are: migrations only add.
+    """
+    engine = sync_engine(url)
+    if engine.dialect.name == "sqlite":
+        Path(engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with engine.begin() as connection:
+            _migrate(connection, chain)
+    finally:
+        engine.dispose()
+
+
+def _migrate(connection: Connection, chain: Chain) -> None:
+    if _is_current(connection, chain):
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins too late, for DDL not at all
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    if not _is_current(connection, chain):
+        _upgrade(connection, chain)
+
+
+def _is_current(connection: Connection, chain: Chain) -> bool:
+    if not inspect(connection).has_table(chain.version_table):
+        return False
+    version = connection.execute(text(f"SELECT version_num FROM {chain.version_table}")).scalar()  # noqa: S608 - ours
+    return version is not None and str(version) >= chain.head
+
+
+def _upgrade(connection: Connection, chain: Chain) -> None:
+    # Imported here: it takes its time, and is needed once in the life of a database.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(chain.folder))
+    config.attributes["connection"] = connection
+    with _one_at_a_time:
+        command.upgrade(config, "head")

@@ -1,0 +1,33 @@
+"""What the worker gives its actions besides the HTTP client: the data storage, and the way to other topologies."""
+
+from connectors.topologies import Starter, Topologies
+from worker.broker import Publisher
+from worker.registry import Registry
+from worker.settings import Mode, Settings
+from worker.starting import BrokerStarter, PlatformStarter
+from worker.storage import open_storage
+from worker.topology import Topology
+
+
+class Equipment:
+    """Shared by all actions of the process. Nothing is opened before an action uses it."""
+
+    def __init__(self, registry: Registry, settings: Settings, topology: Topology, publisher: Publisher) -> None:
+        self._storage = open_storage(settings.storage_address)
+        self._starter = _starter(settings, topology, publisher)
+        topologies = Topologies(self._starter)
+        for action in registry:
+            action.storage = self._storage
+            action.topologies = topologies
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self._storage.close()
+        await self._starter.close()
+
+
+def _starter(settings: Settings, topology: Topology, publisher: Publisher) -> Starter:
+    if settings.mode is Mode.STANDALONE:
+        return BrokerStarter(topology, settings.topology.parent, publisher)
+    key = settings.orchesty_api_key
+    return PlatformStarter(settings.starting_point_dsn, key.get_secret_value() if key else "")
