@@ -1,6 +1,7 @@
 """What an action is: write a connector, custom node or batch with this."""
 
 from connectors.action import Action, Batch, Connector, CustomNode, Kind
+from connectors.audit import audit_checkpoint, audit_entity
 from connectors.configured import Configuration, Configured
 from connectors.errors import ActionInterrupted, DoNotContinue, LimitExceeded, RepeatLater, StopAndFail, StorageAway
 from connectors.http import Http, Response, Service
@@ -38,4 +39,6 @@ __all__ = [
     "StorageAway",
     "Topologies",
     "Trash",
+    "audit_checkpoint",
+    "audit_entity",
 ]

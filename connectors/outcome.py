@@ -4,7 +4,7 @@ An action returns a `Message` (the same as `Forward(message)`), one of these val
 `connectors.errors`, which carries one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -73,6 +73,8 @@ class Page:
     next_cursor: str | None = None
     to: tuple[str, ...] | None = None
     message: AnyMessage | None = None
+    confirmed: Callable[[], Awaitable[None]] | None = None
+    """Awaited once the broker has all items and the cursor: saves a state (`self.storage.state(...).saving(...)`)."""
 
 
 Outcome = Forward | Repeat | Limited | Stop | Trash | Page

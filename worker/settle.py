@@ -6,7 +6,7 @@ been published.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -57,6 +57,8 @@ class Settlement:
     """The headers to count with, where the action changed them."""
     report: Publication | None = None
     """The message for the counter."""
+    confirmed: Callable[[], Awaitable[None]] | None = None
+    """What the action wants to be done when the broker has the publications."""
 
 
 class UnknownFollower(ValueError):
@@ -195,7 +197,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
         ]
     if page.next_cursor is not None:
         publications.append(_next_page(visit, page))
-    return Settlement(publications, is_success=True, headers=headers)
+    return Settlement(publications, is_success=True, headers=headers, confirmed=page.confirmed)
 
 
 def _next_page(visit: Visit, page: Page) -> Publication:
