@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 from pydantic import TypeAdapter
 
 from applications import Application
+from connectors.clients import Clients
 from connectors.http import Http, Service
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
@@ -52,6 +53,9 @@ class Action(ABC, Generic[In, Out]):
 
     topologies: Topologies
     """Other topologies, to be started; the worker gives all its actions the same."""
+
+    clients: Clients
+    """Connections to databases and brokers of others, for ready nodes."""
 
     read: Callable[[str], Any] = staticmethod(json.loads)
     """Turns a message's body into `message.data`; made from `In`."""

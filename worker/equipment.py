@@ -1,5 +1,6 @@
-"""What the worker gives its actions besides the HTTP client: the data storage, and the way to other topologies."""
+"""What the worker gives its actions besides the HTTP client: data storage, other topologies, connections."""
 
+from connectors.clients import Clients
 from connectors.topologies import Starter, Topologies
 from worker.broker import Publisher
 from worker.registry import Registry
@@ -15,15 +16,18 @@ class Equipment:
     def __init__(self, registry: Registry, settings: Settings, topology: Topology, publisher: Publisher) -> None:
         self._storage = open_storage(settings.storage_address)
         self._starter = _starter(settings, topology, publisher)
+        self._clients = Clients()
         topologies = Topologies(self._starter)
         for action in registry:
             action.storage = self._storage
             action.topologies = topologies
+            action.clients = self._clients
 
     async def close(self) -> None:
         """Close what was opened."""
         await self._storage.close()
         await self._starter.close()
+        await self._clients.close()
 
 
 def _starter(settings: Settings, topology: Topology, publisher: Publisher) -> Starter:
