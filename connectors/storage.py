@@ -120,6 +120,9 @@ class Store(Protocol):
     async def join(self, group: str, part: Part, terms: Terms, now: int) -> Joined:
         """Add a part, in one transaction. The same part again adds nothing and gets the same answer."""
 
+    async def ping(self) -> None:
+        """Return when it answers; nothing is made or changed."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -206,6 +209,10 @@ class Storage:
     async def join(self, node: str, key: str, part: Part, terms: Terms) -> Joined:
         """Add a part of what is merged at this node under this key."""
         return await self._store.join(_key("join", node, key), part, terms, now_ms())
+
+    async def ping(self) -> None:
+        """Return when the storage answers. Raises `StorageAway`."""
+        await self._store.ping()
 
     async def close(self) -> None:
         """Close the connections."""

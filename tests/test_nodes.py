@@ -1,6 +1,7 @@
 """The ready nodes: what they make of messages, what they refuse, and that no expression leaves its sandbox."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -218,3 +219,15 @@ def test_the_error_names_the_file_the_node_and_the_place(tmp_path: Path) -> None
         bind(load_topology(path).nodes, load_actions([]), RemoteActions())
     assert f"{path}: $.nodes[1].settings.configuration.jmespath: no JMESPath at character 5" in str(caught.value)
     assert "prices" in str(caught.value)
+
+
+def test_the_topologies_of_the_page_are_configured_rightly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERP_URL", "postgresql://erp@host/erp")
+    monkeypatch.setenv("SHOP_BROKER", "amqp://shop@host/")
+    page = Path(__file__).parent.parent / "docs" / "nodes.md"
+    topologies = re.findall(r"```json\n(.*?)```", page.read_text(), re.DOTALL)
+    assert topologies
+    for content in topologies:
+        path = tmp_path / "topology.json"
+        path.write_text(content)
+        bind(load_topology(path).nodes, load_actions([]), RemoteActions())

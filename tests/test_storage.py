@@ -4,6 +4,7 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from connectors import Message, Storage, StorageAway
 from connectors import storage as storages
 from connectors.storage import Chunk, Joined, Part, Standing, Terms, now_ms
 from deploy.redis import PrivateRedis
+from worker.checks.finding import State
+from worker.checks.storage import check_storage
 from worker.storage import check_storage_url, open_storage
 
 HOUR = 3_600_000
@@ -239,3 +242,17 @@ async def test_what_expired_is_deleted(make_database: MakeDatabase) -> None:
         ]
     await storage.close()
     assert counts == [1, 0, 0]
+
+
+async def test_the_check_reaches_it_without_changing_anything(url: str) -> None:
+    finding = await check_storage(url)
+    assert (finding.check, finding.state) == ("storage", State.OK)
+    made = await asyncio.to_thread(Path(url.removeprefix("sqlite:///")).exists)
+    assert not (url.startswith("sqlite") and made)
+
+
+async def test_the_check_says_when_it_is_away() -> None:
+    finding = await check_storage("redis://:hunter2@127.0.0.1:9/0")
+    assert finding.state is State.FAILED
+    assert "hunter2" not in str(finding)
+    assert "WORKER_STORAGE_URL" in str(finding)

@@ -125,6 +125,11 @@ class RedisStore:
         parts = [Part(own, position, body) for position, _, own, body in found]
         return Joined(Standing(standing.decode()), count, int(deadline), parts)
 
+    async def ping(self) -> None:
+        """Return when the server answers."""
+        with _away():
+            await self._redis.ping()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()

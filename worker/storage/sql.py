@@ -79,9 +79,17 @@ class SqlStore:
         """Add a part."""
         return await self._run(lambda connection: self._join(connection, group, part, terms, now))
 
+    async def ping(self) -> None:
+        """Return when the database answers."""
+        await asyncio.to_thread(self._ping)
+
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.to_thread(self._engine.dispose)
+
+    def _ping(self) -> None:
+        with _away(), self._engine.connect() as connection:
+            connection.execute(select(1))
 
     def _join(self, connection: Connection, group: str, part: Part, terms: Terms, now: int) -> Joined:
         self._purge(connection)
