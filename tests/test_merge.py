@@ -174,7 +174,7 @@ async def test_several_workers_make_one_message_of_each_key(
     topology = orders(make_topology)
     url = make_storage(kind)
     workers = [await start_worker(topology, storage_url=url) for _ in range(2)]
-    sent = [order(number, 10) for number in range(30)]
+    sent = [order(number, 6) for number in range(15)]
     publishing = asyncio.ensure_future(queues.publish(topology.exchange("start"), *sent, *sent[:5]))
     await eventually(lambda: bool(workers[0].logged("worker_started")), what="a start")
     workers[0].signal(signal.SIGKILL)
