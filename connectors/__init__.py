@@ -1,7 +1,9 @@
 """What an action is: write a connector, custom node or batch with this."""
 
 from connectors.action import Action, Batch, Connector, CustomNode, Kind
+from connectors.audit import audit_checkpoint, audit_entity
 from connectors.bodies import Form, Json, Multipart, NoBody, Raw, Xml
+from connectors.configured import Configuration, Configured
 from connectors.connection import Connection
 from connectors.delay import Exponential
 from connectors.download import Download
@@ -17,6 +19,7 @@ from connectors.errors import (
     ReplyUnreadable,
     SoapFault,
     StopAndFail,
+    StorageAway,
 )
 from connectors.functions import batch, connector, custom_node
 from connectors.graphql import GraphQLReply
@@ -29,12 +32,17 @@ from connectors.response import Response
 from connectors.rules import Rules, fail_when, limit_when, repeat_when, stop_when
 from connectors.service import Service
 from connectors.soap import SoapReply, SoapService
+from connectors.storage import Collection, State, Storage
+from connectors.topologies import Topologies
 
 __all__ = [
     "Action",
     "ActionInterrupted",
     "Batch",
     "Call",
+    "Collection",
+    "Configuration",
+    "Configured",
     "Connection",
     "Connector",
     "CursorParam",
@@ -77,10 +85,16 @@ __all__ = [
     "SoapFault",
     "SoapReply",
     "SoapService",
+    "State",
     "Stop",
     "StopAndFail",
+    "Storage",
+    "StorageAway",
+    "Topologies",
     "Trash",
     "Xml",
+    "audit_checkpoint",
+    "audit_entity",
     "batch",
     "connector",
     "current_message",

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar, Unpack, get_args, get_origin
 from pydantic import TypeAdapter
 
 from applications import Application
+from connectors.clients import Clients
 from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
 from connectors.graphql import GraphQLReply, ask
@@ -30,6 +31,8 @@ from connectors.response import Response
 from connectors.rules import Rules
 from connectors.service import CallOptions, Service
 from connectors.soap import SoapService
+from connectors.storage import Storage
+from connectors.topologies import Topologies
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -70,6 +73,14 @@ class Action(ABC, Generic[In, Out]):
 
     declared: Declared | None = None
     """Where the action is declared, if it was not written as a class or function."""
+    storage: Storage
+    """The data storage; the worker gives all its actions the same one."""
+
+    topologies: Topologies
+    """Other topologies, to be started; the worker gives all its actions the same."""
+
+    clients: Clients
+    """Connections to databases and brokers of others, for ready nodes."""
 
     read: Callable[[str], Any] = staticmethod(json.loads)
     """Turns a message's body into `message.data`; made from `In`."""

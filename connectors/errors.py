@@ -2,6 +2,7 @@
 
     ActionInterrupted            carries an outcome
     ├── RepeatLater              wait in the broker, then try again
+    │   └── StorageAway          the data storage cannot be reached
     ├── LimitExceeded            the service's limit is used up
     ├── DoNotContinue            end the branch, as a success
     └── StopAndFail              to the trash, with the reason
@@ -35,6 +36,13 @@ class RepeatLater(ActionInterrupted):
 
     def __init__(self, after: Delay, reason: str = "", *, max_hops: int = 10) -> None:
         super().__init__(Repeat(after, reason, max_hops), reason)
+
+
+class StorageAway(RepeatLater):
+    """The data storage cannot be reached, or refuses; the message waits in the broker until it can."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(timedelta(seconds=30), f"data storage: {reason}", max_hops=100_000)
 
 
 class LimitExceeded(ActionInterrupted):

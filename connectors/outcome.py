@@ -4,7 +4,7 @@ An action returns a `Message` (the same as `Forward(message)`), one of these val
 `connectors.errors`, which carries one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -77,6 +77,8 @@ class Page:
     message: AnyMessage | None = None
     trail: str = ""
     """What a ready way of paging remembers of earlier pages; it travels with the cursor."""
+    confirmed: Callable[[], Awaitable[None]] | None = None
+    """Awaited once the broker has all items and the cursor: saves a state (`self.storage.state(...).saving(...)`)."""
 
 
 Outcome = Forward | Repeat | Limited | Stop | Trash | Page

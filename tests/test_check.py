@@ -58,6 +58,7 @@ async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_u
         "queues": "ok",
         "trash": "ok",
         "disk": "ok",
+        "storage": "ok",
     }
     assert found["queues"]["detail"].partition(" are there")[0] in {"1 of 23", "22 of 23"}  # the tiers are shared
     with pytest.raises(Exception, match="NOT_FOUND"):

@@ -28,6 +28,7 @@ from connectors import (
 )
 from worker import headers as h
 from worker.accounts import outcome_of
+from worker.configuration import configured
 from worker.errors import ActionsError, ActionUnreachable
 from worker.registry import AnyAction, Registry
 from worker.remote import RemoteActions
@@ -54,7 +55,7 @@ def bind(nodes: Iterable[Node], registry: Registry, remote: RemoteActions) -> di
 def _call(node: Node, registry: Registry, remote: RemoteActions) -> Call:
     action = registry.get(*node.action) if node.action else None
     if action is not None:
-        return timed(local_call(action))
+        return timed(local_call(configured(action, node)))
     if urlsplit(node.url).hostname:
         return timed(remote.call)
     raise ActionsError(

@@ -5,15 +5,16 @@ delivery ─ decode ─► visit ─ gate ─► action ─► outcome ─ settl
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 import structlog
 
-from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
+from connectors import Forward, Limited, Message, Page, Repeat, Stop, StorageAway, Trash
 from worker import headers as h
 from worker.actions import Call
+from worker.audit import audited
 from worker.broker import Delivery, Outlet
 from worker.deduplication import Marks, Once
 from worker.envelope import decode
@@ -176,7 +177,7 @@ class Handler:
                         return admission
             else:
                 self._failures.succeeded(target)
-                return outcome
+                return audited(visit, outcome)
         return Trash("given up: the action of this run did not answer before")
 
     async def carry_out(self, visit: Visit, decision: Decision) -> bool | None:
@@ -187,6 +188,8 @@ class Handler:
         settlement = self._settler.settle(visit, decision)
         if settlement.publications:
             await self._publisher.publish(settlement.publications)
+        if settlement.confirmed is not None:
+            await self._confirm(settlement.confirmed)
         if settlement.keep is not None:
             await self._keep(settlement.keep)
         if settlement.report is not None:
@@ -195,6 +198,20 @@ class Handler:
             await self._runs.ended(visit, state, settlement.sent)
         self._note(visit.node, decision, settlement)
         return settlement.is_success
+
+    async def _confirm(self, confirmed: Callable[[], Awaitable[None]]) -> None:
+        """Do what the action wants done after its items: until the storage answers, the message is not acknowledged."""
+        while True:
+            try:
+                await confirmed()
+            except StorageAway as error:
+                log.error("storage_away", cause=str(error), consequence="the message waits in the broker")  # noqa: TRY400 - as below
+                await self._pause(LONGEST_PAUSE_SECONDS)
+            except Exception:  # it is the action's code; the items are published, so the message is done
+                log.exception("confirmed_failed", consequence="what it saves is not saved")
+                return
+            else:
+                return
 
     def _note(self, node: Node, decision: Decision, settlement: Settlement) -> None:
         if settlement.is_success:

@@ -17,6 +17,7 @@ from worker.applications import known_applications
 from worker.broker import Intake, Link, Publisher
 from worker.deduplication import open_marks
 from worker.envelope import Envelope
+from worker.equipment import Equipment
 from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
 from worker.handler import Handler
@@ -78,6 +79,7 @@ class Worker:
         self._publisher = Publisher()
         self._state = open_service(settings, self._topology, self._publisher)
         self._webhooks = self._make_webhooks()
+        self._equipment = Equipment(self._registry, settings, self._topology, self._publisher)
         self.handler = self._make_handler()
         self._intake = Intake(
             self._topology,
@@ -232,7 +234,15 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        parts = (self._registry, self._remote, self._notice, self._store, self._state, self._reservations)
+        parts = (
+            self._registry,
+            self._equipment,
+            self._remote,
+            self._notice,
+            self._store,
+            self._state,
+            self._reservations,
+        )
         for part in (*parts, self._accounts, self._marks):
             if part is not None:
                 await part.close()

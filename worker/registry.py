@@ -11,6 +11,7 @@ from typing import Any
 from orchesty_worker import PACKAGES
 
 import connectors.catalogue
+import connectors.nodes
 from connectors import Action, Http, Kind
 from connectors.action import ServiceAction
 from worker.action_types import place_of
@@ -65,9 +66,9 @@ class Registry:
 
 
 def load_actions(modules: Iterable[str], http: Http | None = None) -> Registry:
-    """Collect the actions of the catalogue, of the entry points and of these modules or packages.
+    """Collect the actions of the catalogue, of the entry points and of these modules or packages, and the ready nodes.
 
-    They call services with `http`.
+    They call services with `http`. An action of the same kind and name takes the place of a ready node.
     Raises `ActionsError` when one cannot be imported, holds no action, or two actions have the same name.
     """
     registry = Registry(http=http)
@@ -79,7 +80,15 @@ def load_actions(modules: Iterable[str], http: Http | None = None) -> Registry:
             raise ActionsError(f"{source} defines no action. Name the module or package that holds the classes.")
         for action in found:
             registry.add(action)
+    _add_ready_nodes(registry)
     return registry
+
+
+def _add_ready_nodes(registry: Registry) -> None:
+    for module in _modules(connectors.nodes.__name__):
+        for action in _actions(module):
+            if registry.get(action.kind, action.name) is None:
+                registry.add(action)
 
 
 def _modules(name: str) -> Iterator[ModuleType]:

@@ -10,6 +10,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
+from worker.storage.opening import DEFAULT_URL as DEFAULT_STORAGE_URL
+from worker.storage.opening import check_storage_url
 from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
@@ -103,6 +105,12 @@ class Settings(BaseSettings):
     token_journal: Path = Field(
         Path("var/tokens"),
         description="A directory of this machine for tokens, sealed, on their way into the database.",
+    )
+    storage_url: SecretStr | None = Field(
+        None,
+        description="Where the data storage of actions is kept: `sqlite:///path`, "
+        "`postgresql://user:password@host/database` or `redis://host:6379/0`. Workers that share a topology share it. "
+        "Unset: `WORKER_DATABASE_URL`, else `sqlite:///var/storage.sqlite`.",
     )
     trash_flood_limit: int = Field(
         1000,
@@ -226,6 +234,21 @@ class Settings(BaseSettings):
                 "or give it PostgreSQL or SQLite, and the MongoDB to WORKER_TRASH_URL"
             )
         return url
+
+    @field_validator("storage_url")
+    @classmethod
+    def _known_storage(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_storage_url(value.get_secret_value())
+        return value
+
+    @property
+    def storage_address(self) -> str:
+        """The URL of the data storage, with its password."""
+        if self.storage_url is not None:
+            return self.storage_url.get_secret_value()
+        shared = self.database_url.get_secret_value() if self.database_url else ""
+        return DEFAULT_STORAGE_URL if not shared or shared.startswith("mongodb") else shared
 
     @property
     def trash_address(self) -> str:

@@ -7,7 +7,7 @@ been published.
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -82,6 +82,8 @@ class Settlement:
     """Who the messages are that are sent on, where the run is counted here."""
     parked: Parked | None = None
     """What the publication brings back; None when somebody else decides when."""
+    confirmed: Callable[[], Awaitable[None]] | None = None
+    """What the action wants to be done when the broker has the publications."""
 
 
 class UnknownFollower(ValueError):
@@ -238,7 +240,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
         steps = sent_steps(visit, [node.id], f"{h.CURSOR}={page.next_cursor}")
         publications.append(_next_page(visit, page, steps))
         sent += steps
-    return Settlement(publications, is_success=True, headers=headers, sent=sent)
+    return Settlement(publications, is_success=True, headers=headers, sent=sent, confirmed=page.confirmed)
 
 
 def _next_page(visit: Visit, page: Page, steps: Sequence[Sent]) -> Publication:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,6 +97,10 @@ class Node:
     repeat_holds_line: bool = False
     """Whether a repeated message waits in its place; else those behind it pass."""
     deduplicate: Deduplicate | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """What the node says to its action."""
+    place: str = ""
+    """Where the node stands: file and place in it, for errors."""
 
     @property
     def exchange(self) -> str:
@@ -183,6 +187,7 @@ class _SettingsEntry(BaseModel):
     timeout: float = Field(30, gt=0)
     prefetch: int = Field(10, alias="rabbitPrefetch", ge=1, le=65535)
     headers: dict[str, Any] | None = None
+    configuration: dict[str, Any] | None = None
     repeater: _RepeaterEntry | None = None
     order_by: WrittenKey | None = Field(None, alias="orderBy")
     repeat_holds_line: bool = Field(False, alias="repeatHoldsLine")
@@ -224,7 +229,7 @@ def load_topology(path: Path) -> Topology:
         raise TopologyError(f"{path}: not JSON: {error}. Export the topology again.") from None
     if problems := list(_problems(entries)):
         raise TopologyError("\n".join(f"{path}: {problem}" for problem in problems))
-    nodes = tuple(_node(entries, entry) for entry in entries.nodes)
+    nodes = tuple(_node(entries, entry, f"{path}: $.nodes[{index}]") for index, entry in enumerate(entries.nodes))
     return Topology(entries.id, entries.name, nodes, entries.brokers[0].dsn if entries.brokers else None)
 
 
@@ -255,7 +260,7 @@ def _problems(file: _File) -> Iterator[str]:
             )
 
 
-def _node(file: _File, entry: _NodeEntry) -> Node:
+def _node(file: _File, entry: _NodeEntry, place: str) -> Node:
     followers = tuple(Follower(follower.id, follower.name) for follower in entry.followers)
     stamp = {
         headers.NODE_ID: entry.id,
@@ -285,6 +290,8 @@ def _node(file: _File, entry: _NodeEntry) -> Node:
         order_by=parse_key(settings.order_by) if settings.order_by else None,
         repeat_holds_line=settings.repeat_holds_line,
         deduplicate=_deduplicate(settings.deduplicate),
+        configuration=settings.configuration or {},
+        place=place,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from worker.checks.broker import check_broker, check_queues, wanted_queues
 from worker.checks.finding import Finding, State, failed
+from worker.checks.storage import check_storage
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
 from worker.checks.trash import check_disk, check_trash
 from worker.errors import SettingsError
@@ -19,7 +20,7 @@ async def check_everything(environment: Mapping[str, str], **overrides: Any) -> 
         settings = load_settings(**overrides)
     except SettingsError as error:
         yield failed("settings", str(error), "Correct the variables; see: orchesty-worker settings")
-        for check in ("topology", "actions", "broker", "queues", "trash", "disk"):
+        for check in ("topology", "actions", "broker", "queues", "trash", "disk", "storage"):
             yield not_before(check, "correct the settings")
         return
     yield check_variables(environment)
@@ -35,6 +36,7 @@ async def check_everything(environment: Mapping[str, str], **overrides: Any) -> 
     async for finding in check_trash(settings.trash_address):
         yield finding
     yield check_disk(settings.trash_address)
+    yield await check_storage(settings.storage_address)
 
 
 async def _check_broker(

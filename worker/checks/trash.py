@@ -36,19 +36,19 @@ async def check_trash(url: str) -> AsyncIterator[Finding]:
         await store.close()
 
 
-def check_file(path: Path) -> Finding:
+def check_file(path: Path, check: str = "trash", variable: str = "WORKER_TRASH_URL") -> Finding:
     """Open the database and begin to write, without writing anything; a missing file is looked for by its folder."""
     folder = _nearest(path.parent)
     try:
         if not path.exists():
             _try_to_create(folder / f".{path.name}.check")
-            return ok("trash", f"{path} can be created")
+            return ok(check, f"{path} can be created")
         with closing(sqlite3.connect(path, timeout=5)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except (sqlite3.Error, OSError) as error:
-        return failed("trash", f"{path}: {error}", "Give WORKER_TRASH_URL=sqlite:///path a folder that can be written.")
-    return ok("trash", f"{path} can be written")
+        return failed(check, f"{path}: {error}", f"Give {variable}=sqlite:///path a folder that can be written.")
+    return ok(check, f"{path} can be written")
 
 
 def _try_to_create(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Ready nodes: actions that every worker has, configured in the topology, without code."""

@@ -1,0 +1,62 @@
+"""Starting another topology from an action: `await self.topologies.start(message, "invoices")`."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic_core import to_json
+
+from connectors.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started."""
+
+    topology: str
+    node: str
+    by_id: bool
+    """Whether topology and node are ids; else names."""
+    body: str
+    user: str
+    by: Message[Any]
+    """The message whose action starts it."""
+
+
+class Starter(Protocol):
+    """Starts a topology: the platform's starting point, or the broker."""
+
+    async def start(self, start: Start) -> None:
+        """Return when the new run is accepted.
+
+        Raises `RepeatLater` when nobody answers and `StopAndFail` when there is no such topology or node.
+        """
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class Topologies:
+    """Other topologies, as actions see them."""
+
+    def __init__(self, starter: Starter) -> None:
+        self._starter = starter
+
+    async def start(
+        self,
+        message: Message[Any],
+        topology: str,
+        node: str = "start",
+        *,
+        by_id: bool = False,
+        data: Any = None,
+        user: str | None = None,
+    ) -> None:
+        """Start a topology at a node, both by name, or both by id.
+
+        The new run gets `data` as its JSON body, or the message's body when there is none, and the message's user
+        unless another is named. Raises `RepeatLater` when nobody answers and `StopAndFail` when there is no such
+        topology or node. A message that is delivered twice starts twice; in standalone mode both have the same ids.
+        """
+        body = message.body if data is None else to_json(data).decode()
+        own = str(message.headers.get("user") or "") if user is None else user
+        await self._starter.start(Start(topology, node, by_id, body, own, message))

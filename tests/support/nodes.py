@@ -1,0 +1,24 @@
+"""Actions called as the worker calls them, without a broker."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from connectors import Action, Outcome
+from support.visits import node, visit
+from worker.actions import local_call
+from worker.configuration import configured
+
+
+async def outcome_of(
+    action: Action[Any, Any],
+    configuration: Mapping[str, Any],
+    data: Any,
+    *followers: str,
+    body: str | None = None,
+    **headers: Any,
+) -> Outcome:
+    """Return what a configured action makes of a message."""
+    at = node(*followers, configuration=configuration)
+    call = local_call(configured(action, at))
+    return await call(visit(at, json.dumps(data) if body is None else body, **headers))

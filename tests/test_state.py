@@ -1,0 +1,78 @@
+"""Incremental state: saved only once the broker has the items of the page."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeTopology, RunWorker
+from support.queues import Queues, bodies, process_message
+from support.topologies import NodeEntry, sink
+from support.waiting import eventually
+from support.workers import InProcess
+
+from connectors import Batch, Message, Page
+from worker.storage import open_storage
+
+
+class ListOrders(Batch[Any, Any]):
+    """Two orders to a page, those after the last one that was seen."""
+
+    name = "list-orders"
+
+    def __init__(self) -> None:
+        self.last = 5
+        self.asked: list[str | None] = []
+
+    async def page(self, message: Message[Any], cursor: str | None) -> Page:
+        state = self.storage.state(message)
+        seen = await state.load()
+        self.asked.append(seen)
+        first = int(cursor or seen or 0) + 1
+        numbers = [number for number in (first, first + 1) if number <= self.last]
+        if not numbers:
+            return Page([])
+        newest = str(numbers[-1])
+        return Page(numbers, next_cursor=newest if numbers[-1] < self.last else None, confirmed=state.saving(newest))
+
+
+def batch_node(name: str, *followers: str) -> NodeEntry:
+    return NodeEntry(name, followers, "worker.batch", settings={"actionPath": "/batch/list-orders/action"})
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/storage.sqlite"
+
+
+async def test_the_next_run_begins_where_the_last_one_ended(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, url: str
+) -> None:
+    topology, orders = make_topology(batch_node("orders", "sink"), sink()), ListOrders()
+    await run_worker(topology, orders, storage_url=url)
+    await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))
+    assert bodies(await queues.read(topology.queue("sink"), 5)) == [1, 2, 3, 4, 5]
+    orders.last = 7
+    await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))
+    assert bodies(await queues.read(topology.queue("sink"), 2)) == [6, 7]
+    await queues.publish(topology.exchange("orders"), process_message(None, user="bob"))
+    assert len(bodies(await queues.read(topology.queue("sink"), 7))) == 7
+
+
+async def test_nothing_is_saved_while_the_broker_does_not_take_the_items(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, url: str
+) -> None:
+    topology, orders = make_topology(batch_node("orders", "sink"), sink()), ListOrders()
+    orders.last = 2
+    worker: InProcess = await run_worker(topology, orders, storage_url=url)
+    await queues.declare(topology.exchange("sink"), topology.queue("sink"))
+    channel = await queues.channel()
+    await channel.queue_unbind(topology.queue("sink"), topology.exchange("sink"), routing_key="1")
+    await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))
+    await eventually(lambda: worker.worker._publisher.refusals > 0, what="a refusal")
+    storage = open_storage(url)
+    state = storage.state(Message({"user": "alice", "node-id": topology.node_id("orders")}, ""))
+    assert await state.load() is None
+    await channel.queue_bind(topology.queue("sink"), topology.exchange("sink"), routing_key="1")
+    assert bodies(await queues.read(topology.queue("sink"), 2)) == [1, 2]
+    assert await eventually(state.load, what="the state") == "2"
+    await storage.close()

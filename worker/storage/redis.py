@@ -1,0 +1,156 @@
+"""The data storage in Redis or Valkey: quick, and as durable as the server is made."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from connectors.errors import StorageAway
+from connectors.storage import Chunk, Joined, Part, Standing, Terms
+
+PREFIX = "orchesty:storage"
+ANSWER_SECONDS = 30
+
+_WRITE = """
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[3])
+  redis.call('ZADD', KEYS[1], redis.call('INCR', KEYS[2]), ARGV[1])
+end
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+redis.call('PEXPIREAT', KEYS[3], ARGV[4])
+local known = redis.call('PEXPIRETIME', KEYS[1])
+if known < tonumber(ARGV[4]) then
+  redis.call('PEXPIREAT', KEYS[1], ARGV[4])
+  redis.call('PEXPIREAT', KEYS[2], ARGV[4])
+end
+"""
+"""Keys: parts by order, the order's counter, the part's chunks. Arguments: part, index, body, expires."""
+
+_JOIN = """
+local part, record, wanted, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local deadline, closes, expires, forgotten = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8]
+if redis.call('HSETNX', KEYS[1], 'first', part) == 1 then
+  redis.call('HSET', KEYS[1], 'deadline', deadline)
+  redis.call('PEXPIREAT', KEYS[1], expires)
+end
+local first, closed_by = redis.call('HGET', KEYS[1], 'first'), redis.call('HGET', KEYS[1], 'closed_by')
+deadline = redis.call('HGET', KEYS[1], 'deadline')
+local is_known = redis.call('HEXISTS', KEYS[2], part) == 1
+if closed_by and closed_by ~= part then
+  return {is_known and 'known' or 'late', 0, deadline, {}}
+end
+if not is_known then
+  redis.call('HSET', KEYS[2], part, record)
+  redis.call('PEXPIREAT', KEYS[2], redis.call('PEXPIRETIME', KEYS[1]))
+end
+local count, standing = redis.call('HLEN', KEYS[2]), 'waiting'
+if count >= wanted then standing = 'complete'
+elseif now >= tonumber(deadline) and (closes or part == first) then standing = 'timed-out'
+elseif part == first then standing = 'first' end
+if standing ~= 'complete' and not (standing == 'timed-out' and closes) then
+  return {standing, count, deadline, {}}
+end
+if not closed_by then
+  redis.call('HSET', KEYS[1], 'closed_by', part)
+  redis.call('PEXPIREAT', KEYS[1], forgotten)
+  redis.call('PEXPIREAT', KEYS[2], forgotten)
+end
+return {standing, count, deadline, redis.call('HVALS', KEYS[2])}
+"""
+"""Keys: the group, its parts. The same rules as `worker.storage.sql.stand`."""
+
+
+class RedisStore:
+    """Chunks and groups in hashes that expire, values in keys that do not."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is `redis://[user:password@]host:6379/0`, `rediss://...` or `unix://path`."""
+        # Its types cover the blocking client and answers as text as well.
+        self._redis: Any = Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
+        self._write = self._redis.register_script(_WRITE)
+        self._join = self._redis.register_script(_JOIN)
+
+    async def write(self, collection: str, chunk: Chunk) -> None:
+        """Keep a chunk."""
+        parts, counter = _parts_key(collection), f"{_parts_key(collection)}:counter"
+        with _away():
+            keys = [parts, counter, _chunks_key(collection, chunk.part)]
+            await self._write(keys=keys, args=[chunk.part, chunk.index, chunk.body, chunk.expires])
+
+    async def read(self, collection: str, after: str, now: int) -> tuple[str, bytes] | None:
+        """Return the chunk after this place, which is `order:index`."""
+        order, _, index = after.partition(":")
+        next_index = int(index) + 1 if index else 0
+        with _away():
+            begun = await self._redis.zrangebyscore(_parts_key(collection), order or 0, "+inf", withscores=True)
+            for part, score in begun:
+                if order and int(score) != int(order):
+                    next_index = 0
+                body = await self._chunk(collection, part.decode(), next_index)
+                if body is not None:
+                    return f"{int(score)}:{next_index}", body
+                next_index = 0
+        return None
+
+    async def clear(self, collection: str) -> None:
+        """Delete all chunks."""
+        with _away():
+            parts = await self._redis.zrange(_parts_key(collection), 0, -1)
+            await self._redis.delete(
+                _parts_key(collection), *(_chunks_key(collection, part.decode()) for part in parts)
+            )
+
+    async def load(self, key: str) -> str | None:
+        """Return a value."""
+        with _away():
+            value = await self._redis.get(f"{PREFIX}:value:{key}")
+        return None if value is None else str(value, "utf-8")
+
+    async def save(self, key: str, value: str) -> None:
+        """Keep a value."""
+        with _away():
+            await self._redis.set(f"{PREFIX}:value:{key}", value)
+
+    async def join(self, group: str, part: Part, terms: Terms, now: int) -> Joined:
+        """Add a part."""
+        record = json.dumps([part.position, now, part.id, part.body])
+        limits = [terms.count, now, terms.deadline, int(terms.closes), terms.expires, terms.forgotten]
+        with _away():
+            keys = [f"{PREFIX}:group:{{{group}}}", f"{PREFIX}:members:{{{group}}}"]
+            standing, count, deadline, records = await self._join(keys=keys, args=[part.id, record, *limits])
+        found = sorted(json.loads(record) for record in records)
+        parts = [Part(own, position, body) for position, _, own, body in found]
+        return Joined(Standing(standing.decode()), count, int(deadline), parts)
+
+    async def ping(self) -> None:
+        """Return when the server answers."""
+        with _away():
+            await self._redis.ping()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _chunk(self, collection: str, part: str, index: int) -> bytes | None:
+        found: bytes | None = await self._redis.hget(_chunks_key(collection, part), str(index))
+        return found
+
+
+def _parts_key(collection: str) -> str:
+    """The braces keep what belongs together on one node of a cluster."""
+    return f"{PREFIX}:parts:{{{collection}}}"
+
+
+def _chunks_key(collection: str, part: str) -> str:
+    return f"{PREFIX}:chunks:{{{collection}}}:{part}"
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StorageAway(f"{type(error).__name__}: {error}") from error
