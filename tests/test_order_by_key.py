@@ -18,7 +18,7 @@ from worker.broker.partitions import PARTITIONS
 ACTIONS = "support.ordering"
 KEYS = 100
 BIG = 10_000
-SECONDS = 0.02
+SECONDS = 0.05
 """An action takes half of it on average."""
 
 Ordered = Callable[..., TopologyFile]
@@ -70,7 +70,7 @@ async def test_the_test_would_see_a_swap(ordered: Ordered, queues: Queues, run_w
     topology = ordered(prefetch=20)
     await run_worker(topology, SleepAtRandom())
     await queues.publish(
-        topology.exchange("work"), *(process_message({"n": n, "key": n % 20, "seconds": 0.05}) for n in range(400))
+        topology.exchange("work"), *(process_message({"n": n, "key": n % 5, "seconds": 0.05}) for n in range(400))
     )
 
     assert swaps(await queues.read(topology.queue("sink"), 400, seconds=30)) != []
@@ -82,22 +82,22 @@ async def test_no_key_is_out_of_order_on_four_workers_that_are_killed_and_join(
     alone = await strict_rate(ordered, queues, start_worker)
     topology = ordered(prefetch=20, orderBy="body:key")
     workers = [await start_worker(topology, actions=ACTIONS) for _ in range(3)]
-    await eventually(lambda: are_shared(workers), seconds=20, what="three equal shares")
+    await eventually(lambda: are_shared(workers), seconds=60, what="three equal shares")
     messages = [process_message({"n": n, "key": n % KEYS, "seconds": SECONDS}) for n in range(BIG)]
     started = time.monotonic()
     await queues.publish(topology.exchange("work"), *messages)
 
-    await eventually(lambda: arrived(queues, topology, BIG // 10), seconds=30, what="a tenth")
+    await eventually(lambda: arrived(queues, topology, BIG // 10), seconds=120, what="a tenth")
     workers.append(await start_worker(topology, actions=ACTIONS, is_awaited=False))
     for index, done in ((0, 2), (1, 4), (2, 6)):
-        await eventually(lambda done=done: arrived(queues, topology, BIG * done // 10), seconds=30, what=f"{done}/10")
+        await eventually(lambda done=done: arrived(queues, topology, BIG * done // 10), seconds=120, what=f"{done}/10")
         workers[index].signal(signal.SIGKILL)
         await workers[index].ended()
         await workers[index].start()
-    await eventually(lambda: arrived(queues, topology, BIG), seconds=60, what="all messages")
+    await eventually(lambda: arrived(queues, topology, BIG), seconds=120, what="all messages")
     together = BIG / (time.monotonic() - started)
-    await eventually(lambda: are_shared(workers), seconds=20, what="four equal shares")
-    await eventually(lambda: is_done(workers), what="an end")
+    await eventually(lambda: are_shared(workers), seconds=60, what="four equal shares")
+    await eventually(lambda: is_done(workers), seconds=60, what="an end")
 
     received = await queues.read_all(topology.queue("sink"))
     assert swaps(received) == []
@@ -110,7 +110,7 @@ async def strict_rate(ordered: Ordered, queues: Queues, start_worker: StartWorke
     """Return how many messages a second pass the same node with prefetch 1."""
     topology = ordered(prefetch=1)
     worker = await start_worker(topology, actions=ACTIONS)
-    count = 200
+    count = 100
     started = time.monotonic()
     await queues.publish(
         topology.exchange("work"), *(process_message({"n": n, "seconds": SECONDS}) for n in range(count))
@@ -151,7 +151,7 @@ async def test_a_worker_that_stops_gives_its_partitions_to_the_others_without_a_
 
     assert await workers[0].ended() == 0
     await eventually(lambda: are_shared(workers[1:]), seconds=20, what="one share")
-    received = await queues.read(topology.queue("sink"), 1000, seconds=30)
+    received = await queues.read(topology.queue("sink"), 1000, seconds=60)
     assert swaps(received) == []
     assert len({message.data["n"] for message in received}) == 1000, "a graceful stop does nothing twice"
 

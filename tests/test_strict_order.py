@@ -139,6 +139,21 @@ async def test_a_long_repeat_is_given_back_before_the_broker_loses_patience_and_
     assert worker.worker.counts[topology.node_id("work"), "trashed"] == 0
 
 
+async def test_a_message_that_has_held_the_line_until_its_deliveries_run_out_is_parked(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "LONGEST_HOLD_SECONDS", 0.2)
+    topology = make_topology(custom_node("work", "repeat-marked", "sink", prefetch=1, repeatHoldsLine=True), sink())
+    worker = await run_worker(topology, RepeatMarked(), max_deliveries=3)
+    await queues.publish(
+        topology.exchange("work"), *(process_message({"n": n, "repeat": 8 if n == 0 else None}) for n in range(3))
+    )
+
+    assert [message.data["n"] for message in await queues.read(topology.queue("sink"), 3, seconds=40)] == [1, 2, 0]
+    counts = {kind: count for (_, kind), count in worker.worker.counts.items()}
+    assert (counts["repeated"], counts.get("trashed", 0)) == (1, 0)
+
+
 async def test_a_message_that_holds_the_line_goes_to_the_next_worker_when_its_own_stops(
     make_topology: MakeTopology, queues: Queues, run_worker: RunWorker
 ) -> None:

@@ -90,7 +90,7 @@ async def has_pid(worker: WorkerProcess) -> bool:
 async def test_all_processes_work_and_their_metrics_are_in_one_place(
     make_topology: MakeTopology, start_worker: StartWorker, queues: Queues
 ) -> None:
-    topology = make_topology(custom_node("sleep", "sleep", "sink", prefetch=1), sink())
+    topology = make_topology(custom_node("sleep", "sleep", "sink", prefetch=2), sink())
     worker = await start_worker(topology, processes=2)
     await queues.publish(topology.exchange("sleep"), *(process_message({"seconds": 0.2}) for _ in range(8)))
     assert len(await queues.read(topology.queue("sink"), 8)) == 8

@@ -2,7 +2,7 @@
 
 from connectors.clients import Clients
 from connectors.topologies import Starter, Topologies
-from worker.broker import Publisher
+from worker.broker import Outlet
 from worker.registry import Registry
 from worker.settings import Mode, Settings
 from worker.starters import BrokerStarter, PlatformStarter
@@ -13,7 +13,7 @@ from worker.topology import Topology
 class Equipment:
     """Shared by all actions of the process. Nothing is opened before an action uses it."""
 
-    def __init__(self, registry: Registry, settings: Settings, topology: Topology, publisher: Publisher) -> None:
+    def __init__(self, registry: Registry, settings: Settings, topology: Topology, publisher: Outlet) -> None:
         self._storage = open_storage(settings.storage_address)
         self._starter = _starter(settings, topology, publisher)
         self._clients = Clients()
@@ -30,7 +30,7 @@ class Equipment:
         await self._clients.close()
 
 
-def _starter(settings: Settings, topology: Topology, publisher: Publisher) -> Starter:
+def _starter(settings: Settings, topology: Topology, publisher: Outlet) -> Starter:
     if settings.mode is Mode.STANDALONE:
         return BrokerStarter(topology, settings.topology.parent, publisher)
     key = settings.orchesty_api_key

@@ -31,6 +31,8 @@ class _Wait:
     visit: Visit
     """The message as it comes back."""
     until: float
+    before: tuple[Visit, Decision]
+    """The message as it came, and what it waits for."""
 
 
 class Line:
@@ -58,19 +60,25 @@ class Line:
         """
         key = (visit.node.id, visit.header(h.PROCESS_ID), visit.header(h.CURSOR), str(visit.timestamp))
         give_back_at = time.monotonic() + LONGEST_HOLD_SECONDS
+        has_deliveries_left = deliveries < self._max_deliveries - 1
         while True:
+            if key in self._waits and not has_deliveries_left:
+                return self._let_go(self._waits.pop(key).before)
             if key in self._waits:
                 visit = await self._wait(key, give_back_at)
             decision = await self._decide(visit)
             parked = self._settler.settle(visit, decision).parked
             if parked is None:
                 return visit, decision
-            if deliveries >= self._max_deliveries - 1:
-                log.warning("line_let_go", deliveries=deliveries, consequence="parked: messages behind it pass")
-                return visit, decision
-            self._begin(key, visit, parked)
+            if not has_deliveries_left:
+                return self._let_go((visit, decision))
+            self._begin(key, parked, (visit, decision))
 
-    def _begin(self, key: tuple[str, ...], visit: Visit, parked: Parked) -> None:
+    def _let_go(self, waiting: tuple[Visit, Decision]) -> tuple[Visit, Decision]:
+        log.warning("line_let_go", consequence="parked for its whole time: messages behind it pass")
+        return waiting
+
+    def _begin(self, key: tuple[str, ...], parked: Parked, before: tuple[Visit, Decision]) -> None:
         log.info(
             "message_holds_line",
             seconds=round(parked.seconds, 1),
@@ -79,8 +87,9 @@ class Line:
         )
         now = time.monotonic()
         self._waits = {other: wait for other, wait in self._waits.items() if wait.until > now - FORGET_SECONDS}
-        returning = receive(visit.node, Envelope(parked.body, dict(parked.headers)), visit.timestamp)
-        self._waits[key] = _Wait(returning, now + parked.seconds)
+        came = before[0]
+        returning = receive(came.node, Envelope(parked.body, dict(parked.headers)), came.timestamp)
+        self._waits[key] = _Wait(returning, now + parked.seconds, before)
 
     async def _wait(self, key: tuple[str, ...], give_back_at: float) -> Visit:
         wait = self._waits[key]

@@ -11,7 +11,7 @@ import httpx
 from connectors import RepeatLater, StopAndFail
 from connectors.topologies import Start
 from worker import headers as h
-from worker.broker import Publication, Publisher
+from worker.broker import Outlet, Publication
 from worker.envelope import encode
 from worker.errors import PublishRefused, TopologyError
 from worker.topology import ROUTING_KEY, Node, Topology, load_topology
@@ -57,7 +57,7 @@ class PlatformStarter:
 class BrokerStarter:
     """Publishes to the first node. Names are looked up in the topology files beside the worker's own."""
 
-    def __init__(self, own: Topology, folder: Path, publisher: Publisher) -> None:
+    def __init__(self, own: Topology, folder: Path, publisher: Outlet) -> None:
         self._topologies: Sequence[Topology] = (own,)
         self._folder = folder
         self._publisher = publisher

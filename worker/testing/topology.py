@@ -21,6 +21,7 @@ from worker.actions import Call, bind
 from worker.broker import Delivery
 from worker.counter import OpenCounter
 from worker.envelope import encode
+from worker.equipment import Equipment
 from worker.errors import HandBack
 from worker.failures import Failures
 from worker.handler import Handler
@@ -30,7 +31,7 @@ from worker.parking import BrokerParking
 from worker.registry import AnyAction, Registry, load_actions
 from worker.remote import RemoteActions
 from worker.runs import UncountedRuns
-from worker.settings import Settings
+from worker.settings import Settings, load_settings
 from worker.settle import Settler
 from worker.starting import start_headers
 from worker.testing.clock import FakeClock
@@ -91,6 +92,7 @@ class InMemoryTopology:
         self._broker = MemoryBroker(self._topology, self.clock)
         self._registry = _registry(actions, Http(transport=http or no_network()))
         self._registry.http.access = access
+        self._equipment = Equipment(self._registry, self._settings(topology), self._topology, self._broker)
         self._remote = RemoteActions()
         self._store = open_trash(f"sqlite:///{self._directory.name}/trash.sqlite")
         self._calls: defaultdict[str, list[ActionCall]] = defaultdict(list)
@@ -106,7 +108,7 @@ class InMemoryTopology:
     ) -> None:
         """Drop what is still in work and close everything."""
         await self._drop()
-        for part in (self._registry, self._remote, self._store):
+        for part in (self._registry, self._equipment, self._remote, self._store):
             await part.close()
         self._directory.cleanup()
 
@@ -230,6 +232,12 @@ class InMemoryTopology:
             f"more than {self._max_messages} messages in one run; taken so far: {counts}. "
             "Do followers lead round in a circle, or pages never end? If not, allow more with max_messages."
         )
+
+    def _settings(self, topology: object) -> Settings:
+        """Return settings whose data storage is ours; other topologies are looked for beside the one that is run."""
+        own = Path(topology) if isinstance(topology, str | Path) else Path(self._directory.name) / "topology.json"
+        storage = f"sqlite:///{self._directory.name}/storage.sqlite"
+        return load_settings(mode="standalone", topology=own, storage_url=storage)
 
     def _make_handler(self) -> Handler:
         defaults = Settings.model_fields
