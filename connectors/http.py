@@ -283,3 +283,8 @@ def origin_of(url: str) -> str:
     """Return scheme, host and port, to see whether two URLs lead to the same service."""
     parsed = httpx.URL(url)
     return f"{parsed.scheme}://{parsed.netloc.decode()}"
+
+
+def is_elsewhere(url: str, base_url: str) -> bool:
+    """Whether a URL leads to another service than the base URL, so that its credentials must not go there."""
+    return bool(base_url) and not url.startswith(f"{base_url.rstrip('/')}/") and origin_of(url) != origin_of(base_url)

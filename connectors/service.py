@@ -13,7 +13,16 @@ from applications import Access, Application
 from connectors.download import Download
 from connectors.errors import DoNotContinue, LimitExceeded, RepeatLater, ReplyTruncated, StopAndFail
 from connectors.files import FileChunks
-from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, of_class, with_query, without_secrets
+from connectors.http import (
+    ConnectionLost,
+    Http,
+    NeverSent,
+    Request,
+    Stream,
+    is_elsewhere,
+    with_query,
+    without_secrets,
+)
 from connectors.message import current_message
 from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice
@@ -57,7 +66,8 @@ class Service:
     `RepeatLater`, `StopAndFail`, `LimitExceeded`, `DoNotContinue`. A lost connection repeats.
 
     A path may have places for values, filled from `values` (a model or mapping): `get("/orders/{id}", order)`. What
-    is filled in cannot leave its place. An absolute URL is taken as it is.
+    is filled in cannot leave its place. An absolute URL is taken as it is; one of another host gets neither the
+    application's headers nor its sign-in.
     """
 
     http: Http
@@ -115,8 +125,7 @@ class Service:
 
     async def access(self) -> Access:
         """Return the way to the service for the user of the message in work."""
-        find = self.http.access if self.application.needs_install() else of_class
-        return await find(self.application)
+        return await self.http.access(self.application)
 
     def _rules(self, options: CallOptions) -> Rules:
         own = options.get("rules")
@@ -125,9 +134,12 @@ class Service:
     async def _request(self, method: str, path: str, values: Any, options: CallOptions) -> Request:
         access = await self.access()
         headers, content = _body(options)
+        url = _url(access, fill_path(path, values_of(values)) if values is not None else path, options.get("params"))
+        if is_elsewhere(url, access.base_url):
+            access = Access()
         return Request(
             method,
-            _url(access, fill_path(path, values_of(values)) if values is not None else path, options.get("params")),
+            url,
             {**access.headers, **headers, **options.get("headers", {})},
             content,
             access.auth,

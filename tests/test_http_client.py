@@ -14,7 +14,7 @@ from support.services import serving
 from applications import Access, Application
 from connectors import Http, RepeatLater, Service
 from connectors.formats import gzip
-from connectors.http import Request
+from connectors.http import Request, is_elsewhere
 from deploy.ports import free_ports
 
 
@@ -193,3 +193,28 @@ async def test_a_transport_takes_the_place_of_the_network(encoding: str) -> None
     async with Service(http).stream("GET", "http://shop.example/orders") as download:
         assert [value async for value in download.json_lines()] == [{"id": 1}]
     await http.close()
+
+
+async def test_credentials_stay_with_their_service(http: Http) -> None:
+    ours, theirs = Server(b"HTTP/1.1 204 No Content\r\n\r\n"), Server(b"HTTP/1.1 204 No Content\r\n\r\n")
+    async with ours.serving() as home, theirs.serving() as elsewhere:
+        service = at(http, f"{home}/api", {"Authorization": "Bearer s3cr3t"})
+        for url in ("/orders", f"{home}/other", f"{elsewhere}/orders"):
+            await service.get(url)
+    assert ["s3cr3t" in request for request in ours.requests] == [True, True]
+    assert ["s3cr3t" in request for request in theirs.requests] == [False]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_other"),
+    [
+        ("https://shop.example/api/orders", False),
+        ("https://shop.example/login", False),
+        ("https://shop.example:443/api", False),
+        ("https://shop.example.evil.example/api/", True),
+        ("https://shop.example@evil.example/api/", True),
+        ("http://shop.example/api", True),
+    ],
+)
+def test_another_host_is_told_from_ours(url: str, is_other: bool) -> None:
+    assert is_elsewhere(url, "https://shop.example/api") == is_other

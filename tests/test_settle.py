@@ -101,7 +101,8 @@ def test_ids_of_items_differ_from_page_to_page() -> None:
 
 def test_the_next_page_goes_back_to_the_node_with_the_original_body_and_time() -> None:
     at = visit(node("next"))
-    *_, cursor = settle(at, Page(["item"], next_cursor="7")).publications
+    cursor = settle(at, Page(["item"], next_cursor="7")).next_page
+    assert cursor is not None
     headers, body = sent(cursor)
     assert (cursor.exchange, cursor.timestamp) == ("node.n1.hx", TIMESTAMP)
     assert (headers["cursor"], headers["process-id"], body) == ("7", PROCESS_ID, at.body)
@@ -110,10 +111,13 @@ def test_the_next_page_goes_back_to_the_node_with_the_original_body_and_time() -
 
 def test_a_page_without_items_only_moves_the_cursor_and_its_trail_goes_no_further() -> None:
     at = visit(node("next"), cursor="1", cursor_trail="old")
-    (only,) = settle(at, Page([], "2", trail="new")).publications
+    only = settle(at, Page([], "2", trail="new")).next_page
+    assert only is not None
     headers, _ = sent(only)
     assert (headers["result-code"], headers["cursor"], headers["cursor-trail"]) == ("1011", "2", "new")
-    item, following = settle(at, Page([1], "2")).publications
+    settlement = settle(at, Page([1], "2"))
+    (item,), following = settlement.publications, settlement.next_page
+    assert following is not None
     assert sent(following)[0]["result-code"] == "1010"
     assert not sent(item)[0].keys() & {"cursor", "cursor-trail"}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from applications import Access, Application, ApplicationError, TryLater
 from applications.errors import KeyMissing
 from connectors import Outcome, Repeat, Trash
-from connectors.http import FindAccess
+from connectors.http import FindAccess, of_class
 from worker import headers as h
 from worker.errors import SettingsError
 from worker.registry import AnyAction, Registry
@@ -85,6 +85,8 @@ def access_of_message(accounts: "Accounts") -> FindAccess:
     """Return what finds the way to a service for the user of the message in work."""
 
     async def access(application: type[Application]) -> Access:
+        if not application.needs_install():
+            return await of_class(application)
         visit = current_visit.get()
         return await accounts.access(application, visit.header(h.USER) if visit else "")
 

@@ -188,6 +188,8 @@ class Handler:
         settlement = self._settler.settle(visit, decision)
         if settlement.publications:
             await self._publisher.publish(settlement.publications)
+        if settlement.next_page is not None:
+            await self._publisher.publish((settlement.next_page,))
         if settlement.confirmed is not None:
             await self._confirm(settlement.confirmed)
         if settlement.keep is not None:

@@ -71,6 +71,8 @@ class Settlement:
     """What is to be done: publish, keep, report; in this order."""
 
     publications: Sequence[Publication] = ()
+    next_page: Publication | None = None
+    """The batch's own message with the next cursor, for when the broker has the items."""
     keep: Keep | None = None
     is_success: bool | None = None
     """What the counter is told; None: nothing, the message is still on its way."""
@@ -112,7 +114,8 @@ class Settler:
         if self._counter is not None and settlement.is_success is not None:
             known = visit.headers if settlement.headers is None else {**visit.headers, **settlement.headers}
             headers: h.Headers = {name: known[name] for name in h.COUNTED if name in known}
-            body = encode_report(headers, success=settlement.is_success, following=len(settlement.publications))
+            following = len(settlement.publications) + (settlement.next_page is not None)
+            body = encode_report(headers, success=settlement.is_success, following=following)
             settlement.report = self._counter.report(visit, body)
         return settlement
 
@@ -236,11 +239,12 @@ def _page(visit: Visit, page: Page) -> Settlement:
             for follower, copy in zip(followers, copies, strict=True)
         ]
         sent += steps
+    settlement = Settlement(publications, is_success=True, headers=headers, sent=sent, confirmed=page.confirmed)
     if page.next_cursor is not None:
         steps = sent_steps(visit, [node.id], f"{h.CURSOR}={page.next_cursor}")
-        publications.append(_next_page(visit, page, steps))
+        settlement.next_page = _next_page(visit, page, steps)
         sent += steps
-    return Settlement(publications, is_success=True, headers=headers, sent=sent, confirmed=page.confirmed)
+    return settlement
 
 
 def _next_page(visit: Visit, page: Page, steps: Sequence[Sent]) -> Publication:
