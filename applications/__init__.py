@@ -1,5 +1,6 @@
 """Who we are to a service: what its endpoints share."""
 
 from applications.application import Application
+from applications.rate import Rate
 
-__all__ = ["Application"]
+__all__ = ["Application", "Rate"]

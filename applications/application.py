@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from applications.rate import Rate
+
 
 class Application:
     """One service, as its connectors see it.
@@ -20,3 +22,9 @@ class Application:
 
     headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """HTTP headers that every request to the service carries."""
+
+    limit_per_user: ClassVar[Rate | None] = None
+    """How often the service may be called for one user; holds beside what a message's `limiter-key` says."""
+
+    limit_for_all: ClassVar[Rate | None] = None
+    """How often it may be called for all users together."""

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from connectors.errors import RepeatLater, StopAndFail
+from connectors.rate import note
 
 Model = TypeVar("Model")
 
@@ -143,6 +144,7 @@ class Service:
             reply = await self.http.request(method, url, headers={**self.headers, **(headers or {})}, **content)
         except (httpx.TransportError, aiohttp.ClientError) as error:
             raise RepeatLater(DEFAULT_REPEAT, f"{method} {url}: {type(error).__name__}: {error}") from error
+        note(reply.status_code, reply.headers)
         verdict = f"{method} {reply.url.copy_with(query=None)} answered {reply.status_code}"
         if reply.status_code == HTTPStatus.TOO_MANY_REQUESTS or reply.is_server_error:
             raise RepeatLater(retry_after(reply.headers.get("retry-after")) or DEFAULT_REPEAT, verdict)

@@ -5,20 +5,21 @@ delivery ─ decode ─► visit ─ gate ─► action ─► outcome ─ settl
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 import structlog
 
 from connectors import Forward, Limited, Message, Repeat, Stop, Trash
+from connectors.rate import hearing
 from worker import headers as h
 from worker.actions import Call
 from worker.broker import Delivery, Publisher
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
-from worker.limits import LIMITED_ROLES, Gate, Held
+from worker.limits import LIMITED_ROLES, Gate, Held, Limit
 from worker.notice import TrashNotice
 from worker.settle import Decision, Keep, Settlement, Settler, UserTask
 from worker.topology import ROUTING_KEY, Node, Role
@@ -109,7 +110,17 @@ class Handler:
             admission = await self._gate.admit(visit, self._pause)
             if isinstance(admission, Held | Trash):
                 return admission
+            if admission.limits:
+                return await self._call_limited(visit, admission.limits)
         return await self._call(visit)
+
+    async def _call_limited(self, visit: Visit, limits: Sequence[Limit]) -> Decision:
+        """Call the action, and learn from what the service says of its limits."""
+        with hearing() as notices:
+            decision = await self._call(visit)
+        if notices:
+            await self._gate.learn(limits, notices)
+        return decision
 
     async def _call(self, visit: Visit) -> Decision:
         """Call the action until it answers, or until its run is given up."""

@@ -18,7 +18,8 @@ from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
 from worker.handler import Handler
 from worker.http_api import serve_http
-from worker.limits import Gate, PlatformGate, ReservingGate, open_reservations
+from worker.limits import Gate, PlatformGate, ReservingGate
+from worker.limits.opening import check_shared, limited_applications, reservations_of
 from worker.measures import Measures, Parts, families
 from worker.metrics import render
 from worker.notice import NoNotice, PlatformNotice, TrashNotice
@@ -63,11 +64,7 @@ class Worker:
         self._remote = RemoteActions()
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._notice = self._make_notice()
-        self._reservations = open_reservations(
-            settings.redis_url.get_secret_value() if settings.redis_url else None,
-            guard_seconds=settings.limit_guard,
-            recovery_seconds=settings.limit_recovery,
-        )
+        self._gate = self._make_gate()
         self._publisher = Publisher()
         self.handler = self._make_handler()
         self._intake = Intake(
@@ -183,15 +180,27 @@ class Worker:
         """Return the metrics in Prometheus' text format."""
         links, is_ready = self._links, self.is_ready
         parts = Parts(self._measures, self.counts, self._intake, self._publisher, links, is_ready)
-        return render(families(parts))
+        return render([*families(parts), *self._gate.families()])
+
+    def _make_gate(self) -> Gate:
+        if self._is_platform:
+            return PlatformGate()
+        applications = limited_applications(self._nodes, self._registry)
+        check_shared(self.settings, applications)
+        return ReservingGate(reservations_of(self.settings, lambda: self._processes), applications=applications)
+
+    @property
+    def _processes(self) -> int:
+        """Processes that consume the same queues, as far as is known."""
+        seen = [consumer.seen.consumers for consumer in self._intake.consumers.values() if consumer.seen]
+        return max(self.settings.processes, *seen, 1)
 
     def _make_handler(self) -> Handler:
-        gate: Gate = PlatformGate() if self._is_platform else ReservingGate(self._reservations)
         counter: counting.Counter = counting.PlatformCounter() if self._is_platform else counting.OpenCounter()
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
         return Handler(
             calls=self._measures.called(bind(self._nodes, self._registry, self._remote)),
-            gate=gate,
+            gate=self._gate,
             settler=Settler(parking, counter),
             failures=Failures(self.settings.max_failures, time.monotonic),
             publisher=self._publisher,
@@ -208,7 +217,7 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        for part in (self._registry, self._remote, self._notice, self._store, self._reservations):
+        for part in (self._registry, self._remote, self._notice, self._store, self._gate):
             await part.close()
 
 

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
+from worker.limits import WithoutRedis
 from worker.trash import check_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
@@ -90,18 +91,23 @@ class Settings(BaseSettings):
         description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers. "
         "Unset: each process keeps its own, which is right for a single one.",
     )
+    limits_without_redis: WithoutRedis = Field(
+        WithoutRedis.REFUSE,
+        description="What several processes on the same queues do with limited messages without `WORKER_REDIS_URL`: "
+        "`refuse`, the messages wait in the broker and the log names the cure; `divide`, each takes its part.",
+    )
     limit_guard: float = Field(
-        0.04,
+        0.02,
         ge=0,
         le=10,
         description="By how much the windows of limits are made longer, for what happens between a turn and the "
         "service. Seconds; more where the way to the service is uneven.",
     )
     limit_recovery: float = Field(
-        600,
+        0,
         ge=0,
-        description="A limit that the service refuses is halved, and grows back within this time. Seconds; "
-        "0: it is not halved.",
+        description="A limit whose calls the service refuses (429) is halved, and grows back within this time. "
+        "Seconds, such as 600; 0: it is not halved.",
     )
     grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
     max_failures: int = Field(

@@ -7,6 +7,7 @@ import click
 
 from worker.cli.actions import actions
 from worker.cli.check import check
+from worker.cli.limits import limits
 from worker.cli.run import run
 from worker.cli.settings import settings
 from worker.cli.start import start
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for _command in (actions, check, run, settings, start, topology, trash):
+for _command in (actions, check, limits, run, settings, start, topology, trash):
     cli.add_command(_command)
 
 
