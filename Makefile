@@ -8,10 +8,10 @@ INSTALLED := .venv/.installed
 BESIDE = $(if $(WORKER_TEST_AMQP_URL),,--numprocesses 3 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench docs lock clean
+.PHONY: help install run test check bench bench-limits docs lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Create .venv from the lock file
 
@@ -33,6 +33,9 @@ check: install  ## Check format, lint, types and import arrows
 
 bench: install  ## Measure throughput and CPU time beside plain aio-pika
 	@$(PYTHON) -m benchmarks
+
+bench-limits: install  ## Measure limits over four workers: what the service sees, the rate that is used, fairness
+	@$(PYTHON) -m benchmarks.limits
 
 docs: install  ## Write docs/settings.md anew from the code
 	@.venv/bin/orchesty-worker settings > docs/settings.md

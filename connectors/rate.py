@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Final
 
 LONGEST_WAIT: Final = timedelta(days=1)
@@ -49,17 +50,21 @@ class RateNotice:
     """Calls that are left in the service's window, if it says so."""
     reset: float | None = None
     """Seconds until the window is renewed, if the service says so."""
+    is_refusal: bool = False
+    """The call was refused (429): the limit is lower than was thought."""
 
 
 def read_notice(application: str, user: str, status: int, headers: Mapping[str, str]) -> RateNotice | None:
     """Return what the reply says about the limit; None when it says nothing."""
     remaining, reset = _remaining(headers), _reset(headers)
     pause = retry_after(headers)
-    if pause is None and reset is not None and (remaining == 0 or status == 429):  # noqa: PLR2004 - too many requests
+    is_refusal = status == HTTPStatus.TOO_MANY_REQUESTS
+    if pause is None and reset is not None and (remaining == 0 or is_refusal):
         pause = timedelta(seconds=reset)
-    if pause is None and remaining is None and reset is None:
+    if pause is None and remaining is None and reset is None and not is_refusal:
         return None
-    return RateNotice(application, user, pause.total_seconds() if pause is not None else None, remaining, reset)
+    seconds = pause.total_seconds() if pause is not None else None
+    return RateNotice(application, user, seconds, remaining, reset, is_refusal)
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

@@ -49,7 +49,7 @@ def test_a_full_backlog_uses_the_whole_rate_and_is_spread(amount: int, width: fl
     times: list[float] = []
     for _ in range(calls):
         turn = earliest(times, amount, width, 0)
-        turn = earliest(times, amount, width, spaced(times, amount, width, turn) if turn > 0 else turn)
+        turn = earliest(times, amount, width, spaced(times, amount, width, turn))
         insort(times, turn)
     assert holds(times, amount, width)
     assert times[-1] <= width * ((calls - 1) // amount + 1)

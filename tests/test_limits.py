@@ -119,8 +119,6 @@ async def test_a_turn_that_is_not_used_is_given_back() -> None:
 class Away:
     """A store that is away for the first asks, and then misses a turn."""
 
-    guard_seconds = 0.04
-
     def __init__(self) -> None:
         self.asked: list[Request] = []
 
@@ -128,7 +126,7 @@ class Away:
         self.asked.append(request)
         if len(self.asked) <= 2:
             raise LimitsAway("ConnectionError: refused")
-        return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0)
+        return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0.1, 0)
 
     async def give_back(self, request: Request) -> None: ...
 

@@ -5,7 +5,7 @@ delivery ─ decode ─► visit ─ gate ─► action ─► outcome ─ settl
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -20,7 +20,8 @@ from worker.deduplication import Marks, Once
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
-from worker.limits import LIMITED_ROLES, Gate, Held
+from worker.limits import LIMITED_ROLES, Gate, Held, Limit
+from worker.limits.hearing import hearing
 from worker.line import Line
 from worker.notice import TrashNotice
 from worker.runs import MessageState, Runs
@@ -152,7 +153,17 @@ class Handler:
             admission = await self._gate.admit(visit, self._pause)
             if isinstance(admission, Held | Trash):
                 return admission
+            if admission.limits:
+                return await self._call_limited(visit, admission.limits)
         return await self._call(visit)
+
+    async def _call_limited(self, visit: Visit, limits: Sequence[Limit]) -> Decision:
+        """Call the action, and learn from what the service says of its limits."""
+        with hearing() as notices:
+            decision = await self._call(visit)
+        if notices:
+            await self._gate.learn(limits, notices)
+        return decision
 
     async def _call(self, visit: Visit) -> Decision:
         """Call the action until it answers, or until its run is given up or cancelled."""

@@ -22,7 +22,9 @@ from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
 from worker.handler import Handler
 from worker.http_api import serve_http
-from worker.limits import Gate, PlatformGate, ReservingGate, open_reservations
+from worker.limits import Gate, PlatformGate, ReservingGate
+from worker.limits.hearing import hear
+from worker.limits.opening import check_shared, limited_applications, reservations_of
 from worker.measures import Measures, Parts, families
 from worker.metrics import render
 from worker.notice import NoNotice, PlatformNotice, TrashNotice
@@ -71,11 +73,7 @@ class Worker:
         self._store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self._marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self._nodes) else None
         self._notice = self._make_notice()
-        self._reservations = open_reservations(
-            settings.redis_url.get_secret_value() if settings.redis_url else None,
-            guard_seconds=settings.limit_guard,
-            recovery_seconds=settings.limit_recovery,
-        )
+        self._gate = self._make_gate()
         self._publisher = Publisher()
         self._state = open_service(settings, self._topology, self._publisher)
         self._webhooks = self._make_webhooks()
@@ -197,14 +195,27 @@ class Worker:
         """Return the metrics in Prometheus' text format."""
         links, is_ready = self._links, self.is_ready
         parts = Parts(self._measures, self.counts, self._intake, self._publisher, links, is_ready)
-        return render((*families(parts), *self._registry.calls.families()))
+        return render([*families(parts), *self._registry.calls.families(), *self._gate.families()])
+
+    def _make_gate(self) -> Gate:
+        if self._is_platform:
+            return PlatformGate()
+        applications = limited_applications(self._nodes, self._registry)
+        check_shared(self.settings, applications)
+        self._registry.http.rate_noticed = hear
+        return ReservingGate(reservations_of(self.settings, lambda: self._processes), applications=applications)
+
+    @property
+    def _processes(self) -> int:
+        """Processes that consume the same queues, as far as is known."""
+        seen = [consumer.seen.consumers for consumer in self._intake.consumers.values() if consumer.seen]
+        return max(self.settings.processes, *seen, 1)
 
     def _make_handler(self) -> Handler:
-        gate: Gate = PlatformGate() if self._is_platform else ReservingGate(self._reservations)
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
         return Handler(
             calls=self._measures.called(bind(self._nodes, self._registry, self._remote)),
-            gate=gate,
+            gate=self._gate,
             settler=Settler(parking, self._make_counter()),
             failures=Failures(self.settings.max_failures, time.monotonic),
             publisher=self._publisher,
@@ -234,16 +245,8 @@ class Worker:
         return PlatformNotice(self.settings.starting_point_dsn, key.get_secret_value() if key else "")
 
     async def _close(self) -> None:
-        parts = (
-            self._registry,
-            self._equipment,
-            self._remote,
-            self._notice,
-            self._store,
-            self._state,
-            self._reservations,
-        )
-        for part in (*parts, self._accounts, self._marks):
+        shared = (self._store, self._state, self._gate, self._accounts, self._marks)
+        for part in (self._registry, self._equipment, self._remote, self._notice, *shared):
             if part is not None:
                 await part.close()
 

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
+from worker.limits import WithoutRedis
 from worker.storage.opening import DEFAULT_URL as DEFAULT_STORAGE_URL
 from worker.storage.opening import check_storage_url
 from worker.trash import check_url
@@ -124,18 +125,23 @@ class Settings(BaseSettings):
     trash_keep_waiting_days: float = Field(
         0, ge=0, description="Days after which the worker deletes entries that nobody has decided. 0: never."
     )
+    limits_without_redis: WithoutRedis = Field(
+        WithoutRedis.REFUSE,
+        description="What several processes on the same queues do with limited messages without `WORKER_REDIS_URL`: "
+        "`refuse`, the messages wait in the broker and the log names the cure; `divide`, each takes its part.",
+    )
     limit_guard: float = Field(
-        0.04,
+        0.02,
         ge=0,
         le=10,
         description="By how much the windows of limits are made longer, for what happens between a turn and the "
         "service. Seconds; more where the way to the service is uneven.",
     )
     limit_recovery: float = Field(
-        600,
+        0,
         ge=0,
-        description="A limit that the service refuses is halved, and grows back within this time. Seconds; "
-        "0: it is not halved.",
+        description="A limit whose calls the service refuses (429) is halved, and grows back within this time. "
+        "Seconds, such as 600; 0: it is not halved.",
     )
     process_state: bool = Field(
         True,

@@ -9,6 +9,7 @@ from worker.cli.actions import actions
 from worker.cli.applications import applications
 from worker.cli.check import check
 from worker.cli.installs import installs
+from worker.cli.limits import limits
 from worker.cli.new import new
 from worker.cli.processes import processes
 from worker.cli.run import run
@@ -38,6 +39,7 @@ _COMMANDS = (
     applications,
     check,
     installs,
+    limits,
     new,
     processes,
     run,

@@ -2,10 +2,11 @@
 
 from worker.limits.gate import Gate, Go, Held, Pause, PlatformGate, ReservingGate
 from worker.limits.limit import LIMITED_ROLES, Limit, limits_of, parse_limits
+from worker.limits.measures import LimitMeasures
 from worker.limits.memory import MemoryReservations
-from worker.limits.opening import open_reservations
 from worker.limits.redis import RedisReservations
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
+from worker.limits.unshared import UnsharedReservations, WithoutRedis
 
 __all__ = [
     "LIMITED_ROLES",
@@ -13,6 +14,7 @@ __all__ = [
     "Go",
     "Held",
     "Limit",
+    "LimitMeasures",
     "LimitState",
     "MemoryReservations",
     "Pause",
@@ -22,8 +24,9 @@ __all__ = [
     "Reservations",
     "ReservingGate",
     "Turn",
+    "UnsharedReservations",
     "Wait",
+    "WithoutRedis",
     "limits_of",
-    "open_reservations",
     "parse_limits",
 ]

@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  what all keys begin with; a hash tag, so that a cluster keeps them together
 -- ARGV     member, line, place, is_renewal, guard, ahead, patience, recovery, known epoch, new epoch,
---          then key, seconds, amount, is_shared for each limit
--- returns  is_turn, seconds, now, place, waiting, epoch
+--          slack, for how long it holds, then key, seconds, amount, is_shared for each limit
+-- returns  is_turn, seconds, now, place, waiting, epoch, slack
 
 local base = KEYS[1]
 local time = redis.call('TIME')
@@ -11,7 +11,7 @@ local now = time[1] + time[2] / 1e6
 local member, line, place = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local is_renewal, guard, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
 local patience, recovery = tonumber(ARGV[7]), tonumber(ARGV[8])
-local ROUNDING, SPACING, KEPT = 1e-5, 0.8, 7 * 86400
+local ROUNDING, KEPT = 1e-5, 7 * 86400
 
 -- A server that has lost its data has lost calls that still count: whoever knew it before tells by the epoch.
 local epoch = redis.call('GET', base .. 'epoch')
@@ -24,12 +24,20 @@ if ARGV[9] ~= '' and ARGV[9] ~= epoch then
 end
 local lost = tonumber(redis.call('GET', base .. 'lost') or 0)
 
+local slack = tonumber(ARGV[11])
+local common = tonumber(redis.call('GET', base .. 'slack') or 0)
+if slack >= common then
+    redis.call('SET', base .. 'slack', ARGV[11], 'EX', ARGV[12])
+else
+    slack = common
+end
+
 local line_key, turns_key = base .. 'line:' .. line, base .. 'turns:' .. line
 local limits = {}
-for i = 11, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
     local key, seconds = ARGV[i], tonumber(ARGV[i + 1])
     local limit = {
-        key = key, width = seconds + guard, amount = tonumber(ARGV[i + 2]), is_shared = ARGV[i + 3] == '1',
+        key = key, width = seconds + guard + slack, amount = tonumber(ARGV[i + 2]), is_shared = ARGV[i + 3] == '1',
         log = base .. 'log:' .. key .. ';' .. ARGV[i + 1], lines = base .. 'lines:' .. key, closed = 0, others = 0,
         name = key .. ';' .. ARGV[i + 1] .. ';' .. ARGV[i + 2],
     }
@@ -75,20 +83,25 @@ local function spaced(limit, at)
     if limit.size == 0 then return at end
     local last = score(limit.log, limit.size - 1)
     if last > at then return at end
-    return math.max(at, last + SPACING * limit.width / limit.amount)
+    local even, is_used = limit.width / limit.amount, (limit.size - limit.past) * 2 > limit.amount
+    return math.max(at, last + (is_used and math.min(0.8 * even, 0.02) or math.min(0.3 * even, 0.005)))
 end
 
-local turn = now
-for _, limit in ipairs(limits) do turn = math.max(turn, limit.closed) end
-local is_moving = true
-while is_moving do
-    is_moving = false
-    for _, limit in ipairs(limits) do
-        local fit = earliest(limit, turn)
-        if fit > now then fit = spaced(limit, fit) end
-        if fit > turn then turn, is_moving = fit, true end
+local function turn_of(is_spaced)
+    local turn, is_moving = now, true
+    for _, limit in ipairs(limits) do turn = math.max(turn, limit.closed) end
+    while is_moving do
+        is_moving = false
+        for _, limit in ipairs(limits) do
+            local fit = earliest(limit, turn)
+            if is_spaced then fit = spaced(limit, fit) end
+            if fit > turn then turn, is_moving = fit, true end
+        end
     end
+    return turn
 end
+
+local free, turn = turn_of(false), turn_of(true)
 
 -- How long the messages before this one in its line take, each line having its share.
 local counts = redis.call('HMGET', line_key, 'last', 'gone')
@@ -114,7 +127,7 @@ for _, limit in ipairs(limits) do
 end
 
 local is_next = is_renewal or (foreseen <= ahead and is_fair)
-if turn <= now or (turn <= now + ahead and is_next) then
+if turn <= now + ahead and (free <= now or is_next) then
     local at = string.format('%.6f', turn)
     for _, limit in ipairs(limits) do
         redis.call('ZADD', limit.log, at, member)
@@ -131,7 +144,7 @@ if turn <= now or (turn <= now + ahead and is_next) then
             if limit.is_shared then redis.call('ZREM', limit.lines, line) end
         end
     end
-    return {1, string.format('%.6f', turn - now), string.format('%.6f', now), place, last - gone, epoch}
+    return {1, string.format('%.6f', turn - now), string.format('%.6f', now), place, last - gone, epoch, string.format('%.6f', slack)}
 end
 
 if place == 0 then
@@ -148,4 +161,4 @@ for _, limit in ipairs(limits) do
         redis.call('EXPIRE', limit.lines, math.ceil(seconds) + KEPT)
     end
 end
-return {0, string.format('%.6f', seconds), string.format('%.6f', now), place, last - gone, epoch}
+return {0, string.format('%.6f', seconds), string.format('%.6f', now), place, last - gone, epoch, string.format('%.6f', slack)}

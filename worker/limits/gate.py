@@ -9,18 +9,24 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 from uuid import uuid4
 
 import structlog
 
+from applications import Application
 from connectors import Trash
+from connectors.rate import RateNotice
 from worker import headers as h
 from worker.errors import HandBack, LimitsAway
 from worker.limits.limit import Limit, limits_of, line_of
+from worker.limits.measures import LimitMeasures
+from worker.limits.punctuality import Punctuality
 from worker.limits.reservations import AHEAD_SECONDS, Request, Reservations, Turn, Wait
+from worker.metrics import Family
 from worker.topology import Node
 from worker.visit import Visit
 
@@ -32,8 +38,6 @@ Pause = Callable[[float], Awaitable[None]]
 IN_PLACE_SECONDS = 1.5
 """A turn sooner than this is waited for; a later one in the broker."""
 
-LEAST_LATENESS_SECONDS = 0.01
-"""What is not late, however small the guard is."""
 SHORTEST_WAIT_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
 PARKED_SHARE = 0.9
@@ -67,6 +71,15 @@ class Gate(Protocol):
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the call may be made, or say what else to do with the message."""
 
+    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+        """Take note of what the service has said of its limits."""
+
+    def families(self) -> Iterable[Family]:
+        """Return the gate's metrics."""
+
+    async def close(self) -> None:
+        """Close the store."""
+
 
 class PlatformGate:
     """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
@@ -83,24 +96,44 @@ class PlatformGate:
             visit.headers.pop(h.APPLICATION, None)
         return Go(limits)
 
+    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+        """Leave it to the verdict, which the platform's limiter gets."""
+
+    def families(self) -> Iterable[Family]:
+        """Nothing: the limiter has its own."""
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 class ReservingGate:
     """Standalone: each call reserves its turn."""
 
-    def __init__(self, reservations: Reservations, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        reservations: Reservations,
+        clock: Callable[[], float] = time.monotonic,
+        applications: Mapping[str, type[Application]] = MappingProxyType({}),
+    ) -> None:
+        """`applications` are those of nodes, by node id, whose classes have limits."""
         self._reservations = reservations
+        self._applications = applications
+        self._measures = LimitMeasures()
         self._clock = clock
+        self._punctuality = Punctuality()
         self.in_place: Counter[str] = Counter()
         """Messages that wait here, by node id; at most half of the node's prefetch."""
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the turn has come. A distant one is waited for in the broker."""
         try:
-            limits = limits_of(visit)
+            limits = limits_of(visit, self._applications.get(visit.node.id))
         except ValueError as error:
             return Trash(str(error))
         if not limits:
             return Go()
+        asked = self._clock()
         request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
         self.in_place[visit.node.id] += 1
         try:
@@ -110,12 +143,34 @@ class ReservingGate:
         if held is None:
             for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
                 visit.headers.pop(name, None)
+            self._measures.granted(visit.node.application, self._clock() - asked)
         return held or Go(limits)
+
+    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+        """Take what the service has said to all workers. While Redis is away it is lost."""
+        seconds = max((notice.resume_after_seconds or 0 for notice in notices), default=0)
+        slow_down = any(notice.is_refusal for notice in notices)
+        try:
+            await self._reservations.learn(limits, seconds=seconds, slow_down=slow_down)
+        except LimitsAway as away:
+            log.warning("limit_not_learned", cause=str(away))
+            return
+        log.info("limit_learned", keys=[limit.key for limit in limits], pause_seconds=seconds, halved=slow_down)
+
+    def families(self) -> Iterable[Family]:
+        """Return the metrics of limits."""
+        return self._measures.families(self._clock())
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._reservations.close()
 
     async def _pass(self, node: Node, request: Request, pause: Pause) -> Held | None:
         """Return when the turn has come; or how to wait for it."""
         while True:
+            request = replace(request, slack_seconds=self._punctuality.slack_seconds)
             answer = await self._ask(request, pause)
+            self._measures.waiting(node.application, request.line, answer.waiting, self._clock())
             if isinstance(answer, Turn):
                 if await self._is_met(request, answer, pause):
                     return None
@@ -134,7 +189,8 @@ class ReservingGate:
         except (HandBack, asyncio.CancelledError):
             await self._give_back(request)
             raise
-        return -remaining <= max(self._reservations.guard_seconds / 2, LEAST_LATENESS_SECONDS)
+        self._punctuality.observe(-remaining)
+        return -remaining <= turn.slack_seconds
 
     async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
         """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""

@@ -9,7 +9,7 @@ local seconds, recovery = tonumber(ARGV[1]), tonumber(ARGV[3])
 local known = redis.call('HMGET', KEYS[1], 'until', 'share', 'at')
 local closed = math.max(tonumber(known[1] or 0), now + seconds)
 redis.call('HSET', KEYS[1], 'until', string.format('%.6f', closed))
-if ARGV[2] == '1' then
+if ARGV[2] == '1' and not (known[3] and now - known[3] < 10) then
     local share = known[2] and math.min(1, known[2] + (now - known[3]) / recovery) or 1
     redis.call('HSET', KEYS[1], 'share', math.max(share / 2, 1 / 64), 'at', string.format('%.6f', now))
 end

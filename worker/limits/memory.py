@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from worker.limits.limit import Limit
-from worker.limits.reservations import AHEAD_SECONDS, PATIENCE_SECONDS, LimitState, Request, Turn, Wait
+from worker.limits.reservations import AHEAD_SECONDS, PATIENCE_SECONDS, SLACK_SECONDS, LimitState, Request, Turn, Wait
 from worker.limits.windows import earliest, spaced, wait_behind
 
 SLOWEST = 1 / 64
 """The smallest share of an amount that halving comes to."""
+
+
+HALVING_SECONDS = 10
+"""An amount is not halved again before: calls that were under way are refused together."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,8 @@ class MemoryReservations:
     """One process's own view. `clock` gives seconds, `recovery_seconds` how long a halved amount takes to come back."""
 
     def __init__(self, clock: Callable[[], float], *, guard_seconds: float, recovery_seconds: float = 600) -> None:
-        self.guard_seconds = guard_seconds
+        self._guard_seconds = guard_seconds
+        self._slack, self._slack_until = 0.0, 0.0
         self._clock = clock
         self._recovery_seconds = recovery_seconds or 1
         self._windows: dict[tuple[str, int], _Window] = {}
@@ -53,19 +58,21 @@ class MemoryReservations:
             await self.give_back(request)
         now = self._clock()
         self._tidy(now)
+        if request.slack_seconds >= self._slack or now > self._slack_until:
+            self._slack, self._slack_until = request.slack_seconds, now + SLACK_SECONDS
         windows = [self._window(limit, now) for limit in request.limits]
         line = self._lines[request.line]
         del line.turns[: bisect_left(line.turns, now)]
         place = request.place if request.place <= line.last else 0
         before = max(0, (place - 1 if place else line.last) - line.gone)
         others = {limit.key: self._others(limit, request.line, now) for limit in request.limits}
-        turn = self._earliest(windows, now)
+        free, turn = self._earliest(windows, now), self._earliest(windows, now, is_spaced=True)
         foreseen = max(self._foreseen(window, now, before, others[window.limit.key]) for window in windows)
         is_fair = all(self._is_fair(window, line, others[window.limit.key], now) for window in windows)
         is_next = foreseen <= AHEAD_SECONDS and is_fair
-        if turn <= now or (turn <= now + AHEAD_SECONDS and (is_next or request.is_renewal)):
+        if turn <= now + AHEAD_SECONDS and (free <= now or is_next or request.is_renewal):
             self._reserve(request, windows, line, place, turn)
-            return Turn(turn, line.last - line.gone)
+            return Turn(turn, self._slack, line.last - line.gone)
         if not place:
             line.last += 1
             place = line.last
@@ -92,7 +99,8 @@ class MemoryReservations:
         for limit in limits:
             window = self._window(limit, now)
             window.closed_until = max(window.closed_until, now + seconds)
-            if slow_down and self._is_learning:
+            is_due = window.share == 1 or now - window.shared_at > HALVING_SECONDS
+            if slow_down and self._is_learning and is_due:
                 window.share, window.shared_at = max(self._share(window, now) / 2, SLOWEST), now
 
     async def states(self) -> Sequence[LimitState]:
@@ -122,7 +130,7 @@ class MemoryReservations:
         return window
 
     def _width(self, limit: Limit) -> float:
-        return limit.seconds + self.guard_seconds
+        return limit.seconds + self._guard_seconds + self._slack
 
     def _amount(self, window: _Window, now: float) -> int:
         return max(1, int(window.limit.amount * self._share(window, now)))
@@ -136,19 +144,18 @@ class MemoryReservations:
             return 0
         return sum(until > now for line, until in self._active[limit.key].items() if line != own)
 
-    def _earliest(self, windows: Sequence[_Window], now: float) -> float:
-        turn = max((window.closed_until for window in windows), default=now)
-        turn = max(turn, now)
+    def _earliest(self, windows: Sequence[_Window], now: float, *, is_spaced: bool = False) -> float:
+        turn = max(now, *(window.closed_until for window in windows))
         while True:
-            moved = max(self._fit(window, turn, now) for window in windows)
+            moved = max(self._fit(window, turn, now, is_spaced=is_spaced) for window in windows)
             if moved <= turn:
                 return turn
             turn = moved
 
-    def _fit(self, window: _Window, turn: float, now: float) -> float:
+    def _fit(self, window: _Window, turn: float, now: float, *, is_spaced: bool) -> float:
         amount, width = self._amount(window, now), self._width(window.limit)
         turn = earliest(window.times, amount, width, turn)
-        return spaced(window.times, amount, width, turn) if turn > now else turn
+        return spaced(window.times, amount, width, turn) if is_spaced else turn
 
     def _foreseen(self, window: _Window, now: float, before: int, others: int) -> float:
         calls = before * (others + 1)

@@ -1,14 +1,46 @@
-"""Choosing the store of limits."""
+"""Choosing the store of limits by the settings, and the applications that have limits of their own."""
 
 import time
+from collections.abc import Callable, Iterable, Mapping
 
+from applications import Application
+from connectors.action import ServiceAction
+from worker.errors import SettingsError
 from worker.limits.memory import MemoryReservations
 from worker.limits.redis import RedisReservations
 from worker.limits.reservations import Reservations
+from worker.limits.unshared import UnsharedReservations, WithoutRedis
+from worker.registry import Registry
+from worker.settings import Settings
+from worker.topology import Node
 
 
-def open_reservations(redis_url: str | None, *, guard_seconds: float, recovery_seconds: float) -> Reservations:
+def reservations_of(settings: Settings, processes: Callable[[], int]) -> Reservations:
     """Return the store in Redis, or the process's own. Nothing is connected yet."""
-    if redis_url is None:
-        return MemoryReservations(time.monotonic, guard_seconds=guard_seconds, recovery_seconds=recovery_seconds)
-    return RedisReservations(redis_url, guard_seconds=guard_seconds, recovery_seconds=recovery_seconds)
+    guard, recovery = settings.limit_guard, settings.limit_recovery
+    if settings.redis_url is None:
+        own = MemoryReservations(time.monotonic, guard_seconds=guard, recovery_seconds=recovery)
+        return UnsharedReservations(own, processes, settings.limits_without_redis)
+    return RedisReservations(settings.redis_url.get_secret_value(), guard_seconds=guard, recovery_seconds=recovery)
+
+
+def check_shared(settings: Settings, applications: Mapping[str, type[Application]]) -> None:
+    """Raise `SettingsError` where processes are to keep limits of applications that they do not share."""
+    is_refused = settings.limits_without_redis is WithoutRedis.REFUSE
+    if settings.redis_url is None and settings.processes > 1 and applications and is_refused:
+        keys = ", ".join(sorted({application.key for application in applications.values()}))
+        raise SettingsError(
+            f"{settings.processes} processes would each keep the limits of {keys} for themselves. Set "
+            "WORKER_REDIS_URL, or WORKER_LIMITS_WITHOUT_REDIS=divide, or WORKER_PROCESSES=1"
+        )
+
+
+def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[str, type[Application]]:
+    """Return the applications with limits of their own, by node id."""
+    found: dict[str, type[Application]] = {}
+    for node in nodes:
+        action = registry.get(*node.action) if node.action else None
+        application = action.application if isinstance(action, ServiceAction) else None
+        if application is not None and (application.limit or application.group_limit):
+            found[node.id] = application
+    return found

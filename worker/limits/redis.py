@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from worker.errors import LimitsAway
 from worker.limits.clock import RemoteClock
 from worker.limits.limit import Limit, parse_limits
-from worker.limits.reservations import AHEAD_SECONDS, PATIENCE_SECONDS, LimitState, Request, Turn, Wait
+from worker.limits.reservations import AHEAD_SECONDS, PATIENCE_SECONDS, SLACK_SECONDS, LimitState, Request, Turn, Wait
 
 BASE = "{orchesty-worker:limits}:"
 CONNECTIONS = 4
@@ -41,10 +41,10 @@ class RedisReservations:
         self._ask = self._redis.register_script((FOLDER / "ask.lua").read_text())
         self._learn = self._redis.register_script((FOLDER / "learn.lua").read_text())
         self._clock = RemoteClock()
-        self._own_epoch, self._epoch = uuid4().hex, ""
+        self._epoch = ""
 
     @property
-    def guard_seconds(self) -> float:
+    def _guard_seconds(self) -> float:
         """As set, and more where the way to Redis is long."""
         round_trip = self._clock.round_trip_seconds
         return max(self._least_guard, 2 * round_trip) if round_trip < ANSWER_SECONDS else self._least_guard
@@ -53,17 +53,17 @@ class RedisReservations:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
         arguments = [
             *(request.member, request.line, request.place, int(request.is_renewal)),
-            *(self.guard_seconds, AHEAD_SECONDS, PATIENCE_SECONDS, self._recovery_seconds),
-            *(self._epoch, self._own_epoch),
+            *(self._guard_seconds, AHEAD_SECONDS, PATIENCE_SECONDS, self._recovery_seconds),
+            *(self._epoch, uuid4().hex, request.slack_seconds, SLACK_SECONDS),
             *(part for limit in request.limits for part in _parts(limit)),
         ]
         async with _answering(), self._free:
             sent = time.monotonic()
-            is_turn, seconds, now, place, waiting, epoch = await self._ask([BASE], arguments)
+            is_turn, seconds, now, place, waiting, epoch, slack = await self._ask([BASE], arguments)
             self._clock.exchanged(sent, float(now), time.monotonic())
         self._epoch = epoch
         if is_turn:
-            return Turn(self._clock.ours(float(now) + float(seconds)), waiting)
+            return Turn(self._clock.ours(float(now) + float(seconds)), float(slack), waiting)
         return Wait(float(seconds), place, waiting)
 
     async def give_back(self, request: Request) -> None:
@@ -109,7 +109,7 @@ class RedisReservations:
         return [parse_limits(str(name))[0] for name in await self._redis.zrange(f"{BASE}seen", 0, -1)]
 
     async def _state(self, limit: Limit, now: float) -> LimitState:
-        width = limit.seconds + self.guard_seconds
+        width = limit.seconds + self._guard_seconds
         learned = await self._redis.hgetall(f"{BASE}learned:{limit.key}")
         share = 1.0
         if "share" in learned:

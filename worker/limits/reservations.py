@@ -13,6 +13,10 @@ PATIENCE_SECONDS = 10.0
 """A line whose messages are overdue by more counts no longer as waiting."""
 
 
+SLACK_SECONDS = 120
+"""The slack of the busiest worker is everybody's for this time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A call that asks for its turn."""
@@ -24,16 +28,20 @@ class Request:
     """Names the reservation; unique."""
     place: int = 0
     """Its place in the line, as an earlier `Wait` said; 0: it has none yet."""
+    slack_seconds: float = 0.01
+    """How late a call of this worker may be, as busy as its machine is."""
     is_renewal: bool = False
     """It had a turn and has missed it: that is given back, and it comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The call may be made at `at`, neither earlier nor much later."""
+    """The call may be made from `at` on, and no later than the slack allows."""
 
     at: float
     """By the monotonic clock of this machine, seconds."""
+    slack_seconds: float
+    """How much later it may be made: the windows are longer by that."""
     waiting: int
     """Messages of the line that still wait."""
 
@@ -65,10 +73,6 @@ class LimitState:
 
 class Reservations(Protocol):
     """Keeps limits: never more calls than the amount in any window, for all limits of a call together."""
-
-    @property
-    def guard_seconds(self) -> float:
-        """By how much windows are longer than the limits say, for what happens between a turn and the service."""
 
     async def ask(self, request: Request) -> Turn | Wait:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""

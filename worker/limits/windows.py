@@ -9,10 +9,11 @@ from collections.abc import Sequence
 ROUNDING_SECONDS = 1e-5
 """Times go through text with microseconds."""
 
-SPACING = 0.8
-"""Calls that have to wait follow each other at this share of the even distance at least.
+SPACINGS = ((0.3, 0.005), (0.8, 0.02))
+"""The least distance between calls, while less than half of the amount is used and afterwards: a share of the even
+distance, and no more than these seconds.
 
-Without it a limit that was used up at once would be used up at once ever after, and a thousand calls that become
+Without it a limit that was used up at once would be used up at once ever after, and hundreds of calls that become
 due in the same moment are spread by the machine in ways that nobody can foresee.
 """
 
@@ -36,8 +37,11 @@ def _conflict(times: Sequence[float], amount: int, width: float, at: float) -> f
 
 
 def spaced(times: Sequence[float], amount: int, width: float, at: float) -> float:
-    """Return the moment for a call that has to wait: not too close behind the last one."""
-    return max(at, times[-1] + SPACING * width / amount) if times and times[-1] <= at else at
+    """Return the moment for a call that keeps its distance to the last one."""
+    if not times or times[-1] > at:
+        return at
+    share, most = SPACINGS[len(times) * 2 > amount]
+    return max(at, times[-1] + min(share * width / amount, most))
 
 
 def wait_behind(times: Sequence[float], amount: int, width: float, now: float, calls: int) -> float:

@@ -1,0 +1,130 @@
+"""`orchesty-worker limits`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker.cli.options import json_option
+from worker.errors import LimitsAway, SettingsError
+from worker.limits import LimitState, Reservations
+from worker.limits.opening import reservations_of
+from worker.settings import Settings, load_settings
+
+redis_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--redis-url", help="Where the workers keep the limits.  [env: WORKER_REDIS_URL]"
+)
+
+
+@click.group(epilog="\b\nExamples:\n  orchesty-worker limits list\n  orchesty-worker limits reset 'alice|hubspot'\n")
+def limits() -> None:
+    """Look at the limits that workers share in Redis, and reset them."""
+
+
+@limits.command(
+    "list",
+    epilog="""\b
+Examples:
+  orchesty-worker limits list
+  orchesty-worker limits list --json | jq '.[] | select(.waiting > 1000)'
+""",
+)
+@json_option
+@redis_option
+def list_(*, as_json: bool, redis_url: str | None) -> None:
+    """List the limits used in the last day: calls in the window, messages that wait, when the next call may go."""
+    _show(asyncio.run(_states(load_settings(redis_url=redis_url))), as_json=as_json)
+
+
+@limits.command(epilog="\b\nExample:\n  orchesty-worker limits show 'alice|hubspot'\n")
+@click.argument("key")
+@json_option
+@redis_option
+def show(key: str, *, as_json: bool, redis_url: str | None) -> None:
+    """Show the limits of KEY: user|application, or |application for the one that all users share."""
+    found = [state for state in asyncio.run(_states(load_settings(redis_url=redis_url))) if state.limit.key == key]
+    if not found:
+        raise click.ClickException(f"{key}: not used in the last day. See: orchesty-worker limits list")
+    _show(found, as_json=as_json)
+
+
+@limits.command(epilog="\b\nExample:\n  orchesty-worker limits reset 'alice|hubspot'\n")
+@click.argument("key")
+@redis_option
+def reset(key: str, *, redis_url: str | None) -> None:
+    """Forget the calls of KEY, and what the service has said about it.
+
+    The next calls may go at once, so the service may get twice its amount in the current window.
+    """
+    count = asyncio.run(_reset(load_settings(redis_url=redis_url), key))
+    if not count:
+        raise click.ClickException(f"{key}: not used in the last day. See: orchesty-worker limits list")
+    click.echo(f"{count} limit{'s' if count > 1 else ''} of {key} reset")
+
+
+async def _states(settings: Settings) -> Sequence[LimitState]:
+    async with _opened(settings) as store:
+        return sorted(await store.states(), key=lambda state: (state.limit.application, state.limit.key))
+
+
+async def _reset(settings: Settings, key: str) -> int:
+    async with _opened(settings) as store:
+        return await store.reset(key)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Reservations]:
+    if settings.redis_url is None:
+        raise SettingsError("no Redis: limits of a worker without one are in its process only. Set WORKER_REDIS_URL.")
+    store = reservations_of(settings, lambda: 1)
+    try:
+        yield store
+    except LimitsAway as away:
+        raise click.ClickException(f"Redis cannot be used: {away}. Is WORKER_REDIS_URL right?") from None
+    finally:
+        await store.close()
+
+
+def _show(states: Sequence[LimitState], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([_document(state) for state in states], indent=1, ensure_ascii=False))
+    elif not states:
+        click.echo("No limit was used in the last day.")
+    else:
+        Console().print(_table(states))
+
+
+def _document(state: LimitState) -> dict[str, Any]:
+    return {
+        "key": state.limit.key,
+        "seconds": state.limit.seconds,
+        "amount": state.limit.amount,
+        "amountNow": state.amount_now,
+        "used": state.used,
+        "waiting": state.waiting,
+        "nextSeconds": round(state.next_seconds, 3),
+    }
+
+
+def _table(states: Sequence[LimitState]) -> Table:
+    table = Table("key")
+    for column in ("limit", "used", "waiting", "next call"):
+        table.add_column(column, justify="right")
+    for state in states:
+        limit = state.limit
+        halved = f" (now {state.amount_now})" if state.amount_now != limit.amount else ""
+        next_call = f"in {state.next_seconds:.1f} s" if state.next_seconds > 0 else "now"
+        table.add_row(
+            Text(limit.key),
+            f"{limit.amount}{halved} per {limit.seconds} s",
+            str(state.used),
+            f"{state.waiting:,}",
+            next_call,
+        )
+    return table
