@@ -135,7 +135,7 @@ async def test_the_services_time_wins_over_the_rules_and_the_limiter_hears_of_it
         outcome = await at.call(fetch(rules=Rules(delay=Exponential())), {}, user="bob")
     assert isinstance(outcome, Repeat)
     assert outcome.after == timedelta(seconds=77)
-    assert at.notices == [RateNotice("shop", "bob", 77, 0, None)]
+    assert at.notices == [RateNotice("shop", "bob", 77, 0, is_refusal=True)]
 
 
 async def test_a_success_tells_the_limiter_what_is_left() -> None:
@@ -154,7 +154,7 @@ EPOCH = 1_795_525_200
         (503, {"retry-after": "12"}, (12, None, None)),
         (429, {"retry-after": "Tue, 24 Nov 2026 13:00:30 GMT", "date": DATE}, (30, None, None)),
         (429, {"retry-after": "Mon, 23 Nov 2026 13:00:30 GMT", "date": DATE}, (0, None, None)),
-        (429, {"retry-after": "soon"}, None),
+        (429, {"retry-after": "soon"}, (None, None, None)),
         (429, {"x-ratelimit-reset": str(EPOCH + 20), "date": DATE}, (20, None, 20)),
         (429, {"x-ratelimit-reset": str((EPOCH + 20) * 1000), "date": DATE}, (20, None, 20)),
         (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "5"}, (5, 0, 5)),
