@@ -184,8 +184,7 @@ class Service:
         return self._told(RateNotice(self.application_key, _user(), resume_after_seconds, remaining))
 
     def _told(self, notice: RateNotice) -> RateNotice:
-        if notice.application:
-            self.http.rate_noticed(notice)
+        self.http.rate_noticed(notice)
         return notice
 
 

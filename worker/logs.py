@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -57,6 +58,8 @@ def configure_logs(settings: Settings) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for silent in ("aio_pika", "aiormq"):
         logging.getLogger(silent).setLevel(logging.CRITICAL)  # the worker says the same in its own words
+    # aio_pika closes a connection that failed when it is collected, which may happen in a thread without event loop.
+    warnings.filterwarnings("ignore", "coroutine 'Connection.close' was never awaited", RuntimeWarning)
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(level, logging.ERROR))
 

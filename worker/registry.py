@@ -65,13 +65,14 @@ class Registry:
         await self.http.close()
 
 
-def load_actions(modules: Iterable[str], http: Http | None = None) -> Registry:
+def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable[AnyAction] = ()) -> Registry:
     """Collect the actions of the catalogue, of the entry points and of these modules or packages, and the ready nodes.
 
-    They call services with `http`. An action of the same kind and name takes the place of a ready node.
+    `own` is added to them. They call services with `http`. An action of the same kind and name takes the place of a
+    ready node.
     Raises `ActionsError` when one cannot be imported, holds no action, or two actions have the same name.
     """
-    registry = Registry(http=http)
+    registry = Registry(own, http)
     installed = {point.value for point in entry_points(group=ENTRY_POINTS)}
     sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
     for source in sources:

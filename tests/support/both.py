@@ -69,8 +69,8 @@ class OnRabbitMQ:
         self._queues = queues
 
     async def begin(self, run_worker: RunWorker, actions: Sequence[Action[Any, Any]]) -> None:
-        """Start the worker."""
-        self._worker = (await run_worker(self._topology, *actions)).worker
+        """Start the worker; it counts no runs, as memory does not, so messages carry no step."""
+        self._worker = (await run_worker(self._topology, *actions, process_state=False)).worker
 
     async def start(self, node: str, message: ProcessMessage) -> None:
         await self._queues.publish(self._topology.exchange(node), message)

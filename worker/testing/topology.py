@@ -294,11 +294,10 @@ def _load(topology: str | Path | Mapping[str, Any] | Topology, directory: Path) 
 
 
 def _registry(actions: Actions, http: Http) -> Registry:
-    given = list(actions)
-    registry = load_actions([name for name in given if isinstance(name, str)], http)
+    given, own = list(actions), list[AnyAction]()
     for action in given:
         if isinstance(action, Action):
-            registry.add(action)
+            own.append(action)
         elif isinstance(action, type):
-            registry.add(action())
-    return registry
+            own.append(action())
+    return load_actions([name for name in given if isinstance(name, str)], http, own)
