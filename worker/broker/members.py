@@ -18,11 +18,14 @@ class Membership:
         self.queue = queue
         self._channel: aiormq.abc.AbstractChannel | None = None
         self._number = -1
-        self._lock = Lock(f"{queue}.-1")
+        self._lock = self._no_lock()
+
+    def _no_lock(self) -> Lock:
+        return Lock(f"{self.queue}.-1")
 
     async def join(self, session: Session) -> None:
         """Become a member, until the connection ends."""
-        self._number = -1
+        self._number, self._lock = -1, self._no_lock()  # the one we had ended with its connection
         self._channel = await session.channel()
         await self._channel.basic_consume(self.queue, _ignore, timeout=RPC_SECONDS)
 
