@@ -72,7 +72,7 @@ def counts(worker: InProcess, topology: TopologyFile) -> dict[str, int]:
 async def finished(worker: InProcess, topology: TopologyFile, count: int) -> None:
     def is_finished() -> bool:
         found = counts(worker, topology)
-        return sum(found.values()) - found["arrived"] == count and worker.worker.in_work == 0
+        return sum(found.values()) - found.get("arrived", 0) == count and worker.worker.in_work == 0
 
     await eventually(is_finished, what=f"{count} finished messages")
 

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import MakeTopology, RunWorker
-from support.ordering import SleepAtRandom, swaps
+from support.ordering import SleepAtRandom, first_copies, swaps
 from support.proxy import Proxy
 from support.queues import Queues, process_message
 from support.topologies import custom_node, sink
@@ -19,13 +19,21 @@ def broker_url(own_broker: Broker) -> str:
     return own_broker.url
 
 
-@pytest.mark.parametrize("settings", [{"prefetch": 1}, {"prefetch": 10, "orderBy": "body:key"}])
-async def test_no_message_is_swapped_when_the_broker_is_killed(
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [
+        ({"prefetch": 1}, "kill"),
+        ({"prefetch": 10, "orderBy": "body:key"}, "kill"),
+        ({"prefetch": 10, "orderBy": "body:key"}, "stop"),
+    ],
+)
+async def test_no_message_is_swapped_when_the_broker_restarts(
     make_topology: MakeTopology,
     queues: Queues,
     run_worker: RunWorker,
     own_broker: Broker,
     settings: dict[str, object],
+    end: str,
 ) -> None:
     topology = make_topology(custom_node("work", "sleep-at-random", "sink", **settings), sink())
     for _ in range(2):
@@ -36,11 +44,12 @@ async def test_no_message_is_swapped_when_the_broker_is_killed(
     await eventually(lambda: has(queues, topology.queue("sink"), COUNT // 6), seconds=30, what="some messages")
 
     await queues.close()
-    own_broker.kill()
+    getattr(own_broker, end)()
     own_broker.start()
 
     received = await queues.read(topology.queue("sink"), COUNT, seconds=60)
-    assert swaps(received) == []
+    # A broker that is killed forgets acknowledgements: what was done comes again, which the first copies do not show.
+    assert swaps(received if end == "stop" else first_copies(received)) == []
 
 
 async def has(queues: Queues, queue: str, count: int) -> bool:

@@ -47,6 +47,14 @@ def swaps(messages: Iterable[ProcessMessage]) -> list[tuple[Any, int, int]]:
     return found
 
 
+def first_copies(messages: Iterable[ProcessMessage]) -> list[ProcessMessage]:
+    """Return the messages without those that had come before."""
+    firsts: dict[int, ProcessMessage] = {}
+    for message in messages:
+        firsts.setdefault(message.data["n"], message)
+    return list(firsts.values())
+
+
 def numbers(messages: Iterable[ProcessMessage]) -> list[int]:
     """Return the numbers of messages, one that comes again right away counted once."""
     found: list[int] = []
