@@ -10,6 +10,7 @@ from conftest import MakeTopology, RunWorker
 from support.queues import Queues
 from support.runs import ended_run, start_run, until_run
 from support.topologies import TopologyFile, custom_node, pass_on, sink
+from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import CustomNode, Message, StopAndFail
@@ -94,6 +95,8 @@ async def test_a_run_is_watched_to_its_end(worker: tuple[TopologyFile, InProcess
         process.command("processes", "watch", running.correlation_id, "--every", "0.1", "--json", status=1)
     )
     await process.command("processes", "cancel", running.correlation_id, "--yes")
+    run = running.correlation_id
+    await eventually(lambda: run in process.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
     await queues.publish(topology.exchange("end"), *await queues.read(topology.queue("out"), 1))
     last = json.loads((await watching).splitlines()[-1])
     assert (last["state"], last["cancelled"], last["open"]) == ("cancelled", 1, 0)
