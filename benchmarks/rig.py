@@ -117,11 +117,24 @@ async def running(command: Command) -> AsyncIterator[int]:
         process = await asyncio.create_subprocess_exec(
             *command.words, env={**os.environ, **command.environment}, cwd=ROOT, stdout=output, stderr=output
         )
+        ended, measuring = asyncio.ensure_future(process.wait()), asyncio.current_task()
+        assert measuring is not None, "a coroutine runs in a task"
+
+        def give_up(_: object) -> None:
+            measuring.cancel()
+
+        ended.add_done_callback(give_up)
         try:
             yield process.pid
+        except asyncio.CancelledError:
+            if process.returncode is None:
+                raise
+            raise RuntimeError(f"a contestant ended by itself with {process.returncode}: see {output.name}") from None
         finally:
-            process.terminate()
-            await process.wait()
+            ended.remove_done_callback(give_up)
+            if process.returncode is None:
+                process.terminate()
+            await ended
 
 
 async def length(channel: AbstractChannel, queue: str) -> int:
