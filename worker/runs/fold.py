@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from worker.runs.records import Record
 from worker.runs.run import MessageState, RunState, ended_state
 
-Known = Mapping[int, MessageState]
-"""The messages of a run that the database knows, by step."""
+Known = Mapping[tuple[int, int], int]
+"""The states of the messages that the database knows, by number of the run and step."""
 
 
 @dataclass(slots=True)
@@ -15,13 +15,14 @@ class Tally:
     """A run's totals, as they are in the database and then as they become."""
 
     number: int
-    counts: dict[MessageState, int]
+    counts: list[int]
+    """By `MessageState`."""
     is_cancelled: bool
     is_compact: bool
     """Whether the rows of the messages that went well are gone."""
-    state: RunState
+    state: str
     ended: int | None
-    changed: dict[int, tuple[str, MessageState]] = field(default_factory=dict)
+    changed: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Rows to write: node and state, by step."""
     is_turned: bool = False
     """Whether more has changed than the counts."""
@@ -34,7 +35,7 @@ class Tally:
     @property
     def total(self) -> int:
         """All messages."""
-        return sum(self.counts.values())
+        return sum(self.counts)
 
 
 def fold(tally: Tally, records: Iterable[Record], known: Known, now: int) -> bool:
@@ -44,11 +45,11 @@ def fold(tally: Tally, records: Iterable[Record], known: Known, now: int) -> boo
     """
     before = tally.state, tally.ended, tally.is_compact
     for record in records:
-        if tally.is_compact and record.step not in known and not _is_beginning(record):
+        if tally.is_compact and (tally.number, record.step) not in known and not _is_beginning(record):
             continue  # a duplicate from before the end, whose row is gone
         _count(tally, record.step, record.visit.node.id, record.state, known)
-        for sent in record.sent:
-            _count(tally, sent.number, sent.node, MessageState.OPEN, known)
+        for step, node in record.sent:
+            _count(tally, step, node, MessageState.OPEN, known)
     if not tally.changed:
         return False
     if tally.open:
@@ -65,7 +66,7 @@ def _is_beginning(record: Record) -> bool:
 
 
 def _count(tally: Tally, step: int, node: str, state: MessageState, known: Known) -> None:
-    before = tally.changed[step][1] if step in tally.changed else known.get(step)
+    before = tally.changed[step][1] if step in tally.changed else known.get((tally.number, step))
     if before is not None and before >= state:
         return
     if before is not None:

@@ -20,33 +20,21 @@ class Record:
     step: int
     """The message."""
     state: MessageState
-    sent: Sequence[Sent]
+    sent: Sequence[tuple[int, str]]
+    """The messages that were sent on: step and node."""
     visit: Visit
 
 
 def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = ()) -> Record:
     """Return the record of a message, which has a step and a correlation id."""
     run, step = stored(visit.header(h.CORRELATION_ID)), step_number(visit.header(h.STEP))
-    return Record(run, step, state, sent, visit)
+    return Record(run, step, state, [(step_number(one.step), one.node) for one in sent], visit)
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What is noted of a run when its first record comes."""
-
-    correlation_id: str
-    topology_id: str
-    topology_name: str
-    user: str
-    started: int
-
-
-def run_facts(record: Record) -> RunFacts:
-    """Return what the message says of its run."""
-    visit = record.visit
-    return RunFacts(
-        record.run, visit.node.topology_id, visit.node.topology_name, stored(visit.header(h.USER)), _started(visit)
-    )
+def run_facts(record: Record) -> tuple[str, str, str, str, int]:
+    """Return what is noted of a run when its first record comes: the columns of `Statements.insert_runs`."""
+    visit, node = record.visit, record.visit.node
+    return record.run, node.topology_id, node.topology_name, stored(visit.header(h.USER)), _started(visit)
 
 
 def stored(text: str) -> str:

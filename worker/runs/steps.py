@@ -23,11 +23,6 @@ class Sent:
     step: str
     node: str
 
-    @property
-    def number(self) -> int:
-        """The step as the database's integer."""
-        return step_number(self.step)
-
 
 def root_step(visit: Visit) -> str:
     """Return the step of a message that does not say: the first one of a run."""

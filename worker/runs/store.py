@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Connection, select, update
 
 from worker.database import bring_up_to_date, store_errors, sync_engine
-from worker.runs.fold import Tally, fold
+from worker.errors import StoreError
+from worker.runs.fold import Known, Tally, fold
 from worker.runs.records import Record, run_facts
 from worker.runs.run import MessageState, RunState
 from worker.runs.statements import statements
@@ -40,11 +41,7 @@ class RunStore:
             tallies = self._lock_runs(connection, by_run)
             known = self._known(connection, by_run, tallies)
             now = now_ms()
-            ended = {
-                tally.number
-                for run, tally in tallies.items()
-                if fold(tally, by_run[run], known.get(tally.number, {}), now)
-            }
+            ended = {tally.number for run, tally in tallies.items() if fold(tally, by_run[run], known, now)}
             due = ended if wants_notice else set()
             self._save([tally for tally in tallies.values() if tally.changed], due, now, connection)
 
@@ -107,10 +104,13 @@ class RunStore:
             if not self._is_ready:
                 bring_up_to_date(self._url, CHAIN)
                 self._is_ready = True
-            with self._engine.begin() as connection:
-                if is_writing and self._is_sqlite:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is read first stays true until it is written
-                yield connection
+            try:
+                with self._engine.begin() as connection:
+                    if is_writing and self._is_sqlite:
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is read first stays true until the write
+                    yield connection
+            except self._engine.dialect.loaded_dbapi.Error as error:  # of `_execute`
+                raise StoreError(str(error).strip()) from error
 
     def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, Tally]:
         """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile."""
@@ -125,9 +125,7 @@ class RunStore:
 
     def _make_runs(self, connection: Connection, first: Sequence[Record]) -> None:
         if first:
-            facts = [run_facts(record) for record in first]
-            rows = [[f.correlation_id, f.topology_id, f.topology_name, f.user, f.started] for f in facts]
-            connection.exec_driver_sql(self.sql.insert_runs, _rows(rows))
+            _execute(connection, self.sql.insert_runs, [run_facts(record) for record in first])
 
     def _tallies(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, Tally]:
         rows = _packed(connection, self.sql.lock_runs, [[run] for run in run_ids])
@@ -135,37 +133,34 @@ class RunStore:
 
     def _known(
         self, connection: Connection, by_run: Mapping[str, Sequence[Record]], tallies: Mapping[str, Tally]
-    ) -> dict[int, dict[int, MessageState]]:
-        keys: set[tuple[int, int]] = set()
-        for run, records in by_run.items():
-            number = tallies[run].number
-            for record in records:
-                keys.add((number, record.step))
-                keys.update((number, sent.number) for sent in record.sent)
-        known: dict[int, dict[int, MessageState]] = {}
-        for run_number, step, state in _packed(connection, self.sql.known, sorted(keys)):
-            known.setdefault(run_number, {})[step] = MessageState(state)
-        return known
+    ) -> Known:
+        keys: list[tuple[int, int]] = []
+        for run, tally in tallies.items():
+            if tally.total:  # else it is new
+                for record in by_run[run]:
+                    keys.append((tally.number, record.step))
+                    keys += [(tally.number, step) for step, _ in record.sent]
+        return {(run, step): state for run, step, state in _packed(connection, self.sql.known, keys)} if keys else {}
 
     def _save(self, tallies: Sequence[Tally], due: set[int], now: int, connection: Connection) -> None:
         rows = [
-            (tally.number, step, node, int(state))
+            (tally.number, step, node, state)
             for tally in sorted(tallies, key=lambda tally: tally.number)
-            for step, (node, state) in sorted(tally.changed.items())
+            for step, (node, state) in tally.changed.items()
         ]
         if not rows:
             return
-        connection.exec_driver_sql(self.sql.put_messages, _rows(rows))
+        _execute(connection, self.sql.put_messages, rows)
         counted = [_totals(tally) for tally in tallies if not tally.is_turned]
         if counted:
-            connection.exec_driver_sql(self.sql.update_counts, _rows(counted))
+            _execute(connection, self.sql.update_counts, counted)
         turned = [
             [*_totals(tally), tally.state, tally.ended, now if tally.number in due else None]
             for tally in tallies
             if tally.is_turned
         ]
         if turned:
-            connection.exec_driver_sql(self.sql.update_runs, _rows(turned))
+            _execute(connection, self.sql.update_runs, turned)
 
 
 def _by_run(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -177,8 +172,14 @@ def _by_run(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _packed(connection: Connection, sql: str, rows: Sequence[Row]) -> list[list[Any]]:
-    found: list[list[Any]] = msgspec.json.decode(connection.exec_driver_sql(sql, _rows(rows)).scalar_one())
+    found: list[list[Any]] = msgspec.json.decode(_execute(connection, sql, rows).fetchone()[0])
     return found
+
+
+def _execute(connection: Connection, sql: str, rows: Sequence[Row]) -> Any:
+    """Return the driver's own cursor: what SQLAlchemy does around a statement takes as long as the statement."""
+    driver: Any = connection.connection.driver_connection
+    return driver.execute(sql, _rows(rows))
 
 
 def _rows(rows: Sequence[Row]) -> dict[str, str]:
@@ -187,21 +188,10 @@ def _rows(rows: Sequence[Row]) -> dict[str, str]:
 
 def _tally(row: Sequence[Any]) -> Tally:
     number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact = row
-    counts = {
-        MessageState.OPEN: total - ok - failed - cancelled,
-        MessageState.OK: ok,
-        MessageState.FAILED: failed,
-        MessageState.CANCELLED: cancelled,
-    }
-    return Tally(number, counts, bool(is_cancelled), bool(is_compact), RunState(state), ended)
+    counts = [total - ok - failed - cancelled, cancelled, failed, ok]
+    return Tally(number, counts, is_cancelled, is_compact, state, ended)
 
 
 def _totals(tally: Tally) -> list[Any]:
-    counts = tally.counts
-    return [
-        tally.number,
-        tally.total,
-        counts[MessageState.OK],
-        counts[MessageState.FAILED],
-        counts[MessageState.CANCELLED],
-    ]
+    opened, cancelled, failed, ok = tally.counts
+    return [tally.number, opened + cancelled + failed + ok, ok, failed, cancelled]
