@@ -1,7 +1,9 @@
 """`orchesty-worker check`, on a real broker."""
 
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +20,10 @@ from deploy.ports import free_ports
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
 from worker.checks.finding import State
+from worker.checks.tables import check_redis, check_tables
 from worker.checks.trash import check_disk, check_file, check_trash
+from worker.runs.store import RunStore
+from worker.runs.tables import CHAIN, messages
 
 
 async def check(
@@ -59,6 +64,7 @@ async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_u
         "trash": "ok",
         "disk": "ok",
         "storage": "ok",
+        "process state": "ok",
     }
     assert found["queues"]["detail"].partition(" are there")[0] in {"1 of 23", "22 of 23"}  # the tiers are shared
     with pytest.raises(Exception, match="NOT_FOUND"):
@@ -173,3 +179,38 @@ def test_clocks_are_compared(seconds: float, state: State, said: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     found = compare_clocks("clock", now + timedelta(seconds=seconds), now)
     assert (found.state, said in found.detail) == (state, True)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_of_processes_is_reached_before_and_after_its_tables_are_made(
+    kind: str, make_database: MakeDatabase
+) -> None:
+    url = make_database(kind)
+    found = check_tables("process state", url, CHAIN, messages.name)
+    assert (found.state, "up to date" in found.detail) == (State.OK, False)
+    with closing(RunStore(url)) as store:
+        store.write([])
+    found = check_tables("process state", url, CHAIN, messages.name)
+    assert (found.state, "up to date" in found.detail) == (State.OK, True)
+
+
+def test_nothing_is_made_in_a_database_that_others_use(tmp_path: Path) -> None:
+    path = tmp_path / "shared.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (number INTEGER)")
+        assert check_tables("process state", f"sqlite:///{path}", CHAIN, messages.name).state is State.OK
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_a_database_that_may_only_be_read_fails(make_database: MakeDatabase) -> None:
+    url = make_database("postgresql")
+    read_only = f"{url}{'&' if '?' in url else '?'}options=-cdefault_transaction_read_only%3Don"
+    found = check_tables("process state", read_only, CHAIN, messages.name)
+    assert (found.state, "WORKER_DATABASE_URL" in found.cure) == (State.FAILED, True)
+
+
+async def test_redis_is_written_and_one_that_is_away_fails(redis_url: str) -> None:
+    assert (await check_redis(redis_url)).state is State.OK
+    (port,) = free_ports(1)
+    found = await check_redis(f"redis://:s3cret@127.0.0.1:{port}/0")
+    assert (found.state, "WORKER_REDIS_URL" in found.cure, "s3cret" in str(found)) == (State.FAILED, True, False)

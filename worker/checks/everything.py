@@ -6,6 +6,7 @@ from typing import Any
 from worker.checks.broker import check_broker, check_queues, wanted_queues
 from worker.checks.finding import Finding, State, failed
 from worker.checks.storage import check_storage
+from worker.checks.tables import check_databases
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
 from worker.checks.trash import check_disk, check_trash
 from worker.errors import SettingsError
@@ -37,6 +38,8 @@ async def check_everything(environment: Mapping[str, str], **overrides: Any) -> 
         yield finding
     yield check_disk(settings.trash_address)
     yield await check_storage(settings.storage_address)
+    async for finding in check_databases(settings, nodes):
+        yield finding
 
 
 async def _check_broker(

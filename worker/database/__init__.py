@@ -2,6 +2,6 @@
 
 from worker.database.engine import sync_engine
 from worker.database.errors import store_errors
-from worker.database.migrate import Chain, bring_up_to_date
+from worker.database.migrate import Chain, bring_up_to_date, probe
 
-__all__ = ["Chain", "bring_up_to_date", "store_errors", "sync_engine"]
+__all__ = ["Chain", "bring_up_to_date", "probe", "store_errors", "sync_engine"]

@@ -11,6 +11,7 @@ from threading import Lock
 from sqlalchemy import Connection, inspect, text
 
 from worker.database.engine import sync_engine
+from worker.database.errors import store_errors
 
 _one_at_a_time = Lock()
 """Alembic keeps what it works on in globals; databases of one process may be opened in several threads."""
@@ -57,11 +58,35 @@ def _migrate(connection: Connection, chain: Chain) -> None:
         _upgrade(connection, chain)
 
 
+def probe(url: str, chain: Chain, table: str) -> str | None:
+    """Return the newest migration that was run, None before the first. It blocks, and changes nothing.
+
+    Raises `StoreError` when the database is away, or `table` cannot be written (where there is none yet: be made).
+    """
+    engine = sync_engine(url)
+    try:
+        with store_errors(), engine.connect() as connection:
+            version = _version(connection, chain)
+            making, writing = f"CREATE TABLE {table}_check (number INTEGER)", f"DELETE FROM {table} WHERE 1 = 0"  # noqa: S608 - ours
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # else what is made is there at once
+            connection.execute(text(making if version is None else writing))
+            connection.rollback()
+            return version
+    finally:
+        engine.dispose()
+
+
 def _is_current(connection: Connection, chain: Chain) -> bool:
+    version = _version(connection, chain)
+    return version is not None and version >= chain.head
+
+
+def _version(connection: Connection, chain: Chain) -> str | None:
     if not inspect(connection).has_table(chain.version_table):
-        return False
+        return None
     version = connection.execute(text(f"SELECT version_num FROM {chain.version_table}")).scalar()  # noqa: S608 - ours
-    return version is not None and str(version) >= chain.head
+    return None if version is None else str(version)
 
 
 def _upgrade(connection: Connection, chain: Chain) -> None:
