@@ -3,7 +3,8 @@
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine.url import make_url
+from sqlalchemy.engine.url import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_SECONDS = 10
 SILENCE_MS = 30_000
@@ -12,25 +13,43 @@ BUSY_SECONDS = 30
 """How long SQLite waits for another writer."""
 
 
+POSTGRESQL = "postgresql+psycopg"
+
+
 def sync_engine(url: str) -> Engine:
     """Return an engine for `sqlite:///path` or `postgresql://...`; it connects when it is first used."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
-        engine = create_engine(parsed, connect_args=arguments, hide_parameters=True)
+    return _prepared(create_engine(_with_driver(parsed, "sqlite"), **_options(parsed)))
+
+
+def async_engine(url: str) -> AsyncEngine:
+    """Return the same for work that is done in the event loop."""
+    parsed = make_url(url)
+    engine = create_async_engine(_with_driver(parsed, "sqlite+aiosqlite"), **_options(parsed))
+    _prepared(engine.sync_engine)
+    return engine
+
+
+def _with_driver(url: URL, sqlite: str) -> URL:
+    return url.set(drivername=sqlite if url.get_backend_name() == "sqlite" else POSTGRESQL)
+
+
+def _options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}, "hide_parameters": True}
+    arguments = {
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": SILENCE_MS,
+        "application_name": "orchesty-worker",
+        **url.query,
+    }
+    return {"connect_args": arguments, "pool_pre_ping": True, "hide_parameters": True}
+
+
+def _prepared(engine: Engine) -> Engine:
+    if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-        return engine
-    return create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "tcp_user_timeout": SILENCE_MS,
-            "application_name": "orchesty-worker",
-            **parsed.query,
-        },
-        pool_pre_ping=True,
-        hide_parameters=True,
-    )
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

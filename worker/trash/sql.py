@@ -8,22 +8,17 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, event, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, RowMapping
-from sqlalchemy.engine.url import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from worker.database import bring_up_to_date, store_errors
+from worker.database import async_engine, bring_up_to_date, store_errors
 from worker.trash.entry import OPEN, Entry, EntryType, State, flood_key, short_id
 from worker.trash.search import Search
 from worker.trash.store import Claim, chunks, load_waiting
 from worker.trash.tables import CHAIN, trash
 from worker.visit import now_ms
-
-CONNECT_SECONDS = 10
-SILENCE_MS = 30_000
-"""How long PostgreSQL's host may leave what was sent unacknowledged before the connection counts as lost."""
 
 _FIELDS = tuple(field.name for field in fields(Entry))
 
@@ -34,7 +29,7 @@ class SqlTrash:
     def __init__(self, url: str, flood_limit: int) -> None:
         """`url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...` with libpq's options."""
         self._url = url
-        self._engine = _engine(make_url(url))
+        self._engine = async_engine(url)
         self._is_postgresql = self._engine.dialect.name == "postgresql"
         self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
         self._flood_limit = flood_limit
@@ -161,33 +156,6 @@ class SqlTrash:
     async def _prepare(self) -> None:
         await asyncio.to_thread(bring_up_to_date, self._url, CHAIN)
         self._is_ready = True
-
-
-def _engine(url: URL) -> AsyncEngine:
-    if url.get_backend_name() == "sqlite":
-        url = url.set(drivername="sqlite+aiosqlite")
-        engine = create_async_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        return engine
-    return create_async_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "tcp_user_timeout": SILENCE_MS,
-            "application_name": "orchesty-worker",
-            **url.query,
-        },
-        pool_pre_ping=True,
-        hide_parameters=True,
-    )
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    """Let readers and writers of several processes work side by side, and lose nothing on a power cut."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
 
 
 def _conditions(search: Search) -> list[ColumnElement[bool]]:
