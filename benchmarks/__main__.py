@@ -103,9 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="relay runs of each contestant (%(default)s)")
     parser.add_argument("--size", type=int, default=300, help="bytes of each body (%(default)s)")
     parser.add_argument("--prefetch", type=int, default=50, help="messages in flight (%(default)s)")
-    parser.add_argument(
-        "--calls", type=int, default=webhooks.PER_SECOND, help="webhook calls per second (%(default)s)"
-    )
+    parser.add_argument("--calls", type=int, default=webhooks.PER_SECOND, help="webhook calls per second (%(default)s)")
     parser.add_argument("--installs-url", default="", help="database of the webhooks (SQLite)")
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     options = parser.parse_args()
