@@ -16,8 +16,8 @@ from applications.authentication import TokenAuthentication
 from applications.crypt import Keyring
 from applications.database import Database
 from applications.endpoint import Endpoint
-from applications.errors import LoginRefused, NotAuthorized, NotInstalled, SettingsMissing, TryLater
-from applications.forms import Choices, save
+from applications.errors import LoginRefused, NotAuthorized, NotInstalled, NotReady, SettingsMissing, TryLater
+from applications.forms import Choices, Values, chooses, save
 from applications.install import Install
 from applications.installs import Installs
 from applications.journal import Journal
@@ -60,14 +60,16 @@ class Accounts:
         read = self._read.get(key)
         if read is None or time.monotonic() - read.at > FRESH_SECONDS:
             install = await self.installs.get(user, application.key) if user else None
-            read = _Read(self._access(application, usable(application, user, install)), time.monotonic())
+            read = _Read(self._opened(usable(application, user, install), application), time.monotonic())
             self._read[key] = read
         if isinstance(application.authentication, TokenAuthentication):
             await self.tokens.get(application, user)  # here a missing or dead login is a clear error
         return read.access
 
-    def _access(self, application: type[Application], install: Install) -> Access:
-        settings = self.installs.settings(install)
+    def _opened(self, install: Install, application: type[Application]) -> Access:
+        return self._access(application, install, self.installs.settings(install))
+
+    def _access(self, application: type[Application], install: Install, settings: Values) -> Access:
         if lacking := application.missing(settings):
             raise SettingsMissing(application.key, install.user, lacking)
         way = application.authentication
@@ -86,13 +88,30 @@ class Accounts:
         return Access(fill_url(application.base_url, text), headers, auth, text)
 
     async def save(self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]]) -> None:
-        """Save settings of a user over those that are there. Raises `SettingsInvalid` with errors beside the fields."""
+        """Save settings of a user over those that are there.
+
+        Choices that only the service knows are asked for with the new settings, as far as those suffice for a call.
+        Raises `SettingsInvalid` with errors beside the fields, or `TryLater`; nothing is saved then.
+        """
         install = await self.installs.get(user, application.key)
         if install is None:
             raise NotInstalled(application.key, user)
-        kept = save(application.form_facts(), self.installs.settings(install), given)
+        stored = self.installs.settings(install)
+        kept = save(application.form_facts(), stored, given)
+        if application.choices is not Application.choices and chooses(application.form_facts(), given):
+            save(application.form_facts(await self._choices_with(application, install, kept)), stored, given)
         await self.installs.save_settings(install, kept)
         self.forget(user, application.key)
+
+    async def _choices_with(
+        self, application: type[Application], install: Install, settings: Values
+    ) -> Mapping[str, Choices]:
+        """Return the choices as the service tells them to who has these settings; none to who has yet to log in."""
+        try:
+            async with _client(self._access(application, install, settings)) as client:
+                return await _asked_for_choices(application, client)
+        except NotReady:
+            return {}
 
     async def limits(self, user: str, applications: Iterable[type[Application]]) -> str:
         """Return the limiter key of the user's enabled installs of these applications, empty without limits."""
@@ -125,17 +144,12 @@ class Accounts:
     async def choices(self, application: type[Application], user: str) -> Mapping[str, Choices]:
         """Return the choices that only the service knows."""
         async with self.client(application, user) as client:
-            try:
-                return await application().choices(client)
-            except httpx.HTTPError as error:
-                reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
-                raise TryLater(reason, timedelta(minutes=1)) from None
+            return await _asked_for_choices(application, client)
 
     @asynccontextmanager
     async def client(self, application: type[Application], user: str) -> AsyncIterator[httpx.AsyncClient]:
         """Open a client that asks the service as the user: base URL, common headers and authentication are set."""
-        access = await self.access(application, user)
-        async with httpx.AsyncClient(base_url=access.base_url, headers=access.headers, auth=access.auth) as client:
+        async with _client(await self.access(application, user)) as client:
             yield client
 
     @asynccontextmanager
@@ -154,6 +168,18 @@ class Accounts:
         await self.tokens.close()
         await self._endpoint.close()
         await self._database.close()
+
+
+def _client(access: Access) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=access.base_url, headers=access.headers, auth=access.auth)
+
+
+async def _asked_for_choices(application: type[Application], client: httpx.AsyncClient) -> Mapping[str, Choices]:
+    try:
+        return await application().choices(client)
+    except httpx.HTTPError as error:
+        reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
+        raise TryLater(reason, timedelta(minutes=1)) from None
 
 
 class TokenAuth(httpx.Auth):

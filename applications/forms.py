@@ -38,6 +38,7 @@ Values = Mapping[str, Mapping[str, Any]]
 Choices = Mapping[str, str] | Sequence[str]
 """What can be chosen: values, or labels by value."""
 
+_CHOSEN = frozenset({"text", "number", "selectbox", "multiselect"})
 _MANY = (list, set, frozenset, tuple)
 
 
@@ -180,6 +181,16 @@ def save(facts: Iterable[FormFacts], stored: Values, given: Values) -> dict[str,
     if errors:
         raise SettingsInvalid(errors)
     return kept
+
+
+def chooses(facts: Iterable[FormFacts], given: Values) -> bool:
+    """Whether a given value may be one of choices that only the run time knows."""
+    return any(
+        field.type in _CHOSEN and given.get(form.key, {}).get(field.key) is not None
+        for form in facts
+        for field in form.fields
+        if form.key != LIMITER_FORM
+    )
 
 
 def missing(facts: Iterable[FormFacts], stored: Values) -> list[str]:

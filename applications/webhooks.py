@@ -86,17 +86,15 @@ class Webhooks:
 
     async def known(self, asked: Sequence[Delivery]) -> set[Delivery]:
         """Return those deliveries that were taken before."""
-        columns = (deliveries.c.webhook, deliveries.c.delivery)
-        async with self._database.transaction() as connection:
-            rows = await connection.execute(select(*columns).where(tuple_(*columns).in_(asked)))
-            return {(webhook, delivery) for webhook, delivery in rows}
+        query = select(*_DELIVERY).where(tuple_(*_DELIVERY).in_(asked))
+        return await self._database.run(lambda connection: {(row[0], row[1]) for row in connection.execute(query)})
 
     async def remember(self, taken: Sequence[Delivery]) -> None:
         """Note that these deliveries were taken."""
         now = now_ms()
         rows = [{"webhook": webhook, "delivery": delivery, "received": now} for webhook, delivery in taken]
-        async with self._database.transaction() as connection:
-            await connection.execute(self._database.insert(deliveries).on_conflict_do_nothing(), rows)
+        note = self._database.insert(deliveries).on_conflict_do_nothing()
+        await self._database.run(lambda connection: connection.execute(note, rows))
 
     async def purge(self) -> None:
         """Forget deliveries that no service repeats any more."""
@@ -113,6 +111,7 @@ class Webhooks:
         return Webhook(token=token, secret=secret, **{name: row[name] for name in _PLAIN})
 
 
+_DELIVERY: Final = (deliveries.c.webhook, deliveries.c.delivery)
 _PLAIN: Final = (
     *("id", "user", "application", "name", "topology", "node", "remote_id", "is_unsubscribe_failed", "created"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import endurance, latency, plot, relay, scale, supervised
+from benchmarks import endurance, latency, plot, relay, scale, supervised, webhooks
 from benchmarks.contestants import CONTESTANTS, install_peers
 from benchmarks.rig import ROOT, VAR, Setup
 from deploy.broker import provide_broker
@@ -52,6 +52,14 @@ async def _latency(setup: Setup, _: argparse.Namespace) -> Any:
     return latency.figures(found)
 
 
+async def _webhooks(setup: Setup, options: argparse.Namespace) -> Any:
+    setup = Setup(setup.amqp_url, nodes=("bench-1", "bench-sink"))
+    with Console(stderr=True).status("taking calls"):
+        found = await webhooks.measure(setup, options.installs_url, options.calls)
+    console.print(webhooks.table(found))
+    return asdict(found)
+
+
 async def _endurance(setup: Setup, _: argparse.Namespace) -> Any:
     slow_share = await endurance.slow_service(setup)
     memory = await endurance.memory(setup)
@@ -77,6 +85,7 @@ MEASUREMENTS: Mapping[str, Callable[[Setup, argparse.Namespace], Awaitable[Any]]
     "relay": _relay,
     "supervised": _supervised,
     "latency": _latency,
+    "webhooks": _webhooks,
     "endurance": _endurance,
     "scale": _scale,
 }
@@ -94,6 +103,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="relay runs of each contestant (%(default)s)")
     parser.add_argument("--size", type=int, default=300, help="bytes of each body (%(default)s)")
     parser.add_argument("--prefetch", type=int, default=50, help="messages in flight (%(default)s)")
+    parser.add_argument("--calls", type=int, default=webhooks.PER_SECOND, help="webhook calls per second (%(default)s)")
+    parser.add_argument("--installs-url", default="", help="database of the webhooks (SQLite)")
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     options = parser.parse_args()
     options.what = options.what or list(MEASUREMENTS)

@@ -93,6 +93,14 @@ async def test_a_callback_for_another_user_is_refused(accounts: Accounts, server
         await accounts.logins.read(query, "bob")
 
 
+@pytest.mark.parametrize("user", ["a:b", "a/b", "a+b", "a b", "žofie"])
+async def test_a_user_of_any_name_logs_in(accounts: Accounts, server: OAuthServer, user: str) -> None:
+    await install_books(accounts, server, user)
+    await log_in_as_a_person(accounts, Books, user)
+    async with accounts.client(Books, user) as client:
+        assert (await client.get("/orders")).status_code == 200
+
+
 async def test_a_callback_that_comes_too_late_is_refused(
     accounts: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

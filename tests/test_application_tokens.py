@@ -13,7 +13,7 @@ from aiohttp import web
 from support.accounts import install_books, log_in, opened, put_token, without_refresh
 from support.databases import MakeDatabase
 from support.oauth_application import Books, Machine
-from support.oauth_server import OAuthServer
+from support.oauth_server import HungUp, OAuthServer
 
 from applications import TryLater, read_token
 from applications.accounts import Accounts
@@ -155,7 +155,7 @@ async def a_list() -> web.Response:
 
 
 async def hang_up() -> web.Response:
-    raise ConnectionResetError
+    raise HungUp
 
 
 @pytest.mark.parametrize("misbehaviour", [html, too_many, broken, bad_html, no_token, a_list, hang_up])

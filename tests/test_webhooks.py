@@ -1,7 +1,9 @@
 """Services call, and topologies start: once, and only for who may."""
 
 import asyncio
+import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from support.workers import InProcess
 
 from applications import TryLater
 from applications.accounts import Accounts
+from applications.signatures import SLACK
 from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
 
@@ -159,6 +162,50 @@ async def test_a_user_who_switched_the_application_off_is_called_no_more(
     await subscribed(accounts, worker, topology)
     await accounts.installs.enable("alice", "shouter", is_enabled=False)
     assert (await server.call("1", b"{}")).status_code == 404
+
+
+async def test_a_user_who_removed_the_application_is_called_no_more(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    await accounts.installs.remove("alice", "shouter")
+    assert (await server.call("1", b"{}")).status_code == 404
+
+
+@pytest.mark.parametrize("away", [-301, 301, None])
+async def test_a_call_that_was_signed_at_another_time_starts_nothing(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer,
+    monkeypatch: pytest.MonkeyPatch, away: int | None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Shouter, "signature", SLACK)
+    await subscribed(accounts, worker, topology)
+    stamp = "soon" if away is None else str(int(time.time()) + away)
+    assert (await slack_call(server, stamp)).status_code == 401
+    assert not await queues.length(topology.queue("sink"))
+    assert (await slack_call(server, str(int(time.time())))).status_code == 200
+
+
+async def slack_call(server: ShouterServer, stamp: str) -> httpx.Response:
+    own = server.hooks["1"]
+    signature = hmac.digest(own["secret"].encode(), f"v0:{stamp}:{{}}".encode(), "sha256").hex()
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signature}"}
+    async with httpx.AsyncClient() as client:
+        return await client.post(own["url"], content=b"{}", headers=headers)
+
+
+async def test_a_user_may_have_any_name(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    users = ["a:b", "a/b", "a+b", "a b", "žofie"]
+    place = {"topology": worker.worker._topology.id, "node": topology.node_id("start")}
+    for user in users:
+        await install(accounts, Shouter, user, server=server.base_url, token="t")
+        public_url = f"http://127.0.0.1:{worker.port}"
+        await subscribe(accounts, Shouter, user, "order", public_url=public_url, parameters={}, **place)
+    answers = await asyncio.gather(*(server.call(hook, b"{}", delivery="d1") for hook in server.hooks))
+    assert [answer.json()["status"] for answer in answers] == ["started"] * len(users)
+    messages = await queues.read(topology.queue("sink"), len(users))
+    assert sorted(message.headers["user"] for message in messages) == sorted(users)
 
 
 async def test_without_the_broker_the_service_is_asked_to_call_again(

@@ -1,6 +1,6 @@
 """Many small askings made one: what comes while one is under way goes together with the next."""
 
-from asyncio import Future, get_running_loop, sleep
+from asyncio import Future, Task, get_running_loop, sleep
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -13,31 +13,34 @@ WINDOW_SECONDS = 0.008
 
 
 class Grouped(Generic[Item, Result]):
-    """Calls `work` with lists of items and gives each caller its result, in order. One call at a time."""
+    """Calls `work` with lists of items and gives each caller its result, in order. One call at a time.
+
+    A task of its own does it: a caller who did it for the others would wait as long as others come, and one who is
+    cancelled would take them along.
+    """
 
     def __init__(self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
         self._work = work
         self._waiting: list[tuple[Item, Future[Result]]] = []
-        self._is_busy = False
+        self._working: Task[None] | None = None
 
     async def __call__(self, item: Item) -> Result:
         """Return the item's result. Raises what `work` raises."""
         future: Future[Result] = get_running_loop().create_future()
         self._waiting.append((item, future))
-        if not self._is_busy:
-            await self._lead()
+        if self._working is None:
+            self._working = get_running_loop().create_task(self._work_off(), name="grouped")
         return await future
 
-    async def _lead(self) -> None:
-        """Work until nobody waits; the first to come does it for all."""
-        self._is_busy = True
+    async def _work_off(self) -> None:
+        """Work until nobody waits."""
         try:
             while self._waiting:
                 await sleep(WINDOW_SECONDS)
                 group, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
                 await self._do(group)
         finally:
-            self._is_busy = False
+            self._working = None
 
     async def _do(self, group: Sequence[tuple[Item, Future[Result]]]) -> None:
         try:

@@ -69,6 +69,8 @@ class WebhookIntake:
         self._accounts = accounts
         self._applications = applications
         self._topology = topology
+        named = {node.name: node for node in reversed(topology.nodes)}
+        self._nodes = named | {node.id: node for node in topology.nodes}
         self._publisher = publisher
         self._public_url = public_url.rstrip("/")
         self._read: dict[Place, tuple[float, Sequence[_Known]]] = {}
@@ -186,9 +188,7 @@ class WebhookIntake:
         return _Known(webhook, application(), secret, await self._accounts.limits(webhook.user, used))
 
     def _node(self, topology: str, node: str) -> Node | None:
-        if topology not in {self._topology.id, self._topology.name}:
-            return None
-        return next((found for found in self._topology.nodes if node in {found.id, found.name}), None)
+        return self._nodes.get(node) if topology in {self._topology.id, self._topology.name} else None
 
     async def _incoming(self, request: web.Request) -> Incoming:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -17,6 +17,11 @@ from joserfc.jwk import OctKey, RSAKey
 
 CLIENT, SECRET = "client one", "s+cret/1 of the client, long enough"
 
+
+class HungUp(Exception):
+    """A misbehaviour raises it: the connection is closed without an answer."""
+
+
 Misbehaviour = Callable[[], Awaitable[web.StreamResponse]]
 
 
@@ -89,7 +94,7 @@ class OAuthServer:
         self.headers.append(dict(request.headers))
         self.arrived.set()
         if self.misbehaviour is not None:
-            return await self.misbehaviour()
+            return await self._misbehave(request, self.misbehaviour)
         if not self._is_client(request, form):
             return web.json_response({"error": "invalid_client"}, status=401)
         reply = self._granted(form)
@@ -101,6 +106,14 @@ class OAuthServer:
                 status=400,
             )
         return web.json_response(reply)
+
+    async def _misbehave(self, request: web.Request, misbehaviour: Misbehaviour) -> web.StreamResponse:
+        try:
+            return await misbehaviour()
+        except HungUp:
+            assert request.transport is not None, "nobody else has closed it"
+            request.transport.abort()
+            return web.Response()  # goes nowhere
 
     def _granted(self, form: dict[str, str]) -> dict[str, Any] | None:
         match form["grant_type"]:
