@@ -89,12 +89,11 @@ async def test_a_distant_turn_is_waited_for_in_the_broker_and_keeps_its_place() 
 
 async def test_a_near_turn_is_waited_for_here() -> None:
     chosen, key = gate(), "alice|shop;1;1"
-    times = []
-    for _ in range(3):
-        assert isinstance(await chosen.admit(limited(limiter_key=key), asyncio.sleep), Go)
-        times.append(time.monotonic())
-    assert times[2] - times[0] >= 2
-    assert not +chosen.in_place
+    await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    went = time.monotonic()
+    await asyncio.sleep(0.6)
+    assert isinstance(await chosen.admit(limited(limiter_key=key), asyncio.sleep), Go)
+    assert time.monotonic() - went >= 0.99
 
 
 async def test_users_do_not_share_their_own_limits() -> None:
@@ -107,8 +106,6 @@ async def test_a_turn_that_is_not_used_is_given_back() -> None:
     store = MemoryReservations(time.monotonic, guard_seconds=0)
     chosen, key = ReservingGate(store), "alice|shop;1;1"
     await chosen.admit(limited(limiter_key=key), asyncio.sleep)
-    with pytest.raises(HandBack):
-        await chosen.admit(limited(limiter_key=key), stopped)
     await asyncio.sleep(0.6)
     with pytest.raises(HandBack):
         await chosen.admit(limited(limiter_key=key), stopped)
@@ -126,7 +123,9 @@ class Away:
         self.asked.append(request)
         if len(self.asked) <= 2:
             raise LimitsAway("ConnectionError: refused")
-        return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0.1, 0)
+        return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0)
+
+    async def left(self, request: Request, at: float) -> None: ...
 
     async def give_back(self, request: Request) -> None: ...
 

@@ -45,7 +45,9 @@ async def called(store: Reservations, key: str, user: str) -> float:
         answer = await store.ask(request)
         if isinstance(answer, Turn):
             await asyncio.sleep(max(answer.at - time.monotonic(), 0))
-            return answer.at
+            left = time.monotonic()
+            await store.left(request, left)
+            return left
         request = asking(key, user, answer.place)
         await asyncio.sleep(max(answer.seconds - 0.2, 0.02))
 

@@ -6,9 +6,7 @@ back to the broker with its place in the line, and asks again when it returns.
 """
 
 import asyncio
-import math
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -21,11 +19,11 @@ from applications import Application
 from connectors import Trash
 from connectors.rate import RateNotice
 from worker import headers as h
+from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits.limit import Limit, limits_of, line_of
 from worker.limits.measures import LimitMeasures
-from worker.limits.punctuality import Punctuality
-from worker.limits.reservations import AHEAD_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.reservations import AHEAD_SECONDS, SLACK_SECONDS, Request, Reservations, Turn, Wait
 from worker.metrics import Family
 from worker.topology import Node
 from worker.visit import Visit
@@ -35,14 +33,18 @@ log = structlog.get_logger()
 Pause = Callable[[float], Awaitable[None]]
 """Waits this long; raises `HandBack` when the worker stops meanwhile."""
 
-IN_PLACE_SECONDS = 1.5
+IN_PLACE_SECONDS = AHEAD_SECONDS
 """A turn sooner than this is waited for; a later one in the broker."""
+
+EARLY_SECONDS = 0.3
+"""A parked message comes back so long before its turn."""
 
 SHORTEST_WAIT_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
-PARKED_SHARE = 0.9
-"""How much of the foreseen time a message is parked for: it may go faster, and coming back takes time too."""
 LONGEST_PARKED_SECONDS = 86_400
+PARKED_DIGITS = 4
+"""The binary digits of the time that a message is parked: each 1 is a tier, and what is far away changes anyhow."""
+
 PLACE_DIGITS = 15
 
 
@@ -59,7 +61,7 @@ class Held:
     """The message waits outside the worker until its turn."""
 
     application: str
-    after_seconds: int = 0
+    after_seconds: float = 0
     """When to come back; the platform's limiter decides that itself."""
     place: int = 0
     """Its place in the line; 0: the platform's limiter knows it."""
@@ -121,9 +123,6 @@ class ReservingGate:
         self._applications = applications
         self._measures = LimitMeasures()
         self._clock = clock
-        self._punctuality = Punctuality()
-        self.in_place: Counter[str] = Counter()
-        """Messages that wait here, by node id; at most half of the node's prefetch."""
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the turn has come. A distant one is waited for in the broker."""
@@ -135,11 +134,7 @@ class ReservingGate:
             return Go()
         asked = self._clock()
         request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
-        self.in_place[visit.node.id] += 1
-        try:
-            held = await self._pass(visit.node, request, pause)
-        finally:
-            self.in_place[visit.node.id] -= 1
+        held = await self._pass(visit.node, request, pause)
         if held is None:
             for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
                 visit.headers.pop(name, None)
@@ -168,7 +163,6 @@ class ReservingGate:
     async def _pass(self, node: Node, request: Request, pause: Pause) -> Held | None:
         """Return when the turn has come; or how to wait for it."""
         while True:
-            request = replace(request, slack_seconds=self._punctuality.slack_seconds)
             answer = await self._ask(request, pause)
             self._measures.waiting(node.application, request.line, answer.waiting, self._clock())
             if isinstance(answer, Turn):
@@ -177,8 +171,8 @@ class ReservingGate:
                 request = replace(request, is_renewal=True)
                 continue
             request = replace(request, place=answer.place, is_renewal=False)
-            if answer.seconds > IN_PLACE_SECONDS or self.in_place[node.id] > max(node.prefetch // 2, 1):
-                return Held(node.application, _parked_seconds(answer), answer.place)
+            if answer.seconds > IN_PLACE_SECONDS:
+                return Held(node.application, parked_seconds(answer.seconds), answer.place)
             await pause(max(answer.seconds - AHEAD_SECONDS / 2, SHORTEST_WAIT_SECONDS))
 
     async def _is_met(self, request: Request, turn: Turn, pause: Pause) -> bool:
@@ -189,8 +183,10 @@ class ReservingGate:
         except (HandBack, asyncio.CancelledError):
             await self._give_back(request)
             raise
-        self._punctuality.observe(-remaining)
-        return -remaining <= turn.slack_seconds
+        if -remaining > SLACK_SECONDS:
+            return False
+        await self._reservations.left(request, turn.at - remaining)
+        return True
 
     async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
         """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""
@@ -215,8 +211,12 @@ class ReservingGate:
             log.warning("limit_turn_not_given_back", cause=str(away), consequence="it counts as a call")
 
 
-def _parked_seconds(wait: Wait) -> int:
-    return max(1, min(math.floor(wait.seconds * PARKED_SHARE - 0.5), LONGEST_PARKED_SECONDS))
+def parked_seconds(foreseen: float) -> float:
+    """Return how long a message is parked: a little less than foreseen, and as a sum of a few tiers."""
+    seconds = max(min(foreseen, LONGEST_PARKED_SECONDS) - EARLY_SECONDS, STEP_SECONDS)
+    steps = int(seconds / STEP_SECONDS)
+    unused = max(steps.bit_length() - PARKED_DIGITS, 0)
+    return (steps >> unused << unused) * STEP_SECONDS
 
 
 def _place(visit: Visit) -> int:

@@ -9,12 +9,14 @@ from worker.limits.limit import Limit
 AHEAD_SECONDS = 0.5
 """Turns are given out only this long before they come, so that nobody fills the future."""
 
+SLACK_SECONDS = 0.25
+"""How much later than its turn a call may leave: the windows are longer by that, until it is known when it left."""
+
+EAGERNESS = 4
+"""Room that nobody takes may be used by messages further back: by this many seconds for each second of idleness."""
+
 PATIENCE_SECONDS = 10.0
 """A line whose messages are overdue by more counts no longer as waiting."""
-
-
-SLACK_SECONDS = 120
-"""The slack of the busiest worker is everybody's for this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,6 @@ class Request:
     """Names the reservation; unique."""
     place: int = 0
     """Its place in the line, as an earlier `Wait` said; 0: it has none yet."""
-    slack_seconds: float = 0.01
-    """How late a call of this worker may be, as busy as its machine is."""
     is_renewal: bool = False
     """It had a turn and has missed it: that is given back, and it comes first."""
 
@@ -40,8 +40,6 @@ class Turn:
 
     at: float
     """By the monotonic clock of this machine, seconds."""
-    slack_seconds: float
-    """How much later it may be made: the windows are longer by that."""
     waiting: int
     """Messages of the line that still wait."""
 
@@ -76,6 +74,12 @@ class Reservations(Protocol):
 
     async def ask(self, request: Request) -> Turn | Wait:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
+
+    async def left(self, request: Request, at: float) -> None:
+        """Take note when the call with a turn has left, by our monotonic clock: its room is free again the sooner.
+
+        Nothing is lost when the store is away: the call counts as if it had left as late as it may.
+        """
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used. Raises `LimitsAway`."""
