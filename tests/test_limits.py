@@ -37,6 +37,14 @@ def gate() -> ReservingGate:
     return ReservingGate(MemoryReservations(time.monotonic, guard_seconds=0))
 
 
+async def called(chosen: ReservingGate, key: str) -> float:
+    """Let a call go and end; return when it ended."""
+    go = await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    assert isinstance(go, Go)
+    await chosen.called(go, ())
+    return time.monotonic()
+
+
 async def stopped(seconds: float) -> None:
     raise HandBack
 
@@ -89,8 +97,7 @@ async def test_a_distant_turn_is_waited_for_in_the_broker_and_keeps_its_place() 
 
 async def test_a_near_turn_is_waited_for_here() -> None:
     chosen, key = gate(), "alice|shop;1;1"
-    await chosen.admit(limited(limiter_key=key), asyncio.sleep)
-    went = time.monotonic()
+    went = await called(chosen, key)
     await asyncio.sleep(0.6)
     assert isinstance(await chosen.admit(limited(limiter_key=key), asyncio.sleep), Go)
     assert time.monotonic() - went >= 0.99
@@ -105,7 +112,7 @@ async def test_users_do_not_share_their_own_limits() -> None:
 async def test_a_turn_that_is_not_used_is_given_back() -> None:
     store = MemoryReservations(time.monotonic, guard_seconds=0)
     chosen, key = ReservingGate(store), "alice|shop;1;1"
-    await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    await called(chosen, key)
     await asyncio.sleep(0.6)
     with pytest.raises(HandBack):
         await chosen.admit(limited(limiter_key=key), stopped)
@@ -125,7 +132,7 @@ class Away:
             raise LimitsAway("ConnectionError: refused")
         return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0)
 
-    async def left(self, request: Request, at: float) -> None: ...
+    async def seen(self, request: Request, at: float) -> None: ...
 
     async def give_back(self, request: Request) -> None: ...
 

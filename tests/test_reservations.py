@@ -46,7 +46,7 @@ async def called(store: Reservations, key: str, user: str) -> float:
         if isinstance(answer, Turn):
             await asyncio.sleep(max(answer.at - time.monotonic(), 0))
             left = time.monotonic()
-            await store.left(request, left)
+            await store.seen(request, left)
             return left
         request = asking(key, user, answer.place)
         await asyncio.sleep(max(answer.seconds - 0.2, 0.02))

@@ -74,7 +74,6 @@ for i = 13, #ARGV, 4 do
     if lost > 0 then limit.closed = math.max(limit.closed, lost + limit.width) end
     if is_renewal then redis.call('ZREM', limit.log, member) end
     redis.call('ZREMRANGEBYSCORE', limit.log, '-inf', '(' .. text(now - limit.width - IDLE))
-    limit.past = redis.call('ZCOUNT', limit.log, '-inf', text(now - limit.width))
     limit.size = redis.call('ZCARD', limit.log)
     if ARGV[i + 3] == '1' then
         local share = share_of(key)
@@ -114,12 +113,14 @@ end
 
 local foreseen, idle = 0, math.huge
 for _, limit in ipairs(limits) do
-    local used = limit.size - limit.past
+    local opens = math.max(now, limit.closed)
+    local past = redis.call('ZCOUNT', limit.log, '-inf', text(opens - limit.width))
+    local used = limit.size - past
     local behind = limit.calls - (limit.amount - used)
-    foreseen = math.max(foreseen, limit.closed - now)
+    foreseen = math.max(foreseen, opens - now)
     if behind >= 0 then
         local index = behind % limit.amount
-        local start = index < used and score(limit.log, limit.past + index) or now
+        local start = index < used and score(limit.log, past + index) or opens
         foreseen = math.max(foreseen, start + limit.width + math.floor(behind / limit.amount) * limit.cycle - now)
     end
     local free = limit.size >= limit.amount and score(limit.log, limit.size - limit.amount) + limit.width or -math.huge

@@ -54,6 +54,8 @@ class Go:
 
     limits: Sequence[Limit] = ()
     """What it counts for."""
+    request: Request | None = None
+    """Names its turn, where the store can be told when the service has seen the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class Gate(Protocol):
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the call may be made, or say what else to do with the message."""
 
-    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
-        """Take note of what the service has said of its limits."""
+    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
+        """Take note that the limited call has been made, and of what the service has said of its limits."""
 
     def families(self) -> Iterable[Family]:
         """Return the gate's metrics."""
@@ -98,7 +100,7 @@ class PlatformGate:
             visit.headers.pop(h.APPLICATION, None)
         return Go(limits)
 
-    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
 
     def families(self) -> Iterable[Family]:
@@ -139,18 +141,14 @@ class ReservingGate:
             for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
                 visit.headers.pop(name, None)
             self._measures.granted(visit.node.application, self._clock() - asked)
-        return held or Go(limits)
+        return held or Go(limits, request)
 
-    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
-        """Take what the service has said to all workers. While Redis is away it is lost."""
-        seconds = max((notice.resume_after_seconds or 0 for notice in notices), default=0)
-        slow_down = any(notice.is_refusal for notice in notices)
-        try:
-            await self._reservations.learn(limits, seconds=seconds, slow_down=slow_down)
-        except LimitsAway as away:
-            log.warning("limit_not_learned", cause=str(away))
-            return
-        log.info("limit_learned", keys=[limit.key for limit in limits], pause_seconds=seconds, halved=slow_down)
+    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
+        """Tell the store that the call is over, so that its room is free again the sooner, and what it has taught."""
+        if go.request is not None:
+            await self._reservations.seen(go.request, self._clock())
+        if notices:
+            await self._learn(go.limits, notices)
 
     def families(self) -> Iterable[Family]:
         """Return the metrics of limits."""
@@ -159,6 +157,17 @@ class ReservingGate:
     async def close(self) -> None:
         """Close the store."""
         await self._reservations.close()
+
+    async def _learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+        """Take what the service has said to all workers. While Redis is away it is lost."""
+        seconds = max(notice.resume_after_seconds or 0 for notice in notices)
+        slow_down = any(notice.is_refusal for notice in notices)
+        try:
+            await self._reservations.learn(limits, seconds=seconds, slow_down=slow_down)
+        except LimitsAway as away:
+            log.warning("limit_not_learned", cause=str(away))
+            return
+        log.info("limit_learned", keys=[limit.key for limit in limits], pause_seconds=seconds, halved=slow_down)
 
     async def _pass(self, node: Node, request: Request, pause: Pause) -> Held | None:
         """Return when the turn has come; or how to wait for it."""
@@ -183,10 +192,7 @@ class ReservingGate:
         except (HandBack, asyncio.CancelledError):
             await self._give_back(request)
             raise
-        if -remaining > SLACK_SECONDS:
-            return False
-        await self._reservations.left(request, turn.at - remaining)
-        return True
+        return -remaining <= SLACK_SECONDS
 
     async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
         """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""

@@ -106,9 +106,10 @@ class MemoryReservations:
             self._join(key, request.line, now + seconds + PATIENCE_SECONDS)
         return Wait(seconds, place, line.last - line.gone)
 
-    async def left(self, request: Request, at: float) -> None:
-        """Take note when the call has left."""
-        self._move(request, at - SLACK_SECONDS)
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call."""
+        turn = self._turns.get(request.member, at)
+        self._move(request, min(turn, at - SLACK_SECONDS))
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used."""
@@ -178,8 +179,9 @@ class MemoryReservations:
         if not limit.user:
             calls = self._calls_before(self._shares[limit.key], limit.key, line, before)
         width, cycle = self._width(limit), limit.seconds + self._guard_seconds
-        wait = wait_behind(self._counting(window, now), self._amount(window, now), width, cycle, now, calls)
-        return max(wait, window.closed_until - now)
+        opens = max(now, window.closed_until)
+        wait = wait_behind(self._counting(window, opens), self._amount(window, now), width, cycle, opens, calls)
+        return wait + opens - now
 
     def _calls_before(self, share: _Share, key: str, line: str, before: int) -> int:
         """Return how many calls go before: each line goes one step in turn, and who is behind comes sooner."""
@@ -214,7 +216,9 @@ class MemoryReservations:
     def _move(self, request: Request, to: float | None) -> None:
         """Take a turn out of the windows, or put it to another time."""
         turn = self._turns.pop(request.member, None)
-        for limit in request.limits if turn is not None else ():
+        if turn is None:
+            return
+        for limit in request.limits:
             window = self._windows.get((limit.key, limit.seconds))
             index = bisect_left(window.times, turn) if window else 0
             if window and index < len(window.times) and window.times[index] == turn:
@@ -246,8 +250,8 @@ class MemoryReservations:
             for line in [line for line, until in share.until.items() if until <= now]:
                 share.leave(line)
         counted = {line for share in self._shares.values() for line in share.served}
-        for name in [name for name, line in self._lines.items() if line.gone >= line.last and name not in counted]:
-            del self._lines[name]
+        for done in [name for name, line in self._lines.items() if line.gone >= line.last and name not in counted]:
+            del self._lines[done]
 
 
 def _shared(request: Request) -> set[str]:

@@ -54,7 +54,7 @@ class RedisReservations:
         self._learn = self._redis.register_script((FOLDER / "learn.lua").read_text())
         self._clock = RemoteClock()
         self._epoch = ""
-        self._departures: list[tuple[str, str, float]] = []
+        self._sightings: list[tuple[str, str, float]] = []
         self._noting: asyncio.Task[None] | None = None
 
     @property
@@ -80,23 +80,23 @@ class RedisReservations:
             return Turn(self._clock.ours(float(now) + float(seconds)), waiting)
         return Wait(float(seconds), place, waiting)
 
-    async def left(self, request: Request, at: float) -> None:
-        """Take note when the call has left; what has gathered meanwhile is sent together."""
-        self._departures += ((_log(limit), request.member, at) for limit in request.limits)
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call; what has gathered meanwhile is sent together."""
+        self._sightings += ((_log(limit), request.member, at) for limit in request.limits)
         if self._noting is None:
-            self._noting = asyncio.create_task(self._note_departures())
+            self._noting = asyncio.create_task(self._note_sightings())
 
-    async def _note_departures(self) -> None:
+    async def _note_sightings(self) -> None:
         try:
-            while self._departures:
-                departures, self._departures = self._departures, []
+            while self._sightings:
+                sightings, self._sightings = self._sightings, []
                 async with _answering(), self._redis.pipeline(transaction=False) as pipeline:
-                    for log, member, at in departures:
-                        pipeline.zadd(log, {member: self._latest(at) - SLACK_SECONDS}, xx=True)
+                    for log, member, at in sightings:
+                        pipeline.zadd(log, {member: self._latest(at) - SLACK_SECONDS}, xx=True, lt=True)
                     await pipeline.execute()
         except LimitsAway as away:
-            self._departures.clear()
-            logger.debug("limit_departures_not_noted", cause=str(away))
+            self._sightings.clear()
+            logger.debug("limit_sightings_not_noted", cause=str(away))
         finally:
             self._noting = None
 

@@ -75,10 +75,10 @@ class Reservations(Protocol):
     async def ask(self, request: Request) -> Turn | Wait:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
 
-    async def left(self, request: Request, at: float) -> None:
-        """Take note when the call with a turn has left, by our monotonic clock: its room is free again the sooner.
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call before `at`, by our monotonic clock: its room is free the sooner.
 
-        Nothing is lost when the store is away: the call counts as if it had left as late as it may.
+        Without that, also when the store is away, the call counts as if it had left as late as it may.
         """
 
     async def give_back(self, request: Request) -> None:

@@ -36,9 +36,9 @@ class UnsharedReservations:
             )
         return await self._own.ask(self._divided(request))
 
-    async def left(self, request: Request, at: float) -> None:
-        """Take note when the call has left."""
-        await self._own.left(self._divided(request), at)
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call."""
+        await self._own.seen(self._divided(request), at)
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used."""
