@@ -23,7 +23,7 @@ from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits.limit import Limit, limits_of, line_of
 from worker.limits.measures import LimitMeasures
-from worker.limits.reservations import AHEAD_SECONDS, SLACK_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.reservations import AHEAD_SECONDS, LATEST_SECONDS, Request, Reservations, Turn, Wait
 from worker.metrics import Family
 from worker.topology import Node
 from worker.visit import Visit
@@ -192,7 +192,7 @@ class ReservingGate:
         except (HandBack, asyncio.CancelledError):
             await self._give_back(request)
             raise
-        return -remaining <= SLACK_SECONDS
+        return -remaining <= LATEST_SECONDS
 
     async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
         """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""

@@ -9,8 +9,11 @@ from worker.limits.limit import Limit
 AHEAD_SECONDS = 0.5
 """Turns are given out only this long before they come, so that nobody fills the future."""
 
+LATEST_SECONDS = 0.1
+"""A turn that is missed by more is not used: the machine is busy, and the call would come too close to later ones."""
+
 SLACK_SECONDS = 0.25
-"""How much later than its turn a call may leave: the windows are longer by that, until it is known when it left."""
+"""How much later than its turn the service sees a call: the windows are longer by that until it is known better."""
 
 EAGERNESS = 4
 """Room that nobody takes may be used by messages further back: by this many seconds for each second of idleness."""
@@ -36,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The call may be made from `at` on, and no later than the slack allows."""
+    """The call may be made from `at` on, and at most `LATEST_SECONDS` later."""
 
     at: float
     """By the monotonic clock of this machine, seconds."""
@@ -76,9 +79,9 @@ class Reservations(Protocol):
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
 
     async def seen(self, request: Request, at: float) -> None:
-        """Take note that the service has seen the call before `at`, by our monotonic clock: its room is free the sooner.
+        """Take note that the service has seen the call before `at`, by our monotonic clock.
 
-        Without that, also when the store is away, the call counts as if it had left as late as it may.
+        Its room is free again the sooner. Without that, also when the store is away, the call counts as if it had left as late as it may.
         """
 
     async def give_back(self, request: Request) -> None:
