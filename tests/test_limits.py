@@ -9,6 +9,7 @@ import pytest
 from support.visits import node, visit
 
 from connectors import Trash
+from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits import (
     Go,
@@ -22,6 +23,7 @@ from worker.limits import (
     Wait,
     parse_limits,
 )
+from worker.limits.gate import parked_seconds
 from worker.topology import Role
 from worker.visit import Visit
 
@@ -151,3 +153,11 @@ async def test_nothing_passes_while_the_store_is_away_and_a_missed_turn_is_renew
     store = Away()
     assert isinstance(await ReservingGate(store).admit(limited(), asyncio.sleep), Go)
     assert [request.is_renewal for request in store.asked] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("foreseen", "parked"), [(0.6, 0.25), (1.0, 0.625), (5.0, 4.5), (133.0, 128.0), (10**7, 81_920.0)]
+)
+def test_a_message_is_parked_for_a_little_less_than_foreseen_and_in_few_tiers(foreseen: float, parked: float) -> None:
+    assert parked_seconds(foreseen) == parked
+    assert int(parked / STEP_SECONDS).bit_count() <= 4

@@ -81,7 +81,8 @@ class Reservations(Protocol):
     async def seen(self, request: Request, at: float) -> None:
         """Take note that the service has seen the call before `at`, by our monotonic clock.
 
-        Its room is free again the sooner. Without that, also when the store is away, the call counts as if it had left as late as it may.
+        Its room is free again the sooner. Without that, also when the store is away, the call counts as if it had
+        arrived as late as it may.
         """
 
     async def give_back(self, request: Request) -> None:
