@@ -14,26 +14,38 @@ from support.waiting import eventually
 
 from connectors import CustomNode, Message, RepeatLater
 from deploy.broker import Broker
-from worker.broker.delays import LONGEST_DELAY_SECONDS, TIERS, delayed
+from worker.broker.delays import (
+    LONGEST_DELAY_SECONDS,
+    STEP_SECONDS,
+    TIERS,
+    delay_of,
+    delayed,
+    tier_exchange,
+    tier_queue,
+)
 
 MESSAGES = 500
 LATEST_SECONDS = 1.5
 
 
-@pytest.mark.parametrize("seconds", [1, 2, 3, 7, 60, 3600, 86_400, LONGEST_DELAY_SECONDS])
-def test_the_tiers_that_a_message_passes_add_up_to_its_delay(seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [0.125, 0.875, 1, 2, 3, 7, 60, 3600, 86_400, LONGEST_DELAY_SECONDS])
+def test_the_tiers_that_a_message_passes_add_up_to_its_delay(seconds: float) -> None:
     publication = delayed(node("next"), b"", seconds, None)
     *digits, node_id = publication.routing_key.split(".")
     tiers = [TIERS - 1 - place for place, digit in enumerate(digits) if digit == "1"]
     assert (len(digits), node_id) == (TIERS, "n1")
-    assert sum(2**tier for tier in tiers) == seconds
-    assert publication.exchange.endswith(f".{tiers[0]}")
+    assert sum(2**tier for tier in tiers) * STEP_SECONDS == seconds
+    assert publication.exchange == tier_exchange(tiers[0])
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(0, 1), (0.2, 1), (1.1, 2), (59.5, 60)])
-def test_a_delay_is_rounded_up_to_whole_seconds(asked: float, waited: int) -> None:
-    key = delayed(node("next"), b"", asked, None).routing_key
-    assert int("".join(key.split(".")[:-1]), 2) == waited
+@pytest.mark.parametrize(("asked", "waited"), [(0, 0.125), (0.2, 0.25), (1.1, 1.125), (59.5, 59.5)])
+def test_a_delay_is_rounded_up_to_an_eighth_of_a_second(asked: float, waited: float) -> None:
+    assert delay_of(delayed(node("next"), b"", asked, None)) == (waited, "n1")
+
+
+@pytest.mark.parametrize(("tier", "name"), [(0, "125ms"), (2, "500ms"), (3, "1s"), (9, "64s")])
+def test_a_tier_is_named_by_its_length(tier: int, name: str) -> None:
+    assert tier_queue(tier) == f"orchesty-worker.delay.{name}"
 
 
 class Note(CustomNode[Any, Any]):

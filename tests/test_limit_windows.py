@@ -58,7 +58,7 @@ def test_a_full_backlog_uses_the_whole_rate_and_is_spread(amount: int, width: fl
 @given(amounts, widths, st.integers(0, 40))
 def test_what_is_foreseen_comes_true(amount: int, width: float, before: int) -> None:
     times: list[float] = []
-    foreseen = wait_behind(times, amount, width, 0, before)
+    foreseen = wait_behind(times, amount, width, width, 0, before)
     for _ in range(before + 1):
         insort(times, earliest(times, amount, width, 0))
     assert abs(times[-1] - foreseen) < 1e-3

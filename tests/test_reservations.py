@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from worker.limits import MemoryReservations, RedisReservations, Request, Reservations, Turn, Wait, parse_limits
+from worker.limits.reservations import SLACK_SECONDS
 
 RUNS = count()
 
@@ -45,7 +46,9 @@ async def called(store: Reservations, key: str, user: str) -> float:
         answer = await store.ask(request)
         if isinstance(answer, Turn):
             await asyncio.sleep(max(answer.at - time.monotonic(), 0))
-            return answer.at
+            left = time.monotonic()
+            await store.seen(request, left)
+            return left
         request = asking(key, user, answer.place)
         await asyncio.sleep(max(answer.seconds - 0.2, 0.02))
 
@@ -116,6 +119,48 @@ async def test_a_missed_turn_is_renewed_without_counting_twice(store: Reservatio
     await store.ask(Request(request.limits, request.line, request.member, is_renewal=True))
     assert isinstance(await store.ask(asking(key, "a")), Turn)
     assert isinstance(await store.ask(asking(key, "a")), Wait)
+
+
+async def test_room_is_free_the_sooner_when_the_service_has_seen_the_call(
+    store: Reservations, application: str
+) -> None:
+    key = f"a|{application};10;1"
+    request = asking(key, "a")
+    await store.ask(request)
+    before = await store.ask(asking(key, "a"))
+    await store.seen(request, time.monotonic())
+    await eventually_sooner(store, key, before)
+
+
+async def eventually_sooner(store: Reservations, key: str, before: Turn | Wait) -> None:
+    """Ask until the wait is shorter by most of the slack; what was seen is sent on without being waited for."""
+    assert isinstance(before, Wait)
+    async with asyncio.timeout(5):
+        while True:
+            after = await store.ask(asking(key, "a", before.place))
+            assert isinstance(after, Wait)
+            if before.seconds - after.seconds > SLACK_SECONDS / 2 and after.seconds >= 9.5:
+                return
+
+
+async def test_lines_go_in_turn_and_one_that_is_behind_comes_sooner(store: Reservations, application: str) -> None:
+    group = f"|{application};10;2"
+    for user in ("a", "b"):
+        await store.ask(asking(group, user))
+    waits = {user: [await store.ask(asking(group, user)) for _ in range(4)] for user in ("a", "b")}
+    foreseen = {user: [round(wait.seconds) for wait in own if isinstance(wait, Wait)] for user, own in waits.items()}
+    assert foreseen["a"] == [10, 10, 20, 20], "nobody else waited then"
+    assert foreseen["b"] == [10, 20, 30, 40], "each step of a line is one of each line"
+    late = await store.ask(asking(group, "late"))
+    assert isinstance(late, Wait)
+    assert round(late.seconds) == 10
+
+
+async def test_behind_a_pause_messages_do_not_come_back_together(store: Reservations, application: str) -> None:
+    key = f"a|{application};10;1"
+    await store.learn(parse_limits(key), seconds=30, slow_down=False)
+    waits = [await store.ask(asking(key, "a")) for _ in range(3)]
+    assert [round(wait.seconds) for wait in waits if isinstance(wait, Wait)] == [30, 40, 50]
 
 
 async def test_what_the_service_says_moves_the_turns_of_all(store: Reservations, application: str) -> None:

@@ -5,7 +5,7 @@ delivery ─ decode ─► visit ─ gate ─► action ─► outcome ─ settl
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from worker.deduplication import Marks, Once
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
-from worker.limits import LIMITED_ROLES, Gate, Held, Limit
+from worker.limits import LIMITED_ROLES, Gate, Go, Held
 from worker.limits.hearing import hearing
 from worker.line import Line
 from worker.notice import TrashNotice
@@ -154,15 +154,14 @@ class Handler:
             if isinstance(admission, Held | Trash):
                 return admission
             if admission.limits:
-                return await self._call_limited(visit, admission.limits)
+                return await self._call_limited(visit, admission)
         return await self._call(visit)
 
-    async def _call_limited(self, visit: Visit, limits: Sequence[Limit]) -> Decision:
-        """Call the action, and learn from what the service says of its limits."""
+    async def _call_limited(self, visit: Visit, go: Go) -> Decision:
+        """Call the action, and tell the gate that it was called and what the service has said of its limits."""
         with hearing() as notices:
             decision = await self._call(visit)
-        if notices:
-            await self._gate.learn(limits, notices)
+        await self._gate.called(go, notices)
         return decision
 
     async def _call(self, visit: Visit) -> Decision:

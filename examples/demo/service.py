@@ -28,10 +28,12 @@ LIMIT_CALLS, LIMIT_SECONDS = 50, 2
 
 SEED = "orchesty"
 BUSY, AWAY = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
-MOODS: Mapping[tuple[HTTPStatus, ...], int] = {(): 82, (BUSY,): 9, (AWAY,): 6, (BUSY, AWAY): 3}
+MOODS: Mapping[tuple[HTTPStatus, ...], int] = {(): 82, (BUSY,): 2, (AWAY,): 15, (BUSY, AWAY): 1}
 """What the first requests for a country get instead of an answer, and how many countries in a hundred."""
 
-LONGEST_RETRY_AFTER = 4
+LONGEST_RETRY_AFTER: Mapping[HTTPStatus, int] = {BUSY: 1, AWAY: 4}
+"""Seconds. An answer 429 lets all calls wait, as it tells of the limit; an answer 503 only its own."""
+
 BROKEN = "NA"
 """Namibia: its code has been read as "not available", as happens to careless readers of CSV files."""
 
@@ -100,7 +102,7 @@ class WorldService:
         return web.json_response(self._records[code])
 
     def _not_now(self, status: HTTPStatus) -> web.Response:
-        retry_after = str(self._luck.randint(1, LONGEST_RETRY_AFTER))
+        retry_after = str(self._luck.randint(1, LONGEST_RETRY_AFTER[status]))
         return web.json_response({"error": status.phrase}, status=status, headers={"Retry-After": retry_after})
 
     async def _note(self, request: web.Request) -> web.Response:

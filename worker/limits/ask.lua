@@ -1,45 +1,69 @@
 -- Reserves a turn, or says how long it will take. The same as MemoryReservations.ask, by the server's clock.
 --
 -- KEYS[1]  what all keys begin with; a hash tag, so that a cluster keeps them together
--- ARGV     member, line, place, is_renewal, guard, ahead, patience, recovery, known epoch, new epoch,
---          slack, for how long it holds, then key, seconds, amount, is_shared for each limit
--- returns  is_turn, seconds, now, place, waiting, epoch, slack
+-- ARGV     member, line, place, is_renewal, guard, slack, ahead, eagerness, patience, recovery, known epoch, new epoch,
+--          then key, seconds, amount, is_shared for each limit
+-- returns  is_turn, seconds, now, place, waiting, epoch
 
 local base = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 local member, line, place = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local is_renewal, guard, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
-local patience, recovery = tonumber(ARGV[7]), tonumber(ARGV[8])
-local ROUNDING, KEPT = 1e-5, 7 * 86400
+local is_renewal, guard, slack, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local eagerness, patience, recovery = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local ROUNDING, KEPT, IDLE = 1e-5, 7 * 86400, 1
+
+local function text(seconds)
+    return string.format('%.6f', seconds)
+end
 
 -- A server that has lost its data has lost calls that still count: whoever knew it before tells by the epoch.
 local epoch = redis.call('GET', base .. 'epoch')
 if not epoch then
-    epoch = ARGV[10]
+    epoch = ARGV[12]
     redis.call('SET', base .. 'epoch', epoch)
 end
-if ARGV[9] ~= '' and ARGV[9] ~= epoch then
-    redis.call('SET', base .. 'lost', string.format('%.6f', now), 'NX')
-end
+if ARGV[11] ~= '' and ARGV[11] ~= epoch then redis.call('SET', base .. 'lost', text(now), 'NX') end
 local lost = tonumber(redis.call('GET', base .. 'lost') or 0)
 
-local slack = tonumber(ARGV[11])
-local common = tonumber(redis.call('GET', base .. 'slack') or 0)
-if slack >= common then
-    redis.call('SET', base .. 'slack', ARGV[11], 'EX', ARGV[12])
-else
-    slack = common
+local line_key = base .. 'line:' .. line
+local counts = redis.call('HMGET', line_key, 'last', 'gone')
+local last, gone = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
+if place > last then place = 0 end
+local before = math.max(0, (place > 0 and place - 1 or last) - gone)
+
+local function score(log, rank)
+    return tonumber(redis.call('ZRANGE', log, rank, rank, 'WITHSCORES')[2])
 end
 
-local line_key, turns_key = base .. 'line:' .. line, base .. 'turns:' .. line
+-- The lines that wait for a limit of all users: each goes one step in turn, and who is behind comes sooner.
+local shares = {}
+local function share_of(key)
+    if shares[key] then return shares[key] end
+    local share = {lines = base .. 'lines:' .. key, served_key = base .. 'served:' .. key, middle = 0, is_in = false}
+    for _, gone_line in ipairs(redis.call('ZRANGEBYSCORE', share.lines, '-inf', '(' .. text(now))) do
+        redis.call('ZREM', share.lines, gone_line)
+        redis.call('ZREM', share.served_key, gone_line)
+    end
+    share.count = redis.call('ZCARD', share.served_key)
+    if share.count > 0 then share.middle = score(share.served_key, math.floor((share.count - 1) / 2)) end
+    local own = redis.call('ZSCORE', share.served_key, line)
+    if own then
+        share.served, share.is_in = tonumber(own), true
+    else
+        share.served = math.max(share.middle, tonumber(redis.call('HGET', line_key, 'served:' .. key) or 0))
+        share.count = share.count + 1
+    end
+    shares[key] = share
+    return share
+end
+
 local limits = {}
 for i = 13, #ARGV, 4 do
     local key, seconds = ARGV[i], tonumber(ARGV[i + 1])
     local limit = {
-        key = key, width = seconds + guard + slack, amount = tonumber(ARGV[i + 2]), is_shared = ARGV[i + 3] == '1',
-        log = base .. 'log:' .. key .. ';' .. ARGV[i + 1], lines = base .. 'lines:' .. key, closed = 0, others = 0,
-        name = key .. ';' .. ARGV[i + 1] .. ';' .. ARGV[i + 2],
+        width = seconds + guard + slack, cycle = seconds + guard, amount = tonumber(ARGV[i + 2]), closed = 0,
+        log = base .. 'log:' .. key .. ';' .. ARGV[i + 1], calls = before,
     }
     local learned = redis.call('HMGET', base .. 'learned:' .. key, 'until', 'share', 'at')
     if learned[1] then limit.closed = tonumber(learned[1]) end
@@ -49,102 +73,82 @@ for i = 13, #ARGV, 4 do
     end
     if lost > 0 then limit.closed = math.max(limit.closed, lost + limit.width) end
     if is_renewal then redis.call('ZREM', limit.log, member) end
-    redis.call('ZREMRANGEBYSCORE', limit.log, '-inf', string.format('(%.6f', now - limit.width - 1))
-    limit.past = redis.call('ZCOUNT', limit.log, '-inf', string.format('%.6f', now - limit.width))
+    redis.call('ZREMRANGEBYSCORE', limit.log, '-inf', '(' .. text(now - limit.width - IDLE))
     limit.size = redis.call('ZCARD', limit.log)
-    if limit.is_shared then
-        limit.others = redis.call('ZCOUNT', limit.lines, string.format('%.6f', now), '+inf')
-        local own = redis.call('ZSCORE', limit.lines, line)
-        if own and tonumber(own) >= now then limit.others = limit.others - 1 end
+    if ARGV[i + 3] == '1' then
+        local share = share_of(key)
+        limit.calls = math.max(0, share.served + before - share.middle) * share.count
     end
+    redis.call('ZADD', base .. 'seen', text(now), key .. ';' .. ARGV[i + 1] .. ';' .. ARGV[i + 2])
     limits[#limits + 1] = limit
 end
 
-local function score(log, rank)
-    return tonumber(redis.call('ZRANGE', log, rank, rank, 'WITHSCORES')[2])
-end
-
-local function earliest(limit, at)
-    while true do
-        local before = redis.call('ZCOUNT', limit.log, '-inf', string.format('%.6f', at))
-        local moved = nil
-        for first = math.max(0, before - limit.amount), math.min(before, limit.size - limit.amount) do
-            local start, last = score(limit.log, first), score(limit.log, first + limit.amount - 1)
-            if math.max(at, last) - math.min(at, start) < limit.width - ROUNDING then
-                moved = math.max(moved or at, start + limit.width)
-            end
-        end
-        if not moved then return at end
-        at = moved
+local function conflict(limit, at)
+    local before_it = redis.call('ZCOUNT', limit.log, '-inf', text(at))
+    for first = math.min(before_it, limit.size - limit.amount), math.max(0, before_it - limit.amount), -1 do
+        local start, finish = score(limit.log, first), score(limit.log, first + limit.amount - 1)
+        if math.max(at, finish) - math.min(at, start) < limit.width - ROUNDING then return start + limit.width end
     end
 end
 
 local function spaced(limit, at)
     if limit.size == 0 then return at end
-    local last = score(limit.log, limit.size - 1)
-    if last > at then return at end
-    local even, is_used = limit.width / limit.amount, (limit.size - limit.past) * 2 > limit.amount
-    return math.max(at, last + (is_used and math.min(0.8 * even, 0.02) or math.min(0.3 * even, 0.005)))
+    local latest = score(limit.log, limit.size - 1)
+    if latest > at then return at end
+    local even, is_used = limit.width / limit.amount, limit.size * 2 > limit.amount
+    return math.max(at, latest + (is_used and math.min(0.8 * even, 0.02) or math.min(0.3 * even, 0.005)))
 end
 
-local function turn_of(is_spaced)
-    local turn, is_moving = now, true
-    for _, limit in ipairs(limits) do turn = math.max(turn, limit.closed) end
-    while is_moving do
-        is_moving = false
-        for _, limit in ipairs(limits) do
-            local fit = earliest(limit, turn)
-            if is_spaced then fit = spaced(limit, fit) end
-            if fit > turn then turn, is_moving = fit, true end
-        end
+local turn, is_moving = now, true
+for _, limit in ipairs(limits) do turn = math.max(turn, limit.closed) end
+while is_moving do
+    is_moving = false
+    for _, limit in ipairs(limits) do
+        local fit, moved = turn, conflict(limit, turn)
+        while moved do fit, moved = moved, conflict(limit, moved) end
+        fit = spaced(limit, fit)
+        if fit > turn then turn, is_moving = fit, true end
     end
-    return turn
 end
 
-local free, turn = turn_of(false), turn_of(true)
-
--- How long the messages before this one in its line take, each line having its share.
-local counts = redis.call('HMGET', line_key, 'last', 'gone')
-local last, gone = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
-if place > last then place = 0 end
-local before = math.max(0, (place > 0 and place - 1 or last) - gone)
-if is_renewal then redis.call('ZREM', turns_key, member) end
-redis.call('ZREMRANGEBYSCORE', turns_key, '-inf', string.format('(%.6f', now))
-local reserved = redis.call('ZCARD', turns_key)
-local foreseen, is_fair = 0, true
+local foreseen, idle = 0, math.huge
 for _, limit in ipairs(limits) do
-    local calls, used = before * (limit.others + 1), limit.size - limit.past
-    local behind = calls - (limit.amount - used)
-    foreseen = math.max(foreseen, limit.closed - now)
+    local opens = math.max(now, limit.closed)
+    local past = redis.call('ZCOUNT', limit.log, '-inf', text(opens - limit.width))
+    local used = limit.size - past
+    local behind = limit.calls - (limit.amount - used)
+    foreseen = math.max(foreseen, opens - now)
     if behind >= 0 then
         local index = behind % limit.amount
-        local start = index < used and score(limit.log, limit.past + index) or now
-        foreseen = math.max(foreseen, start + limit.width * (math.floor(behind / limit.amount) + 1) - now)
+        local start = index < used and score(limit.log, past + index) or opens
+        foreseen = math.max(foreseen, start + limit.width + math.floor(behind / limit.amount) * limit.cycle - now)
     end
-    local share = limit.amount / limit.width / (limit.others + 1)
-    if limit.others > 0 and reserved > share * ahead then is_fair = false end
-    redis.call('ZADD', base .. 'seen', string.format('%.6f', now), limit.name)
+    local free = limit.size >= limit.amount and score(limit.log, limit.size - limit.amount) + limit.width or -math.huge
+    idle = math.min(idle, now - math.max(limit.closed, free))
 end
+idle = math.max(0, idle)
 
-local is_next = is_renewal or (foreseen <= ahead and is_fair)
-if turn <= now + ahead and (free <= now or is_next) then
-    local at = string.format('%.6f', turn)
+local may_go = is_renewal or idle > IDLE or foreseen <= ahead + eagerness * idle
+if may_go and turn <= now + ahead then
     for _, limit in ipairs(limits) do
-        redis.call('ZADD', limit.log, at, member)
-        redis.call('EXPIRE', limit.log, math.ceil(limit.width + ahead) + 2)
+        redis.call('ZADD', limit.log, text(turn), member)
+        redis.call('EXPIRE', limit.log, math.ceil(limit.width + ahead + IDLE) + 2)
     end
-    redis.call('ZADD', turns_key, at, member)
-    redis.call('EXPIRE', turns_key, math.ceil(ahead) + 2)
-    if place > gone then
-        gone = place
-        redis.call('HSET', line_key, 'gone', gone)
-    end
-    if gone >= last then
-        for _, limit in ipairs(limits) do
-            if limit.is_shared then redis.call('ZREM', limit.lines, line) end
+    gone = math.max(gone, place)
+    if place > 0 then redis.call('HSET', line_key, 'gone', gone) end
+    for key, share in pairs(shares) do
+        if share.count > 1 or share.is_in then
+            redis.call('HSET', line_key, 'served:' .. key, share.served + 1)
+            redis.call('EXPIRE', line_key, KEPT)
+        end
+        if gone >= last then
+            redis.call('ZREM', share.lines, line)
+            redis.call('ZREM', share.served_key, line)
+        elseif share.is_in then
+            redis.call('ZADD', share.served_key, share.served + 1, line)
         end
     end
-    return {1, string.format('%.6f', turn - now), string.format('%.6f', now), place, last - gone, epoch, string.format('%.6f', slack)}
+    return {1, text(turn - now), text(now), place, last - gone, epoch}
 end
 
 if place == 0 then
@@ -154,11 +158,10 @@ if place == 0 then
 end
 local seconds = math.max(turn - now, foreseen)
 redis.call('EXPIRE', line_key, math.ceil(seconds) + KEPT)
-for _, limit in ipairs(limits) do
-    if limit.is_shared then
-        redis.call('ZADD', limit.lines, string.format('%.6f', now + seconds + patience), line)
-        redis.call('ZREMRANGEBYSCORE', limit.lines, '-inf', string.format('(%.6f', now))
-        redis.call('EXPIRE', limit.lines, math.ceil(seconds) + KEPT)
-    end
+for _, share in pairs(shares) do
+    redis.call('ZADD', share.lines, text(now + seconds + patience), line)
+    redis.call('ZADD', share.served_key, share.served, line)
+    redis.call('EXPIRE', share.lines, math.ceil(seconds) + KEPT)
+    redis.call('EXPIRE', share.served_key, math.ceil(seconds) + KEPT)
 end
-return {0, string.format('%.6f', seconds), string.format('%.6f', now), place, last - gone, epoch, string.format('%.6f', slack)}
+return {0, text(seconds), text(now), place, last - gone, epoch}

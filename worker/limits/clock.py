@@ -23,3 +23,7 @@ class RemoteClock:
     def ours(self, theirs: float) -> float:
         """Return the server's time by our monotonic clock."""
         return theirs + self._offset
+
+    def theirs(self, ours: float) -> float:
+        """Return our monotonic time by the server's clock."""
+        return ours - self._offset

@@ -6,9 +6,7 @@ back to the broker with its place in the line, and asks again when it returns.
 """
 
 import asyncio
-import math
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -21,11 +19,11 @@ from applications import Application
 from connectors import Trash
 from connectors.rate import RateNotice
 from worker import headers as h
+from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits.limit import Limit, limits_of, line_of
 from worker.limits.measures import LimitMeasures
-from worker.limits.punctuality import Punctuality
-from worker.limits.reservations import AHEAD_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.reservations import AHEAD_SECONDS, LATEST_SECONDS, Request, Reservations, Turn, Wait
 from worker.metrics import Family
 from worker.topology import Node
 from worker.visit import Visit
@@ -35,14 +33,18 @@ log = structlog.get_logger()
 Pause = Callable[[float], Awaitable[None]]
 """Waits this long; raises `HandBack` when the worker stops meanwhile."""
 
-IN_PLACE_SECONDS = 1.5
+IN_PLACE_SECONDS = AHEAD_SECONDS
 """A turn sooner than this is waited for; a later one in the broker."""
+
+EARLY_SECONDS = 0.3
+"""A parked message comes back so long before its turn."""
 
 SHORTEST_WAIT_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
-PARKED_SHARE = 0.9
-"""How much of the foreseen time a message is parked for: it may go faster, and coming back takes time too."""
 LONGEST_PARKED_SECONDS = 86_400
+PARKED_DIGITS = 4
+"""The binary digits of the time that a message is parked: each 1 is a tier, and what is far away changes anyhow."""
+
 PLACE_DIGITS = 15
 
 
@@ -52,6 +54,8 @@ class Go:
 
     limits: Sequence[Limit] = ()
     """What it counts for."""
+    request: Request | None = None
+    """Names its turn, where the store can be told when the service has seen the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Held:
     """The message waits outside the worker until its turn."""
 
     application: str
-    after_seconds: int = 0
+    after_seconds: float = 0
     """When to come back; the platform's limiter decides that itself."""
     place: int = 0
     """Its place in the line; 0: the platform's limiter knows it."""
@@ -71,8 +75,8 @@ class Gate(Protocol):
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the call may be made, or say what else to do with the message."""
 
-    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
-        """Take note of what the service has said of its limits."""
+    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
+        """Take note that the limited call has been made, and of what the service has said of its limits."""
 
     def families(self) -> Iterable[Family]:
         """Return the gate's metrics."""
@@ -96,7 +100,7 @@ class PlatformGate:
             visit.headers.pop(h.APPLICATION, None)
         return Go(limits)
 
-    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
 
     def families(self) -> Iterable[Family]:
@@ -121,9 +125,6 @@ class ReservingGate:
         self._applications = applications
         self._measures = LimitMeasures()
         self._clock = clock
-        self._punctuality = Punctuality()
-        self.in_place: Counter[str] = Counter()
-        """Messages that wait here, by node id; at most half of the node's prefetch."""
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the turn has come. A distant one is waited for in the broker."""
@@ -135,27 +136,19 @@ class ReservingGate:
             return Go()
         asked = self._clock()
         request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
-        self.in_place[visit.node.id] += 1
-        try:
-            held = await self._pass(visit.node, request, pause)
-        finally:
-            self.in_place[visit.node.id] -= 1
+        held = await self._pass(visit.node, request, pause)
         if held is None:
             for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
                 visit.headers.pop(name, None)
             self._measures.granted(visit.node.application, self._clock() - asked)
-        return held or Go(limits)
+        return held or Go(limits, request)
 
-    async def learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
-        """Take what the service has said to all workers. While Redis is away it is lost."""
-        seconds = max((notice.resume_after_seconds or 0 for notice in notices), default=0)
-        slow_down = any(notice.is_refusal for notice in notices)
-        try:
-            await self._reservations.learn(limits, seconds=seconds, slow_down=slow_down)
-        except LimitsAway as away:
-            log.warning("limit_not_learned", cause=str(away))
-            return
-        log.info("limit_learned", keys=[limit.key for limit in limits], pause_seconds=seconds, halved=slow_down)
+    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
+        """Tell the store that the call is over, so that its room is free again the sooner, and what it has taught."""
+        if go.request is not None:
+            await self._reservations.seen(go.request, self._clock())
+        if notices:
+            await self._learn(go.limits, notices)
 
     def families(self) -> Iterable[Family]:
         """Return the metrics of limits."""
@@ -165,10 +158,20 @@ class ReservingGate:
         """Close the store."""
         await self._reservations.close()
 
+    async def _learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+        """Take what the service has said to all workers. While Redis is away it is lost."""
+        seconds = max(notice.resume_after_seconds or 0 for notice in notices)
+        slow_down = any(notice.is_refusal for notice in notices)
+        try:
+            await self._reservations.learn(limits, seconds=seconds, slow_down=slow_down)
+        except LimitsAway as away:
+            log.warning("limit_not_learned", cause=str(away))
+            return
+        log.info("limit_learned", keys=[limit.key for limit in limits], pause_seconds=seconds, halved=slow_down)
+
     async def _pass(self, node: Node, request: Request, pause: Pause) -> Held | None:
         """Return when the turn has come; or how to wait for it."""
         while True:
-            request = replace(request, slack_seconds=self._punctuality.slack_seconds)
             answer = await self._ask(request, pause)
             self._measures.waiting(node.application, request.line, answer.waiting, self._clock())
             if isinstance(answer, Turn):
@@ -177,8 +180,8 @@ class ReservingGate:
                 request = replace(request, is_renewal=True)
                 continue
             request = replace(request, place=answer.place, is_renewal=False)
-            if answer.seconds > IN_PLACE_SECONDS or self.in_place[node.id] > max(node.prefetch // 2, 1):
-                return Held(node.application, _parked_seconds(answer), answer.place)
+            if answer.seconds > IN_PLACE_SECONDS:
+                return Held(node.application, parked_seconds(answer.seconds), answer.place)
             await pause(max(answer.seconds - AHEAD_SECONDS / 2, SHORTEST_WAIT_SECONDS))
 
     async def _is_met(self, request: Request, turn: Turn, pause: Pause) -> bool:
@@ -189,8 +192,7 @@ class ReservingGate:
         except (HandBack, asyncio.CancelledError):
             await self._give_back(request)
             raise
-        self._punctuality.observe(-remaining)
-        return -remaining <= turn.slack_seconds
+        return -remaining <= LATEST_SECONDS
 
     async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
         """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""
@@ -215,8 +217,12 @@ class ReservingGate:
             log.warning("limit_turn_not_given_back", cause=str(away), consequence="it counts as a call")
 
 
-def _parked_seconds(wait: Wait) -> int:
-    return max(1, min(math.floor(wait.seconds * PARKED_SHARE - 0.5), LONGEST_PARKED_SECONDS))
+def parked_seconds(foreseen: float) -> float:
+    """Return how long a message is parked: a little less than foreseen, and as a sum of a few tiers."""
+    seconds = max(min(foreseen, LONGEST_PARKED_SECONDS) - EARLY_SECONDS, STEP_SECONDS)
+    steps = int(seconds / STEP_SECONDS)
+    unused = max(steps.bit_length() - PARKED_DIGITS, 0)
+    return (steps >> unused << unused) * STEP_SECONDS
 
 
 def _place(visit: Visit) -> int:

@@ -6,8 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from worker.limits.limit import Limit
-from worker.limits.reservations import AHEAD_SECONDS, PATIENCE_SECONDS, SLACK_SECONDS, LimitState, Request, Turn, Wait
-from worker.limits.windows import earliest, spaced, wait_behind
+from worker.limits.reservations import (
+    AHEAD_SECONDS,
+    EAGERNESS,
+    PATIENCE_SECONDS,
+    SLACK_SECONDS,
+    LimitState,
+    Request,
+    Turn,
+    Wait,
+)
+from worker.limits.windows import earliest, idle_since, spaced, wait_behind
 
 SLOWEST = 1 / 64
 """The smallest share of an amount that halving comes to."""
@@ -15,6 +24,10 @@ SLOWEST = 1 / 64
 
 HALVING_SECONDS = 10
 """An amount is not halved again before: calls that were under way are refused together."""
+
+
+IDLE_SECONDS = 1.0
+"""Calls are remembered for so long after they count no more, to know since when there has been room."""
 
 
 @dataclass(slots=True)
@@ -34,7 +47,24 @@ class _Line:
 
     last: int = 0
     gone: int = 0
-    turns: list[float] = field(default_factory=list)
+    served: dict[str, int] = field(default_factory=dict)
+    """By shared key: how far the line is, counted on from where the others were when it came."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """The lines that wait for a limit of all users: until when they are expected, and how far each is."""
+
+    until: dict[str, float] = field(default_factory=dict)
+    served: dict[str, int] = field(default_factory=dict)
+
+    def middle(self) -> int:
+        """Return how far the lines are: half of them are further."""
+        return sorted(self.served.values())[(len(self.served) - 1) // 2] if self.served else 0
+
+    def leave(self, line: str) -> None:
+        self.until.pop(line, None)
+        self.served.pop(line, None)
 
 
 class MemoryReservations:
@@ -42,12 +72,11 @@ class MemoryReservations:
 
     def __init__(self, clock: Callable[[], float], *, guard_seconds: float, recovery_seconds: float = 600) -> None:
         self._guard_seconds = guard_seconds
-        self._slack, self._slack_until = 0.0, 0.0
         self._clock = clock
         self._recovery_seconds = recovery_seconds or 1
         self._windows: dict[tuple[str, int], _Window] = {}
         self._lines: defaultdict[str, _Line] = defaultdict(_Line)
-        self._active: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._turns: dict[str, float] = {}
         self._is_learning = recovery_seconds > 0
         self._tidied = 0.0
@@ -58,40 +87,33 @@ class MemoryReservations:
             await self.give_back(request)
         now = self._clock()
         self._tidy(now)
-        if request.slack_seconds >= self._slack or now > self._slack_until:
-            self._slack, self._slack_until = request.slack_seconds, now + SLACK_SECONDS
         windows = [self._window(limit, now) for limit in request.limits]
         line = self._lines[request.line]
-        del line.turns[: bisect_left(line.turns, now)]
         place = request.place if request.place <= line.last else 0
         before = max(0, (place - 1 if place else line.last) - line.gone)
-        others = {limit.key: self._others(limit, request.line, now) for limit in request.limits}
-        free, turn = self._earliest(windows, now), self._earliest(windows, now, is_spaced=True)
-        foreseen = max(self._foreseen(window, now, before, others[window.limit.key]) for window in windows)
-        is_fair = all(self._is_fair(window, line, others[window.limit.key], now) for window in windows)
-        is_next = foreseen <= AHEAD_SECONDS and is_fair
-        if turn <= now + AHEAD_SECONDS and (free <= now or is_next or request.is_renewal):
+        turn = self._earliest(windows, now)
+        foreseen = max(self._foreseen(window, request.line, now, before) for window in windows)
+        idle = max(0.0, min(now - self._idle_since(window, now) for window in windows))
+        may_go = request.is_renewal or idle > IDLE_SECONDS or foreseen <= AHEAD_SECONDS + EAGERNESS * idle
+        if may_go and turn <= now + AHEAD_SECONDS:
             self._reserve(request, windows, line, place, turn)
-            return Turn(turn, self._slack, line.last - line.gone)
+            return Turn(turn, line.last - line.gone)
         if not place:
             line.last += 1
             place = line.last
-        seconds = max(turn - now, foreseen, 0)
-        for limit in request.limits:
-            if not limit.user:
-                self._active[limit.key][request.line] = now + seconds + PATIENCE_SECONDS
+        seconds = max(turn - now, foreseen)
+        for key in _shared(request):
+            self._join(key, request.line, now + seconds + PATIENCE_SECONDS)
         return Wait(seconds, place, line.last - line.gone)
+
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call."""
+        turn = self._turns.get(request.member, at)
+        self._move(request, min(turn, at - SLACK_SECONDS))
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used."""
-        turn = self._turns.pop(request.member, None)
-        if turn is None:
-            return
-        found = [self._windows.get((limit.key, limit.seconds)) for limit in request.limits]
-        for times in (*(window.times for window in found if window), self._lines[request.line].turns):
-            index = bisect_left(times, turn)
-            if index < len(times) and times[index] == turn:
-                del times[index]
+        self._move(request, None)
 
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly."""
@@ -115,7 +137,7 @@ class MemoryReservations:
         for name in found:
             del self._windows[name]
         self._lines.pop(key, None)
-        self._active.pop(key, None)
+        self._shares.pop(key, None)
         return len(found)
 
     async def close(self) -> None:
@@ -126,11 +148,15 @@ class MemoryReservations:
         if window is None:
             window = self._windows[limit.key, limit.seconds] = _Window(limit)
         window.limit = limit
-        del window.times[: bisect_right(window.times, now - self._width(limit))]
+        del window.times[: bisect_right(window.times, now - self._width(limit) - IDLE_SECONDS)]
         return window
 
+    def _counting(self, window: _Window, now: float) -> list[float]:
+        """Return the calls that count now, and those with a turn."""
+        return window.times[bisect_right(window.times, now - self._width(window.limit)) :]
+
     def _width(self, limit: Limit) -> float:
-        return limit.seconds + self._guard_seconds + self._slack
+        return limit.seconds + self._guard_seconds + SLACK_SECONDS
 
     def _amount(self, window: _Window, now: float) -> int:
         return max(1, int(window.limit.amount * self._share(window, now)))
@@ -138,51 +164,77 @@ class MemoryReservations:
     def _share(self, window: _Window, now: float) -> float:
         return min(1.0, window.share + (now - window.shared_at) / self._recovery_seconds)
 
-    def _others(self, limit: Limit, own: str, now: float) -> int:
-        """Count the other lines that wait for a limit of all users."""
-        if limit.user:
-            return 0
-        return sum(until > now for line, until in self._active[limit.key].items() if line != own)
-
-    def _earliest(self, windows: Sequence[_Window], now: float, *, is_spaced: bool = False) -> float:
+    def _earliest(self, windows: Sequence[_Window], now: float) -> float:
         turn = max(now, *(window.closed_until for window in windows))
-        while True:
-            moved = max(self._fit(window, turn, now, is_spaced=is_spaced) for window in windows)
-            if moved <= turn:
-                return turn
+        while (moved := max(self._fit(window, turn, now) for window in windows)) > turn:
             turn = moved
+        return turn
 
-    def _fit(self, window: _Window, turn: float, now: float, *, is_spaced: bool) -> float:
+    def _fit(self, window: _Window, turn: float, now: float) -> float:
         amount, width = self._amount(window, now), self._width(window.limit)
-        turn = earliest(window.times, amount, width, turn)
-        return spaced(window.times, amount, width, turn) if is_spaced else turn
+        return spaced(window.times, amount, width, earliest(window.times, amount, width, turn))
 
-    def _foreseen(self, window: _Window, now: float, before: int, others: int) -> float:
-        calls = before * (others + 1)
-        wait = wait_behind(window.times, self._amount(window, now), self._width(window.limit), now, calls)
-        return max(wait, window.closed_until - now)
+    def _foreseen(self, window: _Window, line: str, now: float, before: int) -> float:
+        limit, calls = window.limit, float(before)
+        if not limit.user:
+            calls = self._calls_before(self._shares[limit.key], limit.key, line, before)
+        width, cycle = self._width(limit), limit.seconds + self._guard_seconds
+        opens = max(now, window.closed_until)
+        wait = wait_behind(self._counting(window, opens), self._amount(window, now), width, cycle, opens, calls)
+        return wait + opens - now
 
-    def _is_fair(self, window: _Window, line: _Line, others: int, now: float) -> bool:
-        """Whether the line has no more than its share of the turns that are given out."""
-        share = self._amount(window, now) / self._width(window.limit) / (others + 1)
-        return not others or len(line.turns) <= share * AHEAD_SECONDS
+    def _calls_before(self, share: _Share, key: str, line: str, before: int) -> int:
+        """Return how many calls go before: each line goes one step in turn, and who is behind comes sooner."""
+        lines = len(share.served) + (line not in share.served)
+        return max(0, self._served(share, key, line) + before - share.middle()) * lines
+
+    def _served(self, share: _Share, key: str, line: str) -> int:
+        own = share.served.get(line)
+        return max(self._lines[line].served.get(key, 0), share.middle()) if own is None else own
+
+    def _idle_since(self, window: _Window, now: float) -> float:
+        return max(window.closed_until, idle_since(window.times, self._amount(window, now), self._width(window.limit)))
+
+    def _join(self, key: str, line: str, until: float) -> None:
+        share = self._shares[key]
+        share.served[line] = self._served(share, key, line)
+        share.until[line] = until
 
     def _reserve(self, request: Request, windows: Sequence[_Window], line: _Line, place: int, turn: float) -> None:
-        for times in (*(window.times for window in windows), line.turns):
-            insort(times, turn)
+        for window in windows:
+            insort(window.times, turn)
         self._turns[request.member] = turn
         line.gone = max(line.gone, place)
-        if line.gone >= line.last:
-            for limit in request.limits:
-                self._active[limit.key].pop(request.line, None)
+        for key in _shared(request):
+            share = self._shares[key]
+            line.served[key] = self._served(share, key, request.line) + 1
+            if line.gone >= line.last:
+                share.leave(request.line)
+            elif request.line in share.served:
+                share.served[request.line] = line.served[key]
+
+    def _move(self, request: Request, to: float | None) -> None:
+        """Take a turn out of the windows, or put it to another time."""
+        turn = self._turns.pop(request.member, None)
+        if turn is None:
+            return
+        for limit in request.limits:
+            window = self._windows.get((limit.key, limit.seconds))
+            index = bisect_left(window.times, turn) if window else 0
+            if window and index < len(window.times) and window.times[index] == turn:
+                del window.times[index]
+                if to is not None:
+                    insort(window.times, to)
 
     def _state(self, window: _Window, now: float) -> LimitState:
         limit = window.limit
-        lines = [limit.key] if limit.user else self._active[limit.key]
+        lines = [limit.key] if limit.user else self._shares[limit.key].until
         waiting = sum(line.last - line.gone for name in lines if (line := self._lines.get(name)))
         amount = self._amount(window, now)
         free = earliest(window.times, amount, self._width(limit), now)
-        return LimitState(limit, len(window.times), waiting, max(free, window.closed_until) - now, amount)
+        return LimitState(
+            limit, len(self._counting(window, now)), waiting, max(free, window.closed_until) - now, amount
+        )
 
     def _tidy(self, now: float, *, is_forced: bool = False) -> None:
         """Forget once a second what is past."""
@@ -194,9 +246,13 @@ class MemoryReservations:
             if not window.times and window.closed_until < now and self._share(window, now) == 1:
                 del self._windows[name]
         self._turns = {member: turn for member, turn in self._turns.items() if turn > now - PATIENCE_SECONDS}
-        for lines in self._active.values():
-            for line in [line for line, until in lines.items() if until <= now]:
-                del lines[line]
-        for line, state in tuple(self._lines.items()):
-            if state.gone >= state.last and (not state.turns or state.turns[-1] < now):
-                del self._lines[line]
+        for share in self._shares.values():
+            for line in [line for line, until in share.until.items() if until <= now]:
+                share.leave(line)
+        counted = {line for share in self._shares.values() for line in share.served}
+        for done in [name for name, line in self._lines.items() if line.gone >= line.last and name not in counted]:
+            del self._lines[done]
+
+
+def _shared(request: Request) -> set[str]:
+    return {limit.key for limit in request.limits if not limit.user}

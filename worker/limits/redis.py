@@ -7,13 +7,25 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import LimitsAway
 from worker.limits.clock import RemoteClock
 from worker.limits.limit import Limit, parse_limits
-from worker.limits.reservations import AHEAD_SECONDS, PATIENCE_SECONDS, SLACK_SECONDS, LimitState, Request, Turn, Wait
+from worker.limits.reservations import (
+    AHEAD_SECONDS,
+    EAGERNESS,
+    PATIENCE_SECONDS,
+    SLACK_SECONDS,
+    LimitState,
+    Request,
+    Turn,
+    Wait,
+)
+
+logger = structlog.get_logger()
 
 BASE = "{orchesty-worker:limits}:"
 CONNECTIONS = 4
@@ -42,6 +54,8 @@ class RedisReservations:
         self._learn = self._redis.register_script((FOLDER / "learn.lua").read_text())
         self._clock = RemoteClock()
         self._epoch = ""
+        self._sightings: list[tuple[str, str, float]] = []
+        self._noting: asyncio.Task[None] | None = None
 
     @property
     def _guard_seconds(self) -> float:
@@ -53,25 +67,48 @@ class RedisReservations:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
         arguments = [
             *(request.member, request.line, request.place, int(request.is_renewal)),
-            *(self._guard_seconds, AHEAD_SECONDS, PATIENCE_SECONDS, self._recovery_seconds),
-            *(self._epoch, uuid4().hex, request.slack_seconds, SLACK_SECONDS),
+            *(self._guard_seconds, SLACK_SECONDS, AHEAD_SECONDS, EAGERNESS, PATIENCE_SECONDS, self._recovery_seconds),
+            *(self._epoch, uuid4().hex),
             *(part for limit in request.limits for part in _parts(limit)),
         ]
         async with _answering(), self._free:
             sent = time.monotonic()
-            is_turn, seconds, now, place, waiting, epoch, slack = await self._ask([BASE], arguments)
+            is_turn, seconds, now, place, waiting, epoch = await self._ask([BASE], arguments)
             self._clock.exchanged(sent, float(now), time.monotonic())
         self._epoch = epoch
         if is_turn:
-            return Turn(self._clock.ours(float(now) + float(seconds)), float(slack), waiting)
+            return Turn(self._clock.ours(float(now) + float(seconds)), waiting)
         return Wait(float(seconds), place, waiting)
+
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call; what has gathered meanwhile is sent together."""
+        self._sightings += ((_log(limit), request.member, at) for limit in request.limits)
+        if self._noting is None:
+            self._noting = asyncio.create_task(self._note_sightings())
+
+    async def _note_sightings(self) -> None:
+        try:
+            while self._sightings:
+                sightings, self._sightings = self._sightings, []
+                async with _answering(), self._redis.pipeline(transaction=False) as pipeline:
+                    for log, member, at in sightings:
+                        pipeline.zadd(log, {member: self._latest(at) - SLACK_SECONDS}, xx=True, lt=True)
+                    await pipeline.execute()
+        except LimitsAway as away:
+            self._sightings.clear()
+            logger.debug("limit_sightings_not_noted", cause=str(away))
+        finally:
+            self._noting = None
+
+    def _latest(self, at: float) -> float:
+        """Return the server's time at most, as far as its clock is known."""
+        return self._clock.theirs(at) + self._clock.round_trip_seconds / 2
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used. Raises `LimitsAway`."""
         async with _answering(), self._redis.pipeline() as pipeline:
             for limit in request.limits:
                 pipeline.zrem(_log(limit), request.member)
-            pipeline.zrem(f"{BASE}turns:{request.line}", request.member)
             await pipeline.execute()
 
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
@@ -97,19 +134,21 @@ class RedisReservations:
             if found:
                 await self._redis.zrem(f"{BASE}seen", *map(str, found))
                 logs = [_log(limit) for limit in found]
-                own = [f"{BASE}{part}:{key}" for part in ("learned", "lines", "line", "turns")]
+                own = [f"{BASE}{part}:{key}" for part in ("learned", "lines", "served", "line")]
                 await self._redis.delete(*logs, *own)
             return len(found)
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._noting is not None:
+            await self._noting
         await self._redis.aclose()
 
     async def _seen(self) -> Sequence[Limit]:
         return [parse_limits(str(name))[0] for name in await self._redis.zrange(f"{BASE}seen", 0, -1)]
 
     async def _state(self, limit: Limit, now: float) -> LimitState:
-        width = limit.seconds + self._guard_seconds
+        width = limit.seconds + self._guard_seconds + SLACK_SECONDS
         learned = await self._redis.hgetall(f"{BASE}learned:{limit.key}")
         share = 1.0
         if "share" in learned:

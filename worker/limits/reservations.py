@@ -9,12 +9,17 @@ from worker.limits.limit import Limit
 AHEAD_SECONDS = 0.5
 """Turns are given out only this long before they come, so that nobody fills the future."""
 
+LATEST_SECONDS = 0.1
+"""A turn that is missed by more is not used: the machine is busy, and the call would come too close to later ones."""
+
+SLACK_SECONDS = 0.25
+"""How much later than its turn the service sees a call: the windows are longer by that until it is known better."""
+
+EAGERNESS = 4
+"""Room that nobody takes may be used by messages further back: by this many seconds for each second of idleness."""
+
 PATIENCE_SECONDS = 10.0
 """A line whose messages are overdue by more counts no longer as waiting."""
-
-
-SLACK_SECONDS = 120
-"""The slack of the busiest worker is everybody's for this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +33,16 @@ class Request:
     """Names the reservation; unique."""
     place: int = 0
     """Its place in the line, as an earlier `Wait` said; 0: it has none yet."""
-    slack_seconds: float = 0.01
-    """How late a call of this worker may be, as busy as its machine is."""
     is_renewal: bool = False
     """It had a turn and has missed it: that is given back, and it comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The call may be made from `at` on, and no later than the slack allows."""
+    """The call may be made from `at` on, and at most `LATEST_SECONDS` later."""
 
     at: float
     """By the monotonic clock of this machine, seconds."""
-    slack_seconds: float
-    """How much later it may be made: the windows are longer by that."""
     waiting: int
     """Messages of the line that still wait."""
 
@@ -76,6 +77,13 @@ class Reservations(Protocol):
 
     async def ask(self, request: Request) -> Turn | Wait:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
+
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call before `at`, by our monotonic clock.
+
+        Its room is free again the sooner. Without that, also when the store is away, the call counts as if it had
+        arrived as late as it may.
+        """
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used. Raises `LimitsAway`."""

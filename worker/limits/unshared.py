@@ -34,12 +34,15 @@ class UnsharedReservations:
                 f"{count} processes consume these queues and share no Redis, so limits would be exceeded. Set "
                 "WORKER_REDIS_URL, or WORKER_LIMITS_WITHOUT_REDIS=divide, or run a single process"
             )
-        return await self._own.ask(replace(request, limits=[divided(limit, count) for limit in request.limits]))
+        return await self._own.ask(self._divided(request))
+
+    async def seen(self, request: Request, at: float) -> None:
+        """Take note that the service has seen the call."""
+        await self._own.seen(self._divided(request), at)
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used."""
-        count = self._processes()
-        await self._own.give_back(replace(request, limits=[divided(limit, count) for limit in request.limits]))
+        await self._own.give_back(self._divided(request))
 
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long."""
@@ -57,6 +60,10 @@ class UnsharedReservations:
     async def close(self) -> None:
         """Close the process's own."""
         await self._own.close()
+
+    def _divided(self, request: Request) -> Request:
+        count = self._processes()
+        return replace(request, limits=[divided(limit, count) for limit in request.limits])
 
 
 def divided(limit: Limit, count: int) -> Limit:

@@ -1,6 +1,6 @@
 """The arithmetic of sliding windows: pure functions over sorted times of calls, past and reserved, in seconds.
 
-A limit holds when any `amount + 1` calls in a row span at least its width. `redis.lua` does the same in Redis.
+A limit holds when any `amount + 1` calls in a row span at least its width. `ask.lua` does the same in Redis.
 """
 
 from bisect import bisect_right
@@ -28,12 +28,10 @@ def earliest(times: Sequence[float], amount: int, width: float, at: float) -> fl
 def _conflict(times: Sequence[float], amount: int, width: float, at: float) -> float | None:
     """Return when the last window that has no room at this moment is over; None when all have."""
     before = bisect_right(times, at)
-    ends = [
-        times[first] + width
-        for first in range(max(0, before - amount), min(before, len(times) - amount) + 1)
-        if max(at, times[first + amount - 1]) - min(at, times[first]) < width - ROUNDING_SECONDS
-    ]
-    return max(ends, default=None)
+    for first in range(min(before, len(times) - amount), max(0, before - amount) - 1, -1):
+        if max(at, times[first + amount - 1]) - min(at, times[first]) < width - ROUNDING_SECONDS:
+            return times[first] + width
+    return None
 
 
 def spaced(times: Sequence[float], amount: int, width: float, at: float) -> float:
@@ -44,11 +42,19 @@ def spaced(times: Sequence[float], amount: int, width: float, at: float) -> floa
     return max(at, times[-1] + min(share * width / amount, most))
 
 
-def wait_behind(times: Sequence[float], amount: int, width: float, now: float, calls: int) -> float:
-    """Return how long a call waits that has this many before it which are not in `times` yet."""
-    free = amount - len(times)
-    if calls < free:
+def wait_behind(times: Sequence[float], amount: int, width: float, cycle: float, now: float, calls: float) -> float:
+    """Return how long a call waits that has this many before it which are not in `times` yet.
+
+    Room that a call of `times` takes is free after the width, that of a later one is used again after each cycle.
+    """
+    behind = int(calls) - (amount - len(times))
+    if behind < 0:
         return 0
-    rounds, index = divmod(calls - free, amount)
+    rounds, index = divmod(behind, amount)
     start = times[index] if index < len(times) else now
-    return max(0.0, start + width * (rounds + 1) - now)
+    return max(0.0, start + width + rounds * cycle - now)
+
+
+def idle_since(times: Sequence[float], amount: int, width: float) -> float:
+    """Return since when there has been room for a call."""
+    return times[-amount] + width if len(times) >= amount else float("-inf")
