@@ -1,6 +1,6 @@
 """What a call to a service needs of an application's install."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -16,3 +16,5 @@ class Access:
     """Signs each request; None where the headers are enough."""
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the install's forms, for services that want them elsewhere than in a header, such as in a body."""
+    secrets: Collection[str] = field(default=(), repr=False)
+    """What must not be shown: values of secret fields, and tokens, those that renewals bring among them."""

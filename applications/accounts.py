@@ -42,10 +42,15 @@ class _Read:
 class Accounts:
     """The users' accounts at services. One for a process; `close` it at the end."""
 
-    def __init__(self, url: str, keyring: Keyring, journal: Path) -> None:
-        """`url` is the database, `journal` a directory of this machine for tokens on their way into it."""
+    def __init__(
+        self, url: str, keyring: Keyring, journal: Path, *, token_transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """`url` is the database, `journal` a directory of this machine for tokens on their way into it.
+
+        A `token_transport` takes the place of the network on the way to token endpoints.
+        """
         self._database = Database(url)
-        self._endpoint = Endpoint()
+        self._endpoint = Endpoint(token_transport)
         self.installs = Installs(self._database, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
         self.webhooks = Webhooks(self._database, keyring)
@@ -82,10 +87,11 @@ class Accounts:
                 raise NotAuthorized(application.key, install.user)
             raise SettingsMissing(application.key, install.user, lacking)
         auth = way.auth(text)
+        secrets = application.secrets(settings)
         if isinstance(way, TokenAuthentication):
-            auth = TokenAuth(self.tokens, application, install.user)
+            auth = TokenAuth(self.tokens, application, install.user, secrets)
         headers = {name: fill(value, text) for name, value in application.headers.items()}
-        return Access(fill_url(application.base_url, text), headers, auth, text)
+        return Access(fill_url(application.base_url, text), headers, auth, text, secrets)
 
     async def save(self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]]) -> None:
         """Save settings of a user over those that are there.
@@ -185,9 +191,13 @@ async def _asked_for_choices(application: type[Application], client: httpx.Async
 class TokenAuth(httpx.Auth):
     """Puts the token into each request; when the service refuses it, once a new one."""
 
-    def __init__(self, tokens: Tokens, application: type[Application], user: str) -> None:
+    def __init__(
+        self, tokens: Tokens, application: type[Application], user: str, secrets: set[str] | None = None
+    ) -> None:
+        """The tokens that are used are added to `secrets`."""
         way = application.authentication
         assert isinstance(way, TokenAuthentication), "made for these only"
+        self._secrets = set() if secrets is None else secrets
         self._way, self._tokens, self._application, self._user = way, tokens, application, user
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -206,7 +216,9 @@ class TokenAuth(httpx.Auth):
         yield request
 
     async def _token(self, refused: str | None) -> Token:
-        return await self._tokens.get(self._application, self._user, refused)
+        token = await self._tokens.get(self._application, self._user, refused)
+        self._secrets.update(filter(None, (token.access_token, token.refresh_token)))
+        return token
 
 
 _SOON = timedelta(seconds=1)

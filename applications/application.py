@@ -159,6 +159,12 @@ class Application:
         return flat(cls.form_facts(), settings) | {name: str(value) for name, value in plain.items()}
 
     @classmethod
+    def secrets(cls, settings: Values) -> set[str]:
+        """Return the values of secret fields."""
+        fields = [(form.key, field.key) for form in cls.form_facts() for field in form.fields if field.is_secret]
+        return {str(value) for form, key in fields if (value := settings.get(form, {}).get(key))}
+
+    @classmethod
     def missing(cls, settings: Values) -> list[str]:
         """Return the fields that a person still has to fill in."""
         facts = cls.form_facts()

@@ -25,7 +25,9 @@ _SHOWN: Final = 200
 class Endpoint:
     """The way to token endpoints. One for all; `close` it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        """A `transport` takes the place of the network."""
+        self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
     async def __call__(
@@ -38,7 +40,7 @@ class Endpoint:
         secrets: Sequence[str] = (),
     ) -> Mapping[str, Any]:
         """POST a form or JSON and return what a good reply holds. Raises `LoginDead` or `TokenEndpointAway`."""
-        client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS)
+        client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
         try:
             reply = await client.post(
                 url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}

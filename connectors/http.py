@@ -6,7 +6,7 @@ too early), and redirects never carry credentials to another host.
 
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -19,6 +19,7 @@ from httpx_aiohttp import AiohttpTransport
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from applications import Access, Application
+from applications.hiding import hide
 from connectors.errors import ReplyTruncated, ReplyUnreadable
 from connectors.formats import GZIP, Inflater
 from connectors.message import current_message
@@ -54,6 +55,13 @@ class Request:
     auth: httpx.Auth | None = field(default=None, repr=False)
     timeout_seconds: float | None = None
     application: str = ""
+    secrets: Collection[str] = field(default=(), repr=False)
+    """What no URL and no error may show."""
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as people may see it."""
+        return without_secrets(self.url, self.secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,7 @@ class Http:
         async with AsyncExitStack() as stack:
             reply = await self._measured(request)
             stack.push_async_callback(reply.aclose)
-            yield Stream(reply, request.method)
+            yield Stream(reply, request)
 
     async def _measured(self, request: Request) -> httpx.Response:
         started, status = time.perf_counter(), 0
@@ -164,7 +172,7 @@ class Http:
                 auth = None
                 _strip(following)
             built = following
-        raise ReplyUnreadable(f"{request.method} {without_secrets(request.url)}: more than {MAX_REDIRECTS} redirects")
+        raise ReplyUnreadable(f"{request.method} {request.shown_url}: more than {MAX_REDIRECTS} redirects")
 
     def _build(self, client: httpx.AsyncClient, request: Request) -> httpx.Request:
         timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
@@ -182,8 +190,9 @@ class Http:
 class Stream(Head):
     """A reply whose body is still to be read, without its content encoding."""
 
-    def __init__(self, reply: httpx.Response, method: str) -> None:
-        super().__init__(method, without_secrets(reply.url), reply.status_code, _headers(reply))
+    def __init__(self, reply: httpx.Response, request: Request) -> None:
+        url = without_secrets(reply.url, request.secrets)
+        super().__init__(request.method, url, reply.status_code, _headers(reply))
         self._reply = reply
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -266,12 +275,12 @@ def _strip(request: httpx.Request) -> None:
         del request.headers[name]
 
 
-def without_secrets(url: str | httpx.URL) -> str:
-    """Return the URL without query and credentials."""
+def without_secrets(url: str | httpx.URL, secrets: Collection[str] = ()) -> str:
+    """Return the URL without query and credentials, and without these secrets in its path."""
     url = str(url)
-    if not any(mark in url for mark in "?#@"):  # parsing takes as long as the rest of a call's bookkeeping
-        return url
-    return str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
+    if any(mark in url for mark in "?#@"):  # parsing takes as long as the rest of a call's bookkeeping
+        url = str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
+    return hide(url, secrets)
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:

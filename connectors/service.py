@@ -21,13 +21,13 @@ from connectors.http import (
     Stream,
     is_elsewhere,
     with_query,
-    without_secrets,
 )
 from connectors.message import current_message
 from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice
 from connectors.response import Response
 from connectors.rules import DEFAULT_MAX_HOPS, Rules, Verdict
+from connectors.secrets import remember
 
 _HEAD_OF_REFUSAL: Final = 64 << 10
 
@@ -125,7 +125,9 @@ class Service:
 
     async def access(self) -> Access:
         """Return the way to the service for the user of the message in work."""
-        return await self.http.access(self.application)
+        access = await self.http.access(self.application)
+        remember(self.application_key, access.secrets)
+        return access
 
     def _rules(self, options: CallOptions) -> Rules:
         own = options.get("rules")
@@ -136,7 +138,7 @@ class Service:
         headers, content = _body(options)
         url = _url(access, fill_path(path, values_of(values)) if values is not None else path, options.get("params"))
         if is_elsewhere(url, access.base_url):
-            access = Access()
+            access = Access(secrets=access.secrets)
         return Request(
             method,
             url,
@@ -145,6 +147,7 @@ class Service:
             access.auth,
             options.get("timeout_seconds"),
             self.application_key,
+            access.secrets,
         )
 
     @property
@@ -161,7 +164,7 @@ class Service:
         except NeverSent:
             raise
         except (*ConnectionLost, ReplyTruncated) as error:
-            reason = f"{request.method} {without_secrets(request.url)}: {type(error).__name__}: {error}"
+            reason = f"{request.method} {request.shown_url}: {type(error).__name__}: {error}"
             raise RepeatLater(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
 
     async def _refused(self, stream: Stream, verdict: Verdict, rules: Rules, notice: RateNotice | None) -> NoReturn:

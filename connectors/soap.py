@@ -15,12 +15,12 @@ from weakref import WeakKeyDictionary
 from connectors.errors import SoapFault
 from connectors.http import Http
 from connectors.response import Response, pick, read_as, read_list
-from connectors.rules import Rules
+from connectors.rules import Rules, repeat_when
 from connectors.service import Service
 
 Model = TypeVar("Model")
 
-_FAULTS = Rules(success=500)
+_FAULTS = Rules(success=500, checks=[repeat_when(lambda reply: not reply.content, "no SOAP answer", codes=500)])
 """A fault comes with status 500 (SOAP 1.1, 6.2); what it means is not decided by the status."""
 
 _read: WeakKeyDictionary[Http, dict[str, "asyncio.Task[Any]"]] = WeakKeyDictionary()

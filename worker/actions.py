@@ -26,6 +26,7 @@ from connectors import (
     Trash,
     current_message,
 )
+from connectors.secrets import current_secrets, without_known
 from worker import headers as h
 from worker.accounts import outcome_of
 from worker.configuration import configured
@@ -69,6 +70,10 @@ def local_call(action: AnyAction) -> Call:
     run = _runner(action)
 
     async def call(visit: Visit) -> Outcome:
+        current_secrets.set({})
+        return without_known(await outcome_of_run(visit))
+
+    async def outcome_of_run(visit: Visit) -> Outcome:
         message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
         current_message.set(message)
         try:

@@ -9,6 +9,8 @@ import warnings
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from applications.hiding import hide
+from connectors.secrets import known_secrets
 from worker import headers as h
 from worker.settings import Settings
 from worker.visit import current_visit
@@ -84,8 +86,9 @@ def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def hide_passwords(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace passwords in URLs, whoever put them into the line."""
+    """Replace passwords in URLs and secrets of the installs that the action in work uses, whoever put them there."""
+    secrets = known_secrets()
     for key, value in event.items():
-        if isinstance(value, str) and "://" in value:
-            event[key] = _PASSWORD_IN_URL.sub(r"\1:***@", value)
+        if isinstance(value, str):
+            event[key] = hide(_PASSWORD_IN_URL.sub(r"\1:***@", value) if "://" in value else value, secrets)
     return event

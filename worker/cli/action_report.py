@@ -52,9 +52,7 @@ async def _run(
 def _scrubber(result: ActionResult) -> Scrubber:
     scrubber = Scrubber()
     for exchange in result.exchanges:
-        scrubber.learn(exchange.request)
-        if exchange.reply is not None:
-            scrubber.learn(exchange.reply)
+        scrubber.learn_exchange(exchange)
     return scrubber
 
 

@@ -8,6 +8,7 @@ from worker.testing.action import ActionResult, run_action
 from worker.testing.cassette import Cassette
 from worker.testing.clock import FakeClock
 from worker.testing.contract import ActionContract, BatchContract, ConnectorContract, answering
+from worker.testing.installs import installed
 from worker.testing.memory import RunCounts
 from worker.testing.topology import ActionCall, EndlessRun, InMemoryTopology
 from worker.testing.transports import Exchange, UnexpectedRequest
@@ -27,6 +28,7 @@ __all__ = [
     "RunCounts",
     "UnexpectedRequest",
     "answering",
+    "installed",
     "load_trash",
     "network",
     "run_action",

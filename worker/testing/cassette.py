@@ -12,8 +12,10 @@ from typing import Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from applications.hiding import HIDDEN
 from connectors.http import network
-from worker.testing.scrub import HIDDEN, Scrubber
+from connectors.secrets import known_secrets
+from worker.testing.scrub import Scrubber
 from worker.testing.transports import Exchange, RecordingTransport, UnexpectedRequest
 
 RECORD = "WORKER_TESTING_RECORD"
@@ -119,7 +121,7 @@ class Cassette(httpx.AsyncBaseTransport):
             await self._recorder.aclose()
 
     def _play(self, request: httpx.Request) -> httpx.Response:
-        scrubber = Scrubber(self._scrubber.values)
+        scrubber = Scrubber(self._scrubber.values | known_secrets())
         scrubber.learn(request)
         wanted = _request(request, scrubber)
         slot = next((slot for slot in self._slots if not slot.is_played and _fits(slot, wanted)), None)
@@ -146,9 +148,7 @@ class Cassette(httpx.AsyncBaseTransport):
 
     def _write(self, exchanges: list[Exchange]) -> None:
         for exchange in exchanges:
-            self._scrubber.learn(exchange.request)
-            if exchange.reply is not None:
-                self._scrubber.learn(exchange.reply)
+            self._scrubber.learn_exchange(exchange)
         tape = Tape(exchanges=[_recorded(exchange, self._scrubber) for exchange in exchanges])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(tape.model_dump(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,20 +8,26 @@ ActionContract             name, text, example, success
 import asyncio
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 from pydantic import TypeAdapter
 
+from applications import Application
+from applications.authentication import TokenAuthentication
 from connectors import Forward, Limited, Page, Repeat, Stop, Trash
 from worker.action_types import schema, types_of
 from worker.actions import describe
 from worker.registry import AnyAction
 from worker.testing.action import ActionResult, run_action
+from worker.testing.cassette import Cassette
+from worker.testing.installs import installed
 from worker.testing.logs import all_logs
+from worker.testing.renewal import Renewal
 from worker.testing.scrub import Scrubber
 from worker.testing.transports import UnexpectedRequest
 
@@ -41,9 +47,16 @@ class ActionContract:
     """The body of a message that the action can work with; by default the first example of its input model."""
 
     user: ClassVar[str | None] = None
+    """Whose message it is; `alice` where the application has to be installed."""
+
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """The application's install, by field; required fields that are not named are made up."""
 
     replies: ClassVar[Sequence[Any]] = ()
     """What the service answers, in order: JSON data or `httpx.Response`. The last one stands for all further."""
+
+    cassette: ClassVar[str | Path] = ""
+    """A cassette to play in the place of `replies`; a relative path starts beside the test's file."""
 
     def test_its_name_fits_into_a_path(self) -> None:
         """Topologies call it by `/connector/{name}/action`."""
@@ -65,7 +78,7 @@ class ActionContract:
 
     def test_it_succeeds(self) -> None:
         """With its example and the replies it goes on, with data that fit its output."""
-        result = self.run(self.answers())
+        result = self.run(Cassette(self._tape) if self.cassette else self.answers())
         assert isinstance(result.outcome, GOES_ON), f"{type(result.outcome).__name__}: {result.reason}"
         adapter = TypeAdapter(types_of(self.own)[1])
         for message in result.messages:
@@ -86,13 +99,35 @@ class ActionContract:
         )
         return list(found) or [None]
 
-    def run(self, http: httpx.AsyncBaseTransport) -> ActionResult:
+    @property
+    def application(self) -> type[Application] | None:
+        """The action's application."""
+        found: type[Application] | None = getattr(self.own, "application", None)
+        return found
+
+    def run(
+        self, http: httpx.AsyncBaseTransport, token_endpoint: httpx.AsyncBaseTransport | None = None
+    ) -> ActionResult:
         """Call the action with its first example."""
-        return asyncio.run(run_action(self.own, self.examples()[0], user=self.user, http=http))
+        return asyncio.run(self._run(http, token_endpoint))
+
+    async def _run(
+        self, http: httpx.AsyncBaseTransport, token_endpoint: httpx.AsyncBaseTransport | None
+    ) -> ActionResult:
+        data, application = self.examples()[0], self.application
+        if application is None or not application.needs_install():
+            return await run_action(self.own, data, user=self.user, http=http)
+        user = self.user or "alice"
+        async with installed(application, self.settings, user=user, token_endpoint=token_endpoint) as access:
+            return await run_action(self.own, data, user=user, http=http, access=access)
 
     def answers(self) -> httpx.AsyncBaseTransport:
         """Return what stands for the service when all goes well."""
-        return answering(*self.replies)
+        return Cassette(self._tape, mode="replay") if self.cassette else answering(*self.replies)
+
+    @property
+    def _tape(self) -> Path:
+        return Path(inspect.getfile(type(self))).parent / self.cassette
 
 
 class ConnectorContract(ActionContract):
@@ -107,18 +142,47 @@ class ConnectorContract(ActionContract):
     secrets: ClassVar[Sequence[str]] = ()
     """Secrets that are not to be seen anywhere, besides those which headers and parameters tell by their names."""
 
+    before: ClassVar[Sequence[Any]] = ()
+    """Replies that come before the one that may go wrong, such as a WSDL; `replies` start with them as well."""
+
+    token_reply: ClassVar[Mapping[str, Any]] = {"access_token": "renewed-token-of-the-test", "token_type": "bearer"}
+    """What the token endpoint answers, where the application's login has to be renewed."""
+
     def test_a_refusal_goes_to_the_trash_with_its_status(self) -> None:
         """A person has to see why."""
-        for status in (400, 404):
-            result = self.run(answering(httpx.Response(status, json={"error": "refused"})))
+        for status in (400, 404) if self._renews else (400, 401, 404):
+            result = self.run(self.wrong(httpx.Response(status, json={"error": "refused"})))
             assert isinstance(result.outcome, self.after_refusal), f"after {status}: {result.outcome}"
             if isinstance(result.outcome, Trash):
                 assert str(status) in result.reason, f"the status {status} is missing in {result.reason!r}"
 
+    def test_a_refused_token_is_renewed_once_and_the_call_sent_again(self) -> None:
+        """401, where the worker looks after a token; elsewhere 401 is a refusal as others are."""
+        if not self._renews:
+            return
+        renewal = Renewal(self.answers(), self.token_reply)
+        result = self.run(renewal.service, renewal.endpoint)
+        assert renewal.count == 1, f"after 401 the token was renewed {renewal.count} times, not once"
+        refused, again = renewal.sent[:2]
+        assert refused.call == again.call, f"after 401 {again.call} was sent, not {refused.call} again"
+        assert refused.headers != again.headers, f"{again.call} was sent again with the token that was refused"
+        went_on = isinstance(result.outcome, GOES_ON) or "cannot be sent twice" in result.reason
+        assert went_on, f"with the new token: {type(result.outcome).__name__}: {result.reason}"
+
+    def test_a_dead_login_goes_to_the_trash_with_its_cure(self) -> None:
+        """401, and the token endpoint refuses as well; only a person helps."""
+        if not self._renews:
+            return
+        refused = httpx.Response(400, json={"error": "invalid_grant"})
+        result = self.run(answering(httpx.Response(401)), answering(refused))
+        assert isinstance(result.outcome, Trash), f"with a dead login: {result.outcome}"
+        assert "needs reconnect" in result.reason, f"the reason does not say that the login is dead: {result.reason!r}"
+        assert "Cure: orchesty-worker installs" in result.reason, f"the cure is missing in {result.reason!r}"
+
     def test_a_used_up_limit_waits_as_long_as_the_service_says(self) -> None:
         """429 with `Retry-After`."""
         headers = {"retry-after": str(int(RETRY_AFTER.total_seconds()))}
-        result = self.run(answering(httpx.Response(429, headers=headers)))
+        result = self.run(self.wrong(httpx.Response(429, headers=headers)))
         assert isinstance(result.outcome, Repeat | Limited), f"after 429: {result.outcome}"
         after = result.outcome.after
         assert after is None or (isinstance(after, timedelta) and after >= RETRY_AFTER), f"sooner than asked: {after}"
@@ -126,26 +190,34 @@ class ConnectorContract(ActionContract):
     def test_a_service_in_trouble_is_asked_again_later(self) -> None:
         """500 and a connection that breaks."""
         for reply in (httpx.Response(500), httpx.ReadError("connection lost")):
-            result = self.run(answering(reply))
+            result = self.run(self.wrong(reply))
             assert isinstance(result.outcome, Repeat | Limited), f"after {reply!r}: {result.outcome}"
 
     def test_a_reply_that_is_not_what_it_should_be_is_no_success(self) -> None:
         """A login page in the place of JSON must not count as an order."""
         page = httpx.Response(200, headers={"content-type": "text/html"}, text="<html>Please log in</html>")
-        outcome = self.run(answering(page)).outcome
+        outcome = self.run(self.wrong(page)).outcome
         assert not self.reads_replies or not isinstance(outcome, GOES_ON), f"a page in HTML became {outcome}"
 
     def test_secrets_stay_out_of_logs_and_trash(self) -> None:
         """Whatever the service answers."""
-        for http in (self.answers(), answering(httpx.Response(403)), answering(httpx.Response(500))):
+        for http in (self.answers(), self.wrong(httpx.Response(403)), self.wrong(httpx.Response(500))):
             with all_logs() as lines:
                 result = self.run(http)
             known = Scrubber(self.secrets)
             for exchange in result.exchanges:
-                known.learn(exchange.request)
+                known.learn_exchange(exchange)
             seen = [*lines, result.reason, str(result.entry and result.entry.document())]
             found = [text for text in seen if known.text(text) != text]
             assert not found, f"a secret is in: {known.text(found[0])}"
+
+    def wrong(self, reply: Any) -> httpx.AsyncBaseTransport:
+        """Return what stands for the service when this goes wrong: a reply, or an error of the connection."""
+        return answering(*self.before, reply)
+
+    @property
+    def _renews(self) -> bool:
+        return self.application is not None and isinstance(self.application.authentication, TokenAuthentication)
 
 
 class BatchContract(ConnectorContract):

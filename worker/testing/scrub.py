@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import httpx
 
-HIDDEN = "[hidden]"
+from applications.hiding import HIDDEN, hide
+from worker.testing.transports import Exchange
+
 SHORTEST = 6
 """A shorter value is hidden only where its name tells: elsewhere it would hide innocent text."""
 
@@ -50,6 +52,13 @@ class Scrubber:
         found = set(_secrets_of(message))
         self._values |= {value for value in found if len(value) >= SHORTEST}
 
+    def learn_exchange(self, exchange: Exchange) -> None:
+        """Remember the secrets of a request, its reply, and the install that was used."""
+        self._values |= exchange.secrets
+        self.learn(exchange.request)
+        if exchange.reply is not None:
+            self.learn(exchange.reply)
+
     @property
     def values(self) -> frozenset[str]:
         """The secrets that are known."""
@@ -68,10 +77,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Return a text without the secrets that are known."""
-        for value in sorted(self._values, key=len, reverse=True):
-            for form in {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}:
-                text = text.replace(form, HIDDEN)
-        return text
+        return hide(text, self._values)
 
     def data(self, data: Any) -> Any:
         """Return JSON data without secrets."""

@@ -1,8 +1,10 @@
 """What answers the requests of actions in tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
+
+from connectors.secrets import known_secrets
 
 
 class UnexpectedRequest(BaseException):
@@ -32,6 +34,8 @@ class Exchange:
     reply: httpx.Response | None
     error: str = ""
     """Why there is no reply."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """Those of the install that was used."""
 
 
 class RecordingTransport(httpx.AsyncBaseTransport):
@@ -49,10 +53,10 @@ class RecordingTransport(httpx.AsyncBaseTransport):
             reply.request = request
             await reply.aread()
         except httpx.TransportError as error:
-            self.exchanges.append(Exchange(request, None, f"{type(error).__name__}: {error}"))
+            self.exchanges.append(Exchange(request, None, f"{type(error).__name__}: {error}", known_secrets()))
             raise
         plain = decoded(reply)
-        self.exchanges.append(Exchange(request, plain))
+        self.exchanges.append(Exchange(request, plain, secrets=known_secrets()))
         return plain
 
     async def aclose(self) -> None:

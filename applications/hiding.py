@@ -1,0 +1,21 @@
+"""Hiding secrets in texts that people read: URLs, reasons, log lines."""
+
+import json
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+HIDDEN: Final = "[hidden]"
+SHORTEST: Final = 4
+"""A shorter value stays: it would hide innocent text, and who guesses does not need ours."""
+
+
+def hide(text: str, secrets: Collection[str]) -> str:
+    """Return the text without these secrets, also where they stand encoded as in URLs or JSON."""
+    if not secrets:
+        return text
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}:
+                text = text.replace(form, HIDDEN)
+    return text

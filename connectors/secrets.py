@@ -1,0 +1,34 @@
+"""The secrets of the installs that an action uses: known while it runs, so that no reason and no log line shows one."""
+
+from collections.abc import Collection
+from contextvars import ContextVar
+from dataclasses import replace
+
+from applications.hiding import hide
+from connectors.outcome import Limited, Outcome, Repeat, Stop, Trash
+
+Known = dict[str, Collection[str]]
+"""By application. The collections are those of the installs: a token that is renewed meanwhile is in them as well."""
+
+current_secrets: ContextVar[Known | None] = ContextVar("current_secrets", default=None)
+"""What the action in work has used; tasks that it starts share it."""
+
+
+def known_secrets() -> frozenset[str]:
+    """Return the secrets that the action in work has used."""
+    known = current_secrets.get()
+    return frozenset().union(*map(tuple, known.values())) if known else frozenset()
+
+
+def remember(application: str, secrets: Collection[str]) -> None:
+    """Keep these secrets out of what people read about the action in work."""
+    known = current_secrets.get()
+    if known is not None and secrets:
+        known[application] = secrets
+
+
+def without_known(outcome: Outcome) -> Outcome:
+    """Return the outcome with a reason that shows no secret."""
+    if current_secrets.get() and isinstance(outcome, Repeat | Limited | Stop | Trash) and outcome.reason:
+        return replace(outcome, reason=hide(outcome.reason, known_secrets()))
+    return outcome
