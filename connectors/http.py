@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
@@ -75,6 +76,10 @@ class Call:
     seconds: float
     application: str
     user: str
+
+
+requests_sent: ContextVar[list[float] | None] = ContextVar("requests_sent", default=None)
+"""When each request of this context was written to its connection, by the monotonic clock; None: nobody asks."""
 
 
 def _ignore(_: object) -> None:
@@ -250,7 +255,15 @@ def network() -> httpx.AsyncBaseTransport:
 def _open_session() -> aiohttp.ClientSession:
     """Make the connections; their number is bounded by the messages in work."""
     connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(_note_sent)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing])
+
+
+async def _note_sent(*_: object) -> None:
+    times = requests_sent.get()
+    if times is not None:
+        times.append(time.monotonic())
 
 
 def _is_unsent(error: BaseException) -> bool:

@@ -24,6 +24,7 @@ from worker.limits import (
     parse_limits,
 )
 from worker.limits.gate import parked_seconds
+from worker.limits.hearing import Heard
 from worker.topology import Role
 from worker.visit import Visit
 
@@ -43,7 +44,7 @@ async def called(chosen: ReservingGate, key: str) -> float:
     """Let a call go and end; return when it ended."""
     go = await chosen.admit(limited(limiter_key=key), asyncio.sleep)
     assert isinstance(go, Go)
-    await chosen.called(go, ())
+    await chosen.called(go, Heard())
     return time.monotonic()
 
 
@@ -120,6 +121,18 @@ async def test_a_turn_that_is_not_used_is_given_back() -> None:
         await chosen.admit(limited(limiter_key=key), stopped)
     (state,) = await store.states()
     assert state.used == 1
+
+
+async def test_a_call_counts_from_when_its_request_was_sent() -> None:
+    store = MemoryReservations(time.monotonic, guard_seconds=0)
+    chosen, key = ReservingGate(store), "alice|shop;10;1"
+    go = await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    assert isinstance(go, Go)
+    sent = time.monotonic()
+    await asyncio.sleep(0.3)
+    await chosen.called(go, Heard(sent=[sent]))
+    (state,) = await store.states()
+    assert state.next_seconds == pytest.approx(sent + 10 - time.monotonic(), abs=0.01)
 
 
 class Away:

@@ -159,9 +159,9 @@ class Handler:
 
     async def _call_limited(self, visit: Visit, go: Go) -> Decision:
         """Call the action, and tell the gate that it was called and what the service has said of its limits."""
-        with hearing() as notices:
+        with hearing() as heard:
             decision = await self._call(visit)
-        await self._gate.called(go, notices)
+        await self._gate.called(go, heard)
         return decision
 
     async def _call(self, visit: Visit) -> Decision:

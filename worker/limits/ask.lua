@@ -11,7 +11,7 @@ local now = time[1] + time[2] / 1e6
 local member, line, place = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local is_renewal, guard, slack, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local eagerness, patience, recovery = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local ROUNDING, KEPT, IDLE = 1e-5, 7 * 86400, 1
+local ROUNDING, KEPT, IDLE = 1e-5, 7 * 86400, 0.5
 
 local function text(seconds)
     return string.format('%.6f', seconds)

@@ -21,6 +21,7 @@ from connectors.rate import RateNotice
 from worker import headers as h
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
+from worker.limits.hearing import Heard
 from worker.limits.limit import Limit, limits_of, line_of
 from worker.limits.measures import LimitMeasures
 from worker.limits.reservations import AHEAD_SECONDS, LATEST_SECONDS, Request, Reservations, Turn, Wait
@@ -75,7 +76,7 @@ class Gate(Protocol):
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
         """Return when the call may be made, or say what else to do with the message."""
 
-    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
+    async def called(self, go: Go, heard: Heard) -> None:
         """Take note that the limited call has been made, and of what the service has said of its limits."""
 
     def families(self) -> Iterable[Family]:
@@ -100,7 +101,7 @@ class PlatformGate:
             visit.headers.pop(h.APPLICATION, None)
         return Go(limits)
 
-    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
+    async def called(self, go: Go, heard: Heard) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
 
     def families(self) -> Iterable[Family]:
@@ -143,12 +144,12 @@ class ReservingGate:
             self._measures.granted(visit.node.application, self._clock() - asked)
         return held or Go(limits, request)
 
-    async def called(self, go: Go, notices: Sequence[RateNotice]) -> None:
-        """Tell the store that the call is over, so that its room is free again the sooner, and what it has taught."""
+    async def called(self, go: Go, heard: Heard) -> None:
+        """Tell the store when the service has seen the call at the latest, and what it has said."""
         if go.request is not None:
-            await self._reservations.seen(go.request, self._clock())
-        if notices:
-            await self._learn(go.limits, notices)
+            await self._reservations.seen(go.request, max(heard.sent, default=self._clock()))
+        if heard.notices:
+            await self._learn(go.limits, heard.notices)
 
     def families(self) -> Iterable[Family]:
         """Return the metrics of limits."""

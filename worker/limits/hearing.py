@@ -1,27 +1,40 @@
-"""What services say of their limits while an action is called."""
+"""What the limits can learn while an action is called: when its requests leave, and what services say."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from connectors import RateNotice
+from connectors.http import requests_sent
 
-_heard: ContextVar[list[RateNotice] | None] = ContextVar("rate_notices", default=None)
+
+@dataclass(slots=True)
+class Heard:
+    """What was heard of one call."""
+
+    notices: list[RateNotice] = field(default_factory=list)
+    sent: list[float] = field(default_factory=list)
+    """When its requests were sent, by the monotonic clock; empty when the action has its own way to the service."""
+
+
+_heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
 
 
 @contextmanager
-def hearing() -> Iterator[list[RateNotice]]:
-    """Collect what services say while the context is open."""
-    notices: list[RateNotice] = []
-    token = _heard.set(notices)
+def hearing() -> Iterator[Heard]:
+    """Listen while the context is open."""
+    heard = Heard()
+    token, sent_token = _heard.set(heard), requests_sent.set(heard.sent)
     try:
-        yield notices
+        yield heard
     finally:
+        requests_sent.reset(sent_token)
         _heard.reset(token)
 
 
 def hear(notice: RateNotice) -> None:
     """Take note of a refusal, and of a limit that is used up; an overloaded service says nothing about its limit."""
-    notices = _heard.get()
-    if notices is not None and (notice.is_refusal or notice.remaining == 0):
-        notices.append(notice)
+    heard = _heard.get()
+    if heard is not None and (notice.is_refusal or notice.remaining == 0):
+        heard.notices.append(notice)

@@ -26,7 +26,7 @@ HALVING_SECONDS = 10
 """An amount is not halved again before: calls that were under way are refused together."""
 
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 0.5
 """Calls are remembered for so long after they count no more, to know since when there has been room."""
 
 
@@ -108,8 +108,7 @@ class MemoryReservations:
 
     async def seen(self, request: Request, at: float) -> None:
         """Take note that the service has seen the call."""
-        turn = self._turns.get(request.member, at)
-        self._move(request, min(turn, at - SLACK_SECONDS))
+        self._move(request, at - SLACK_SECONDS)
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used."""

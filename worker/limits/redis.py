@@ -92,7 +92,7 @@ class RedisReservations:
                 sightings, self._sightings = self._sightings, []
                 async with _answering(), self._redis.pipeline(transaction=False) as pipeline:
                     for log, member, at in sightings:
-                        pipeline.zadd(log, {member: self._latest(at) - SLACK_SECONDS}, xx=True, lt=True)
+                        pipeline.zadd(log, {member: self._latest(at) - SLACK_SECONDS}, xx=True)
                     await pipeline.execute()
         except LimitsAway as away:
             self._sightings.clear()

@@ -15,7 +15,7 @@ LATEST_SECONDS = 0.1
 SLACK_SECONDS = 0.25
 """How much later than its turn the service sees a call: the windows are longer by that until it is known better."""
 
-EAGERNESS = 4
+EAGERNESS = 8
 """Room that nobody takes may be used by messages further back: by this many seconds for each second of idleness."""
 
 PATIENCE_SECONDS = 10.0
