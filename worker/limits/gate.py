@@ -40,6 +40,9 @@ IN_PLACE_SECONDS = AHEAD_SECONDS
 EARLY_SECONDS = 0.3
 """A parked message comes back so long before its turn."""
 
+WAY_SECONDS = 0.15
+"""Longer than the way of a request to a service that it reaches at all, on machines that are busy."""
+
 SHORTEST_WAIT_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
 LONGEST_PARKED_SECONDS = 86_400
@@ -147,7 +150,8 @@ class ReservingGate:
     async def called(self, go: Go, heard: Heard) -> None:
         """Tell the store when the service has seen the call at the latest, and what it has said."""
         if go.request is not None:
-            await self._reservations.seen(go.request, max(heard.sent, default=self._clock()))
+            ended = self._clock()
+            await self._reservations.seen(go.request, min(ended, max(heard.sent, default=ended) + WAY_SECONDS))
         if heard.notices:
             await self._learn(go.limits, heard.notices)
 
