@@ -8,7 +8,8 @@ from itertools import count
 
 import pytest
 
-from worker.limits import MemoryReservations, RedisReservations, Request, Reservations, Turn, Wait, parse_limits
+from worker.limits import MemoryReservations, Request, Reservations, Turn, Wait, parse_limits
+from worker.limits.redis import RedisReservations
 from worker.limits.reservations import SLACK_SECONDS
 
 RUNS = count()

@@ -2,9 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from worker.checks.finding import Finding, failed, ok
 from worker.checks.trash import check_file, sqlite_path
 from worker.database import Chain, probe
@@ -60,6 +57,9 @@ def check_tables(check: str, url: str, chain: Chain, table: str) -> Finding:
 
 async def check_redis(url: str) -> Finding:
     """Write a key that ends at once: a replica, or a server without memory, refuses it."""
+    from redis.asyncio import Redis  # noqa: PLC0415 - a worker without Redis need not hold its client in memory
+    from redis.exceptions import RedisError  # noqa: PLC0415 - as above
+
     redis = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
     try:
         await redis.set(REDIS_KEY, "", px=1)

@@ -4,7 +4,6 @@ from worker.limits.gate import Gate, Go, Held, Pause, PlatformGate, ReservingGat
 from worker.limits.limit import LIMITED_ROLES, Limit, limits_of, parse_limits
 from worker.limits.measures import LimitMeasures
 from worker.limits.memory import MemoryReservations
-from worker.limits.redis import RedisReservations
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
 from worker.limits.unshared import UnsharedReservations, WithoutRedis
 
@@ -19,7 +18,6 @@ __all__ = [
     "MemoryReservations",
     "Pause",
     "PlatformGate",
-    "RedisReservations",
     "Request",
     "Reservations",
     "ReservingGate",

@@ -7,7 +7,6 @@ from applications import Application
 from connectors.action import ServiceAction
 from worker.errors import SettingsError
 from worker.limits.memory import MemoryReservations
-from worker.limits.redis import RedisReservations
 from worker.limits.reservations import Reservations
 from worker.limits.unshared import UnsharedReservations, WithoutRedis
 from worker.registry import Registry
@@ -21,6 +20,8 @@ def reservations_of(settings: Settings, processes: Callable[[], int]) -> Reserva
     if settings.redis_url is None:
         own = MemoryReservations(time.monotonic, guard_seconds=guard, recovery_seconds=recovery)
         return UnsharedReservations(own, processes, settings.limits_without_redis)
+    from worker.limits.redis import RedisReservations  # noqa: PLC0415 - a worker without Redis need not hold its client
+
     return RedisReservations(settings.redis_url.get_secret_value(), guard_seconds=guard, recovery_seconds=recovery)
 
 
