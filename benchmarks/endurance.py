@@ -1,16 +1,16 @@
 """Memory over many messages, and how much of the ideal rate a connector holds while its service is slow."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from aiohttp import web
 from rich.table import Table
 
 from benchmarks.contestants import ours
-from benchmarks.rig import Setup, channel_to, declare, fill, resident_megabytes, running, until, until_consumed
+from benchmarks.rig import ROOT, Setup, channel_to, declare, fill, resident_megabytes, running, until, until_consumed
 
 MEMORY_MESSAGES = 200_000
 SLOW_MESSAGES = 5_000
@@ -52,17 +52,14 @@ async def slow_service(setup: Setup) -> float:
 
 @asynccontextmanager
 async def _service() -> AsyncIterator[str]:
-    async def answer(_: web.Request) -> web.Response:
-        await asyncio.sleep(SLOW_SECONDS)
-        return web.json_response({"ok": True})
-
-    application = web.Application()
-    application.router.add_get("/", answer)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    await runner.cleanup()
+    words = (sys.executable, "-m", "benchmarks.service", str(SLOW_SECONDS))
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(await process.stdout.readline())}/"
+    finally:
+        process.terminate()
+        await process.communicate()
 
 
 def table(memory_found: dict[str, float], slow_share: float) -> Table:

@@ -59,7 +59,7 @@ async def measure(plan: Plan, amqp_url: str, redis: PrivateRedis, fault: str, pr
         channel = await stack.enter_async_context(channel_to(amqp_url))
         await _fill(channel, plan)
         service = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.limits_service", cwd=ROOT, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "benchmarks.service", cwd=ROOT, stdout=asyncio.subprocess.PIPE
         )
         assert service.stdout is not None
         port = int(await service.stdout.readline())

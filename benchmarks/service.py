@@ -1,6 +1,7 @@
-"""A service that notes when each call arrives: `GET /{tenant}/{number}`; prints its port, then the calls at SIGTERM.
+"""A service that notes when each call arrives; prints its port, then the calls with their paths at SIGTERM.
 
-It does nothing else, in a process of its own, so that what it notes is what a service would see.
+It does nothing else, in a process of its own, so that what it notes is what a service would see. Its argument says how
+many seconds it takes for an answer.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import uvloop
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 CALLS: list[tuple[int, bytes]] = []
+ANSWERS_AFTER = float(sys.argv[1]) if len(sys.argv) > 1 else 0
 
 
 class Call(asyncio.Protocol):
@@ -30,7 +32,7 @@ class Call(asyncio.Protocol):
         while b"\r\n\r\n" in self._read:
             request, _, self._read = self._read.partition(b"\r\n\r\n")
             CALLS.append((arrived, request.split(b" ", 2)[1]))
-            self._transport.write(ANSWER)
+            asyncio.get_running_loop().call_later(ANSWERS_AFTER, self._transport.write, ANSWER)
 
 
 async def main() -> None:
