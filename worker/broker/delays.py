@@ -1,80 +1,107 @@
-"""Delay tiers: messages that wait in the broker, without a plugin and without blocking one another.
+"""Delays: messages that wait in the broker, without a plugin and without blocking one another.
 
-One tier for each power of two steps of an eighth of a second: a topic exchange and a queue whose messages expire after
-that time. The routing key of a message is its delay in steps in binary, highest digit first, and the node's id:
-`0.1.0.1.{node}` waits four steps and one. A tier's exchange takes a 1 into its queue and hands a 0 to the next lower
-tier, and what expires goes there as well; below the last tier stands the node's own exchange. Since all messages of a
-queue have the same time to live, none waits behind a slower one. The scheme is NServiceBus's:
+A delay is a sum of lengths, each with a queue whose messages expire after it: 32 seconds and its doubles, one of 1 to
+31 seconds, and 500, 250 and 125 milliseconds. The routing key of a message has a word for each level, highest first,
+and the node's id: `0. ... .1.7.0.0.1.{node}` waits 32 seconds, 7 seconds and 125 milliseconds. A level's exchange takes
+a message into the queue that its word names and hands a 0 to the next lower level, and what expires goes there as well;
+below the last level stands the node's own exchange. Since all messages of a queue have the same time to live, none
+waits behind a slower one. The scheme is NServiceBus's, with one level for all short delays:
 https://docs.particular.net/transports/rabbitmq/delayed-delivery
 
-Expired messages are dead-lettered at least once, so a tier keeps a message until the next one has it.
+What waits in its last queue is on time although the broker is restarted; in an earlier one an outage delays it by no
+more than its own length. Expired messages are dead-lettered at least once, so a queue keeps a message until the next
+one has it.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from worker.broker.objects import Declarations
 from worker.broker.publisher import Publication
 from worker.topology import Node
 
-STEP_SECONDS = 0.125
-TIERS = 24
-LONGEST_DELAY_SECONDS = (2**TIERS - 1) * STEP_SECONDS
-"""About 24 days."""
-
 DELIVERY_EXCHANGE = "orchesty-worker.delay"
+STEP_SECONDS = 0.125
 
 
-def tier_exchange(tier: int) -> str:
-    """Name the exchange of a tier, or for -1 the one below the last."""
-    if tier < 0:
-        return DELIVERY_EXCHANGE
-    seconds = 2**tier * STEP_SECONDS
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Queues of which a message passes one at most."""
+
+    exchange: str
+    seconds: Mapping[str, float]
+    """How long the queues take, by their word of the routing key."""
+
+
+def tier_queue(seconds: float) -> str:
+    """Name the queue whose messages wait so long."""
     return f"{DELIVERY_EXCHANGE}.{seconds:.0f}s" if seconds >= 1 else f"{DELIVERY_EXCHANGE}.{seconds * 1000:.0f}ms"
 
 
-def tier_queue(tier: int) -> str:
-    """Name the queue of a tier."""
-    return tier_exchange(tier)
+def _level(seconds: float) -> Level:
+    return Level(tier_queue(seconds), {"1": seconds})
 
 
-def tier_arguments(tier: int) -> dict[str, object]:
-    """Return the arguments of a tier's queue."""
+_DOUBLES, _SHORT, _FRACTIONS = 16, 32, 3
+LEVELS = (
+    *(_level(_SHORT * 2**power) for power in reversed(range(_DOUBLES))),
+    Level(f"{DELIVERY_EXCHANGE}.short", {str(seconds): seconds for seconds in range(1, _SHORT)}),
+    *(_level(2**power * STEP_SECONDS) for power in reversed(range(_FRACTIONS))),
+)
+LONGEST_DELAY_SECONDS = sum(max(level.seconds.values()) for level in LEVELS)
+"""About 24 days."""
+
+
+def tier_queues() -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield the queues and their arguments."""
+    for place, level in enumerate(LEVELS):
+        for seconds in level.seconds.values():
+            yield tier_queue(seconds), _arguments(seconds, _below(place))
+
+
+def _below(place: int) -> str:
+    return LEVELS[place + 1].exchange if place + 1 < len(LEVELS) else DELIVERY_EXCHANGE
+
+
+def _arguments(seconds: float, below: str) -> dict[str, object]:
     return {
         "x-queue-type": "quorum",
-        "x-message-ttl": int(2**tier * STEP_SECONDS * 1000),
-        "x-dead-letter-exchange": tier_exchange(tier - 1),
+        "x-message-ttl": int(seconds * 1000),
+        "x-dead-letter-exchange": below,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
 
 
 async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> None:
-    """Declare the tiers and let the nodes' messages out below the last one."""
+    """Declare the levels and let the nodes' messages out below the last one."""
     await declarations.exchange(DELIVERY_EXCHANGE, "topic")
-    for tier in range(TIERS):
-        digits_before = TIERS - 1 - tier
-        await declarations.exchange(tier_exchange(tier), "topic")
-        await declarations.queue(tier_queue(tier), tier_arguments(tier))
-        await declarations.bind_queue(tier_queue(tier), tier_exchange(tier), "*." * digits_before + "1.#")
-        await declarations.bind_exchange(tier_exchange(tier - 1), tier_exchange(tier), "*." * digits_before + "0.#")
+    for place, level in reversed(tuple(enumerate(LEVELS))):
+        await declarations.exchange(level.exchange, "topic")
+        for word, seconds in level.seconds.items():
+            await declarations.queue(tier_queue(seconds), _arguments(seconds, _below(place)))
+            await declarations.bind_queue(tier_queue(seconds), level.exchange, f"{'*.' * place}{word}.#")
+        await declarations.bind_exchange(_below(place), level.exchange, f"{'*.' * place}0.#")
     for node in nodes:
-        await declarations.bind_exchange(node.exchange, DELIVERY_EXCHANGE, "*." * TIERS + node.id)
+        await declarations.bind_exchange(node.exchange, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id)
 
 
 def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None) -> Publication:
-    """Return the message that comes back to the node after this time, rounded up to whole steps.
+    """Return the message that comes back to the node after this time, rounded up to an eighth of a second.
 
     Raises `ValueError` for more than `LONGEST_DELAY_SECONDS`.
     """
     if seconds > LONGEST_DELAY_SECONDS:
         raise ValueError(f"a delay of {seconds} s is longer than the longest possible, {LONGEST_DELAY_SECONDS} s")
-    steps = max(math.ceil(seconds / STEP_SECONDS), 1)
-    digits = f"{steps:0{TIERS}b}"
-    return Publication(tier_exchange(steps.bit_length() - 1), ".".join((*digits, node.id)), body, timestamp)
+    whole, steps = divmod(max(math.ceil(seconds / STEP_SECONDS), 1), 2**_FRACTIONS)
+    doubles, short = divmod(whole, _SHORT)
+    words = (*f"{doubles:0{_DOUBLES}b}", str(short), *f"{steps:0{_FRACTIONS}b}")
+    first = next(place for place, word in enumerate(words) if word != "0")
+    return Publication(LEVELS[first].exchange, ".".join((*words, node.id)), body, timestamp)
 
 
 def delay_of(publication: Publication) -> tuple[float, str]:
-    """Return after how many seconds the tiers let a message out, and to the node of which id."""
-    *digits, node_id = publication.routing_key.split(".", TIERS)
-    return int("".join(digits), 2) * STEP_SECONDS, node_id
+    """Return after how many seconds the message comes out, and to the node of which id."""
+    *words, node_id = publication.routing_key.split(".", len(LEVELS))
+    return sum(level.seconds.get(word, 0) for level, word in zip(LEVELS, words, strict=True)), node_id
