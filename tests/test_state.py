@@ -48,9 +48,11 @@ async def test_the_next_run_begins_where_the_last_one_ended(
     make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, url: str
 ) -> None:
     topology, orders = make_topology(batch_node("orders", "sink"), sink()), ListOrders()
-    await run_worker(topology, orders, storage_url=url)
+    worker: InProcess = await run_worker(topology, orders, storage_url=url)
     await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))
     assert bodies(await queues.read(topology.queue("sink"), 5)) == [1, 2, 3, 4, 5]
+    pages = (topology.node_id("orders"), "done")
+    await eventually(lambda: worker.worker.counts[pages] == 3, what="the third page, saved after its items arrived")
     orders.last = 7
     await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))
     assert bodies(await queues.read(topology.queue("sink"), 2)) == [6, 7]
