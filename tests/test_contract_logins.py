@@ -11,7 +11,7 @@ from support.books import Ask
 from test_soap import ENVELOPE, WSDL
 
 from applications import Application, Form
-from connectors import Connector, Message, Trash
+from connectors import Connector, Message, Stop, Trash
 from connectors.catalogue import github, servant, shopify
 from worker.logs import hide_passwords
 from worker.testing import Cassette, ConnectorContract, answering, installed, run_action
@@ -38,7 +38,7 @@ class TestGitHub(ConnectorContract):
 class TestShopify(ConnectorContract):
     action = shopify.get_order
     data: ClassVar[Any] = {"id": 17}
-    after_refusal = (Trash, object)
+    after_refusal = (Trash, Stop)
     replies = ({"order": {"id": 17}},)
 
 
