@@ -100,7 +100,7 @@ async def make_topology(tmp_path: Path, queues: Queues) -> AsyncIterator[MakeTop
     yield make
     for topology in made:
         for name in topology.names:
-            await queues.delete(topology.exchange(name), topology.queue(name))
+            await queues.delete(topology.exchange(name), topology.queue(name), topology.return_queue(name))
 
 
 @pytest.fixture

@@ -20,14 +20,14 @@ from worker.deduplication import Marks, Once
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
-from worker.limits import LIMITED_ROLES, Gate, Go, Held
+from worker.limits import Gate, Go, Held
 from worker.limits.hearing import hearing
 from worker.line import Line
 from worker.notice import TrashNotice
 from worker.runs import MessageState, Runs
 from worker.runs.following import Written
 from worker.settle import Cancelled, Decision, Duplicate, Keep, Settlement, Settler, UserTask
-from worker.topology import ROUTING_KEY, Node, Role
+from worker.topology import LIMITED_ROLES, ROUTING_KEY, Node, Role
 from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
 from worker.visit import Visit, current_visit, now_ms, receive
 from worker.waiting import Wait, wait_for
@@ -151,7 +151,7 @@ class Handler:
                 return UserTask() if is_open else Forward(Message(visit.headers, visit.body))
         if visit.node.role in LIMITED_ROLES:
             admission = await self._gate.admit(visit, self._pause)
-            if isinstance(admission, Held | Trash):
+            if not isinstance(admission, Go):
                 return admission
             if admission.limits:
                 return await self._call_limited(visit, admission)
@@ -161,7 +161,7 @@ class Handler:
         """Call the action, and tell the gate that it was called and what the service has said of its limits."""
         with hearing() as heard:
             decision = await self._call(visit)
-        await self._gate.called(go, heard)
+        await self._gate.called(visit, go, heard)
         return decision
 
     async def _call(self, visit: Visit) -> Decision:
@@ -183,7 +183,7 @@ class Handler:
                 await self._pause(pause)
                 if visit.node.role in LIMITED_ROLES:
                     admission = await self._gate.admit(visit, self._pause)
-                    if isinstance(admission, Held | Trash):
+                    if not isinstance(admission, Go):
                         return admission
             else:
                 self._failures.succeeded(target)

@@ -90,7 +90,6 @@ def _messages(parts: Parts) -> Iterator[Family]:
     labels, counts = parts.measures.labels, sorted(parts.counts.items())
     arrived = [(labels[node], count) for (node, kind), count in counts if kind == ARRIVED]
     ended = [({**labels[node], "outcome": kind}, count) for (node, kind), count in counts if kind != ARRIVED]
-    consumers = parts.intake.consumers
     yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
     yield _counter(
         "messages_total",
@@ -100,7 +99,7 @@ def _messages(parts: Parts) -> Iterator[Family]:
     yield _gauge(
         "messages_in_flight",
         "Messages that a node has in work.",
-        [(labels[node], consumer.in_work) for node, consumer in consumers.items()],
+        [(labels[node], parts.intake.in_work(node)) for node in parts.intake.consumers],
     )
     yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.measures.action_seconds)
     yield _histogram(
@@ -114,7 +113,7 @@ def _messages(parts: Parts) -> Iterator[Family]:
 def _queues(parts: Parts) -> Iterator[Family]:
     labels, intake = parts.measures.labels, parts.intake
     consumers = intake.consumers.items()
-    seen = [(labels[node], consumer.seen) for node, consumer in consumers if consumer.seen is not None]
+    seen = [(labels[node], state) for node, _ in consumers if (state := intake.seen(node)) is not None]
     yield _gauge(
         "queue_messages",
         "Messages that wait in the queue of a node, every WORKER_SILENCE_SECONDS.",

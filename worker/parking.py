@@ -25,7 +25,9 @@ class BrokerParking:
         """Bring the message back after this time. Raises `ValueError` when that is longer than the tiers go."""
         return delayed(node, body, seconds, timestamp)
 
-    limit = repeat
+    def limit(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
+        """Bring the message back after this time, not behind what waits in the node's queue."""
+        return delayed(node, body, seconds, timestamp, is_limited=True)
 
 
 class PlatformParking:

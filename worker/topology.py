@@ -29,6 +29,8 @@ class Role(StrEnum):
     USER_TASK = "user-task"
 
 
+LIMITED_ROLES = frozenset({Role.CONNECTOR, Role.BATCH})
+
 ROLES: Mapping[str, Role] = {
     "worker.null": Role.PASS_ON,
     "worker.http": Role.CONNECTOR,
@@ -111,6 +113,21 @@ class Node:
     def queue(self) -> str:
         """The node's queue."""
         return f"node.{self.id}.1"
+
+    @property
+    def return_queue(self) -> str:
+        """The queue of messages that come back from waiting for a limit."""
+        return f"node.{self.id}.limit"
+
+    @property
+    def is_limitable(self) -> bool:
+        """Whether limits can hold for its calls."""
+        return bool(self.application) and self.role in LIMITED_ROLES
+
+    @property
+    def has_return_queue(self) -> bool:
+        """Whether messages that waited for a limit come back beside the node's queue; where order counts, into it."""
+        return self.is_limitable and self.prefetch > 1 and self.order_by is None
 
     @property
     def action(self) -> tuple[Kind, str] | None:

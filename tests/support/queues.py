@@ -138,11 +138,12 @@ class Queues:
         """Delete a queue with its messages."""
         await (await self.channel()).queue_delete(queue)
 
-    async def delete(self, exchange: str, queue: str) -> None:
+    async def delete(self, exchange: str, *queues: str) -> None:
         """Delete what a node has, if it is there and the broker too."""
         with suppress(ConnectionError):
             channel = await self.channel()
-            await channel.queue_delete(queue)
+            for queue in queues:
+                await channel.queue_delete(queue)
             await channel.exchange_delete(exchange)
 
     async def channel(self) -> AbstractChannel:

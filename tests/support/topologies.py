@@ -68,6 +68,10 @@ class TopologyFile:
         """Return the name of a node's queue."""
         return f"node.{self.node_id(name)}.1"
 
+    def return_queue(self, name: str) -> str:
+        """Return the name of the queue in which a node's limited messages come back."""
+        return f"node.{self.node_id(name)}.limit"
+
     def exchange(self, name: str) -> str:
         """Return the name of a node's exchange."""
         return f"node.{self.node_id(name)}.hx"

@@ -104,6 +104,10 @@ class QueueState:
     """Ready to be delivered."""
     consumers: int
 
+    def with_returning(self, returning: "QueueState | None") -> "QueueState":
+        """Add the messages of the node's return queue, if it has one."""
+        return self if returning is None else QueueState(self.messages + returning.messages, self.consumers)
+
 
 class QueueConsumer:
     """Consumes one queue, over the life of many channels.
@@ -253,3 +257,20 @@ class QueueConsumer:
                 await self._channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("channel_not_closed_cleanly", queue=self.queue, cause=str(error))
+
+
+class SharingConsumer(QueueConsumer):
+    """Consumes one of a node's queues: as many messages of all of them are in work at a time as there are `slots`."""
+
+    def __init__(
+        self, queue: str, prefetch: int, handle: Callable[[Delivery], Awaitable[None]], slots: asyncio.Semaphore
+    ) -> None:
+        super().__init__(queue, prefetch, handle)
+        self._slots = slots
+
+    async def _process(self, delivery: Delivery, acknowledgements: Acknowledgements) -> None:
+        async with self._slots:
+            if self._is_stopping:
+                acknowledgements.hand_back(delivery.tag)
+            else:
+                await super()._process(delivery, acknowledgements)

@@ -4,9 +4,9 @@ A delay is a sum of lengths, each with a queue whose messages expire after it: 3
 31 seconds, and 500, 250 and 125 milliseconds. The routing key of a message has a word for each level, highest first,
 and the node's id: `0. ... .1.7.0.0.1.{node}` waits 32 seconds, 7 seconds and 125 milliseconds. A level's exchange takes
 a message into the queue that its word names and hands a 0 to the next lower level, and what expires goes there as well;
-below the last level stands the node's own exchange. Since all messages of a queue have the same time to live, none
-waits behind a slower one. The scheme is NServiceBus's, with one level for all short delays:
-https://docs.particular.net/transports/rabbitmq/delayed-delivery
+below the last level stand the node's own exchange and its return queue. Since all messages of a queue have the same
+time to live, none waits behind a slower one. The scheme is NServiceBus's, with one level for all short
+delays: https://docs.particular.net/transports/rabbitmq/delayed-delivery
 
 What waits in its last queue is on time although the broker is restarted; in an earlier one an outage delays it by no
 more than its own length. Expired messages are dead-lettered at least once, so a queue keeps a message until the next
@@ -22,6 +22,8 @@ from worker.broker.publisher import Publication
 from worker.topology import Node
 
 DELIVERY_EXCHANGE = "orchesty-worker.delay"
+LIMITED = ".limit"
+"""Ends the routing key of what waits for a limit and has a way back of its own."""
 STEP_SECONDS = 0.125
 
 
@@ -85,11 +87,20 @@ async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> No
         await declarations.bind_exchange(_below(place), level.exchange, f"{'*.' * place}0.#")
     for node in nodes:
         await declarations.bind_exchange(node.exchange, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id)
+        if node.has_return_queue:
+            await bind_return_queue(declarations, node)
 
 
-def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None) -> Publication:
+async def bind_return_queue(declarations: Declarations, node: Node) -> None:
+    """Declare the node's return queue, and let what waited for a limit out into it."""
+    await declarations.queue(node.return_queue)
+    await declarations.bind_queue(node.return_queue, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id + LIMITED)
+
+
+def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None, *, is_limited: bool = False) -> Publication:
     """Return the message that comes back to the node after this time, rounded up to an eighth of a second.
 
+    What is limited comes by the node's return queue, if it has one.
     Raises `ValueError` for more than `LONGEST_DELAY_SECONDS`.
     """
     if seconds > LONGEST_DELAY_SECONDS:
@@ -98,10 +109,12 @@ def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None) -> P
     doubles, short = divmod(whole, _SHORT)
     words = (*f"{doubles:0{_DOUBLES}b}", str(short), *f"{steps:0{_FRACTIONS}b}")
     first = next(place for place, word in enumerate(words) if word != "0")
-    return Publication(LEVELS[first].exchange, ".".join((*words, node.id)), body, timestamp)
+    address = node.id + LIMITED if is_limited and node.has_return_queue else node.id
+    return Publication(LEVELS[first].exchange, ".".join((*words, address)), body, timestamp)
 
 
 def delay_of(publication: Publication) -> tuple[float, str]:
     """Return after how many seconds the message comes out, and to the node of which id."""
-    *words, node_id = publication.routing_key.split(".", len(LEVELS))
-    return sum(level.seconds.get(word, 0) for level, word in zip(LEVELS, words, strict=True)), node_id
+    *words, address = publication.routing_key.split(".", len(LEVELS))
+    seconds = sum(level.seconds.get(word, 0) for level, word in zip(LEVELS, words, strict=True))
+    return seconds, address.removesuffix(LIMITED)

@@ -1,17 +1,21 @@
-"""Consuming the queues of several nodes on one connection."""
+"""Consuming the queues of several nodes on one connection.
+
+A node that limits can hold for has a second queue, its return queue: the node's own may hold a hundred thousand
+messages that nobody has asked about yet, and one whose turn has come must not stand behind them.
+"""
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 
 import aiormq
 import structlog
 
-from worker.broker.consumer import Delivery, QueueConsumer
-from worker.broker.delays import declare_tiers
+from worker.broker.consumer import Delivery, QueueConsumer, QueueState, SharingConsumer
+from worker.broker.delays import bind_return_queue, declare_tiers
 from worker.broker.link import Session, raise_swallowed_cancel
 from worker.broker.objects import (
     COUNTER_EXCHANGE,
@@ -24,13 +28,18 @@ from worker.broker.objects import (
 )
 from worker.broker.ordered import SoleConsumer
 from worker.broker.partitions import PartitionedConsumer
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import Publication, Publisher
 from worker.envelope import decode
 from worker.errors import ChannelLost, UnreadableMessage
 from worker.keys import NO_KEY, Key
 from worker.topology import ROUTING_KEY, Node, Topology
 
 log = structlog.get_logger()
+
+AnyConsumer = QueueConsumer | PartitionedConsumer
+
+MOVED_TOGETHER = 100
+"""Messages on their way from a return queue that the node has no more."""
 
 
 class Intake:
@@ -55,12 +64,30 @@ class Intake:
         self._max_message_bytes = max_message_bytes
         self.restarts: Counter[tuple[str, str]] = Counter()
         """Consumers started again, by node id and cause."""
-        self.consumers = {node.id: self._consumer(node, deliver, publisher) for node in nodes}
+        self._deliver = deliver
+        self._publisher = publisher
+        self._slots = {node.id: asyncio.Semaphore(node.prefetch) for node in nodes if self._returns_apart(node)}
+        """Of messages that both consumers of a node may have in work."""
+        self.consumers = {node.id: self._consumer(node) for node in nodes}
+        self.returning: dict[str, QueueConsumer] = {
+            node.id: self._sharing(node, node.return_queue) for node in nodes if self._returns_apart(node)
+        }
+        """The consumers of return queues, by node id."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether every node's queue has a living consumer, which of ordered nodes may be another worker's."""
-        return all(consumer.is_ready for consumer in self.consumers.values())
+        """Whether every queue has a living consumer, which of ordered nodes may be another worker's."""
+        return all(consumer.is_ready for consumer in self._all())
+
+    def in_work(self, node_id: str) -> int:
+        """Return how many messages of a node are in work."""
+        returning = self.returning.get(node_id)
+        return self.consumers[node_id].in_work + (returning.in_work if returning else 0)
+
+    def seen(self, node_id: str) -> QueueState | None:
+        """Return what waits for a node at the latest look, in its return queue too, and who consumes its own."""
+        own, returning = self.consumers[node_id].seen, self.returning.get(node_id)
+        return own.with_returning(returning.seen if returning else None) if own else None
 
     async def serve(self, session: Session) -> None:
         """Declare, consume and watch. Ends only with the connection, by one of `CONNECTION_ERRORS`."""
@@ -69,18 +96,25 @@ class Intake:
         raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
             for node in self._nodes:
-                group.create_task(self._keep(node, session), name=f"consume {node.name}")
+                for consumer in self._of(node):
+                    group.create_task(self._keep(node, consumer, session), name=f"consume {node.name}")
             group.create_task(self._watch(session), name="watch consumers")
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more messages; return when those in work are done or the grace is over."""
         self._is_stopping = True
         async with asyncio.TaskGroup() as group:
-            for consumer in self.consumers.values():
+            for consumer in self._all():
                 group.create_task(consumer.stop(grace_seconds))
 
-    async def _keep(self, node: Node, session: Session) -> None:
-        consumer = self.consumers[node.id]
+    def _all(self) -> Iterator[AnyConsumer]:
+        return chain(self.consumers.values(), self.returning.values())
+
+    def _of(self, node: Node) -> Sequence[AnyConsumer]:
+        returning = self.returning.get(node.id)
+        return (self.consumers[node.id], *((returning,) if returning else ()))
+
+    async def _keep(self, node: Node, consumer: AnyConsumer, session: Session) -> None:
         while not self._is_stopping:
             try:
                 await consumer.run(session)
@@ -92,6 +126,8 @@ class Intake:
             await asyncio.sleep(random.uniform(0.1, 1))  # noqa: S311 - jitter
             declarations = Declarations(session)
             await declarations.node(node.exchange, node.queue, ROUTING_KEY)
+            if self._returns_apart(node):
+                await bind_return_queue(declarations, node)
             await declarations.close()
             raise_swallowed_cancel()
 
@@ -100,7 +136,7 @@ class Intake:
         while True:
             await asyncio.sleep(self._check_seconds)
             channel = await session.channel()
-            for consumer in chain.from_iterable(consumer.parts for consumer in self.consumers.values()):
+            for consumer in chain.from_iterable(consumer.parts for consumer in self._all()):
                 try:
                     queue = await channel.queue_declare(consumer.queue, passive=True, timeout=RPC_SECONDS)
                 except aiormq.exceptions.ChannelNotFoundEntity:
@@ -125,21 +161,43 @@ class Intake:
         else:
             await declarations.exchange(COUNTER_EXCHANGE, "topic")
             await declare_tiers(declarations, self._nodes)
+        await self._find_leftovers(declarations)
         await declarations.close()
 
-    def _consumer(
-        self, node: Node, deliver: Callable[[Node, Delivery], Awaitable[None]], publisher: Publisher
-    ) -> QueueConsumer | PartitionedConsumer:
+    async def _find_leftovers(self, declarations: Declarations) -> None:
+        """Empty the return queues of nodes that had other settings once, when limits could hold for them."""
+        for node in self._nodes:
+            if self._returns_apart(node):
+                continue
+            if not await declarations.has_queue(node.return_queue):
+                self.returning.pop(node.id, None)
+            elif node.id not in self.returning:
+                self.returning[node.id] = QueueConsumer(node.return_queue, MOVED_TOGETHER, partial(self._move, node))
+
+    async def _move(self, node: Node, delivery: Delivery) -> None:
+        """Give the message back to the node's own queue."""
+        await self._publisher.publish([Publication(node.exchange, ROUTING_KEY, delivery.raw, delivery.timestamp)])
+
+    def _returns_apart(self, node: Node) -> bool:
+        return node.has_return_queue and not self._is_platform
+
+    def _sharing(self, node: Node, queue: str) -> SharingConsumer:
+        return SharingConsumer(queue, node.prefetch, partial(self._deliver, node), self._slots[node.id])
+
+    def _consumer(self, node: Node) -> AnyConsumer:
         if node.order_by is not None:
             return PartitionedConsumer(
                 node,
-                deliver,
-                publisher,
+                self._deliver,
+                self._publisher,
                 partial(_order_key, node.order_by, self._max_message_bytes),
                 lambda cause: self.restarts.update([(node.id, cause)]),
             )
-        kind = SoleConsumer if node.prefetch == 1 else QueueConsumer
-        return kind(node.queue, node.prefetch, lambda delivery: deliver(node, delivery))
+        if node.prefetch == 1:
+            return SoleConsumer(node.queue, 1, partial(self._deliver, node))
+        if self._returns_apart(node):
+            return self._sharing(node, node.queue)
+        return QueueConsumer(node.queue, node.prefetch, partial(self._deliver, node))
 
 
 def _order_key(key: Key, max_bytes: int, delivery: Delivery) -> str:

@@ -150,6 +150,8 @@ def wanted_queues(nodes: Sequence[Node], *, is_platform: bool) -> Wanted:
 def _wanted(nodes: Sequence[Node], *, is_platform: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for node in nodes:
         yield node.queue, QUORUM
+        if node.has_return_queue and not is_platform:
+            yield node.return_queue, QUORUM
     if is_platform:
         yield from ((queue, QUORUM) for queue in (COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE))
     else:

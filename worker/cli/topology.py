@@ -79,7 +79,10 @@ def show(file: Path | None, amqp_url: str | None, *, as_json: bool) -> None:
 async def _look(url: str, topology: Topology) -> States:
     with Console(stderr=True).status("asking the broker"):
         async with looking(url) as session:
-            return await queue_states(session, [node.queue for node in topology.nodes])
+            queues = [queue for node in topology.nodes for queue in (node.queue, node.return_queue)]
+            states = await queue_states(session, queues)
+    found = {node.queue: (states[node.queue], states[node.return_queue]) for node in topology.nodes}
+    return {queue: own.with_returning(returning) if own else None for queue, (own, returning) in found.items()}
 
 
 def _table(topology: Topology, states: States | None) -> Table:
