@@ -1,7 +1,7 @@
 """Who we are to a service: what its endpoints share."""
 
 from applications.access import Access
-from applications.application import Application, ApplicationType, CustomAction, Limit, sync_method
+from applications.application import Application, ApplicationType, CustomAction, sync_method
 from applications.authentication import (
     ApiKey,
     Authentication,
@@ -18,6 +18,7 @@ from applications.authentication import (
 from applications.errors import ApplicationError, NotReady, SecretsError, SettingsInvalid, TryLater
 from applications.forms import Form
 from applications.incoming import Handshake, Incoming, Subscription
+from applications.limit import Limit
 from applications.token import Token, read_token
 
 __all__ = [

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from applications.limit import Limit
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -18,3 +20,5 @@ class Access:
     """Values of the install's forms, for services that want them elsewhere than in a header, such as in a body."""
     secrets: Collection[str] = field(default=(), repr=False)
     """What must not be shown: values of secret fields, and tokens, those that renewals bring among them."""
+    limit: Limit | None = None
+    """The user's: that of the limiter form, else the application's."""

@@ -60,7 +60,7 @@ class Accounts:
     async def access(self, application: type[Application], user: str) -> Access:
         """Return the way to the service. Raises `NotReady`, `TryLater` or `SecretsError`."""
         if not application.needs_install():
-            return Access(application.base_url, application.headers)
+            return Access(application.base_url, application.headers, limit=application.limit)
         key = (user, application.key)
         read = self._read.get(key)
         if read is None or time.monotonic() - read.at > FRESH_SECONDS:
@@ -91,7 +91,8 @@ class Accounts:
         if isinstance(way, TokenAuthentication):
             auth = TokenAuth(self.tokens, application, install.user, secrets)
         headers = {name: fill(value, text) for name, value in application.headers.items()}
-        return Access(fill_url(application.base_url, text), headers, auth, text, secrets)
+        base_url, limit = fill_url(application.base_url, text), application.user_limit(settings)
+        return Access(base_url, headers, auth, text, secrets, limit)
 
     async def save(self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]]) -> None:
         """Save settings of a user over those that are there.

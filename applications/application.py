@@ -13,6 +13,7 @@ import httpx
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
 from applications.incoming import Handshake, Incoming, Subscription
+from applications.limit import Limit
 from applications.signatures import Signature
 from applications.templates import names
 
@@ -26,19 +27,6 @@ class ApplicationType(StrEnum):
 
     CRON = "cron"
     WEBHOOK = "webhook"
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `amount` calls in any `seconds`, both whole and at least 1."""
-
-    seconds: int
-    amount: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be kept."""
-        if self.seconds < 1 or self.amount < 1:
-            raise ValueError(f"Limit(seconds={self.seconds}, amount={self.amount}): both must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +172,17 @@ class Application:
         return not cls.missing(settings) and (has_token or not isinstance(way, TokenAuthentication) or not way.is_login)
 
     @classmethod
+    def user_limit(cls, settings: Values) -> Limit | None:
+        """Return the limit of a user with these settings: that of the limiter form, else the application's."""
+        own = settings.get(LIMITER_FORM, {})
+        if own.get("useLimit") and own.get("time") and own.get("value"):
+            return Limit(own["time"], own["value"])
+        return cls.limit
+
+    @classmethod
     def limits(cls, user: str, settings: Values) -> str:
         """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group."""
-        own = settings.get(LIMITER_FORM, {})
-        chosen = cls.limit
-        if own.get("useLimit") and own.get("time") and own.get("value"):
-            chosen = Limit(own["time"], own["value"])
-        named = ((user, chosen), ("", cls.group_limit))
+        named = ((user, cls.user_limit(settings)), ("", cls.group_limit))
         return ";".join(f"{who}|{cls.key};{limit.seconds};{limit.amount}" for who, limit in named if limit)
 
     @classmethod

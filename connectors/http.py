@@ -91,7 +91,7 @@ FindAccess = Callable[[type[Application]], Awaitable[Access]]
 
 async def of_class(application: type[Application]) -> Access:
     """The way to a service that every user has in common: what the application's class says."""
-    return Access(application.base_url, application.headers)
+    return Access(application.base_url, application.headers, limit=application.limit)
 
 
 class Http:

@@ -3,12 +3,18 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from support.accounts import install, opened
 from support.visits import node, visit
 
-from connectors import Trash
+import applications
+from applications import Application, Form
+from connectors import Repeat, Trash
+from worker.accounts import access_of_message
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits import (
@@ -26,7 +32,7 @@ from worker.limits import (
 from worker.limits.gate import WAY_SECONDS, parked_seconds
 from worker.limits.hearing import Heard
 from worker.topology import Role
-from worker.visit import Visit
+from worker.visit import Visit, current_visit
 
 KEY = "alice|shop;10;2;|shop;1;40"
 
@@ -42,9 +48,10 @@ def gate() -> ReservingGate:
 
 async def called(chosen: ReservingGate, key: str) -> float:
     """Let a call go and end; return when it ended."""
-    go = await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    message = limited(limiter_key=key)
+    go = await chosen.admit(message, asyncio.sleep)
     assert isinstance(go, Go)
-    await chosen.called(go, Heard())
+    await chosen.called(message, go, Heard())
     return time.monotonic()
 
 
@@ -126,13 +133,75 @@ async def test_a_turn_that_is_not_used_is_given_back() -> None:
 async def test_a_call_counts_from_when_its_request_was_sent() -> None:
     store = MemoryReservations(time.monotonic, guard_seconds=0)
     chosen, key = ReservingGate(store), "alice|shop;10;1"
-    go = await chosen.admit(limited(limiter_key=key), asyncio.sleep)
+    message = limited(limiter_key=key)
+    go = await chosen.admit(message, asyncio.sleep)
     assert isinstance(go, Go)
     sent = time.monotonic()
     await asyncio.sleep(0.3)
-    await chosen.called(go, Heard(sent=[sent]))
+    await chosen.called(message, go, Heard(sent=[sent]))
     (state,) = await store.states()
     assert state.next_seconds == pytest.approx(sent + WAY_SECONDS + 10 - time.monotonic(), abs=0.01)
+
+
+async def test_the_turn_of_an_action_that_has_sent_nothing_is_given_back() -> None:
+    store = MemoryReservations(time.monotonic, guard_seconds=0)
+    chosen, message = ReservingGate(store), limited(limiter_key="alice|shop;10;5")
+    for heard in (Heard(), Heard(sent=[time.monotonic()]), Heard()):
+        go = await chosen.admit(message, asyncio.sleep)
+        assert isinstance(go, Go)
+        await chosen.called(message, go, heard)
+    (state,) = await store.states()
+    assert state.used == 2, "the first had perhaps a way of its own; the last one is known to call by way of ours"
+
+
+class Account(Form):
+    """Makes an install necessary."""
+
+    token: SecretStr
+
+
+class Shop(Application):
+    """A service with limits of its own."""
+
+    key = "shop"
+    forms = (Account,)
+    limit = applications.Limit(seconds=10, amount=3)
+    group_limit = applications.Limit(seconds=10, amount=5)
+
+
+async def test_the_limiter_form_of_a_user_counts_without_any_header(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as accounts:
+        for user in ("alice", "bob"):
+            await install(accounts, Shop, user, token="t")
+        await accounts.save("alice", Shop, {"limiter_form": {"useLimit": True, "value": 1, "time": 10}})
+        chosen = ReservingGate(
+            MemoryReservations(time.monotonic, guard_seconds=0),
+            applications={"n1": Shop},
+            access=access_of_message(accounts),
+        )
+
+        async def passing(user: str) -> int:
+            at = node("next", role=Role.CONNECTOR, application="shop")
+            messages = [visit(at, user=user) for _ in range(5)]
+            for message in messages:
+                current_visit.set(message)
+            return sum([isinstance(await chosen.admit(message, asyncio.sleep), Go) for message in messages])
+
+        assert [await passing(user) for user in ("alice", "bob", "nobody")] == [1, 3, 1]
+
+
+async def test_without_the_database_of_installs_limited_messages_wait(tmp_path: Path) -> None:
+    async with opened("postgresql://nobody@127.0.0.1:1/none", tmp_path) as accounts:
+        chosen = ReservingGate(
+            MemoryReservations(time.monotonic, guard_seconds=0),
+            applications={"n1": Shop},
+            access=access_of_message(accounts),
+        )
+        at = node("next", role=Role.CONNECTOR, application="shop")
+        message = visit(at)
+        current_visit.set(message)
+        decision = await chosen.admit(message, asyncio.sleep)
+        assert isinstance(decision, Repeat)
 
 
 class Away:
@@ -169,7 +238,7 @@ async def test_nothing_passes_while_the_store_is_away_and_a_missed_turn_is_renew
 
 
 @pytest.mark.parametrize(
-    ("foreseen", "parked"), [(0.6, 0.25), (1.0, 0.625), (5.0, 4.5), (133.0, 128.0), (10**7, 81_920.0)]
+    ("foreseen", "parked"), [(0.6, 0.125), (1.0, 0.5), (5.0, 4.5), (133.0, 128.0), (10**7, 81_920.0)]
 )
 def test_a_message_is_parked_for_a_little_less_than_foreseen_and_in_few_tiers(foreseen: float, parked: float) -> None:
     assert parked_seconds(foreseen) == parked

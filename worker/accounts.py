@@ -1,11 +1,10 @@
-"""The users' accounts at services, as the worker opens them, and what their errors mean for a message."""
+"""The users' accounts at services, as the worker opens them."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from applications import Access, Application, ApplicationError, TryLater
+from applications import Access, Application
 from applications.errors import KeyMissing
-from connectors import Outcome, Repeat, Trash
 from connectors.http import FindAccess, of_class
 from worker import headers as h
 from worker.errors import SettingsError
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from applications.crypt import Keyring
 
 DEFAULT_URL = "sqlite:///var/installs.sqlite"
-MAX_TRIES = 100
-"""How often a message waits for a token endpoint or a database before it goes to the trash: hours, not minutes."""
 
 
 def installs_address(settings: Settings) -> str:
@@ -97,10 +94,3 @@ def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
     """Return the applications of these actions."""
     found = (getattr(action, "application", None) for action in actions)
     return {application for application in found if application is not None}
-
-
-def outcome_of(error: ApplicationError) -> Outcome:
-    """Return what an error of an application means for the message."""
-    if isinstance(error, TryLater):
-        return Repeat(error.after, str(error), MAX_TRIES)
-    return Trash(str(error))

@@ -28,7 +28,7 @@ from connectors import (
 )
 from connectors.secrets import current_secrets, without_known
 from worker import headers as h
-from worker.accounts import outcome_of
+from worker.application_errors import outcome_of
 from worker.configuration import configured
 from worker.errors import ActionsError, ActionUnreachable
 from worker.registry import AnyAction, Registry

@@ -175,7 +175,7 @@ class Worker:
     @property
     def in_work(self) -> int:
         """Messages in work."""
-        return sum(consumer.in_work for consumer in self._intake.consumers.values())
+        return sum(self._intake.in_work(node.id) for node in self._nodes)
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
@@ -203,7 +203,8 @@ class Worker:
         applications = limited_applications(self._nodes, self._registry)
         check_shared(self.settings, applications)
         self._registry.http.rate_noticed = hear
-        return ReservingGate(reservations_of(self.settings, lambda: self._processes), applications=applications)
+        reservations = reservations_of(self.settings, lambda: self._processes)
+        return ReservingGate(reservations, applications=applications, access=self._registry.http.access)
 
     @property
     def _processes(self) -> int:

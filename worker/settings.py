@@ -131,11 +131,11 @@ class Settings(BaseSettings):
         "`refuse`, the messages wait in the broker and the log names the cure; `divide`, each takes its part.",
     )
     limit_guard: float = Field(
-        0.02,
+        0.01,
         ge=0,
         le=10,
-        description="By how much the windows of limits are made longer, for what happens between a turn and the "
-        "service. Seconds; more where the way to the service is uneven.",
+        description="By how much the windows of limits are made longer, for the clocks of machines and of services. "
+        "Seconds; twice the way to Redis and back where that is more.",
     )
     limit_recovery: float = Field(
         0,

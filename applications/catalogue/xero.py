@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import httpx
 from pydantic import Field, SecretStr
 
-from applications.application import Application, Limit
+from applications.application import Application
 from applications.authentication import ClientAuthentication, OAuth2
 from applications.errors import LoginRefused
 from applications.forms import Form
+from applications.limit import Limit
 
 
 class _Client(Form):

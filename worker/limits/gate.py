@@ -16,9 +16,12 @@ from uuid import uuid4
 import structlog
 
 from applications import Application
-from connectors import Trash
+from applications.errors import NotReady, SecretsError, TryLater
+from connectors import Outcome, Trash
+from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
 from worker import headers as h
+from worker.application_errors import outcome_of
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits.hearing import Heard
@@ -37,7 +40,7 @@ Pause = Callable[[float], Awaitable[None]]
 IN_PLACE_SECONDS = AHEAD_SECONDS
 """A turn sooner than this is waited for; a later one in the broker."""
 
-EARLY_SECONDS = 0.3
+EARLY_SECONDS = 0.5
 """A parked message comes back so long before its turn."""
 
 WAY_SECONDS = 0.15
@@ -76,11 +79,11 @@ class Held:
 class Gate(Protocol):
     """Decides about the call of one message."""
 
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
         """Return when the call may be made, or say what else to do with the message."""
 
-    async def called(self, go: Go, heard: Heard) -> None:
-        """Take note that the limited call has been made, and of what the service has said of its limits."""
+    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
+        """Take note of the limited call that has been made, and of what the service has said of its limits."""
 
     def families(self) -> Iterable[Family]:
         """Return the gate's metrics."""
@@ -92,7 +95,7 @@ class Gate(Protocol):
 class PlatformGate:
     """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
 
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
         """Hold what is limited and has not passed the limiter yet."""
         try:
             limits = limits_of(visit)
@@ -104,7 +107,7 @@ class PlatformGate:
             visit.headers.pop(h.APPLICATION, None)
         return Go(limits)
 
-    async def called(self, go: Go, heard: Heard) -> None:
+    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
 
     def families(self) -> Iterable[Family]:
@@ -123,17 +126,23 @@ class ReservingGate:
         reservations: Reservations,
         clock: Callable[[], float] = time.monotonic,
         applications: Mapping[str, type[Application]] = MappingProxyType({}),
+        access: FindAccess = of_class,
     ) -> None:
-        """`applications` are those of nodes, by node id, whose classes have limits."""
+        """`applications` are those of nodes that may have limits, by node id; `access` knows the users' own."""
         self._reservations = reservations
         self._applications = applications
+        self._access = access
+        self._senders: set[str] = set()
+        """Nodes whose actions call by way of ours, so that their calls can be seen."""
         self._measures = LimitMeasures()
         self._clock = clock
 
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Trash:
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
         """Return when the turn has come. A distant one is waited for in the broker."""
         try:
-            limits = limits_of(visit, self._applications.get(visit.node.id))
+            limits = await self._limits(visit)
+        except TryLater as error:
+            return outcome_of(error)
         except ValueError as error:
             return Trash(str(error))
         if not limits:
@@ -147,9 +156,16 @@ class ReservingGate:
             self._measures.granted(visit.node.application, self._clock() - asked)
         return held or Go(limits, request)
 
-    async def called(self, go: Go, heard: Heard) -> None:
-        """Tell the store when the service has seen the call at the latest, and what it has said."""
-        if go.request is not None:
+    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
+        """Tell the store when the service has seen the call at the latest, and what it has said.
+
+        An action that was seen sending before and has sent nothing has made no call: its turn is given back.
+        """
+        if heard.sent:
+            self._senders.add(visit.node.id)
+        if go.request is not None and not heard.sent and visit.node.id in self._senders:
+            await self._give_back(go.request)
+        elif go.request is not None:
             ended = self._clock()
             await self._reservations.seen(go.request, min(ended, max(heard.sent, default=ended) + WAY_SECONDS))
         if heard.notices:
@@ -162,6 +178,17 @@ class ReservingGate:
     async def close(self) -> None:
         """Close the store."""
         await self._reservations.close()
+
+    async def _limits(self, visit: Visit) -> Sequence[Limit]:
+        """Return the limits of the call. Raises `ValueError` for a malformed key, `TryLater` without the installs."""
+        application = self._applications.get(visit.node.id)
+        if application is None:
+            return limits_of(visit)
+        try:
+            of_user = (await self._access(application)).limit
+        except (NotReady, SecretsError):  # no call will be made: the action meets the same error
+            of_user = application.limit
+        return limits_of(visit, of_user, application.group_limit)
 
     async def _learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
         """Take what the service has said to all workers. While Redis is away it is lost."""

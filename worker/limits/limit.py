@@ -1,15 +1,12 @@
 """What a message's limits are: `limiter-key`, read and checked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from applications import Application
+import applications
 from worker import headers as h
-from worker.topology import Role
 from worker.visit import Visit
-
-LIMITED_ROLES = frozenset({Role.CONNECTOR, Role.BATCH})
 
 MOST = 10**9
 """The largest amount, and the longest window in seconds (31 years): more is a mistake in the key."""
@@ -57,28 +54,26 @@ def _limit(key: str, seconds: str, amount: str) -> Limit:
     return Limit(key, int(seconds), int(amount))
 
 
-def limits_of(visit: Visit, application: type[Application] | None = None) -> Sequence[Limit]:
+def limits_of(
+    visit: Visit, of_user: applications.Limit | None = None, of_all: applications.Limit | None = None
+) -> Sequence[Limit]:
     """Return the limits that hold for this visit's call: those of its key, and its application's own.
 
     A key that has a limit of the same kind wins over the application's. Raises `ValueError` for a malformed key.
     """
     node = visit.node
-    if not node.application or node.role not in LIMITED_ROLES:
+    if not node.is_limitable:
         return ()
     limits: tuple[Limit, ...] = ()
     if visit.headers.get(h.LIMITER_KEY):
         names = {node.application, f"{node.headers.get('sdk', '')}:{node.application}"}
         limits = tuple(limit for limit in parse_limits(visit.header(h.LIMITER_KEY)) if limit.application in names)
-    return limits if application is None else (*limits, *_own_limits(visit, application, limits))
-
-
-def _own_limits(visit: Visit, application: type[Application], limits: Sequence[Limit]) -> Iterator[Limit]:
-    user = visit.header(h.USER)
-    per_user, for_all = application.limit, application.group_limit
-    if per_user is not None and user and not any(limit.user for limit in limits):
-        yield Limit(f"{user}|{visit.node.application}", per_user.seconds, per_user.amount)
-    if for_all is not None and all(limit.user for limit in limits):
-        yield Limit(f"|{visit.node.application}", for_all.seconds, for_all.amount)
+    user, application = visit.header(h.USER), node.application
+    if of_user is not None and user and not any(limit.user for limit in limits):
+        limits += (Limit(f"{user}|{application}", of_user.seconds, of_user.amount),)
+    if of_all is not None and all(limit.user for limit in limits):
+        limits += (Limit(f"|{application}", of_all.seconds, of_all.amount),)
+    return limits
 
 
 def line_of(visit: Visit, limits: Sequence[Limit]) -> str:

@@ -28,8 +28,9 @@ def reservations_of(settings: Settings, processes: Callable[[], int]) -> Reserva
 def check_shared(settings: Settings, applications: Mapping[str, type[Application]]) -> None:
     """Raise `SettingsError` where processes are to keep limits of applications that they do not share."""
     is_refused = settings.limits_without_redis is WithoutRedis.REFUSE
-    if settings.redis_url is None and settings.processes > 1 and applications and is_refused:
-        keys = ", ".join(sorted({application.key for application in applications.values()}))
+    limited = {application.key for application in applications.values() if _has_limit(application)}
+    if settings.redis_url is None and settings.processes > 1 and limited and is_refused:
+        keys = ", ".join(sorted(limited))
         raise SettingsError(
             f"{settings.processes} processes would each keep the limits of {keys} for themselves. Set "
             "WORKER_REDIS_URL, or WORKER_LIMITS_WITHOUT_REDIS=divide, or WORKER_PROCESSES=1"
@@ -37,11 +38,15 @@ def check_shared(settings: Settings, applications: Mapping[str, type[Application
 
 
 def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[str, type[Application]]:
-    """Return the applications with limits of their own, by node id."""
+    """Return the applications that have limits, or whose users may have, by node id."""
     found: dict[str, type[Application]] = {}
     for node in nodes:
         action = registry.get(*node.action) if node.action else None
         application = action.application if isinstance(action, ServiceAction) else None
-        if application is not None and (application.limit or application.group_limit):
+        if application is not None and (_has_limit(application) or application.needs_install()):
             found[node.id] = application
     return found
+
+
+def _has_limit(application: type[Application]) -> bool:
+    return bool(application.limit or application.group_limit)

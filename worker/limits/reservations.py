@@ -6,7 +6,7 @@ from typing import Protocol
 
 from worker.limits.limit import Limit
 
-AHEAD_SECONDS = 0.5
+AHEAD_SECONDS = 0.75
 """Turns are given out only this long before they come, so that nobody fills the future."""
 
 LATEST_SECONDS = 0.1

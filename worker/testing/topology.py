@@ -26,6 +26,8 @@ from worker.errors import HandBack
 from worker.failures import Failures
 from worker.handler import Handler
 from worker.limits import MemoryReservations, ReservingGate
+from worker.limits.hearing import hear
+from worker.limits.opening import limited_applications
 from worker.notice import NoNotice
 from worker.parking import BrokerParking
 from worker.registry import AnyAction, Registry, load_actions
@@ -92,6 +94,7 @@ class InMemoryTopology:
         self._broker = MemoryBroker(self._topology, self.clock)
         self._registry = _registry(actions, Http(transport=http or no_network()))
         self._registry.http.access = access
+        self._registry.http.rate_noticed = hear
         self._equipment = Equipment(self._registry, self._settings(topology), self._topology, self._broker)
         self._remote = RemoteActions()
         self._store = open_trash(f"sqlite:///{self._directory.name}/trash.sqlite")
@@ -242,10 +245,11 @@ class InMemoryTopology:
     def _make_handler(self) -> Handler:
         defaults = Settings.model_fields
         reservations = MemoryReservations(self.clock, guard_seconds=defaults["limit_guard"].default)
+        limited = limited_applications(self._nodes, self._registry)
         calls = bind(self._nodes, self._registry, self._remote)
         return Handler(
             calls={node_id: self._recorded(node_id, call) for node_id, call in calls.items()},
-            gate=ReservingGate(reservations, self.clock),
+            gate=ReservingGate(reservations, self.clock, limited, self._registry.http.access),
             settler=Settler(BrokerParking(), OpenCounter()),
             failures=Failures(defaults["max_failures"].default, self.clock),
             publisher=self._broker,
