@@ -1,7 +1,8 @@
 """What a service says about its rate limit, as one small value for the limiter.
 
 The headers have no common form; these are read: `Retry-After` (RFC 9110), `RateLimit` and `RateLimit-*` (the IETF
-drafts), `X-RateLimit-*`, `X-Rate-Limit-*`, HubSpot's, and `used/limit` as Shopify writes it.
+drafts), `X-RateLimit-*`, `X-Rate-Limit-*`, `used/limit` as Shopify and Shoptet write it, and those of BigCommerce,
+Brevo, HubSpot, Meta, OpenAI and Xero.
 """
 
 import re
@@ -21,14 +22,25 @@ _REMAINING: Final = (
     "ratelimit-remaining",
     "x-rate-limit-remaining",
     "x-hubspot-ratelimit-remaining",
+    "x-rate-limit-requests-left",  # BigCommerce
+    "x-ratelimit-remaining-requests",  # OpenAI
+    "x-sib-ratelimit-remaining",  # Brevo
+    "x-minlimit-remaining",  # Xero
 )
 _RESET: Final = (
     "x-ratelimit-reset-after",
     "x-ratelimit-reset",
     "ratelimit-reset",
     "x-rate-limit-reset",
+    "x-rate-limit-time-reset-ms",
+    "x-ratelimit-reset-requests",
+    "x-sib-ratelimit-reset",
 )
-_USED_OF_LIMIT: Final = ("x-shopify-shop-api-call-limit",)
+_USED_OF_LIMIT: Final = ("x-shopify-shop-api-call-limit", "x-ratelimit-bucket-filling")
+_META: Final = "x-business-use-case-usage"
+_META_MINUTES: Final = re.compile(r'"estimated_time_to_regain_access":\s*(\d+)')
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)[a-z]*")
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _EPOCH_SECONDS: Final = 100_000_000
 """A reset above this is a moment, below it a time to wait."""
 _EPOCH_MILLISECONDS: Final = 100_000_000_000
@@ -58,6 +70,8 @@ def read_notice(application: str, user: str, status: int, headers: Mapping[str, 
     """Return what the reply says about the limit; None when it says nothing."""
     remaining, reset = _remaining(headers), _reset(headers)
     pause = retry_after(headers)
+    if pause is None and (pause := _shut_out(headers)) is not None:
+        remaining = 0
     is_refusal = status == HTTPStatus.TOO_MANY_REQUESTS
     if pause is None and reset is not None and (remaining == 0 or is_refusal):
         pause = timedelta(seconds=reset)
@@ -97,12 +111,26 @@ def _remaining(headers: Mapping[str, str]) -> int | None:
 def _reset(headers: Mapping[str, str]) -> float | None:
     for name in _RESET:
         value = headers.get(name, "").strip()
-        seconds = _number(value)
+        seconds = _duration(f"{value}ms" if name.endswith("-ms") else value)
         if seconds is not None:
             return _wait(_until(seconds, headers)).total_seconds()
         if value and (moment := _date(value)):
             return _wait((moment - _now(headers)).total_seconds()).total_seconds()
     return _structured(headers, "t")
+
+
+def _duration(value: str) -> float | None:
+    """Read `540`, `540 seconds`, `6m0s` or `250ms`."""
+    number = _number(value)
+    if number is None and (parts := _PART.findall(value)) and not _PART.sub("", value).strip():
+        return sum(float(amount) * _UNITS[unit] for amount, unit in parts)
+    return number
+
+
+def _shut_out(headers: Mapping[str, str]) -> timedelta | None:
+    """Return for how long Meta refuses calls, which it says among the numbers of what was used."""
+    minutes = max(map(int, _META_MINUTES.findall(headers.get(_META, ""))), default=0)
+    return _wait(minutes * 60) if minutes else None
 
 
 def _until(seconds: float, headers: Mapping[str, str]) -> float:

@@ -148,6 +148,9 @@ DATE = "Tue, 24 Nov 2026 13:00:00 GMT"
 EPOCH = 1_795_525_200
 
 
+META = '{"1": [{"call_count": 95, "estimated_time_to_regain_access": 19}, {"estimated_time_to_regain_access": 0}]}'
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "expected"),
     [
@@ -162,6 +165,14 @@ EPOCH = 1_795_525_200
         (429, {"x-ratelimit-reset-after": "1.5", "x-ratelimit-reset": str(EPOCH)}, (1.5, None, 1.5)),
         (200, {"x-rate-limit-reset": "2026-11-24T13:00:08Z", "date": DATE}, (None, None, 8)),
         (200, {"ratelimit": '"default";r=50;t=30'}, (None, 50, 30)),
+        (429, {"x-ratelimit-reset": "540 seconds"}, (540, None, 540)),
+        (200, {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, (360, 0, 360)),
+        (429, {"x-ratelimit-reset-requests": "250ms"}, (0.25, None, 0.25)),
+        (200, {"x-rate-limit-requests-left": "0", "x-rate-limit-time-reset-ms": "4500"}, (4.5, 0, 4.5)),
+        (429, {"x-sib-ratelimit-reset": "17"}, (17, None, 17)),
+        (200, {"x-minlimit-remaining": "45"}, (None, 45, None)),
+        (200, {"x-ratelimit-bucket-filling": "150/200"}, (None, 50, None)),
+        (400, {"x-business-use-case-usage": META}, (19 * 60, 0, None)),
         (200, {"ratelimit-remaining": "3", "ratelimit-reset": "10"}, (None, 3, 10)),
         (200, {"x-shopify-shop-api-call-limit": "39/40"}, (None, 1, None)),
         (200, {"retry-after": "99999999999999"}, (86400, None, None)),
