@@ -7,6 +7,7 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
+from applications import Application, Limit
 from connectors import Batch, Connector, CustomNode, Message, Page, RepeatLater, StopAndFail
 
 
@@ -62,6 +63,31 @@ class Limited(Connector[Any, Any]):
         """Call it for the tenant and number of the message."""
         await self.service.get(f"{os.environ['BENCH_SERVICE']}/{message.headers['user']}/{message.data}")
         return message
+
+
+class Free(Connector[Any, Any]):
+    """Calls nobody."""
+
+    name = "free"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        """Return the message."""
+        return message
+
+
+class Wide(Application):
+    """A service whose limits nobody reaches."""
+
+    key = "vast"
+    limit = Limit(seconds=1, amount=10**6)
+    group_limit = Limit(seconds=1, amount=10**7)
+
+
+class Vast(Free):
+    """The same, for that service."""
+
+    name = "vast"
+    application = Wide
 
 
 if offset := os.environ.get("BENCH_CLOCK_OFFSET"):

@@ -18,14 +18,19 @@ WORKER_TYPES = {"custom-node": "worker.custom_node", "connector": "worker.http",
 
 
 def ours(
-    setup: Setup, action: str = "/custom-node/relay/process", *, idle_nodes: int = 0, extra_followers: int = 0
+    setup: Setup,
+    action: str = "/custom-node/relay/process",
+    *,
+    application: str = "",
+    idle_nodes: int = 0,
+    extra_followers: int = 0,
 ) -> Command:
     """Return our worker over the setup's nodes, beside nodes that get nothing and with followers more than needed."""
     VAR.mkdir(exist_ok=True)
     topology = VAR / "bench-topology.json"
     extra = [f"bench-extra-{number}" for number in range(extra_followers)]
     idle = [f"bench-idle-{number}" for number in range(idle_nodes)]
-    nodes = [_node(setup, action, own, [follower, *extra]) for own, follower in pairwise(setup.nodes)]
+    nodes = [_node(setup, action, application, own, [follower, *extra]) for own, follower in pairwise(setup.nodes)]
     nodes += [{"id": name, "name": name, "worker": "worker.null"} for name in (setup.nodes[-1], *idle, *extra)]
     topology.write_text(json.dumps({"id": "bench", "name": "bench", "nodes": nodes}))
     environment = {
@@ -40,11 +45,12 @@ def ours(
     return Command([sys.executable, "-m", "worker", "run"], environment)
 
 
-def _node(setup: Setup, action: str, name: str, followers: Sequence[str]) -> dict[str, Any]:
+def _node(setup: Setup, action: str, application: str, name: str, followers: Sequence[str]) -> dict[str, Any]:
     return {
         "id": name,
         "name": name,
         "worker": WORKER_TYPES[action.split("/")[1]],
+        "application": application,
         "settings": {"actionPath": action, "rabbitPrefetch": setup.prefetch},
         "followers": [{"id": follower, "name": follower} for follower in followers],
     }

@@ -1,7 +1,8 @@
 """Limits over several workers: what the service sees, how much of the rate is used, and who gets it.
 
 Fifty tenants under a limit of all have twenty thousand messages in one queue; four workers share the limits in a real
-Redis. Then again with a worker killed, with Redis started anew (empty), and with one worker's clock 30 s ahead.
+Redis. Then again with a worker killed, with Redis started anew (empty), and with one worker's clock 30 s ahead. Last,
+what limits cost that nobody reaches.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.rig import FILL_TOGETHER, ROOT, VAR, channel_to, length
+from benchmarks.unreached import cost_table, measure_costs
 from deploy.broker import provide_broker
 from deploy.redis import PrivateRedis, private_redis
 
@@ -33,6 +35,7 @@ NODE, SINK = f"bench-limited-{RUN}", f"bench-limited-{RUN}-sink"
 """New ones in each run: messages of an earlier one may still be parked."""
 QUORUM = {"x-queue-type": "quorum"}
 FAULTS = ("none", "worker killed", "redis restarted", "clock 30 s off")
+COST_MESSAGES, COST_RUNS = 4_000, 3
 Stamp = tuple[float, str, int]
 
 
@@ -254,6 +257,10 @@ async def main(plan: Plan, faults: Sequence[str]) -> int:
             (VAR / f"bench-limits-{fault.replace(' ', '-')}.json").write_text(json.dumps(stamps))
             results[fault] = result(plan, stamps)
             console.print(table(plan, results))
+        if len(faults) == len(FAULTS):
+            with private_redis() as redis:
+                costs = await measure_costs(broker.url, redis.url, COST_MESSAGES, COST_RUNS, progress)
+            console.print(cost_table(costs))
     return int(
         any(run.group_most > plan.group_amount or run.tenant_most > plan.tenant_amount for run in results.values())
     )

@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from conftest import MakeTopology, RunWorker
+from support.accounts import KEY
 from support.command import command_async
 from support.queues import ProcessMessage, Queues, process_message
 from support.services import serving
@@ -16,7 +18,7 @@ from support.topologies import NodeEntry, TopologyFile, connector, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from applications import Application, Limit
+from applications import Application, Form, Limit
 from connectors import Connector, Message
 from deploy.redis import PrivateRedis
 from worker.errors import SettingsError
@@ -49,9 +51,29 @@ class NoteOfShop(Note):
     application = Shop
 
 
-def limited(action: str, *, prefetch: int = 4) -> NodeEntry:
+class Login(Form):
+    """What a user gives."""
+
+    name: str = ""
+
+
+class Account(Application):
+    """Has no limit but those of its users."""
+
+    key = "account"
+    forms = (Login,)
+
+
+class NoteOfAccount(Note):
+    """The same, for users' accounts."""
+
+    name = "note-account"
+    application = Account
+
+
+def limited(action: str, application: str = "shop", *, prefetch: int = 4) -> NodeEntry:
     entry = connector("ask", action, "sink", prefetch=prefetch)
-    return NodeEntry(entry.name, entry.followers, entry.worker, "shop", entry.settings)
+    return NodeEntry(entry.name, entry.followers, entry.worker, application, entry.settings)
 
 
 def most(times: Sequence[float], seconds: float) -> int:
@@ -91,6 +113,26 @@ async def test_an_application_is_limited_without_any_header(
     await start(topology, queues, 8, None)
     await queues.read(topology.queue("sink"), 8, seconds=20)
     assert most(action.times, 1) <= 3
+
+
+async def test_a_user_is_limited_as_their_limiter_form_says(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, tmp_path: Path
+) -> None:
+    url, action = f"sqlite:///{tmp_path}/installs.sqlite", NoteOfAccount()
+    own = {
+        "WORKER_INSTALLS_URL": url,
+        "WORKER_SECRET_KEYS": KEY,
+        "WORKER_ACTIONS": __name__,
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    for arguments in (("add", "account", "alice"), ("set", "account", "alice", "useLimit=true", "value=2", "time=1")):
+        done = await command_async("installs", *arguments, **own)
+        assert done.returncode == 0, done.stderr
+    topology = make_topology(limited("note-account", "account", prefetch=10), sink())
+    await run_worker(topology, action, installs_url=url, secret_keys=KEY, token_journal=tmp_path / "journal")
+    await start(topology, queues, 6, None)
+    await queues.read(topology.queue("sink"), 6, seconds=20)
+    assert most(action.times, 1) <= 2
 
 
 def test_processes_that_do_not_share_an_applications_limit_do_not_start(make_topology: MakeTopology) -> None:
