@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import count
+from random import Random
 
 import pytest
 
@@ -104,6 +105,19 @@ async def test_a_line_with_a_long_backlog_does_not_delay_another(store: Reservat
     await asyncio.wait(huge)
 
 
+async def test_a_long_line_does_not_wait_as_if_all_were_as_long(store: Reservations, application: str) -> None:
+    group = f"|{application};1;10"
+    for _ in range(10):
+        assert isinstance(await store.ask(asking(group, "long")), Turn)
+    for _ in range(100):
+        await store.ask(asking(group, "long"))
+    short = [await store.ask(asking(group, user)) for user in ("a", "b", "c", "d") for _ in range(2)]
+    last = await store.ask(asking(group, "long", place=100))
+    assert isinstance(last, Wait)
+    assert 9 <= last.seconds <= 12, "108 calls, not 500"
+    assert all(isinstance(answer, Wait) and answer.seconds <= 3 for answer in short)
+
+
 async def test_a_turn_that_is_given_back_can_be_had(store: Reservations, application: str) -> None:
     key = f"a|{application};60;1"
     request = asking(key, "a")
@@ -190,3 +204,25 @@ async def test_limits_of_others_are_not_touched(store: Reservations, application
     asks = [asking(f"{user}|{application};60;1", user) for user in ("a", "b", "c", "a")]
     answers = Counter([type(await store.ask(request)) for request in asks])
     assert answers == {Turn: 3, Wait: 1}
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_both_stores_foresee_the_same(redis_url: str, application: str, seed: int) -> None:
+    random, own = Random(seed), {"a": ";1;2", "b": ";60;30", "c": "", "d": ""}
+    keys = {user: f"{user}|{application}{limit};" if limit else "" for user, limit in own.items()}
+    here, there = (
+        MemoryReservations(time.monotonic, guard_seconds=0.01),
+        RedisReservations(redis_url, guard_seconds=0.01),
+    )
+    places: dict[str, list[int]] = {user: [0] for user in own}
+    for _ in range(150):
+        user = random.choice("aabcccccccd")
+        request = asking(f"{keys[user]}|{application};1;10", user, random.choice(places[user]))
+        first, second = await here.ask(request), await there.ask(request)
+        assert type(first) is type(second)
+        assert first.waiting == second.waiting
+        if isinstance(first, Wait) and isinstance(second, Wait):
+            assert first.place == second.place
+            assert first.seconds == pytest.approx(second.seconds, abs=0.3)
+            places[user].append(first.place)
+    await there.close()

@@ -11,7 +11,7 @@ local now = time[1] + time[2] / 1e6
 local member, line, place = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local is_renewal, guard, slack, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local eagerness, patience, recovery = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local ROUNDING, KEPT, IDLE = 1e-5, 7 * 86400, 0.5
+local ROUNDING, KEPT, IDLE, LAG, SAMPLE, PASSES = 1e-5, 7 * 86400, 0.5, 10, 64, 3
 
 local function text(seconds)
     return string.format('%.6f', seconds)
@@ -36,29 +36,66 @@ local function score(log, rank)
     return tonumber(redis.call('ZRANGE', log, rank, rank, 'WITHSCORES')[2])
 end
 
--- The lines that wait for a limit of all users: each goes one step in turn, and who is behind comes sooner.
+-- The lines that wait for a limit of all users: each goes one step in turn, as in fairness.py.
 local shares = {}
+local function others_of(share)
+    local floor, others = share.position - LAG, {}
+    share.count = redis.call('ZCOUNT', share.positions, floor, '+inf') - (share.raw and share.raw >= floor and 1 or 0)
+    if share.count == 0 then return others end
+    local found = redis.call('ZRANGEBYSCORE', share.positions, floor, '+inf', 'WITHSCORES', 'LIMIT', 0, SAMPLE + 1)
+    local names = {}
+    for i = 1, #found, 2 do
+        if found[i] ~= line and #names < SAMPLE then
+            names[#names + 1] = found[i]
+            others[#others + 1] = {position = tonumber(found[i + 1]), waiting = 0, own = {}}
+        end
+    end
+    for i, known in ipairs(redis.call('HMGET', share.waiting, unpack(names))) do
+        local numbers = {}
+        for number in string.gmatch(known or '', '%S+') do numbers[#numbers + 1] = tonumber(number) end
+        others[i].waiting = numbers[1] or 0
+        for j = 2, #numbers, 2 do
+            table.insert(others[i].own, {seconds = numbers[j], amount = numbers[j + 1]})
+        end
+    end
+    return others
+end
+
+local function calls_before(share, rate)
+    if share.count == 0 then return before end
+    local calls = math.huge
+    for _ = 1, PASSES do
+        local seconds, sum = calls / rate, 0
+        for _, other in ipairs(share.others) do
+            local most = math.min(share.own + before - other.position, other.waiting)
+            for _, own in ipairs(other.own) do most = math.min(most, own.amount * (1 + seconds / own.seconds)) end
+            sum = sum + math.max(0, most)
+        end
+        calls = before + sum * share.count / #share.others
+    end
+    return calls
+end
+
 local function share_of(key)
     if shares[key] then return shares[key] end
-    local share = {lines = base .. 'lines:' .. key, served_key = base .. 'served:' .. key, middle = 0, is_in = false}
+    local share = {
+        lines = base .. 'lines:' .. key, positions = base .. 'positions:' .. key, waiting = base .. 'waiting:' .. key,
+        position_key = base .. 'position:' .. key,
+    }
     for _, gone_line in ipairs(redis.call('ZRANGEBYSCORE', share.lines, '-inf', '(' .. text(now))) do
         redis.call('ZREM', share.lines, gone_line)
-        redis.call('ZREM', share.served_key, gone_line)
+        redis.call('ZREM', share.positions, gone_line)
+        redis.call('HDEL', share.waiting, gone_line)
     end
-    share.count = redis.call('ZCARD', share.served_key)
-    if share.count > 0 then share.middle = score(share.served_key, math.floor((share.count - 1) / 2)) end
-    local own = redis.call('ZSCORE', share.served_key, line)
-    if own then
-        share.served, share.is_in = tonumber(own), true
-    else
-        share.served = math.max(share.middle, tonumber(redis.call('HGET', line_key, 'served:' .. key) or 0))
-        share.count = share.count + 1
-    end
+    share.position = tonumber(redis.call('GET', share.position_key) or 0)
+    share.raw = tonumber(redis.call('ZSCORE', share.positions, line) or nil)
+    share.own = share.raw and math.max(share.raw, share.position - LAG) or share.position
+    share.others = others_of(share)
     shares[key] = share
     return share
 end
 
-local limits = {}
+local limits, own_limits = {}, ''
 for i = 13, #ARGV, 4 do
     local key, seconds = ARGV[i], tonumber(ARGV[i + 1])
     local limit = {
@@ -76,8 +113,9 @@ for i = 13, #ARGV, 4 do
     redis.call('ZREMRANGEBYSCORE', limit.log, '-inf', '(' .. text(now - limit.width - IDLE))
     limit.size = redis.call('ZCARD', limit.log)
     if ARGV[i + 3] == '1' then
-        local share = share_of(key)
-        limit.calls = math.max(0, share.served + before - share.middle) * share.count
+        limit.calls = calls_before(share_of(key), limit.amount / limit.cycle)
+    else
+        own_limits = own_limits .. ' ' .. ARGV[i + 1] .. ' ' .. ARGV[i + 2]
     end
     redis.call('ZADD', base .. 'seen', text(now), key .. ';' .. ARGV[i + 1] .. ';' .. ARGV[i + 2])
     limits[#limits + 1] = limit
@@ -116,7 +154,7 @@ for _, limit in ipairs(limits) do
     local opens = math.max(now, limit.closed)
     local past = redis.call('ZCOUNT', limit.log, '-inf', text(opens - limit.width))
     local used = limit.size - past
-    local behind = limit.calls - (limit.amount - used)
+    local behind = math.floor(limit.calls) - (limit.amount - used)
     foreseen = math.max(foreseen, opens - now)
     if behind >= 0 then
         local index = behind % limit.amount
@@ -134,18 +172,19 @@ if may_go and turn <= now + ahead then
         redis.call('ZADD', limit.log, text(turn), member)
         redis.call('EXPIRE', limit.log, math.ceil(limit.width + ahead + IDLE) + 2)
     end
-    gone = math.max(gone, place)
-    if place > 0 then redis.call('HSET', line_key, 'gone', gone) end
-    for key, share in pairs(shares) do
-        if share.count > 1 or share.is_in then
-            redis.call('HSET', line_key, 'served:' .. key, share.served + 1)
-            redis.call('EXPIRE', line_key, KEPT)
-        end
+    if place > 0 then
+        gone = math.min(last, math.max(gone + 1, idle > IDLE and place or 0))
+        redis.call('HSET', line_key, 'gone', gone)
+    end
+    for _, share in pairs(shares) do
+        if share.own > share.position then redis.call('SET', share.position_key, share.own, 'EX', KEPT) end
         if gone >= last then
             redis.call('ZREM', share.lines, line)
-            redis.call('ZREM', share.served_key, line)
-        elseif share.is_in then
-            redis.call('ZADD', share.served_key, share.served + 1, line)
+            redis.call('ZREM', share.positions, line)
+            redis.call('HDEL', share.waiting, line)
+        elseif share.raw then
+            redis.call('ZADD', share.positions, share.own + 1, line)
+            redis.call('HSET', share.waiting, line, last - gone .. own_limits)
         end
     end
     return {1, text(turn - now), text(now), place, last - gone, epoch}
@@ -160,8 +199,10 @@ local seconds = math.max(turn - now, foreseen)
 redis.call('EXPIRE', line_key, math.ceil(seconds) + KEPT)
 for _, share in pairs(shares) do
     redis.call('ZADD', share.lines, text(now + seconds + patience), line)
-    redis.call('ZADD', share.served_key, share.served, line)
-    redis.call('EXPIRE', share.lines, math.ceil(seconds) + KEPT)
-    redis.call('EXPIRE', share.served_key, math.ceil(seconds) + KEPT)
+    if not share.raw then redis.call('ZADD', share.positions, share.own, line) end
+    redis.call('HSET', share.waiting, line, last - gone .. own_limits)
+    for _, name in ipairs({share.lines, share.positions, share.waiting}) do
+        redis.call('EXPIRE', name, math.ceil(seconds) + KEPT)
+    end
 end
 return {0, text(seconds), text(now), place, last - gone, epoch}

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from worker.limits.fairness import Share
 from worker.limits.limit import Limit
 from worker.limits.reservations import (
     AHEAD_SECONDS,
@@ -47,24 +48,11 @@ class _Line:
 
     last: int = 0
     gone: int = 0
-    served: dict[str, int] = field(default_factory=dict)
-    """By shared key: how far the line is, counted on from where the others were when it came."""
 
-
-@dataclass(slots=True)
-class _Share:
-    """The lines that wait for a limit of all users: until when they are expected, and how far each is."""
-
-    until: dict[str, float] = field(default_factory=dict)
-    served: dict[str, int] = field(default_factory=dict)
-
-    def middle(self) -> int:
-        """Return how far the lines are: half of them are further."""
-        return sorted(self.served.values())[(len(self.served) - 1) // 2] if self.served else 0
-
-    def leave(self, line: str) -> None:
-        self.until.pop(line, None)
-        self.served.pop(line, None)
+    @property
+    def waiting(self) -> int:
+        """Its messages that still wait."""
+        return self.last - self.gone
 
 
 class MemoryReservations:
@@ -75,8 +63,8 @@ class MemoryReservations:
         self._clock = clock
         self._recovery_seconds = recovery_seconds or 1
         self._windows: dict[tuple[str, int], _Window] = {}
-        self._lines: defaultdict[str, _Line] = defaultdict(_Line)
-        self._shares: defaultdict[str, _Share] = defaultdict(_Share)
+        self._lines: dict[str, _Line] = {}
+        self._shares: defaultdict[str, Share] = defaultdict(Share)
         self._turns: dict[str, float] = {}
         self._is_learning = recovery_seconds > 0
         self._tidied = 0.0
@@ -88,7 +76,7 @@ class MemoryReservations:
         now = self._clock()
         self._tidy(now)
         windows = [self._window(limit, now) for limit in request.limits]
-        line = self._lines[request.line]
+        line = self._lines.setdefault(request.line, _Line())
         place = request.place if request.place <= line.last else 0
         before = max(0, (place - 1 if place else line.last) - line.gone)
         turn = self._earliest(windows, now)
@@ -96,15 +84,18 @@ class MemoryReservations:
         idle = max(0.0, min(now - self._idle_since(window, now) for window in windows))
         may_go = request.is_renewal or idle > IDLE_SECONDS or foreseen <= AHEAD_SECONDS + EAGERNESS * idle
         if may_go and turn <= now + AHEAD_SECONDS:
-            self._reserve(request, windows, line, place, turn)
-            return Turn(turn, line.last - line.gone)
+            if place:
+                line.gone = min(line.last, max(line.gone + 1, place if idle > IDLE_SECONDS else 0))
+            self._reserve(request, windows, line, turn)
+            return Turn(turn, line.waiting)
         if not place:
             line.last += 1
             place = line.last
         seconds = max(turn - now, foreseen)
         for key in _shared(request):
-            self._join(key, request.line, now + seconds + PATIENCE_SECONDS)
-        return Wait(seconds, place, line.last - line.gone)
+            own = [limit for limit in request.limits if limit.user]
+            self._shares[key].join(request.line, line.waiting, now + seconds + PATIENCE_SECONDS, own)
+        return Wait(seconds, place, line.waiting)
 
     async def seen(self, request: Request, at: float) -> None:
         """Take note that the service has seen the call."""
@@ -175,42 +166,22 @@ class MemoryReservations:
 
     def _foreseen(self, window: _Window, line: str, now: float, before: int) -> float:
         limit, calls = window.limit, float(before)
-        if not limit.user:
-            calls = self._calls_before(self._shares[limit.key], limit.key, line, before)
         width, cycle = self._width(limit), limit.seconds + self._guard_seconds
+        if not limit.user:
+            calls = self._shares[limit.key].calls_before(line, before, self._amount(window, now) / cycle)
         opens = max(now, window.closed_until)
         wait = wait_behind(self._counting(window, opens), self._amount(window, now), width, cycle, opens, calls)
         return wait + opens - now
 
-    def _calls_before(self, share: _Share, key: str, line: str, before: int) -> int:
-        """Return how many calls go before: each line goes one step in turn, and who is behind comes sooner."""
-        lines = len(share.served) + (line not in share.served)
-        return max(0, self._served(share, key, line) + before - share.middle()) * lines
-
-    def _served(self, share: _Share, key: str, line: str) -> int:
-        own = share.served.get(line)
-        return max(self._lines[line].served.get(key, 0), share.middle()) if own is None else own
-
     def _idle_since(self, window: _Window, now: float) -> float:
         return max(window.closed_until, idle_since(window.times, self._amount(window, now), self._width(window.limit)))
 
-    def _join(self, key: str, line: str, until: float) -> None:
-        share = self._shares[key]
-        share.served[line] = self._served(share, key, line)
-        share.until[line] = until
-
-    def _reserve(self, request: Request, windows: Sequence[_Window], line: _Line, place: int, turn: float) -> None:
+    def _reserve(self, request: Request, windows: Sequence[_Window], line: _Line, turn: float) -> None:
         for window in windows:
             insort(window.times, turn)
         self._turns[request.member] = turn
-        line.gone = max(line.gone, place)
         for key in _shared(request):
-            share = self._shares[key]
-            line.served[key] = self._served(share, key, request.line) + 1
-            if line.gone >= line.last:
-                share.leave(request.line)
-            elif request.line in share.served:
-                share.served[request.line] = line.served[key]
+            self._shares[key].step(request.line, line.waiting)
 
     def _move(self, request: Request, to: float | None) -> None:
         """Take a turn out of the windows, or put it to another time."""
@@ -227,8 +198,8 @@ class MemoryReservations:
 
     def _state(self, window: _Window, now: float) -> LimitState:
         limit = window.limit
-        lines = [limit.key] if limit.user else self._shares[limit.key].until
-        waiting = sum(line.last - line.gone for name in lines if (line := self._lines.get(name)))
+        lines = [limit.key] if limit.user else self._shares[limit.key].flows
+        waiting = sum(line.waiting for name in lines if (line := self._lines.get(name)))
         amount = self._amount(window, now)
         free = earliest(window.times, amount, self._width(limit), now)
         return LimitState(
@@ -246,11 +217,8 @@ class MemoryReservations:
                 del self._windows[name]
         self._turns = {member: turn for member, turn in self._turns.items() if turn > now - PATIENCE_SECONDS}
         for share in self._shares.values():
-            for line in [line for line, until in share.until.items() if until <= now]:
-                share.leave(line)
-        counted = {line for share in self._shares.values() for line in share.served}
-        for done in [name for name, line in self._lines.items() if line.gone >= line.last and name not in counted]:
-            del self._lines[done]
+            share.tidy(now)
+        self._lines = {name: line for name, line in self._lines.items() if line.waiting > 0}
 
 
 def _shared(request: Request) -> set[str]:

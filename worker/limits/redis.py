@@ -134,7 +134,9 @@ class RedisReservations:
             if found:
                 await self._redis.zrem(f"{BASE}seen", *map(str, found))
                 logs = [_log(limit) for limit in found]
-                own = [f"{BASE}{part}:{key}" for part in ("learned", "lines", "served", "line")]
+                own = [
+                    f"{BASE}{part}:{key}" for part in ("learned", "lines", "positions", "waiting", "position", "line")
+                ]
                 await self._redis.delete(*logs, *own)
             return len(found)
 

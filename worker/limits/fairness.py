@@ -1,0 +1,78 @@
+"""Whose turn it is at a limit of all users: each line that waits goes one step in turn.
+
+This is start-time fair queueing (Goyal, Vin, Cheng 1996) with lines as flows: a line's position is the number of its
+steps, counted on from where the others were when it came; the share's position is that of the latest call. `ask.lua`
+does the same in Redis.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from worker.limits.limit import Limit
+
+LAG = 10
+"""A line that is further behind than so many steps is kept back by something else, such as a limit of its own: it has
+no more than this credit, and the others do not wait for it."""
+
+PASSES = 3
+"""What lines with limits of their own can call depends on the time, which depends on what they call."""
+
+SAMPLE = 64
+"""Lines that are looked at to foresee how many calls go before; more are taken to be like these."""
+
+
+@dataclass(slots=True)
+class _Flow:
+    position: int
+    waiting: int = 0
+    """Messages of the line."""
+    until: float = 0
+    """When it counts as gone, if nothing is heard of it."""
+    own: Sequence[Limit] = ()
+    """What the line is limited to by itself."""
+
+    def most(self, seconds: float) -> float:
+        """Return how many calls the line can make in this time at most."""
+        return min((limit.amount * (1 + seconds / limit.seconds) for limit in self.own), default=math.inf)
+
+
+@dataclass(slots=True)
+class Share:
+    """The lines that wait for one limit of all users."""
+
+    position: int = 0
+    flows: dict[str, _Flow] = field(default_factory=dict)
+
+    def calls_before(self, line: str, before: int, rate: float) -> float:
+        """Return how many calls go before the one that has this many of its own line before it, at this rate."""
+        position, floor = self._position(line) + before, self.position - LAG
+        others = [flow for name, flow in self.flows.items() if name != line and flow.position >= floor]
+        looked_at, calls = others[:SAMPLE], math.inf
+        for _ in range(PASSES if others else 0):
+            seconds = calls / rate
+            share = sum(max(0, min(position - flow.position, flow.waiting, flow.most(seconds))) for flow in looked_at)
+            calls = before + share * len(others) / len(looked_at)
+        return calls if others else before
+
+    def join(self, line: str, waiting: int, until: float, own: Sequence[Limit] = ()) -> None:
+        """Let so many messages of a line wait, which has these limits of its own."""
+        flow = self.flows.setdefault(line, _Flow(self._position(line)))
+        flow.waiting, flow.until, flow.own = waiting, until, own
+
+    def step(self, line: str, waiting: int) -> None:
+        """Take note of a call of the line, of which so many messages wait now."""
+        position = self._position(line)
+        self.position = max(self.position, position)
+        if waiting <= 0:
+            self.flows.pop(line, None)
+        elif line in self.flows:
+            self.flows[line].position, self.flows[line].waiting = position + 1, waiting
+
+    def tidy(self, now: float) -> None:
+        """Forget lines of which nothing was heard."""
+        self.flows = {line: flow for line, flow in self.flows.items() if flow.until > now}
+
+    def _position(self, line: str) -> int:
+        flow = self.flows.get(line)
+        return max(flow.position, self.position - LAG) if flow else self.position
