@@ -1,8 +1,9 @@
 """Limits over several workers: what the service sees, how much of the rate is used, and who gets it.
 
 Fifty tenants under a limit of all have twenty thousand messages in one queue; four workers share the limits in a real
-Redis. Then again with a worker killed, with Redis started anew (empty), and with one worker's clock 30 s ahead. Last,
-what limits cost that nobody reaches.
+Redis. Then again with a worker killed, with Redis started anew (empty), with one worker's clock 30 s ahead, and with
+tenants of whom the second has half as much as the first, the third a third, and so on. Last, what limits cost that
+nobody reaches.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from secrets import token_hex
 from typing import Any
 
@@ -34,7 +36,7 @@ RUN = token_hex(4)
 NODE, SINK = f"bench-limited-{RUN}", f"bench-limited-{RUN}-sink"
 """New ones in each run: messages of an earlier one may still be parked."""
 QUORUM = {"x-queue-type": "quorum"}
-FAULTS = ("none", "worker killed", "redis restarted", "clock 30 s off")
+FAULTS = ("none", "worker killed", "redis restarted", "clock 30 s off", "uneven tenants")
 COST_MESSAGES, COST_RUNS = 4_000, 3
 Stamp = tuple[float, str, int]
 
@@ -50,6 +52,21 @@ class Plan:
     tenant_amount: int = 20
     group_amount: int = 300
     prefetch: int = 100
+    is_uneven: bool = False
+
+    def uneven(self) -> "Plan":
+        """Return the plan with tenants of whom each has as much as its rank's part of the first, and no own limits."""
+        return replace(self, is_uneven=True, tenant_amount=self.group_amount)
+
+    def senders(self) -> Iterator[tuple[str, int]]:
+        """Yield whose each message is, and its place in the line of its tenant."""
+        names, places = [f"t{number}" for number in range(self.tenants)], Counter[str]()
+        shares = [1 / (rank + 1) if self.is_uneven else 1 for rank in range(self.tenants)]
+        chosen = Random(1).choices(names, shares, k=self.messages)
+        for number in range(self.messages):
+            tenant = chosen[number] if self.is_uneven else names[number % self.tenants]
+            yield tenant, places[tenant]
+            places[tenant] += 1
 
     def key(self, tenant: str) -> str:
         """Return the `limiter-key` of a tenant's messages."""
@@ -117,15 +134,15 @@ async def _fill(channel: aio_pika.abc.AbstractChannel, plan: Plan) -> None:
         await queue.bind(exchange, "1")
         await queue.purge()
     start = await channel.get_exchange(f"node.{NODE}.hx")
+    messages = [_message(plan, *sender) for sender in plan.senders()]
     for first in range(0, plan.messages, FILL_TOGETHER):
-        numbers = range(first, min(first + FILL_TOGETHER, plan.messages))
-        await asyncio.gather(*(start.publish(_message(plan, number), "1") for number in numbers))
+        await asyncio.gather(*(start.publish(message, "1") for message in messages[first : first + FILL_TOGETHER]))
 
 
-def _message(plan: Plan, number: int) -> aio_pika.Message:
-    tenant = f"t{number % plan.tenants}"
-    headers = {"correlation-id": "bench", "process-id": str(number), "user": tenant, "limiter-key": plan.key(tenant)}
-    body = json.dumps({"headers": headers, "body": str(number // plan.tenants)})
+def _message(plan: Plan, tenant: str, place: int) -> aio_pika.Message:
+    identity = f"{tenant}-{place}"
+    headers = {"correlation-id": "bench", "process-id": identity, "user": tenant, "limiter-key": plan.key(tenant)}
+    body = json.dumps({"headers": headers, "body": str(place)})
     return aio_pika.Message(
         body.encode(),
         content_type="application/json",
@@ -238,9 +255,9 @@ def table(plan: Plan, results: dict[str, Result]) -> Table:
             f"{run.calls:,}",
             f"{run.seconds:.1f}",
             f"{run.group_most} of {plan.group_amount}",
-            f"{run.tenant_most} of {plan.tenant_amount}",
+            "" if name == FAULTS[4] else f"{run.tenant_most} of {plan.tenant_amount}",
             f"{run.used:.1%}",
-            f"{run.spread:.1%}",
+            "" if name == FAULTS[4] else f"{run.spread:.1%}",
             str(run.overtaken),
         )
     return shown
@@ -253,16 +270,20 @@ async def main(plan: Plan, faults: Sequence[str]) -> int:
     with provide_broker() as broker, Progress(transient=True, console=Console(stderr=True)) as progress:
         for fault in faults:
             with private_redis() as redis:
-                stamps = await measure(plan, broker.url, redis, fault, progress)
+                measured = plan.uneven() if fault == FAULTS[4] else plan
+                stamps = await measure(measured, broker.url, redis, fault, progress)
             (VAR / f"bench-limits-{fault.replace(' ', '-')}.json").write_text(json.dumps(stamps))
-            results[fault] = result(plan, stamps)
+            results[fault] = result(measured, stamps)
             console.print(table(plan, results))
         if len(faults) == len(FAULTS):
             with private_redis() as redis:
                 costs = await measure_costs(broker.url, redis.url, COST_MESSAGES, COST_RUNS, progress)
             console.print(cost_table(costs))
     return int(
-        any(run.group_most > plan.group_amount or run.tenant_most > plan.tenant_amount for run in results.values())
+        any(
+            run.group_most > plan.group_amount or (run.tenant_most > plan.tenant_amount and name != FAULTS[4])
+            for name, run in results.items()
+        )
     )
 
 
