@@ -139,6 +139,7 @@ class Handler:
     async def decide(self, visit: Visit) -> Decision:
         """Return what comes of the message."""
         if self._runs.is_cancelled(visit):
+            await self._gate.left(visit)
             return Cancelled()
         state = visit.header(h.USER_TASK_STATE)
         if state == "reject":

@@ -28,7 +28,8 @@ local lost = tonumber(redis.call('GET', base .. 'lost') or 0)
 
 local line_key = base .. 'line:' .. line
 local counts = redis.call('HMGET', line_key, 'last', 'gone')
-local last, gone = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
+local last = tonumber(counts[1] or 0)
+local gone = math.min(last, tonumber(counts[2] or 0))
 if place > last then place = 0 end
 local before = math.max(0, (place > 0 and place - 1 or last) - gone)
 
@@ -86,6 +87,7 @@ local function share_of(key)
         redis.call('ZREM', share.lines, gone_line)
         redis.call('ZREM', share.positions, gone_line)
         redis.call('HDEL', share.waiting, gone_line)
+        redis.call('DEL', base .. 'line:' .. gone_line)
     end
     share.position = tonumber(redis.call('GET', share.position_key) or 0)
     share.raw = tonumber(redis.call('ZSCORE', share.positions, line) or nil)
@@ -198,7 +200,7 @@ end
 local seconds = math.max(turn - now, foreseen)
 redis.call('EXPIRE', line_key, math.ceil(seconds) + KEPT)
 for _, share in pairs(shares) do
-    redis.call('ZADD', share.lines, text(now + seconds + patience), line)
+    redis.call('ZADD', share.lines, 'GT', text(now + seconds + patience), line)
     if not share.raw then redis.call('ZADD', share.positions, share.own, line) end
     redis.call('HSET', share.waiting, line, last - gone .. own_limits)
     for _, name in ipairs({share.lines, share.positions, share.waiting}) do

@@ -58,7 +58,7 @@ class Share:
     def join(self, line: str, waiting: int, until: float, own: Sequence[Limit] = ()) -> None:
         """Let so many messages of a line wait, which has these limits of its own."""
         flow = self.flows.setdefault(line, _Flow(self._position(line)))
-        flow.waiting, flow.until, flow.own = waiting, until, own
+        flow.waiting, flow.until, flow.own = waiting, max(flow.until, until), own
 
     def step(self, line: str, waiting: int) -> None:
         """Take note of a call of the line, of which so many messages wait now."""
@@ -69,9 +69,12 @@ class Share:
         elif line in self.flows:
             self.flows[line].position, self.flows[line].waiting = position + 1, waiting
 
-    def tidy(self, now: float) -> None:
-        """Forget lines of which nothing was heard."""
-        self.flows = {line: flow for line, flow in self.flows.items() if flow.until > now}
+    def tidy(self, now: float) -> Sequence[str]:
+        """Forget lines of which nothing was heard, and return them."""
+        overdue = [line for line, flow in self.flows.items() if flow.until <= now]
+        for line in overdue:
+            del self.flows[line]
+        return overdue
 
     def _position(self, line: str) -> int:
         flow = self.flows.get(line)

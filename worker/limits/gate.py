@@ -85,6 +85,9 @@ class Gate(Protocol):
     async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
         """Take note of the limited call that has been made, and of what the service has said of its limits."""
 
+    async def left(self, visit: Visit) -> None:
+        """Take note that the message will ask no more."""
+
     def families(self) -> Iterable[Family]:
         """Return the gate's metrics."""
 
@@ -109,6 +112,9 @@ class PlatformGate:
 
     async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
+
+    async def left(self, visit: Visit) -> None:
+        """Nothing: what comes from the limiter has left it."""
 
     def families(self) -> Iterable[Family]:
         """Nothing: the limiter has its own."""
@@ -170,6 +176,15 @@ class ReservingGate:
             await self._reservations.seen(go.request, min(ended, max(heard.sent, default=ended) + WAY_SECONDS))
         if heard.notices:
             await self._learn(go.limits, heard.notices)
+
+    async def left(self, visit: Visit) -> None:
+        """Give back the place in the line, so that nobody is told to wait for it."""
+        if not _place(visit):
+            return
+        try:
+            await self._reservations.leave(line_of(visit, await self._limits(visit)))
+        except (LimitsAway, TryLater, ValueError) as error:
+            log.warning("limit_place_not_given_back", cause=str(error), consequence="others are told to wait longer")
 
     def families(self) -> Iterable[Family]:
         """Return the metrics of limits."""

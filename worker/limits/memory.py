@@ -105,6 +105,11 @@ class MemoryReservations:
         """Free a turn that was not used."""
         self._move(request, None)
 
+    async def leave(self, line: str) -> None:
+        """Take a message out of its line that will not ask again."""
+        if (waiting := self._lines.get(line)) is not None:
+            waiting.gone = min(waiting.last, waiting.gone + 1)
+
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly."""
         now = self._clock()
@@ -217,7 +222,8 @@ class MemoryReservations:
                 del self._windows[name]
         self._turns = {member: turn for member, turn in self._turns.items() if turn > now - PATIENCE_SECONDS}
         for share in self._shares.values():
-            share.tidy(now)
+            for line in share.tidy(now):
+                self._lines.pop(line, None)
         self._lines = {name: line for name, line in self._lines.items() if line.waiting > 0}
 
 

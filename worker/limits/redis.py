@@ -111,6 +111,11 @@ class RedisReservations:
                 pipeline.zrem(_log(limit), request.member)
             await pipeline.execute()
 
+    async def leave(self, line: str) -> None:
+        """Take a message out of its line that will not ask again. Raises `LimitsAway`."""
+        async with _answering():
+            await self._redis.hincrby(f"{BASE}line:{line}", "gone", 1)
+
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly. Raises `LimitsAway`."""
         async with _answering():

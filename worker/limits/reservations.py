@@ -88,6 +88,9 @@ class Reservations(Protocol):
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used. Raises `LimitsAway`."""
 
+    async def leave(self, line: str) -> None:
+        """Take a message out of its line that will not ask again. Raises `LimitsAway`."""
+
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly. Raises `LimitsAway`."""
 

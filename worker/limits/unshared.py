@@ -44,6 +44,10 @@ class UnsharedReservations:
         """Free a turn that was not used."""
         await self._own.give_back(self._divided(request))
 
+    async def leave(self, line: str) -> None:
+        """Take a message out of its line."""
+        await self._own.leave(line)
+
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long."""
         count = self._processes()
