@@ -63,6 +63,7 @@ def test_a_key_is_read_as_groups_of_three() -> None:
     assert parse_limits(KEY) == (Limit("alice|shop", 10, 2), Limit("|shop", 1, 40))
     assert parse_limits(KEY + ";") == parse_limits(KEY)
     assert parse_limits("") == ()
+    assert parse_limits("|shop;1;1;|shop;1;3;|shop;1;1") == (Limit("|shop", 1, 1),)
 
 
 @pytest.mark.parametrize(

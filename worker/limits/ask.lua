@@ -11,7 +11,7 @@ local now = time[1] + time[2] / 1e6
 local member, line, place = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local is_renewal, guard, slack, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local eagerness, patience, recovery = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local ROUNDING, KEPT, IDLE, LAG, SAMPLE, PASSES = 1e-5, 7 * 86400, 0.5, 10, 64, 3
+local ROUNDING, KEPT, IDLE, LAG, SAMPLE, PASSES, FEW = 1e-5, 7 * 86400, 0.5, 10, 64, 3, 5
 
 local function text(seconds)
     return string.format('%.6f', seconds)
@@ -40,39 +40,45 @@ end
 -- The lines that wait for a limit of all users: each goes one step in turn, as in fairness.py.
 local shares = {}
 local function others_of(share)
-    local floor, others = share.position - LAG, {}
+    local floor, names, steps = share.position - LAG, {}, {}
     share.count = redis.call('ZCOUNT', share.positions, floor, '+inf') - (share.raw and share.raw >= floor and 1 or 0)
-    if share.count == 0 then return others end
+    share.looked_at, share.free, share.bounded = 0, 0, {}
+    if share.count == 0 then return end
     local found = redis.call('ZRANGEBYSCORE', share.positions, floor, '+inf', 'WITHSCORES', 'LIMIT', 0, SAMPLE + 1)
-    local names = {}
     for i = 1, #found, 2 do
-        if found[i] ~= line and #names < SAMPLE then
-            names[#names + 1] = found[i]
-            others[#others + 1] = {position = tonumber(found[i + 1]), waiting = 0, own = {}}
+        if found[i] ~= line and share.looked_at < SAMPLE then
+            share.looked_at = share.looked_at + 1
+            local ahead_of_us = share.own + before - tonumber(found[i + 1])
+            if ahead_of_us > 0 then names[#names + 1], steps[#steps + 1] = found[i], ahead_of_us end
         end
     end
+    if #names == 0 then return end
     for i, known in ipairs(redis.call('HMGET', share.waiting, unpack(names))) do
-        local numbers = {}
-        for number in string.gmatch(known or '', '%S+') do numbers[#numbers + 1] = tonumber(number) end
-        others[i].waiting = numbers[1] or 0
-        for j = 2, #numbers, 2 do
-            table.insert(others[i].own, {seconds = numbers[j], amount = numbers[j + 1]})
+        local waiting, own = string.match(known or '0', '^(%d+)(.*)$')
+        local most = math.min(steps[i], tonumber(waiting))
+        if most > FEW and own ~= '' then
+            local other = {most = most, limits = {}}
+            for seconds, amount in string.gmatch(own, '(%d+) (%d+)') do
+                other.limits[#other.limits + 1] = {seconds = tonumber(seconds), amount = tonumber(amount)}
+            end
+            share.bounded[#share.bounded + 1] = other
+        else
+            share.free = share.free + most
         end
     end
-    return others
 end
 
 local function calls_before(share, rate)
     if share.count == 0 then return before end
     local calls = math.huge
-    for _ = 1, PASSES do
-        local seconds, sum = calls / rate, 0
-        for _, other in ipairs(share.others) do
-            local most = math.min(share.own + before - other.position, other.waiting)
-            for _, own in ipairs(other.own) do most = math.min(most, own.amount * (1 + seconds / own.seconds)) end
-            sum = sum + math.max(0, most)
+    for _ = 1, #share.bounded > 0 and PASSES or 1 do
+        local seconds, sum = calls / rate, share.free
+        for _, other in ipairs(share.bounded) do
+            local most = other.most
+            for _, own in ipairs(other.limits) do most = math.min(most, own.amount * (1 + seconds / own.seconds)) end
+            sum = sum + most
         end
-        calls = before + sum * share.count / #share.others
+        calls = before + sum * share.count / share.looked_at
     end
     return calls
 end
@@ -92,7 +98,7 @@ local function share_of(key)
     share.position = tonumber(redis.call('GET', share.position_key) or 0)
     share.raw = tonumber(redis.call('ZSCORE', share.positions, line) or nil)
     share.own = share.raw and math.max(share.raw, share.position - LAG) or share.position
-    share.others = others_of(share)
+    others_of(share)
     shares[key] = share
     return share
 end

@@ -18,6 +18,9 @@ no more than this credit, and the others do not wait for it."""
 PASSES = 3
 """What lines with limits of their own can call depends on the time, which depends on what they call."""
 
+FEW = 5
+"""Of so few calls of a line it does not matter what its own limits say."""
+
 SAMPLE = 64
 """Lines that are looked at to foresee how many calls go before; more are taken to be like these."""
 
@@ -32,9 +35,12 @@ class _Flow:
     own: Sequence[Limit] = ()
     """What the line is limited to by itself."""
 
-    def most(self, seconds: float) -> float:
-        """Return how many calls the line can make in this time at most."""
-        return min((limit.amount * (1 + seconds / limit.seconds) for limit in self.own), default=math.inf)
+    def calls(self, before: int, seconds: float) -> float:
+        """Return how many calls the line makes before this position in this time."""
+        calls = max(0, min(before - self.position, self.waiting))
+        if calls <= FEW:
+            return calls
+        return min([calls, *(limit.amount * (1 + seconds / limit.seconds) for limit in self.own)])
 
 
 @dataclass(slots=True)
@@ -51,8 +57,7 @@ class Share:
         looked_at, calls = others[:SAMPLE], math.inf
         for _ in range(PASSES if others else 0):
             seconds = calls / rate
-            share = sum(max(0, min(position - flow.position, flow.waiting, flow.most(seconds))) for flow in looked_at)
-            calls = before + share * len(others) / len(looked_at)
+            calls = before + sum(flow.calls(position, seconds) for flow in looked_at) * len(others) / len(looked_at)
         return calls if others else before
 
     def join(self, line: str, waiting: int, until: float, own: Sequence[Limit] = ()) -> None:

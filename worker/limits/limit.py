@@ -37,11 +37,16 @@ class Limit:
 
 @lru_cache(maxsize=4096)
 def parse_limits(key: str) -> tuple[Limit, ...]:
-    """Read a `limiter-key`: `key;seconds;amount` groups joined by `;`. Raises `ValueError` naming the part."""
+    """Read a `limiter-key`: `key;seconds;amount` groups joined by `;`; of two of a key and window the stricter counts.
+
+    Raises `ValueError` naming the part that is wrong.
+    """
     parts = [part.strip() for part in key.strip().strip(";").split(";")] if key.strip(" ;") else []
     if len(parts) % 3:
         raise ValueError(f"limiter-key {key!r}: groups of key;seconds;amount expected, {parts[-1]!r} is left over")
-    return tuple(_limit(*parts[start : start + 3]) for start in range(0, len(parts), 3))
+    limits = [_limit(*parts[start : start + 3]) for start in range(0, len(parts), 3)]
+    strictest = {(limit.key, limit.seconds): limit for limit in sorted(limits, key=lambda limit: -limit.amount)}
+    return tuple(limit for limit in dict.fromkeys(limits) if strictest[limit.key, limit.seconds] == limit)
 
 
 def _limit(key: str, seconds: str, amount: str) -> Limit:
