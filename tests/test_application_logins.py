@@ -74,7 +74,7 @@ async def test_a_callback_that_is_wrong_is_refused(
     await install_books(accounts, server)
     query = await visit(await accounts.logins.start(Books, "alice", REDIRECT)) | change
     with pytest.raises(LoginRefused, match=problem):
-        await accounts.logins.read(query, "alice")
+        await accounts.finish_login(Books, await accounts.logins.read(query, "alice"), query)
     assert not server.calls
 
 

@@ -8,6 +8,7 @@ import httpx
 import structlog
 from pydantic import Field, SecretStr
 from support.books import Ask
+from support.records import Look
 from test_soap import ENVELOPE, WSDL
 
 from applications import Application, Form
@@ -27,6 +28,14 @@ class TestBooks(ConnectorContract):
     action = Ask
     settings: ClassVar[Any] = {"server": "https://books.example"}
     replies = ({"orders": []},)
+
+
+class TestRecords(ConnectorContract):
+    """Signed by OAuth 1.0a: a refused token is a dead login."""
+
+    action = Look
+    settings: ClassVar[Any] = {"server": "https://records.example"}
+    replies = ({"ok": True},)
 
 
 class TestGitHub(ConnectorContract):
