@@ -88,7 +88,7 @@ def test_it_shows_repeats_limits_and_a_message_that_comes_back_from_the_trash(
 
     assert re.search(r"repeated +[1-9]\d* times", output)
     assert re.search(r"limited +[1-9]\d* times", output)
-    assert re.search(r"fetch-country +ValidationError", output)
+    assert re.search(r"fetch-country +ada +ValidationError", output)
     assert re.search(r"\$ orchesty-worker trash approve (\w+)\n\1[\w-]+ approved", output)
     assert re.search(r"went through to the file: .*Namibia", output)
 
