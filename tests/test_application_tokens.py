@@ -261,6 +261,19 @@ async def test_what_arrived_for_a_process_that_died_is_found_in_the_journal(
     assert not list(journal.waiting("alice", "books"))
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"user": "alice"}', "\x00" * 300])
+async def test_a_journal_that_cannot_be_read_is_put_aside(
+    accounts: Accounts, server: OAuthServer, tmp_path: Path, text: str
+) -> None:
+    await log_in(accounts, server, age=4000)
+    journal = Journal(tmp_path / "journal")
+    journal.write(Arrived("alice", "books", 1, "", None))
+    (path,) = (tmp_path / "journal").iterdir()
+    path.write_text(text)
+    assert (await ask(accounts)).status_code == 200
+    assert [left.suffix for left in (tmp_path / "journal").iterdir()] == [".unreadable"]
+
+
 async def test_a_body_that_cannot_be_sent_twice_is_repeated_by_the_worker(
     accounts: Accounts, server: OAuthServer
 ) -> None:

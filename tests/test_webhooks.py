@@ -21,6 +21,7 @@ from support.workers import InProcess
 
 from applications import TryLater
 from applications.accounts import Accounts
+from applications.crypt import new_key
 from applications.signatures import SLACK
 from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
@@ -132,6 +133,26 @@ async def test_calls_that_are_not_the_services_start_nothing(
             url.replace("/topologies/", "/topologies/x"),
         ):
             assert (await client.post(wrong, content=b"{}")).status_code == 404
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_body_that_is_too_large_is_refused(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    assert (await server.call("1", b"x" * ((64 << 20) + 1))).status_code == 413
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_call_for_an_install_that_does_not_open_is_refused(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    other = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "token_journal": tmp_path}
+    worker = await run_worker(topology, Hear(), **other, secret_keys=new_key("test"))
+    await subscribed(accounts, worker, topology)
+    answer = await server.call("1", b"{}")
+    assert (answer.status_code, answer.json()) == (409, {"error": "the application is not ready"})
     assert not await queues.length(topology.queue("sink"))
 
 

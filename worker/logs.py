@@ -54,7 +54,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer, hide_in_line],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -92,3 +92,11 @@ def hide_passwords(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if isinstance(value, str):
             event[key] = hide(_PASSWORD_IN_URL.sub(r"\1:***@", value) if "://" in value else value, secrets)
     return event
+
+
+def hide_in_line(_: WrappedLogger, __: str, line: EventDict) -> str:
+    """Replace the same secrets where no processor looks: in tracebacks, and deep inside facts.
+
+    Stands last: `line` is the rendered text, whatever structlog calls it.
+    """
+    return hide(str(line), known_secrets())
