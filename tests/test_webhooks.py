@@ -15,6 +15,7 @@ from conftest import MakeTopology, RunWorker, StartWorker
 from support.accounts import KEY, install, opened
 from support.actions import CopyConnector
 from support.hooks import Hear, Shouter, ShouterServer
+from support.proxy import Lost, Proxy
 from support.queues import Queues
 from support.topologies import TopologyFile, connector, pass_on, sink
 from support.workers import InProcess
@@ -238,6 +239,24 @@ async def test_without_the_broker_the_service_is_asked_to_call_again(
     assert (await server.call("1", b"{}", delivery="d1")).status_code == 503
     monkeypatch.undo()
     assert (await server.call("1", b"{}", delivery="d1")).json() == {"status": "started"}
+
+
+async def test_without_the_brokers_confirm_no_call_is_answered_well(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("worker.webhooks.PUBLISH_SECONDS", 0.5)
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    worker = await run_worker(topology, Hear(), amqp_url=proxy.url, **own)
+    await subscribed(accounts, worker, topology)
+    with proxy.losing(Lost.CONFIRM):
+        answers = await asyncio.gather(*(server.call("1", b"{}", delivery=f"d{number}") for number in range(5)))
+    assert [answer.status_code for answer in answers] == [503] * 5
+    assert proxy.lost
+    again = await asyncio.gather(*(server.call("1", b"{}", delivery=f"d{number}") for number in range(5)))
+    assert [answer.json() for answer in again] == [{"status": "started"}] * 5
+    messages = await queues.read(topology.queue("sink"), 10)
+    assert len({message.headers["correlation-id"] for message in messages}) == 5  # by which the second start is known
 
 
 async def test_nothing_of_ours_stays_when_the_service_refuses(
