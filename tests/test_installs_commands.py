@@ -173,18 +173,25 @@ def url_of(url: str, name: str) -> str:
     return httpx.URL(url).params[name]
 
 
-async def test_keys_are_changed_without_a_loss(terminal: Terminal, server: OAuthServer, accounts: Accounts) -> None:
+async def test_keys_are_changed_without_a_loss(
+    terminal: Terminal, server: OAuthServer, accounts: Accounts, tmp_path: Path
+) -> None:
     words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
     terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
     await log_in(accounts, server)
+    webhook = await accounts.webhooks.add("alice", "books", "order", "t", "n")
     new = terminal.run("secrets", "generate", "--id", "2027").strip()
     assert new.startswith("2027:")
     assert "keys here: none" in terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS="")
     text = terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
     assert "1 of 1 installs encrypted anew" in text
+    assert "1 of 1 webhooks encrypted anew" in text
     assert "0 of 1 installs encrypted anew" in terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
     text = terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS=new_key("other"))
+    assert "2 could not be:" in text
     assert "alice / books" in text
+    async with opened(terminal.url, tmp_path, new) as later:
+        assert [found.token for found in await later.webhooks.list()] == [webhook.token]
     terminal.run("installs", "set", "books", "alice", f"client_id={CLIENT}", *ACTIONS, WORKER_SECRET_KEYS=new)
 
 
