@@ -78,7 +78,7 @@ class Logins:
     async def read(self, query: Mapping[str, str], user: str | None = None) -> Callback:
         """Check a callback; its state is used up by that, whatever comes of it.
 
-        Raises `LoginRefused` for a state that is forged, too late, used before or another user's.
+        Raises `LoginForged` for a state that is forged, used before or another user's, `LoginRefused` when it is late.
         """
         state = self._opened(query.get("state", ""))
         kept = await self._taken(str(state["id"]))
@@ -87,7 +87,7 @@ class Logins:
         if state["ends"] < now_ms():
             raise LoginRefused(f"the login took longer than {SECONDS // 60} minutes: start it again")
         if user is not None and state["user"] != user:
-            raise LoginRefused(f"this login was begun for user {state['user']!r}, not for {user!r}")
+            raise LoginForged(f"this login was begun for user {state['user']!r}, not for {user!r}")
         opened: dict[str, str] = json.loads(self._keyring.open(kept, _LOGIN, str(state["id"])))
         return Callback(str(state["user"]), str(state["application"]), query, opened)
 

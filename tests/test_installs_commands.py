@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.accounts import KEY, log_in, opened
+from support.accounts import KEY, install_books, log_in, opened
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
@@ -149,6 +149,9 @@ async def test_a_person_logs_in_with_the_browser(terminal: Terminal, server: OAu
     async with httpx.AsyncClient(follow_redirects=True) as browser:
         forged = url_of(url, "redirect_uri") + "?code=x&state=forged"
         assert (await browser.get(forged)).status_code == 400
+        await install_books(accounts, server, "bob")
+        others = await accounts.logins.start(Books, "bob", url_of(url, "redirect_uri"))
+        assert "begun for user 'bob', not for 'alice'" in (await browser.get(others)).text
         assert (await browser.get(url)).text == "You are logged in. You may close this window."
     shown, _ = await process.communicate()
     assert process.returncode == 0
