@@ -86,16 +86,15 @@ def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def hide_passwords(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace passwords in URLs and secrets of the installs that the action in work uses, whoever put them there."""
-    secrets = known_secrets()
+    """Replace passwords in URLs, whoever put them there."""
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = hide(_PASSWORD_IN_URL.sub(r"\1:***@", value) if "://" in value else value, secrets)
+        if isinstance(value, str) and "://" in value:
+            event[key] = _PASSWORD_IN_URL.sub(r"\1:***@", value)
     return event
 
 
 def hide_in_line(_: WrappedLogger, __: str, line: EventDict) -> str:
-    """Replace the same secrets where no processor looks: in tracebacks, and deep inside facts.
+    """Replace secrets of the installs that the action in work uses, also in tracebacks and deep inside facts.
 
     Stands last: `line` is the rendered text, whatever structlog calls it.
     """
