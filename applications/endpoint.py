@@ -38,12 +38,16 @@ class Endpoint:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
+        method: str = "POST",
     ) -> Mapping[str, Any]:
-        """POST a form or JSON and return what a good reply holds. Raises `LoginDead` or `TokenEndpointAway`."""
+        """Send a form, JSON or nothing and return what a good reply holds.
+
+        Raises `LoginDead` or `TokenEndpointAway`.
+        """
         client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
         try:
-            reply = await client.post(
-                url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
+            reply = await client.request(
+                method, url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None

@@ -10,7 +10,7 @@ from aiohttp import web
 from conftest import MakeTopology, RunWorker
 from support.accounts import KEY as KEYS
 from support.accounts import install, opened
-from support.oauth1_server import KEY, SECRET, OAuth1Server, Records, SignedByRsa, SignedByText
+from support.oauth1_server import KEY, SECRET, Checked, OAuth1Server, Records, SignedByRsa, SignedByText
 from support.queues import Queues, bodies, process_message
 from support.records import Look
 from support.topologies import connector, sink
@@ -242,6 +242,20 @@ async def test_a_login_that_the_service_ends_needs_reconnect_and_heals(
     assert len(server.api_calls) == calls  # nothing is sent any more
     await log_in(accounts)
     assert await get(accounts) == 200
+
+
+async def test_a_call_that_is_refused_for_want_of_rights_ends_no_login_where_it_can_be_checked(
+    accounts: Accounts, server: OAuth1Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepare(accounts, server, application=Checked)
+    await log_in(accounts, Checked)
+    monkeypatch.setattr("applications.tokens.MIN_AGE_SECONDS", 0)
+    async with accounts.client(Checked, "alice") as client:
+        assert (await client.get("/secret")).status_code == 401
+    assert await get(accounts, Checked) == 200
+    server.revoked.update(server.issued)
+    with pytest.raises(NeedsReconnect, match=r"/api/me\?full=1 answered 401"):
+        await get(accounts, Checked)
 
 
 @pytest.mark.parametrize("problem", ["timestamp_refused", "nonce_used"])

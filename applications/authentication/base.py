@@ -41,8 +41,9 @@ class Call(Protocol):
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
+        method: str = "POST",
     ) -> Mapping[str, Any]:
-        """POST a form or JSON and return the JSON of a good reply; `secrets` are kept out of errors."""
+        """Send a form, JSON or nothing and return the JSON of a good reply; `secrets` are kept out of errors."""
 
 
 class TokenAuthentication(Authentication):

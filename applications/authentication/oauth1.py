@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -66,6 +66,9 @@ class OAuth1Login(LoginAuthentication):
     """Where the person logs in (2.2)."""
     access_token_url: str
     """Where it ends (2.3)."""
+    check_url: str = ""
+    """What is asked after a 401, such as `/account/verify_credentials`: only what is refused there as well is a dead
+    login. Without it each 401 means that, for services that say it for nothing else."""
     authorize_parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Added to the authorize URL, such as `expiration=never`."""
     client_key: str = "{consumer_key}"
@@ -82,7 +85,7 @@ class OAuth1Login(LoginAuthentication):
     @property
     def needs(self) -> Sequence[str]:
         """The settings of the client, and those in the URLs."""
-        urls = self.request_token_url + self.authorize_url + self.access_token_url
+        urls = self.request_token_url + self.authorize_url + self.access_token_url + self.check_url
         return names(self.client_key + self.client_secret + urls)
 
     async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: Call) -> Begun:
@@ -111,8 +114,13 @@ class OAuth1Login(LoginAuthentication):
         return Token(said[TOKEN], obtained=time.time(), others={name: said[name] for name in said if name != TOKEN})
 
     async def obtain(self, settings: Settings, token: Token | None, call: Call) -> Token:
-        """Raise `LoginDead`."""
-        raise LoginDead("the service refuses the token, and OAuth 1.0a has no way to renew it")
+        """Return the same token where the service takes it at `check_url`, else raise `LoginDead`."""
+        if not self.check_url or token is None:
+            raise LoginDead("the service refuses the token, and OAuth 1.0a has no way to renew it")
+        request = httpx.Request("GET", fill_url(self.check_url, settings))
+        self.sign(request, token, settings)
+        await call(str(request.url), headers={"Authorization": request.headers["Authorization"]}, method="GET")
+        return replace(token, obtained=time.time())
 
     def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
         """Sign with client and token."""

@@ -8,7 +8,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from itertools import count
 from typing import Any
@@ -46,6 +46,13 @@ class Records(Application):
         authorize_parameters={"expiration": "never"},
     )
     forms = (Client,)
+
+
+class Checked(Records):
+    """The same, for a service that answers 401 for want of rights as well."""
+
+    key = "records-checked"
+    authentication = replace(Records.authentication, check_url="{server}/api/me?full=1")
 
 
 class SignedByRsa(Records):
@@ -156,6 +163,8 @@ class OAuth1Server:
 
     async def _api(self, request: web.Request) -> web.Response:
         signed = await self._verified(request)
+        if request.path == "/api/secret":
+            return self._refused()
         is_right = signed is not None and signed["oauth_token"] in set(self.issued) - self.revoked
         return web.json_response({"ok": True}) if is_right and not self.problem else self._refused()
 
