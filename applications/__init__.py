@@ -12,6 +12,7 @@ from applications.authentication import (
     Grant,
     NoAuthentication,
     OAuth1,
+    OAuth1Login,
     OAuth2,
     TokenExchange,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "NoAuthentication",
     "NotReady",
     "OAuth1",
+    "OAuth1Login",
     "OAuth2",
     "SecretsError",
     "SettingsInvalid",

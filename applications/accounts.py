@@ -13,6 +13,7 @@ import httpx
 from applications.access import Access
 from applications.application import Application
 from applications.authentication import TokenAuthentication
+from applications.authentication.oauth1 import is_form
 from applications.crypt import Keyring
 from applications.database import Database
 from applications.endpoint import Endpoint
@@ -30,7 +31,6 @@ from applications.webhooks import Webhooks
 
 FRESH_SECONDS: Final = 2.0
 """How long an install is used as it was read: so long a switched off one may still be called."""
-UNAUTHORIZED: Final = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Accounts:
         auth = way.auth(text)
         secrets = application.secrets(settings)
         if isinstance(way, TokenAuthentication):
-            auth = TokenAuth(self.tokens, application, install.user, secrets)
+            auth = TokenAuth(self.tokens, application, install.user, text, secrets)
         headers = {name: fill(value, text) for name, value in application.headers.items()}
         base_url, limit = fill_url(application.base_url, text), application.user_limit(settings)
         return Access(base_url, headers, auth, text, secrets, limit)
@@ -162,7 +162,8 @@ class Accounts:
     @asynccontextmanager
     async def _bare_client(self, application: type[Application], install: Install) -> AsyncIterator[httpx.AsyncClient]:
         """As `client`, for a login whose settings are not complete yet."""
-        async with httpx.AsyncClient(auth=TokenAuth(self.tokens, application, install.user)) as client:
+        text = application.text_settings(self.installs.settings(install), install.plain)
+        async with httpx.AsyncClient(auth=TokenAuth(self.tokens, application, install.user, text)) as client:
             yield client
 
     def forget(self, user: str, application: str) -> None:
@@ -193,32 +194,36 @@ class TokenAuth(httpx.Auth):
     """Puts the token into each request; when the service refuses it, once a new one."""
 
     def __init__(
-        self, tokens: Tokens, application: type[Application], user: str, secrets: set[str] | None = None
-    ) -> None:
+        self, tokens: Tokens, application: type[Application], user: str, settings: Mapping[str, str],
+        secrets: set[str] | None = None,
+    ) -> None:  # fmt: skip
         """The tokens that are used are added to `secrets`."""
         way = application.authentication
         assert isinstance(way, TokenAuthentication), "made for these only"
         self._secrets = set() if secrets is None else secrets
         self._way, self._tokens, self._application, self._user = way, tokens, application, user
+        self._settings = settings
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign and send; after a 401 renew the token, sign and send again."""
         token = await self._token(None)
-        self._way.sign(request, token)
+        if self._way.signs_forms and is_form(request):
+            await request.aread()
+        self._way.sign(request, token, self._settings)
         response = yield request
-        if response.status_code != UNAUTHORIZED:
+        if not self._way.refuses_token(response):
             return
         fresh = await self._token(token.access_token)
         if fresh.access_token == token.access_token:
             return
         if not isinstance(request.stream, httpx.ByteStream):
             raise TryLater("the token was renewed, and the body of the request cannot be sent twice", _SOON)
-        self._way.sign(request, fresh)
+        self._way.sign(request, fresh, self._settings)
         yield request
 
     async def _token(self, refused: str | None) -> Token:
         token = await self._tokens.get(self._application, self._user, refused)
-        self._secrets.update(filter(None, (token.access_token, token.refresh_token)))
+        self._secrets.update(token.secrets)
         return token
 
 

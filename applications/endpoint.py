@@ -38,12 +38,16 @@ class Endpoint:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
+        method: str = "POST",
     ) -> Mapping[str, Any]:
-        """POST a form or JSON and return what a good reply holds. Raises `LoginDead` or `TokenEndpointAway`."""
+        """Send a form, JSON or nothing and return what a good reply holds.
+
+        Raises `LoginDead` or `TokenEndpointAway`.
+        """
         client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
         try:
-            reply = await client.post(
-                url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
+            reply = await client.request(
+                method, url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None
@@ -58,7 +62,7 @@ class Endpoint:
 def judge(url: str, reply: httpx.Response, secrets: Sequence[str]) -> Mapping[str, Any]:
     """Return what a good reply holds; some services answer 200 with an error in it."""
     said = _read(reply)
-    error = said.get("error") if said is not None else None
+    error = (said.get("error") or said.get("oauth_problem")) if said is not None else None
     status = f"{url} answered {reply.status_code}"
     if reply.status_code == HTTPStatus.TOO_MANY_REQUESTS or reply.is_server_error:
         raise TokenEndpointAway(status, _retry_after(reply) or AWAY_FOR)
@@ -83,7 +87,8 @@ def _read(reply: httpx.Response) -> Mapping[str, Any] | None:
     try:
         said = json.loads(reply.content)
     except ValueError:
-        return None
+        said = dict(parse_qsl(reply.text))  # with OAuth 1.0a the content type says nothing
+        return said if said.keys() & {"oauth_token", "oauth_problem"} else None
     return said if isinstance(said, dict) else None
 
 

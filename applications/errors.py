@@ -11,8 +11,8 @@ ApplicationError
 ├── TryLater              wait `after`, then try again
 │   ├── TokenEndpointAway
 │   └── InstallsAway      the database of the installs is away, or refuses
-├── LoginRefused          a callback that says no, comes too late, or is for another user
-│   └── LoginForged       a callback that is none of ours, or comes twice
+├── LoginRefused          a callback that says no, or comes too late
+│   └── LoginForged       a callback that is none of ours, comes twice, or is for another user
 ├── LoginDead             the service refuses the refresh token or the client
 └── SecretsError
     ├── KeyMissing
@@ -111,7 +111,7 @@ class LoginRefused(ApplicationError):
 
 
 class LoginForged(LoginRefused):
-    """A callback whose state is not of our making, or was used before."""
+    """A callback whose state is not of our making, was used before, or is that of another user's login."""
 
 
 class LoginDead(ApplicationError):

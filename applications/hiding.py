@@ -1,9 +1,12 @@
 """Hiding secrets in texts that people read: URLs, reasons, log lines."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import quote, quote_plus
+
+from applications.errors import LoginDead, LoginRefused, TokenEndpointAway
 
 HIDDEN: Final = "[hidden]"
 SHORTEST: Final = 4
@@ -19,3 +22,14 @@ def hide(text: str, secrets: Collection[str]) -> str:
             for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}:
                 text = text.replace(form, HIDDEN)
     return text
+
+
+@contextmanager
+def hidden_in_errors(secrets: Collection[str]) -> Iterator[None]:
+    """Keep secrets out of what is said of a token endpoint: they may stand in its URL, and in its answer."""
+    try:
+        yield
+    except TokenEndpointAway as error:
+        raise TokenEndpointAway(hide(str(error), secrets), error.after) from None
+    except (LoginDead, LoginRefused) as error:
+        raise type(error)(hide(str(error), secrets)) from None

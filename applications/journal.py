@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
@@ -51,10 +55,8 @@ class Journal:
         """Yield what has arrived for an install, in the order of the refreshes."""
         paths = sorted(self._directory.glob(f"{_name(user, application)}-*.json"))
         for path in paths:
-            try:
-                yield Arrived(**json.loads(path.read_text()))
-            except FileNotFoundError:
-                continue  # another process has just saved it
+            if (arrived := _read(path)) is not None:
+                yield arrived
 
     def _path(self, arrived: Arrived) -> Path:
         return self._directory / f"{_name(arrived.user, arrived.application)}-{arrived.fence:020}.json"
@@ -74,3 +76,15 @@ def _sync(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _read(path: Path) -> Arrived | None:
+    """Return what the file holds; None when another process has just saved it, or when nobody can read it."""
+    try:
+        return Arrived(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):  # put aside, for it would stop all that follow
+        aside = path.replace(path.with_suffix(".unreadable"))
+        log.error("token_journal_unreadable", path=str(aside))  # noqa: TRY400 - the place in our code explains nothing
+        return None

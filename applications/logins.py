@@ -1,22 +1,23 @@
-"""Logins at a service (OAuth 2, authorization code): off to it, and back.
+"""Logins at a service (OAuth 2 with a code, OAuth 1.0a): off to it, and back.
 
-The `state` that travels with the browser is sealed, ends after ten minutes and works once; the PKCE verifier stays
-here.
+The `state` that travels with the browser is sealed, ends after ten minutes and works once. The PKCE verifier and the
+secret of a request token stay here, sealed.
 """
 
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import delete
 
 from applications.application import Application
-from applications.authentication import Call, OAuth2
+from applications.authentication import Call, LoginAuthentication
 from applications.crypt import Keyring
 from applications.database import Database, now_ms
 from applications.errors import CannotDecrypt, KeyMissing, LoginForged, LoginRefused, NotInstalled, SettingsMissing
+from applications.hiding import hidden_in_errors
 from applications.installs import Installs
 from applications.tables import logins
 
@@ -27,13 +28,19 @@ _STATE, _LOGIN = "login-state", "login"
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What the state of a genuine callback says."""
+    """A genuine callback: what its state says, what it brings, and what was kept for it."""
 
     user: str
     application: str
-    code: str
-    redirect_uri: str
-    verifier: str
+    query: Mapping[str, str] = field(repr=False)
+    kept: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    way: LoginAuthentication
+    settings: Mapping[str, str]
+    secrets: set[str]
 
 
 class Logins:
@@ -51,23 +58,27 @@ class Logins:
     async def start(self, application: type[Application], user: str, redirect_uri: str) -> str:
         """Return the URL where the user logs in.
 
-        Raises `NotInstalled`, `SettingsMissing`, or `LoginRefused` for an application without logins.
+        Raises `NotInstalled`, `SettingsMissing`, or `LoginRefused` for an application without logins; what the service
+        says to a login by OAuth 1.0a is raised as by `finish`.
         """
-        way, settings = await self._prepared(application, user)
-        login, verifier, ends = secrets.token_urlsafe(16), secrets.token_urlsafe(48), now_ms() + SECONDS * 1000
+        prepared = await self._prepared(application, user)
+        login, ends = secrets.token_urlsafe(16), now_ms() + SECONDS * 1000
         state = {"id": login, "user": user, "application": application.key, "ends": ends}
-        kept = self._keyring.seal(json.dumps([redirect_uri, verifier]).encode(), _LOGIN, login)
+        sealed = self._keyring.seal(json.dumps(state).encode(), _STATE)
+        with hidden_in_errors(prepared.secrets):
+            begun = await prepared.way.begin(
+                prepared.settings, redirect_uri=redirect_uri, state=sealed, call=self._call
+            )
+        kept = self._keyring.seal(json.dumps(dict(begun.kept)).encode(), _LOGIN, login)
         async with self._database.transaction() as connection:
             await connection.execute(delete(logins).where(logins.c.expires < now_ms()))
             await connection.execute(logins.insert().values(id=login, sealed=kept, expires=ends))
-        sealed = self._keyring.seal(json.dumps(state).encode(), _STATE)
-        return way.authorize_at(settings, redirect_uri=redirect_uri, state=sealed, verifier=verifier)
+        return begun.url
 
     async def read(self, query: Mapping[str, str], user: str | None = None) -> Callback:
         """Check a callback; its state is used up by that, whatever comes of it.
 
-        Raises `LoginRefused` for a state that is forged, too late, used before or another user's, and for a login that
-        the service or the person refused.
+        Raises `LoginForged` for a state that is forged, used before or another user's, `LoginRefused` when it is late.
         """
         state = self._opened(query.get("state", ""))
         kept = await self._taken(str(state["id"]))
@@ -76,32 +87,30 @@ class Logins:
         if state["ends"] < now_ms():
             raise LoginRefused(f"the login took longer than {SECONDS // 60} minutes: start it again")
         if user is not None and state["user"] != user:
-            raise LoginRefused(f"this login was begun for user {state['user']!r}, not for {user!r}")
-        if "error" in query:
-            text = f"{query['error']}: {query.get('error_description', '')}".rstrip(": ")
-            raise LoginRefused(f"the service says {text[:200]}")
-        if not query.get("code"):
-            raise LoginRefused("the service sent no code: start the login again")
-        redirect_uri, verifier = json.loads(self._keyring.open(kept, _LOGIN, str(state["id"])))
-        return Callback(str(state["user"]), str(state["application"]), query["code"], redirect_uri, verifier)
+            raise LoginForged(f"this login was begun for user {state['user']!r}, not for {user!r}")
+        opened: dict[str, str] = json.loads(self._keyring.open(kept, _LOGIN, str(state["id"])))
+        return Callback(str(state["user"]), str(state["application"]), query, opened)
 
     async def finish(self, application: type[Application], callback: Callback) -> None:
-        """Exchange the code and save the token. Raises `LoginDead` or `TokenEndpointAway` of the exchange."""
+        """Exchange what the callback brought, and save the token.
+
+        Raises `LoginRefused` when the service or the person has said no, `LoginDead` or `TokenEndpointAway` of the
+        exchange.
+        """
         if callback.application != application.key:
             raise LoginRefused(f"this login was begun for {callback.application}, not for {application.key}")
-        way, settings = await self._prepared(application, callback.user)
-        token = await way.exchange_code(
-            settings, callback.code, redirect_uri=callback.redirect_uri, verifier=callback.verifier, call=self._call
-        )
+        prepared = await self._prepared(application, callback.user)
+        with hidden_in_errors(prepared.secrets | set(callback.kept.values())):
+            token = await prepared.way.finish(prepared.settings, callback.query, callback.kept, self._call)
         fence = await self._installs.next_fence(callback.user, application.key)
         if fence is None:
             raise NotInstalled(application.key, callback.user)
         sealed = self._installs.seal_token(callback.user, application.key, token)
         await self._installs.save_token(callback.user, application.key, fence, sealed, token.expires)
 
-    async def _prepared(self, application: type[Application], user: str) -> tuple[OAuth2, dict[str, str]]:
+    async def _prepared(self, application: type[Application], user: str) -> "_Prepared":
         way = application.authentication
-        if not isinstance(way, OAuth2) or not way.is_login:
+        if not isinstance(way, LoginAuthentication) or not way.is_login:
             raise LoginRefused(f"{application.key} has no login: fill in its settings instead")
         install = await self._installs.get(user, application.key)
         if install is None:
@@ -109,7 +118,8 @@ class Logins:
         settings = self._installs.settings(install)
         if lacking := application.missing(settings):
             raise SettingsMissing(application.key, user, lacking)
-        return way, application.text_settings(settings, install.plain)
+        text = application.text_settings(settings, install.plain)
+        return _Prepared(way, text, application.secrets(settings))
 
     def _opened(self, state: str) -> dict[str, Any]:
         try:

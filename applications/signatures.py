@@ -135,6 +135,8 @@ def _header(call: Incoming, name: str) -> str:
     value = call.headers.get(name, "")
     if not value:
         raise Forged(f"there is no header {name}")
+    if not value.isascii():
+        raise Forged(f"the header {name} is not ASCII")
     return value
 
 

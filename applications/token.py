@@ -32,6 +32,12 @@ class Token:
             return self
         return replace(self, refresh_token=before.refresh_token)
 
+    @property
+    def secrets(self) -> set[str]:
+        """What must not be shown, of `others` what is named as a secret or as a token."""
+        named = [value for name, value in self.others.items() if name.endswith(("secret", "_token"))]
+        return {str(value) for value in (self.access_token, self.refresh_token, *named) if value}
+
     def is_expired(self, now: float) -> bool:
         """Whether its time is up."""
         return self.expires is not None and now >= self.expires

@@ -23,6 +23,7 @@ from applications.errors import (
     TokenEndpointAway,
     TryLater,
 )
+from applications.hiding import hidden_in_errors
 from applications.install import Install
 from applications.installs import LEASE_SECONDS, Installs
 from applications.journal import Arrived, Journal
@@ -69,6 +70,8 @@ class Tokens:
         held = self._held.get(key)
         if held and held.token.access_token != refused and time.time() < held.renew_at:
             return held.token
+        if refused:
+            self._held.pop(key, None)  # should the login turn out to be dead, nothing more is sent with it
         while True:
             task = self._running.get(key)
             is_own = task is None
@@ -126,10 +129,13 @@ class Tokens:
     ) -> Token | TryLater | None:
         way = application.authentication
         assert isinstance(way, TokenAuthentication), "only these have tokens"
-        settings = application.text_settings(self._installs.settings(install), install.plain)
+        stored = self._installs.settings(install)
+        settings = application.text_settings(stored, install.plain)
+        secrets = application.secrets(stored) | (token.secrets if token else set())
         try:
-            async with asyncio.timeout(LEASE_SECONDS - 5):
-                fresh = await way.obtain(settings, token, self._call)
+            with hidden_in_errors(secrets):
+                async with asyncio.timeout(LEASE_SECONDS - 5):
+                    fresh = await way.obtain(settings, token, self._call)
         except LoginDead as error:
             if await self._installs.mark_dead(install, str(error)):
                 log.error("login_dead", application=install.application, userId=install.user, reason=str(error))  # noqa: TRY400 - the place in our code explains nothing

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 from uuid import uuid4
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.engine import RowMapping
 
 from applications.crypt import Keyring
@@ -84,10 +84,29 @@ class Webhooks:
             rows = (await connection.execute(query)).mappings().all()
         return [self._webhook(row) for row in rows]
 
+    async def ids(self) -> Sequence[str]:
+        """Return the ids of all webhooks, without opening their secrets."""
+        async with self._database.transaction() as connection:
+            return (await connection.execute(select(webhooks.c.id))).scalars().all()
+
+    async def rotate(self, webhook_id: str) -> bool:
+        """Seal what an older key sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""
+        async with self._database.transaction() as connection:
+            query = select(webhooks).where(webhooks.c.id == webhook_id)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        if row is None or self._keyring.is_newest(row["sealed_token"]):
+            return False
+        plain = self._keyring.open(row["sealed_token"], *_place(row))
+        sealed = self._keyring.seal(plain, *_place(row))
+        async with self._database.transaction() as connection:
+            await connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(sealed_token=sealed))
+        return True
+
     async def known(self, asked: Sequence[Delivery]) -> set[Delivery]:
         """Return those deliveries that were taken before."""
-        query = select(*_DELIVERY).where(tuple_(*_DELIVERY).in_(asked))
-        return await self._database.run(lambda connection: {(row[0], row[1]) for row in connection.execute(query)})
+        query = deliveries_among(asked)
+        found = await self._database.run(lambda connection: {(row[0], row[1]) for row in connection.execute(query)})
+        return found.intersection(asked)
 
     async def remember(self, taken: Sequence[Delivery]) -> None:
         """Note that these deliveries were taken."""
@@ -106,15 +125,28 @@ class Webhooks:
             await connection.execute(update(webhooks).where(webhooks.c.id == webhook.id).values(values))
 
     def _webhook(self, row: RowMapping) -> Webhook:
-        place = (_PLACE, row["id"], row["user"], row["application"])
-        token, secret = json.loads(self._keyring.open(row["sealed_token"], *place))
+        token, secret = json.loads(self._keyring.open(row["sealed_token"], *_place(row)))
         return Webhook(token=token, secret=secret, **{name: row[name] for name in _PLAIN})
 
 
-_DELIVERY: Final = (deliveries.c.webhook, deliveries.c.delivery)
 _PLAIN: Final = (
     *("id", "user", "application", "name", "topology", "node", "remote_id", "is_unsubscribe_failed", "created"),
 )
+
+
+def _place(row: RowMapping) -> tuple[str, ...]:
+    return (_PLACE, row["id"], row["user"], row["application"])
+
+
+def deliveries_among(asked: Sequence[Delivery]) -> Select[str, str]:
+    """Return the query for deliveries, and for those of the same ids at another of these webhooks.
+
+    Not for the pairs: SQLite reads the whole table for those, and a week's ids are many.
+    """
+    return select(deliveries.c.webhook, deliveries.c.delivery).where(
+        deliveries.c.webhook.in_({webhook for webhook, _ in asked}),
+        deliveries.c.delivery.in_({delivery for _, delivery in asked}),
+    )
 
 
 def path_of(webhook: Webhook) -> str:

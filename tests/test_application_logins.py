@@ -8,13 +8,12 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 from support.accounts import install, install_books, opened
-from support.oauth_application import Books, Client, Machine
+from support.oauth_application import Books, Machine
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
 from applications import Application
 from applications.accounts import Accounts
 from applications.catalogue.shopify import ShopifyOAuth
-from applications.catalogue.xero import Xero
 from applications.errors import LoginDead, LoginRefused, NotAuthorized, NotInstalled, SettingsMissing, TokenEndpointAway
 
 REDIRECT = "http://127.0.0.1:1/callback"
@@ -74,7 +73,7 @@ async def test_a_callback_that_is_wrong_is_refused(
     await install_books(accounts, server)
     query = await visit(await accounts.logins.start(Books, "alice", REDIRECT)) | change
     with pytest.raises(LoginRefused, match=problem):
-        await accounts.logins.read(query, "alice")
+        await accounts.finish_login(Books, await accounts.logins.read(query, "alice"), query)
     assert not server.calls
 
 
@@ -145,21 +144,6 @@ async def test_a_token_endpoint_that_is_away_is_told(accounts: Accounts) -> None
     await install(accounts, Machine, client_id=CLIENT, client_secret=SECRET, server="http://127.0.0.1:1")
     with pytest.raises(TokenEndpointAway, match="ConnectError"):
         await accounts.access(Machine, "alice")
-
-
-async def test_xero_names_the_organisation_of_the_login(accounts: Accounts, server: OAuthServer) -> None:
-    class LocalXero(Xero):
-        base_url = f"{server.base_url}/api"
-        connections_url = f"{server.base_url}/connections"
-        authentication = Books.authentication
-        forms = (Client,)
-
-    await install_books(accounts, server, application=LocalXero)
-    await log_in_as_a_person(accounts, LocalXero)
-    async with accounts.client(LocalXero, "alice") as client:
-        await client.get("/api.xro/2.0/Contacts")
-    assert server.api_calls[0].headers["Xero-Tenant-Id"] == "tenant-1"
-    assert server.headers[0]["Authorization"].startswith("Basic ")
 
 
 async def test_shopify_is_logged_in_to_at_the_own_shop(accounts: Accounts) -> None:

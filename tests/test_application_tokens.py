@@ -13,12 +13,13 @@ from aiohttp import web
 from support.accounts import install_books, log_in, opened, put_token, without_refresh
 from support.databases import MakeDatabase
 from support.oauth_application import Books, Machine
-from support.oauth_server import HungUp, OAuthServer
+from support.oauth_server import CLIENT, SECRET, HungUp, OAuthServer
 
 from applications import TryLater, read_token
 from applications.accounts import Accounts
 from applications.errors import NeedsReconnect, TokenEndpointAway
 from applications.journal import Arrived, Journal
+from applications.tables import metadata
 
 
 @pytest.fixture
@@ -261,6 +262,19 @@ async def test_what_arrived_for_a_process_that_died_is_found_in_the_journal(
     assert not list(journal.waiting("alice", "books"))
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"user": "alice"}', "\x00" * 300])
+async def test_a_journal_that_cannot_be_read_is_put_aside(
+    accounts: Accounts, server: OAuthServer, tmp_path: Path, text: str
+) -> None:
+    await log_in(accounts, server, age=4000)
+    journal = Journal(tmp_path / "journal")
+    journal.write(Arrived("alice", "books", 1, "", None))
+    (path,) = (tmp_path / "journal").iterdir()
+    path.write_text(text)
+    assert (await ask(accounts)).status_code == 200
+    assert [left.suffix for left in (tmp_path / "journal").iterdir()] == [".unreadable"]
+
+
 async def test_a_body_that_cannot_be_sent_twice_is_repeated_by_the_worker(
     accounts: Accounts, server: OAuthServer
 ) -> None:
@@ -272,3 +286,15 @@ async def test_a_body_that_cannot_be_sent_twice_is_repeated_by_the_worker(
     async with accounts.client(Books, "alice") as client:
         with pytest.raises(TryLater, match="cannot be sent twice"):
             await client.post("/orders", content=body())
+
+
+async def test_no_table_shows_a_secret(accounts: Accounts, server: OAuthServer) -> None:
+    token = await log_in(accounts, server)
+    url = httpx.URL(await accounts.logins.start(Books, "alice", "http://127.0.0.1:1/callback"))
+    webhook = await accounts.webhooks.add("alice", "books", "order", "topology", "node")
+    await accounts.webhooks.remember([(webhook.id, "delivery")])
+    async with accounts.installs._database.transaction() as connection:
+        rows = {table.name: (await connection.execute(table.select())).all() for table in metadata.sorted_tables}
+    assert {name for name, found in rows.items() if found} == set(rows)
+    secrets = (SECRET, CLIENT, token.access_token, str(token.refresh_token), webhook.token, webhook.secret)
+    assert [secret for secret in (*secrets, url.params["state"]) if secret in str(rows)] == []

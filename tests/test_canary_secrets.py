@@ -1,16 +1,19 @@
 """Secrets are searched for wherever the worker writes, and are not there."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from conftest import MakeTopology, StartWorker
 from support.accounts import KEY, install, log_in, opened
+from support.blabbing import Blabber
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 from support.queues import Queues, process_message
-from support.topologies import connector, sink
+from support.topologies import TopologyFile, connector, sink
 from support.waiting import eventually
 from test_installs_commands import Terminal
 
@@ -44,14 +47,7 @@ async def test_no_secret_is_in_logs_errors_tables_or_what_commands_print(
     users = ("well", "dead", "away", "refused", "unknown")
     await queues.publish(topology.exchange("ask"), *(process_message({}, user=user) for user in users))
     await queues.read(topology.queue("sink"), 1)
-    store = open_trash(f"sqlite:///{topology.path.with_suffix('.sqlite')}")
-
-    async def trashed() -> Sequence[Entry] | None:
-        found = await store.waiting()
-        return found if len(found) == 3 else None
-
-    entries = await eventually(trashed, what="three entries in the trash")
-    await store.close()
+    entries = await waiting_entries(topology, 3)
     commands = terminal.run("installs", "list", "--json") + terminal.run("installs", "list")
     written = [json.dumps(worker.lines), str(entries), await worker.get("/metrics"), commands, files(tmp_path)]
     secrets = [
@@ -65,6 +61,51 @@ async def test_no_secret_is_in_logs_errors_tables_or_what_commands_print(
     found = [secret for secret in secrets if any(secret in text for text in written)]
     assert found == []
     assert any("needs reconnect" in str(entry.reason) for entry in entries)
+
+
+PATH_SECRET = "canary/in the path+1"
+
+
+async def test_no_secret_of_a_url_or_of_a_careless_connector_is_shown(
+    make_topology: MakeTopology, start_worker: StartWorker, queues: Queues, server: OAuthServer, tmp_path: Path
+) -> None:
+    terminal = Terminal(tmp_path)
+    topology = make_topology(connector("blab", "blabber-blab", "sink"), sink())
+    async with opened(terminal.url, tmp_path) as accounts:
+        words = {"client_id": CLIENT, "client_secret": SECRET, "path_secret": PATH_SECRET, "server": server.base_url}
+        for user in ("well", "away", "dead"):
+            await install(accounts, Blabber, user, **words)
+        await accounts.save("away", Blabber, {"authorization_form": {"server": "http://127.0.0.1:1"}})
+        await accounts.save("dead", Blabber, {"authorization_form": {"client_secret": "wrong-canary"}})
+    own = {"installs_url": terminal.url, "secret_keys": KEY, "token_journal": tmp_path / "journal"}
+    worker = await start_worker(topology, actions="support.blabbing", log_level="debug", **own)
+    asked = (("well", "say"), ("well", "raise"), ("away", "say"), ("dead", "say"))
+    await queues.publish(topology.exchange("blab"), *(process_message(data, user=user) for user, data in asked))
+    await queues.read(topology.queue("sink"), 1)
+    entries = await waiting_entries(topology, 2)
+    commands = await asyncio.to_thread(terminal.run, "installs", "list", "--json")
+    commands += await asyncio.to_thread(
+        terminal.run, "installs", "show", "blabber", "away", "--json", "--actions", "support.blabbing"
+    )
+    written = [json.dumps(worker.lines, ensure_ascii=False), str(entries), str([entry.document() for entry in entries])]
+    written += [await worker.get("/metrics"), commands, files(tmp_path)]
+    secrets = [SECRET, "wrong-canary", PATH_SECRET, quote(PATH_SECRET), quote(PATH_SECRET, safe=""), *server.issued]
+    assert [(number, secret) for secret in secrets for number, text in enumerate(written) if secret in text] == []
+    assert "[hidden]" in written[0]
+    assert any(line.get("event") == "asking_failed" and "exception" in line for line in worker.lines)
+    assert any(line.get("event") == "token_endpoint_away" for line in worker.lines)
+
+
+async def waiting_entries(topology: TopologyFile, count: int) -> Sequence[Entry]:
+    store = open_trash(f"sqlite:///{topology.path.with_suffix('.sqlite')}")
+
+    async def trashed() -> Sequence[Entry] | None:
+        found = await store.waiting()
+        return found if len(found) == count else None
+
+    entries = await eventually(trashed, what=f"{count} entries in the trash")
+    await store.close()
+    return entries
 
 
 def files(directory: Path) -> str:

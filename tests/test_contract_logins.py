@@ -8,14 +8,16 @@ import httpx
 import structlog
 from pydantic import Field, SecretStr
 from support.books import Ask
+from support.records import Look
 from test_soap import ENVELOPE, WSDL
 
 from applications import Application, Form
 from connectors import Connector, Message, Stop, Trash
 from connectors.catalogue import github, servant, shopify
-from worker.logs import hide_passwords
+from worker.logs import hide_in_line
 from worker.testing import Cassette, ConnectorContract, answering, installed, run_action
 
+log = structlog.get_logger()
 TOKEN = "12345:canary-t0ken"
 CARRIERS = ENVELOPE.format(
     '<GetCarriersResponse xmlns="urn:sapi"><result><resultCode>0</resultCode></result>'
@@ -27,6 +29,14 @@ class TestBooks(ConnectorContract):
     action = Ask
     settings: ClassVar[Any] = {"server": "https://books.example"}
     replies = ({"orders": []},)
+
+
+class TestRecords(ConnectorContract):
+    """Signed by OAuth 1.0a: a refused token is a dead login."""
+
+    action = Look
+    settings: ClassVar[Any] = {"server": "https://records.example"}
+    replies = ({"ok": True},)
 
 
 class TestGitHub(ConnectorContract):
@@ -69,8 +79,11 @@ class Say(Connector[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Say it, and log where."""
         access = await self.service.access()
-        line = hide_passwords(structlog.get_logger(), "info", {"url": f"{access.base_url}/say", "token": TOKEN})
-        assert line == {"url": "https://chat.example/bot[hidden]/say", "token": "[hidden]"}
+        facts = {"url": f"{access.base_url}/say", "told": {"token": TOKEN}}
+        line = structlog.processors.JSONRenderer()(log, "info", facts)
+        assert hide_in_line(log, "info", line) == (
+            '{"url": "https://chat.example/bot[hidden]/say", "told": {"token": "[hidden]"}}'
+        )
         reply = await self.post("/say", json=message.data)
         if message.data == "raise":
             raise ValueError(f"no such chat at {access.base_url}")

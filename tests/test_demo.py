@@ -4,10 +4,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pycountry
@@ -87,9 +88,23 @@ def test_it_shows_repeats_limits_and_a_message_that_comes_back_from_the_trash(
 
     assert re.search(r"repeated +[1-9]\d* times", output)
     assert re.search(r"limited +[1-9]\d* times", output)
-    assert re.search(r"fetch-country +ValidationError", output)
+    assert re.search(r"fetch-country +ada +ValidationError", output)
     assert re.search(r"\$ orchesty-worker trash approve (\w+)\n\1[\w-]+ approved", output)
     assert re.search(r"went through to the file: .*Namibia", output)
+
+
+def test_its_tally_was_called_with_a_token_that_nobody_can_read(told: tuple[int, int | None, str]) -> None:
+    tally = json.loads((RESULT.parent / "tally.json").read_text())
+    (install,) = installed(RESULT.parent / "installs.sqlite")
+
+    assert sum(noted["countries"] for noted in tally.values()) == len(divided_countries())
+    assert install[:2] == ("ada", "tally")
+    assert re.search(r'"token": "v1\.demo\.[\w-]+"', install[2])
+
+
+def installed(database: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT user, application, settings FROM installs").fetchall()
 
 
 def test_its_output_is_plain_where_there_is_no_terminal(told: tuple[int, int | None, str]) -> None:

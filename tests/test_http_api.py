@@ -22,7 +22,7 @@ def request(node_id: str, **changes: Any) -> dict[str, Any]:
 async def post(worker: InProcess, content: Any, key: str = KEY) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as client:
         url = f"http://127.0.0.1:{worker.port}/api/process"
-        return await client.post(url, json=content, headers={"orchesty-api-key": key})
+        return await client.post(url, json=content, headers={"orchesty-api-key": key.encode("latin-1")})
 
 
 async def test_a_message_that_the_limiter_gives_back_is_processed(
@@ -44,7 +44,7 @@ async def test_a_node_that_is_not_here_is_answered_with_not_ok(
     assert (answer.status_code, answer.json()["ok"]) == (200, False)
 
 
-@pytest.mark.parametrize(("configured", "given"), [(KEY, "wrong"), (KEY, ""), (None, ""), (None, KEY)])
+@pytest.mark.parametrize(("configured", "given"), [(KEY, "wrong"), (KEY, "ÿ"), (KEY, ""), (None, ""), (None, KEY)])
 async def test_nobody_gets_in_without_the_key(
     make_topology: MakeTopology, run_worker: RunWorker, configured: str | None, given: str
 ) -> None:

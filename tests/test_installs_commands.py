@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.accounts import KEY, log_in, opened
+from support.accounts import KEY, install_books, log_in, opened
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
@@ -149,6 +149,9 @@ async def test_a_person_logs_in_with_the_browser(terminal: Terminal, server: OAu
     async with httpx.AsyncClient(follow_redirects=True) as browser:
         forged = url_of(url, "redirect_uri") + "?code=x&state=forged"
         assert (await browser.get(forged)).status_code == 400
+        await install_books(accounts, server, "bob")
+        others = await accounts.logins.start(Books, "bob", url_of(url, "redirect_uri"))
+        assert "begun for user 'bob', not for 'alice'" in (await browser.get(others)).text
         assert (await browser.get(url)).text == "You are logged in. You may close this window."
     shown, _ = await process.communicate()
     assert process.returncode == 0
@@ -173,18 +176,25 @@ def url_of(url: str, name: str) -> str:
     return httpx.URL(url).params[name]
 
 
-async def test_keys_are_changed_without_a_loss(terminal: Terminal, server: OAuthServer, accounts: Accounts) -> None:
+async def test_keys_are_changed_without_a_loss(
+    terminal: Terminal, server: OAuthServer, accounts: Accounts, tmp_path: Path
+) -> None:
     words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
     terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
     await log_in(accounts, server)
+    webhook = await accounts.webhooks.add("alice", "books", "order", "t", "n")
     new = terminal.run("secrets", "generate", "--id", "2027").strip()
     assert new.startswith("2027:")
     assert "keys here: none" in terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS="")
     text = terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
     assert "1 of 1 installs encrypted anew" in text
+    assert "1 of 1 webhooks encrypted anew" in text
     assert "0 of 1 installs encrypted anew" in terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
     text = terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS=new_key("other"))
+    assert "2 could not be:" in text
     assert "alice / books" in text
+    async with opened(terminal.url, tmp_path, new) as later:
+        assert [found.token for found in await later.webhooks.list()] == [webhook.token]
     terminal.run("installs", "set", "books", "alice", f"client_id={CLIENT}", *ACTIONS, WORKER_SECRET_KEYS=new)
 
 

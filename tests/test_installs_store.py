@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from support.accounts import KEY, install, opened
 from support.databases import MakeDatabase
 from support.entries import numbered
@@ -13,6 +14,7 @@ from applications.accounts import Accounts
 from applications.catalogue.github import GitHub
 from applications.crypt import Keyring
 from applications.errors import InstallsAway
+from applications.webhooks import deliveries_among
 from worker.trash import open_trash
 
 
@@ -75,6 +77,18 @@ async def test_deliveries_are_known_until_they_are_old(accounts: Accounts, monke
     monkeypatch.setattr("applications.webhooks.KEPT_MS", -1000)
     await webhooks.purge()
     assert await webhooks.known([("w1", "a")]) == set()
+
+
+async def test_deliveries_are_looked_up_and_not_all_read(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as accounts:
+        await accounts.webhooks.remember([("w1", "a")])
+    query = deliveries_among([("w1", "a"), ("w2", "b"), ("w2", "a")])
+    engine = create_engine(f"sqlite:///{tmp_path}/installs.sqlite")
+    with engine.connect() as connection:
+        text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
+    engine.dispose()
+    assert [str(step[3]).split()[0] for step in plan] == ["SEARCH"]
 
 
 async def test_a_webhook_keeps_its_token_and_secret(accounts: Accounts) -> None:

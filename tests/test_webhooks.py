@@ -1,9 +1,11 @@
 """Services call, and topologies start: once, and only for who may."""
 
 import asyncio
+import gzip
 import hmac
 import json
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,14 @@ from conftest import MakeTopology, RunWorker, StartWorker
 from support.accounts import KEY, install, opened
 from support.actions import CopyConnector
 from support.hooks import Hear, Shouter, ShouterServer
+from support.proxy import Lost, Proxy
 from support.queues import Queues
 from support.topologies import TopologyFile, connector, pass_on, sink
 from support.workers import InProcess
 
-from applications import TryLater
+from applications import Incoming, TryLater
 from applications.accounts import Accounts
+from applications.crypt import new_key
 from applications.signatures import SLACK
 from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
@@ -135,6 +139,71 @@ async def test_calls_that_are_not_the_services_start_nothing(
     assert not await queues.length(topology.queue("sink"))
 
 
+@pytest.mark.parametrize("delivery", ["\ud800\x00", "x" * 9000, ValueError("no JSON")])
+async def test_an_odd_delivery_id_loses_no_call(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer,
+    monkeypatch: pytest.MonkeyPatch, delivery: str | Exception,
+) -> None:  # fmt: skip
+    def delivery_id(_: Shouter, __: Incoming) -> str:
+        if isinstance(delivery, Exception):
+            raise delivery
+        return delivery
+
+    await subscribed(accounts, worker, topology)
+    monkeypatch.setattr(Shouter, "delivery_id", delivery_id)
+    said = [(await server.call("1", b"{}")).json()["status"] for _ in range(2)]
+    has_id = isinstance(delivery, str)
+    assert said == ["started", "was started before" if has_id else "started"]
+    assert len(await queues.read(topology.queue("sink"), 1 if has_id else 2)) == (1 if has_id else 2)
+
+
+async def test_bytes_that_are_no_text_in_headers_lose_no_call(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    url = server.hooks["1"]["url"]
+    signature = hmac.digest(server.hooks["1"]["secret"].encode(), b"{}", "sha256").hex()
+    genuine = [("X-Hub-Signature-256", f"sha256={signature}"), ("Content-Type", b"text/\xff"), ("X-Name", b"\xfe")]
+    async with httpx.AsyncClient() as client:
+        forged = [("X-Hub-Signature-256", b"sha256=\xff\xfe")]
+        assert (await client.post(url, content=b"{}", headers=forged)).status_code == 401
+        assert (await client.post(url, content=b"{}", headers=genuine)).status_code == 200
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert message.headers["content-type"] == "text/\ufffd"
+
+
+async def test_a_compressed_body_is_checked_and_kept_as_it_came(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    body = gzip.compress(b'{"order": 17}')
+    answer = await server.call("1", body, **{"Content-Encoding": "gzip", "Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "started"})
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert b64decode(message.body) == body
+    assert json.loads(message.headers["webhook-headers"])["content-encoding"] == "gzip"
+
+
+async def test_a_body_that_is_too_large_is_refused(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    assert (await server.call("1", b"x" * ((64 << 20) + 1))).status_code == 413
+    assert not await queues.length(topology.queue("sink"))
+
+
+async def test_a_call_for_an_install_that_does_not_open_is_refused(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    other = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "token_journal": tmp_path}
+    worker = await run_worker(topology, Hear(), **other, secret_keys=new_key("test"))
+    await subscribed(accounts, worker, topology)
+    answer = await server.call("1", b"{}")
+    assert (answer.status_code, answer.json()) == (409, {"error": "the application is not ready"})
+    assert not await queues.length(topology.queue("sink"))
+
+
 async def test_a_challenge_is_answered_when_it_is_signed(
     topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
 ) -> None:
@@ -219,6 +288,24 @@ async def test_without_the_broker_the_service_is_asked_to_call_again(
     assert (await server.call("1", b"{}", delivery="d1")).json() == {"status": "started"}
 
 
+async def test_without_the_brokers_confirm_no_call_is_answered_well(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("worker.webhooks.PUBLISH_SECONDS", 0.5)
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    worker = await run_worker(topology, Hear(), amqp_url=proxy.url, **own)
+    await subscribed(accounts, worker, topology)
+    with proxy.losing(Lost.CONFIRM):
+        answers = await asyncio.gather(*(server.call("1", b"{}", delivery=f"d{number}") for number in range(5)))
+    assert [answer.status_code for answer in answers] == [503] * 5
+    assert proxy.lost
+    again = await asyncio.gather(*(server.call("1", b"{}", delivery=f"d{number}") for number in range(5)))
+    assert [answer.json() for answer in again] == [{"status": "started"}] * 5
+    messages = await queues.read(topology.queue("sink"), 10)
+    assert len({message.headers["correlation-id"] for message in messages}) == 5  # by which the second start is known
+
+
 async def test_nothing_of_ours_stays_when_the_service_refuses(
     topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
 ) -> None:
@@ -271,4 +358,6 @@ async def test_calls_reach_one_of_several_processes_as_they_came(
     answers = [await server.call("1", f'{{"n": {number}}}'.encode(), delivery=str(number % 2)) for number in range(4)]
     assert [answer.json()["status"] for answer in answers] == ["started"] * 2 + ["was started before"] * 2
     assert (await server.call("1", b"{}", secret="other")).status_code == 401
-    assert len(await queues.read(topology.queue("sink"), 2)) == 2
+    compressed = await server.call("1", gzip.compress(b"{}"), **{"Content-Encoding": "gzip"})
+    assert compressed.json()["status"] == "started"
+    assert len(await queues.read(topology.queue("sink"), 3)) == 3

@@ -1,13 +1,18 @@
 """A worker's connectors call services as the user of their message."""
 
+import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from conftest import MakeTopology, RunWorker
-from support.accounts import KEY, install_books, log_in, opened
+from support.accounts import KEY, install, install_books, log_in, opened
 from support.books import Ask, Tell
+from support.oauth_application import Books
 from support.oauth_server import OAuthServer
 from support.queues import Queues, bodies, process_message
 from support.topologies import TopologyFile, connector, sink
@@ -123,6 +128,80 @@ async def test_a_refused_token_is_renewed_and_the_same_body_sent_again(
     assert len(await queues.read(topology.queue("sink"), 10)) == 10
     assert len(server.calls) == 1
     assert [await call.json() for call in server.api_calls] == [{"order": 17}] * len(server.api_calls)
+
+
+async def test_messages_wait_in_the_broker_while_the_token_endpoint_is_away(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    async def busy() -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "1"})
+
+    await install_books(accounts, server)
+    await log_in(accounts, server, age=4000)
+    server.misbehaviour = busy
+    worker = await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), *(process_message({}, user="alice") for _ in range(5)))
+    await server.arrived.wait()
+    server.misbehaviour = None
+    assert len(await queues.read(topology.queue("sink"), 5)) == 5
+    assert not await worker.worker.handler.store.waiting()
+
+
+async def test_a_message_whose_user_has_settings_to_fill_in_goes_to_the_trash_with_the_cure(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, own_settings: dict[str, Any]
+) -> None:
+    await install(accounts, Books, client_id="c")
+    worker = await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), process_message({}, user="alice"))
+    reason = str((await trashed(worker)).reason)
+    assert "books of user 'alice' lacks client_secret, server" in reason
+    assert "Cure: orchesty-worker installs set books alice client_secret=... server=..." in reason
+
+
+async def test_an_install_that_is_removed_at_work_is_called_no_more(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("applications.accounts.FRESH_SECONDS", 0)
+    await install_books(accounts, server)
+    await log_in(accounts, server)
+    worker = await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), process_message({}, user="alice"))
+    await queues.read(topology.queue("sink"), 1)
+    await accounts.installs.remove("alice", "books")
+    await queues.publish(topology.exchange("ask"), process_message({}, user="alice"))
+    assert "user 'alice' has not installed books" in str((await trashed(worker)).reason)
+    assert len(server.api_calls) == 1
+
+
+async def test_a_ciphertext_that_was_changed_is_told_in_the_trash_and_healed_by_filling_in(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, server: OAuthServer, accounts: Accounts,
+    own_settings: dict[str, Any], tmp_path: Path,
+) -> None:  # fmt: skip
+    await install_books(accounts, server)
+    await log_in(accounts, server)
+    tamper(tmp_path / "installs.sqlite")
+    worker = await run_worker(topology, Ask(), **own_settings)
+    await queues.publish(topology.exchange("ask"), process_message({}, user="alice"))
+    reason = str((await trashed(worker)).reason)
+    assert "alice / books / authorization_form / client_secret does not open with the key 'test'" in reason
+    assert "the value was changed or moved" in reason
+    await accounts.installs.remove("alice", "books")
+    await install_books(accounts, server)
+    await log_in(accounts, server)
+    await worker.command("trash", "approve", "--reason", "does not open", "--yes")
+    assert bodies(await queues.read(topology.queue("sink"), 1)) == [{"ok": True}]
+
+
+def tamper(database: Path) -> None:
+    """Change one character of the client's secret."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        ((text,),) = connection.execute("SELECT settings FROM installs")
+        settings = json.loads(text)
+        sealed = settings["authorization_form"]["client_secret"]
+        settings["authorization_form"]["client_secret"] = sealed[:-10] + chr(ord(sealed[-10]) ^ 1) + sealed[-9:]
+        connection.execute("UPDATE installs SET settings = ?", (json.dumps(settings),))
 
 
 async def test_a_key_that_opens_nothing_is_told_in_the_trash(

@@ -74,7 +74,8 @@ async def serve_http(
 @asynccontextmanager
 async def listening(application: web.Application, host: str, port: int, grace_seconds: float) -> AsyncIterator[None]:
     """Serve the application while the context is open. Raises `StartupError` when the address cannot be had."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace_seconds)
+    # Bodies stay as they came: services sign the compressed one.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace_seconds, auto_decompress=False)
     await runner.setup()
     try:
         await _site(runner, host, port).start()
@@ -137,4 +138,4 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
 
 def _is_allowed(request: web.Request, api_key: str | None) -> bool:
     given = request.headers.get("orchesty-api-key", "")
-    return bool(api_key) and hmac.compare_digest(given.encode(), (api_key or "").encode())
+    return bool(api_key) and hmac.compare_digest(given.encode(errors="surrogateescape"), (api_key or "").encode())

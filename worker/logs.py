@@ -54,7 +54,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer, hide_in_line],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -86,9 +86,16 @@ def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def hide_passwords(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace passwords in URLs and secrets of the installs that the action in work uses, whoever put them there."""
-    secrets = known_secrets()
+    """Replace passwords in URLs, whoever put them there."""
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = hide(_PASSWORD_IN_URL.sub(r"\1:***@", value) if "://" in value else value, secrets)
+        if isinstance(value, str) and "://" in value:
+            event[key] = _PASSWORD_IN_URL.sub(r"\1:***@", value)
     return event
+
+
+def hide_in_line(_: WrappedLogger, __: str, line: EventDict) -> str:
+    """Replace secrets of the installs that the action in work uses, also in tracebacks and deep inside facts.
+
+    Stands last: `line` is the rendered text, whatever structlog calls it.
+    """
+    return hide(str(line), known_secrets())

@@ -9,10 +9,11 @@ import json
 import time
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 import structlog
@@ -41,10 +42,13 @@ PUBLISH_SECONDS: Final = 8
 REMEMBERED: Final = 20_000
 """Deliveries of this process that it knows without asking the database."""
 PURGE_SECONDS: Final = 3600
+LONGEST_ID: Final = 200
+"""Characters of a delivery's id; PostgreSQL's index takes no more than some two thousand bytes."""
 QUESTIONS: Final = frozenset({"GET", "HEAD"})
 _CALLS: Final = UUID("0f2a3a56-8f0e-5f0a-9a52-0a4a3c6ad6b1")
 _NOT_KEPT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
+Answer = TypeVar("Answer")
 
 Place = tuple[str, str]
 """Topology and node, as the address names them."""
@@ -101,14 +105,14 @@ class WebhookIntake:
         is_question = call.method in QUESTIONS  # services look so whether somebody is there, and sign nothing
         if not is_question:
             _check(known, call)
-        if (handshake := known.application.handshake(call)) is not None:
+        if (handshake := _asked(known.application.handshake, call, None)) is not None:
             return web.Response(text=handshake.text, content_type=handshake.content_type)
         if is_question:
             return web.Response()
         node = self._node(*place)
         if node is None:
             return _refused(404, "webhook_unknown", place, "the topology has no such node")
-        delivery_id = known.application.delivery_id(call)
+        delivery_id = _storable(_asked(known.application.delivery_id, call, ""))
         if not delivery_id:
             await self._start(node, known, call, str(uuid4()))
             return web.json_response({"status": "started"})
@@ -207,6 +211,22 @@ class WebhookIntake:
         return [None] * len(deliveries)
 
 
+def _asked(question: Callable[[Incoming], Answer], call: Incoming, otherwise: Answer) -> Answer:
+    """Ask the application; a call whose body it cannot read is genuine all the same, and is not lost."""
+    try:
+        return question(call)
+    except Exception as error:  # its own code may raise anything
+        log.warning("webhook_unreadable", question=question.__qualname__, cause=type(error).__name__)
+        return otherwise
+
+
+def _storable(delivery_id: str) -> str:
+    """Return the id, or its hash when a database would not take it."""
+    if len(delivery_id) <= LONGEST_ID and delivery_id.isprintable():
+        return delivery_id
+    return sha256(delivery_id.encode(errors="surrogatepass")).hexdigest()
+
+
 def _check(known: _Known, call: Incoming) -> None:
     signature = known.application.signature
     if signature is None:
@@ -228,17 +248,22 @@ def start_message(node: Node, webhook: "Webhook", call: Incoming, identity: str)
         h.TOPOLOGY_ID: node.topology_id,
         "topology-name": node.topology_name,
         "process-started": now_ms(),
-        "content-type": call.headers.get("content-type", "application/octet-stream"),
+        "content-type": _readable(call.headers.get("content-type", "application/octet-stream")),
         h.USER: webhook.user,
         "webhook-application": webhook.application,
         "webhook-name": webhook.name,
         "webhook-headers": json.dumps({name: value for name, value in call.headers.items() if name not in _NOT_KEPT}),
-        "webhook-query": call.url.partition("?")[2],
+        "webhook-query": _readable(call.url.partition("?")[2]),
     }
     try:
         return headers, call.body.decode()
     except UnicodeDecodeError:
         return headers | {"content-transfer-encoding": "base64"}, b64encode(call.body).decode()
+
+
+def _readable(text: str) -> str:
+    """Return the text without bytes that are no UTF-8, which may stand in headers and paths."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _refused(status: int, event: str, place: Place, reason: str) -> web.Response:

@@ -3,16 +3,26 @@
 Authentication
 ├── NoAuthentication
 ├── Basic, ApiKey, Bearer      what the user filled in
-├── OAuth1, AwsSignature       each request is signed
+├── OAuth1, AwsSignature       each request is signed with what the user filled in
 └── TokenAuthentication        a token that ends, and is renewed
-    ├── OAuth2
-    └── TokenExchange
+    ├── TokenExchange
+    └── LoginAuthentication    the first one comes from a person's login
+        ├── OAuth2
+        └── OAuth1Login
 """
 
-from applications.authentication.base import Authentication, Call, Settings, TokenAuthentication
+from applications.authentication.base import (
+    Authentication,
+    Begun,
+    Call,
+    LoginAuthentication,
+    Settings,
+    TokenAuthentication,
+)
 from applications.authentication.exchange import TokenExchange
+from applications.authentication.oauth1 import OAuth1, OAuth1Login
 from applications.authentication.oauth2 import ClientAuthentication, Grant, OAuth2
-from applications.authentication.signed import AwsSignature, OAuth1
+from applications.authentication.signed import AwsSignature
 from applications.authentication.simple import ApiKey, Basic, Bearer, NoAuthentication
 
 __all__ = [
@@ -21,11 +31,14 @@ __all__ = [
     "AwsSignature",
     "Basic",
     "Bearer",
+    "Begun",
     "Call",
     "ClientAuthentication",
     "Grant",
+    "LoginAuthentication",
     "NoAuthentication",
     "OAuth1",
+    "OAuth1Login",
     "OAuth2",
     "Settings",
     "TokenAuthentication",

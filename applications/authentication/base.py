@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, ClassVar, Protocol
 
 import httpx
@@ -39,12 +41,18 @@ class Call(Protocol):
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
+        method: str = "POST",
     ) -> Mapping[str, Any]:
-        """POST a form or JSON and return the JSON of a good reply; `secrets` are kept out of errors."""
+        """Send a form, JSON or nothing and return the JSON of a good reply; `secrets` are kept out of errors."""
 
 
 class TokenAuthentication(Authentication):
     """A way with a token that ends, and that the worker renews for all its processes."""
+
+    is_renewable: ClassVar[bool] = True
+    """Whether there can be a new token without a person."""
+    signs_forms: ClassVar[bool] = False
+    """Whether a form in the body is signed with the request."""
 
     @property
     def is_login(self) -> bool:
@@ -60,5 +68,37 @@ class TokenAuthentication(Authentication):
         """Return a new token, given the last one. Raises `LoginDead` or `TokenEndpointAway`."""
 
     @abstractmethod
-    def sign(self, request: httpx.Request, token: Token) -> None:
+    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
         """Put the token into the request."""
+
+    def refuses_token(self, response: httpx.Response) -> bool:
+        """Whether the service refuses the token, as far as status and headers say."""
+        return response.status_code == HTTPStatus.UNAUTHORIZED
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A login on its way."""
+
+    url: str
+    """Where the person logs in."""
+    kept: Mapping[str, str] = field(repr=False)
+    """What the end of the login needs; sealed here until then."""
+
+
+class LoginAuthentication(TokenAuthentication):
+    """A way whose first token a person's login brings."""
+
+    @abstractmethod
+    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: Call) -> Begun:
+        """Return where the person logs in; `state` comes back with the browser.
+
+        Raises `LoginRefused`, `LoginDead` or `TokenEndpointAway`.
+        """
+
+    @abstractmethod
+    async def finish(self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: Call) -> Token:
+        """Return the token for what the browser came back with.
+
+        Raises `LoginRefused` when that is a no, or not what was asked for; `LoginDead` or `TokenEndpointAway`.
+        """

@@ -24,6 +24,6 @@ class TokenExchange(TokenAuthentication):
         """Call the function."""
         return await self.exchange(settings, call)
 
-    def sign(self, request: httpx.Request, token: Token) -> None:
+    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
         """Set the header."""
         request.headers[self.header] = self.value.replace("{access_token}", token.access_token)

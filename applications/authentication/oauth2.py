@@ -13,8 +13,8 @@ from urllib.parse import quote_plus
 
 import httpx
 
-from applications.authentication.base import Call, Settings, TokenAuthentication
-from applications.errors import LoginDead, TokenEndpointAway
+from applications.authentication.base import Begun, Call, LoginAuthentication, Settings
+from applications.errors import LoginDead, LoginRefused, TokenEndpointAway
 from applications.templates import fill_url, names
 from applications.token import Token, read_token
 
@@ -45,7 +45,7 @@ class ClientAuthentication(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OAuth2(TokenAuthentication):
+class OAuth2(LoginAuthentication):
     """OAuth 2. URLs may have placeholders, for services with a URL for each account."""
 
     type: ClassVar[str] = "oauth2"
@@ -83,8 +83,13 @@ class OAuth2(TokenAuthentication):
     def _client(self) -> list[str]:
         return [self.client_id, self.client_secret]
 
-    def authorize_at(self, settings: Settings, *, redirect_uri: str, state: str, verifier: str) -> str:
-        """Return the URL where the person logs in."""
+    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: Call) -> Begun:
+        """Return the URL where the person logs in; the PKCE verifier stays here."""
+        verifier = token_urlsafe(48)
+        url = self._authorize_at(settings, redirect_uri=redirect_uri, state=state, verifier=verifier)
+        return Begun(url, {"redirect_uri": redirect_uri, "verifier": verifier})
+
+    def _authorize_at(self, settings: Settings, *, redirect_uri: str, state: str, verifier: str) -> str:
         # Imported here: needed for a login only, and it takes its time.
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - see above
         from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - see above
@@ -109,13 +114,16 @@ class OAuth2(TokenAuthentication):
         """The scopes as the service wants them."""
         return self.scope_separator.join(self.scopes)
 
-    async def exchange_code(
-        self, settings: Settings, code: str, *, redirect_uri: str, verifier: str, call: Call
-    ) -> Token:
-        """Return the token for a code that the callback brought."""
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    async def finish(self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: Call) -> Token:
+        """Exchange the code that the browser came back with."""
+        if "error" in query:
+            text = f"{query['error']}: {query.get('error_description', '')}".rstrip(": ")
+            raise LoginRefused(f"the service says {text[:200]}")
+        if not query.get("code"):
+            raise LoginRefused("the service sent no code: start the login again")
+        form = {"grant_type": "authorization_code", "code": query["code"], "redirect_uri": kept["redirect_uri"]}
         if self.has_pkce:
-            form["code_verifier"] = verifier
+            form["code_verifier"] = kept["verifier"]
         return await self._ask(settings, form, call)
 
     async def obtain(self, settings: Settings, token: Token | None, call: Call) -> Token:
@@ -128,7 +136,7 @@ class OAuth2(TokenAuthentication):
         form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
         return (await self._ask(settings, form, call)).after(token)
 
-    def sign(self, request: httpx.Request, token: Token) -> None:
+    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
         """Set the header."""
         request.headers[self.header] = self.value.replace("{access_token}", token.access_token)
 

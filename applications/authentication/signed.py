@@ -1,69 +1,14 @@
-"""Ways that sign each request: OAuth 1.0a and AWS Signature Version 4."""
+"""AWS Signature Version 4: each request is signed."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import httpx
 
 from applications.authentication.base import Authentication, Settings
 from applications.templates import fill, names
 
-
-@dataclass(frozen=True, slots=True)
-class OAuth1(Authentication):
-    """OAuth 1.0a (RFC 5849), with the token that the service shows to the user."""
-
-    type: ClassVar[str] = "oauth"
-
-    client_key: str = "{consumer_key}"
-    client_secret: str = "{consumer_secret}"  # noqa: S105 - the name of a setting
-    token: str = "{token}"  # noqa: S105 - the name of a setting
-    token_secret: str = "{token_secret}"  # noqa: S105 - the name of a setting
-    signature_method: str = "HMAC-SHA1"
-    """HMAC-SHA1, RSA-SHA1 (the client secret is the private key in PEM) or PLAINTEXT."""
-    realm: str | None = None
-
-    @property
-    def needs(self) -> Sequence[str]:
-        """The settings in all four."""
-        return names(self.client_key + self.client_secret + self.token + self.token_secret)
-
-    def auth(self, settings: Settings) -> httpx.Auth:
-        """Return what signs by Authlib."""
-        return _OAuth1(self, settings)
-
-
-class _OAuth1(httpx.Auth):
-    requires_request_body = True
-
-    def __init__(self, way: OAuth1, settings: Settings) -> None:
-        # Imported here: only who signs so needs it, and it takes its time.
-        from authlib.oauth1 import ClientAuth  # noqa: PLC0415 - see above
-
-        is_rsa = way.signature_method.startswith("RSA")
-        secret = settings[names(way.client_secret)[0]] if is_rsa else fill(way.client_secret, settings)
-        self._signer = ClientAuth(
-            fill(way.client_key, settings),
-            client_secret=None if is_rsa else secret,
-            token=fill(way.token, settings),
-            token_secret=fill(way.token_secret, settings),
-            signature_method=way.signature_method,
-            realm=way.realm,
-            rsa_key=secret if is_rsa else None,
-        )
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign; a form in the body is signed with it, any other body is not (3.4.1.3.1)."""
-        is_form = request.headers.get("content-type", "").startswith(_FORM)
-        own = {"Content-Type": _FORM} if is_form else {}  # the signer wants it spelt so
-        body = request.content if is_form else b""
-        _, headers, _ = self._signer.prepare(request.method, str(request.url), own, body)
-        request.headers["Authorization"] = headers["Authorization"]
-        yield request
-
-
-_FORM: Final = "application/x-www-form-urlencoded"
 _SIGNED_HEADERS: Final = ("host", "content-type")
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
+from applications.crypt import new_key
 from deploy.broker import Broker, BrokerUnavailable, provide_broker
-from examples.demo import actions
+from examples.demo import account, actions
 from examples.demo.board import Board
 from examples.demo.commands import Commands
 from examples.demo.records import load_records
@@ -36,6 +37,7 @@ FOLDER = Path("var/demo")
 LOG = FOLDER / "worker.log"
 TOPOLOGY = Path("examples/demo/topology.json")
 TRASH_URL = f"sqlite:///{FOLDER}/trash.sqlite"
+INSTALLS_URL = f"sqlite:///{account.INSTALLS}"
 
 
 def main() -> int:
@@ -66,14 +68,14 @@ def run(console: Console) -> Sequence[str]:
     say = partial(console.print, markup=False)
     with LOG.open("w") as log, provide_broker(ours_only=True, announce=say) as broker:
         say(f"This is a {broker.description}.")
-        settings = settings_for(broker)
+        settings = settings_for(broker, new_key("demo"))  # nobody has to keep it: the install ends with the run
         with contextlib.redirect_stderr(log):
             configure_logs(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(demonstrate(console, broker, settings))
 
 
-def settings_for(broker: Broker) -> Settings:
+def settings_for(broker: Broker, key: str) -> Settings:
     """Return settings that are the demonstration's own, whatever the environment says."""
     return load_settings(
         topology=TOPOLOGY,
@@ -84,6 +86,9 @@ def settings_for(broker: Broker) -> Settings:
         http_host=LOOPBACK,
         http_port=0,
         trash_url=TRASH_URL,
+        installs_url=INSTALLS_URL,
+        secret_keys=key,
+        token_journal=FOLDER / "tokens",
         grace=5,
         log_format="json",
         log_level="info",
@@ -94,7 +99,8 @@ async def demonstrate(console: Console, broker: Broker, settings: Settings) -> S
     """Start the service and the worker, tell the story, stop both. Return what is not as it must be."""
     topology, records = load_topology(settings.topology), load_records()
     async with serve(records) as service:
-        actions.World.base_url = service.url
+        actions.World.base_url = actions.Tally.base_url = service.url
+        await account.install(settings, service.token)
         worker = Worker(settings, topology=topology)
         async with working(worker):
             board = Board(topology.nodes, worker.counts)

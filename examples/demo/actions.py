@@ -8,9 +8,9 @@ import asyncio
 from pathlib import Path
 from statistics import mode
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr
 
-from applications import Application
+from applications import Application, Bearer, Form
 from connectors import Batch, Connector, CustomNode, DoNotContinue, Message, Page
 
 ROWS = Path("var/demo/countries.jsonl")
@@ -20,6 +20,20 @@ class World(Application):
     """The REST service of `service.py`; the demonstration says where it listens."""
 
     key = "world"
+
+
+class TallyForm(Form):
+    """What a user of the tally fills in."""
+
+    token: SecretStr = Field(title="Token")
+
+
+class Tally(Application):
+    """The same service's tally, for which one needs a token; the worker adds that of the message's user."""
+
+    key = "tally"
+    authentication = Bearer()
+    forms = (TallyForm,)
 
 
 class CountryRef(BaseModel):
@@ -136,7 +150,7 @@ class TallyRow(Connector[Row, Row]):
     """PUT /tally/{code}: the service counts countries by the kind of their parts."""
 
     name = "tally-row"
-    application = World
+    application = Tally
 
     async def process(self, message: Message[Row]) -> Message[Row]:
         """Put the row there. A message may arrive twice: a PUT counts once."""

@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
+from examples.demo.account import INSTALLS, USER, shows
 from examples.demo.actions import ROWS, Row
 from examples.demo.board import Board
 from examples.demo.records import Record
@@ -49,6 +51,10 @@ class Results:
         put_off, repeated = service.answers[BUSY] + service.answers[AWAY], board.count("fetch-country", "repeated")
         if put_off != repeated:
             yield f"the service put off {put_off} requests, but {repeated} messages were repeated"
+        if refused := service.answers[HTTPStatus.UNAUTHORIZED]:
+            yield f"{refused} calls came without the token of {USER}"
+        if shows(service.token):
+            yield f"the token of {USER} can be read in {INSTALLS}"
         for name in board.names:
             if unfinished := board.unfinished(name):
                 yield f"{unfinished} messages arrived at {name} and have no outcome"

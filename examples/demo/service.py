@@ -2,14 +2,16 @@
 
     GET  /countries?cursor=      fifty codes and the cursor of the next page
     GET  /countries/{code}       one record; some first requests get 429 or 503 with a Retry-After
-    PUT  /tally/{code}           note a country's kind of parts
+    PUT  /tally/{code}           note a country's kind of parts; 401 without the token
     POST /admin/repair/{code}    mend a record
 
 Its moods come from a fixed seed: each run shows the same ones.
 """
 
 import asyncio
+import hmac
 import random
+import secrets
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -43,6 +45,8 @@ class WorldService:
 
     def __init__(self, records: Mapping[str, Record]) -> None:
         self.url = ""
+        self.token = secrets.token_urlsafe(24)
+        """What one needs for the tally."""
         self.answers: Counter[int] = Counter()
         """How often each status was answered."""
         self._records = dict(records)
@@ -106,6 +110,9 @@ class WorldService:
         return web.json_response({"error": status.phrase}, status=status, headers={"Retry-After": retry_after})
 
     async def _note(self, request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
+            return web.json_response({"error": "no token, or a wrong one"}, status=HTTPStatus.UNAUTHORIZED)
         self._tally[request.match_info["code"]] = await request.json()
         return web.json_response({})
 

@@ -9,6 +9,7 @@ import httpx
 from rich.console import Console
 
 from examples.demo import texts
+from examples.demo.account import USER
 from examples.demo.board import Board
 from examples.demo.commands import Commands
 from examples.demo.errors import DemonstrationFailed
@@ -90,8 +91,8 @@ class Story:
 
 
 async def start(settings: Settings, topology: Topology) -> None:
-    """Send the message that starts a run, as `orchesty-worker start` does, with a limit."""
+    """Send the message that starts a run, as `orchesty-worker start` does, with a user and a limit."""
     node, publisher = topology.node("start"), Publisher()
-    headers = start_headers(node, None) | {h.LIMITER_KEY: texts.LIMITER_KEY}
+    headers = start_headers(node, USER) | {h.LIMITER_KEY: texts.LIMITER_KEY}
     async with connected(settings, publisher.serve):
         await publish(publisher, [Publication(node.exchange, ROUTING_KEY, encode(headers, "{}"))])

@@ -1,5 +1,6 @@
 """What the demonstration says."""
 
+from examples.demo.account import INSTALLS, USER
 from examples.demo.actions import World
 from examples.demo.service import BROKEN, LIMIT_CALLS, LIMIT_SECONDS
 
@@ -11,7 +12,8 @@ RUN = (
     "only-divided leaves out countries without regions, and each of the others goes to a file and to a tally. "
     "At times the service answers 429 or 503: such a message waits in RabbitMQ for as long as the answer says. "
     f"And it may be called {LIMIT_CALLS} times in {LIMIT_SECONDS} s at most: a message for which there is no room "
-    "waits in RabbitMQ for its turn.\n"
+    f"waits in RabbitMQ for its turn. The tally wants a token: that of the user {USER} stands in {INSTALLS}, "
+    "encrypted with a key that was made for this run.\n"
 )
 
 TRASH = "\n[bold]The trash.[/] One message could not go on. It is kept, with the reason, until a person decides:"

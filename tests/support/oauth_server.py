@@ -58,7 +58,7 @@ class OAuthServer:
         application = web.Application()
         application.router.add_get("/authorize", self._authorize)
         application.router.add_post("/token", self._token)
-        application.router.add_get("/connections", self._connections)
+        application.router.add_post("/token/{key:.*}", self._token)
         application.router.add_route("*", "/api/{path:.*}", self._api)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -143,9 +143,6 @@ class OAuthServer:
             user, _, password = base64.b64decode(given[6:]).decode().partition(":")
             return (unquote_plus(user), unquote_plus(password)) == (CLIENT, SECRET)
         return (form.get("client_id"), form.get("client_secret")) == (CLIENT, SECRET)
-
-    async def _connections(self, request: web.Request) -> web.Response:
-        return web.json_response([{"id": "1", "tenantId": "tenant-1"}] if self._is_allowed(request) else [])
 
     async def _api(self, request: web.Request) -> web.Response:
         self.api_calls.append(request)

@@ -2,7 +2,8 @@
 
     python -m support.refresher DATABASE DIRECTORY KEY [STEP]
 
-STEP is where it kills itself: leased, written, saved. It prints the statuses that it got.
+STEP is where the process that refreshes kills itself: leased, arrived, written, saved. Of several processes only the
+first that comes so far does. It prints the statuses that it got.
 """
 
 import asyncio
@@ -18,42 +19,56 @@ from support.accounts import opened
 from support.oauth_application import Books
 
 
-def dies_after(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the call followed by the end of this process."""
+def die_once(directory: Path) -> None:
+    """End this process, unless another has ended so."""
+    try:
+        (directory / "died").touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_after(call: Callable[..., Any], directory: Path) -> Callable[..., Any]:
+    """Return the call, followed by the end of this process when it brought something."""
 
     async def called(*arguments: Any) -> Any:
-        await call(*arguments)
-        os.kill(os.getpid(), signal.SIGKILL)
+        result = await call(*arguments)
+        if result:
+            die_once(directory)
+        return result
 
     return called
 
 
-def write_then_die(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the call followed by the end of this process."""
+def dies_beside(call: Callable[..., Any], directory: Path, *, is_before: bool) -> Callable[..., Any]:
+    """Return the call, with the end of this process before or after it."""
 
     def called(*arguments: Any) -> Any:
-        call(*arguments)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if is_before:
+            die_once(directory)
+        result = call(*arguments)
+        die_once(directory)
+        return result
 
     return called
 
 
-def arrange(accounts: Accounts, step: str) -> None:
+def arrange(accounts: Accounts, step: str, directory: Path) -> None:
     """Let the process die at a step."""
-    tokens = accounts.tokens
+    installs, journal = accounts.installs, accounts.tokens._journal
     match step:
         case "leased":
-            accounts.installs.lease = dies_after(accounts.installs.lease)  # type: ignore[method-assign]
-        case "written":
-            tokens._journal.write = write_then_die(tokens._journal.write)  # type: ignore[method-assign]
+            installs.lease = dies_after(installs.lease, directory)  # type: ignore[method-assign]
+        case "arrived" | "written":
+            journal.write = dies_beside(journal.write, directory, is_before=step == "arrived")  # type: ignore[method-assign]
         case "saved":
-            accounts.installs.save_token = dies_after(accounts.installs.save_token)  # type: ignore[method-assign]
+            installs.save_token = dies_after(installs.save_token, directory)  # type: ignore[method-assign]
 
 
 async def main(url: str, directory: str, key: str, step: str = "") -> None:
     """Ask with fifty tasks."""
     async with opened(url, Path(directory), key) as accounts:
-        arrange(accounts, step)
+        arrange(accounts, step, Path(directory))
         async with accounts.client(Books, "alice") as client:
             replies = await asyncio.gather(*(client.get("/orders") for _ in range(50)))
         print("statuses", *sorted({reply.status_code for reply in replies}))

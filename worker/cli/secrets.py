@@ -1,9 +1,11 @@
 """`orchesty-worker secrets`."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 
 import click
+from rich.progress import Progress
 
 from applications import ApplicationError
 from worker.cli.accounts import installs_option, opened
@@ -58,16 +60,26 @@ def rotate(installs_url: str | None) -> None:
 
 
 async def _rotate(settings: Settings) -> None:
-    changed, failed = 0, []
+    failed: list[str] = []
     async with opened(settings) as accounts:
         found = await accounts.installs.list()
-        with progress("rotated", len(found)) as bar:
-            for install in found:
-                try:
-                    changed += await accounts.installs.rotate(install)
-                except ApplicationError as error:
-                    failed.append(str(error))
-                bar.advance(bar.task_ids[0])
-    click.echo(f"{changed} of {len(found)} installs encrypted anew")
+        webhooks = await accounts.webhooks.ids()
+        with progress("rotated", len(found) + len(webhooks)) as bar:
+            done = [await _tried(accounts.installs.rotate(install), bar, failed) for install in found]
+            called = [await _tried(accounts.webhooks.rotate(webhook), bar, failed) for webhook in webhooks]
+    click.echo(f"{sum(done)} of {len(found)} installs encrypted anew")
+    if webhooks:
+        click.echo(f"{sum(called)} of {len(webhooks)} webhooks encrypted anew")
     if failed:
         raise click.ClickException("\n  ".join([f"{len(failed)} could not be:", *failed]))
+
+
+async def _tried(rotation: Awaitable[bool], bar: Progress, failed: list[str]) -> bool:
+    """Return whether something was changed; an error is added to the failed."""
+    try:
+        return await rotation
+    except ApplicationError as error:
+        failed.append(str(error))
+        return False
+    finally:
+        bar.advance(bar.task_ids[0])
