@@ -13,7 +13,7 @@ from test_soap import ENVELOPE, WSDL
 from applications import Application, Form
 from connectors import Connector, Message, Stop, Trash
 from connectors.catalogue import github, servant, shopify
-from worker.logs import hide_passwords
+from worker.logs import hide_secrets
 from worker.testing import Cassette, ConnectorContract, answering, installed, run_action
 
 TOKEN = "12345:canary-t0ken"
@@ -69,8 +69,8 @@ class Say(Connector[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Say it, and log where."""
         access = await self.service.access()
-        line = hide_passwords(structlog.get_logger(), "info", {"url": f"{access.base_url}/say", "token": TOKEN})
-        assert line == {"url": "https://chat.example/bot[hidden]/say", "token": "[hidden]"}
+        line = hide_secrets(structlog.get_logger(), "info", f"{access.base_url}/say token={TOKEN}")
+        assert line == "https://chat.example/bot[hidden]/say token=[hidden]"
         reply = await self.post("/say", json=message.data)
         if message.data == "raise":
             raise ValueError(f"no such chat at {access.base_url}")
