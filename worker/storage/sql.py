@@ -20,6 +20,8 @@ PURGE_MS = 10 * 60 * 1000
 """How often a process that writes deletes what has expired."""
 
 PURGE_TOGETHER = 1000
+CACHE_KIB = 2_000
+"""Chunks are written and read once: keeping their pages would only take memory."""
 
 
 class SqlStore:
@@ -28,7 +30,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         """`url` is `sqlite:///path` or `postgresql://...`."""
         self._url = url
-        self._engine = sync_engine(url)
+        self._engine = sync_engine(url, cache_kib=CACHE_KIB)
         self._is_postgresql = self._engine.dialect.name == "postgresql"
         self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
         self._is_ready = False
