@@ -13,7 +13,7 @@ from support.databases import MakeDatabase
 
 from connectors import Message, Storage, StorageAway
 from connectors import storage as storages
-from connectors.storage import Chunk, Joined, Part, Standing, Terms, now_ms
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
 from deploy.redis import PrivateRedis
 from worker.checks.finding import State
 from worker.checks.storage import check_storage
@@ -117,6 +117,45 @@ async def test_items_expire(storage: Storage, run: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(storages, "KEPT", timedelta(seconds=-1))
     await collection.write(["gone"])
     assert await items(storage, run) == ["stays"]
+
+
+async def test_collections_are_found_by_name_and_scope_with_their_items(
+    storage: Storage, other: Storage, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = now_ms()
+    for name, user, count in (("orders", "alice", 2500), ("orders", "bob", 3), ("refunds", "bob", 1)):
+        await storage.collection(name, process=run, user=user).write(numbers(count), part="page")
+        await storage.collection(name, process=run, user=user).write(numbers(count), part="page")
+    await storage.collection("empty", process=run).write([], part="page")
+    await storage.collection("cleared", process=run).write([1])
+    await storage.collection("cleared", process=run).clear()
+    monkeypatch.setattr(storages, "KEPT", timedelta(seconds=-1))
+    await storage.collection("gone", process=run).write([1])
+    await storage.collection("refunds", process=run, user="bob").write([1, 2], part="other")
+    monkeypatch.undo()
+    await storage.collection("refunds", process=run, user="bob").write([1, 2], part="third")
+    found = await other.collections(ScopeSearch(process=run))
+    assert {kept.scope: kept.items for kept in found} == {
+        Scope("orders", run, "", "alice"): 2500,
+        Scope("orders", run, "", "bob"): 3,
+        Scope("refunds", run, "", "bob"): 3,
+    }
+    assert found[0].scope.name == "refunds"
+    assert all(before + 24 * HOUR <= kept.expires <= now_ms() + 24 * HOUR for kept in found)
+    assert await other.collections(ScopeSearch("orders", run, user="bob")) == [found[1]]
+    assert len(await other.collections(ScopeSearch(process=run), limit=2)) == 2
+    assert await other.collections(ScopeSearch(process=run, application="shop")) == []
+
+
+async def test_many_parts_are_read_in_their_order(storage: Storage, run: str) -> None:
+    collection = storage.of_run(message(run), "parts")
+    for number in range(1100):
+        await collection.write([number], part=str(number))
+    assert await items(storage, run, "parts") == list(range(1100))
+    (found,) = await storage.collections(ScopeSearch("parts", run))
+    assert found == Kept(Scope("parts", run), 1100, found.expires)
+    await collection.clear()
+    assert await items(storage, run, "parts") == []
 
 
 async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) -> None:
@@ -230,18 +269,18 @@ async def test_a_storage_that_is_away_lets_the_message_wait(own_redis: PrivateRe
 async def test_what_expired_is_deleted(make_database: MakeDatabase) -> None:
     storage = open_storage(make_database("sqlite"))
     store: Any = storage._store
-    await store.write("c", Chunk("old", 0, b"1", now_ms() - 1))
+    await store.write(Scope("c", "old"), Chunk("old", 0, b"1", 1, now_ms() - 1))
     old = terms()
     await store.join("g", Part("p", 0, "1"), Terms(3, old.deadline, False, now_ms() - 1, old.forgotten), now_ms())
     store._purged = 0
-    await store.write("c", Chunk("new", 0, b"2", now_ms() + HOUR))
+    await store.write(Scope("c"), Chunk("new", 0, b"2", 1, now_ms() + HOUR))
     with store._engine.connect() as connection:
         counts = [
             connection.exec_driver_sql(f"SELECT count(*) FROM storage_{name}").scalar()
-            for name in ("chunks", "groups", "members")
+            for name in ("chunks", "collections", "groups", "members")
         ]
     await storage.close()
-    assert counts == [1, 0, 0]
+    assert counts == [1, 1, 0, 0]
 
 
 async def test_the_check_reaches_it_without_changing_anything(url: str) -> None:
