@@ -1,6 +1,7 @@
 """The data storage: one suite for every place where it can be kept."""
 
 import asyncio
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -177,6 +178,37 @@ async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) 
     await collection.clear()
     assert count == 400
     assert peak < 8_000_000
+
+
+GROWTH = """
+import asyncio, resource, sys
+from worker.storage import open_storage
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+async def stream():
+    storage = open_storage(sys.argv[1])
+    collection = storage.collection("large", process=sys.argv[2])
+    await collection.write(["warm"])
+    before = peak()
+    await collection.write(f"{number:06}" * 10_000 for number in range(1500))
+    assert len([None async for _ in collection.read()]) == 1501
+    print(peak() - before)
+    await collection.clear()
+    await storage.close()
+
+asyncio.run(stream())
+"""
+
+
+async def test_a_process_that_streams_90_mb_grows_little(url: str, run: str) -> None:
+    """Seen from outside, where the memory of drivers and databases in the process counts as well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GROWTH, url, run, stdout=asyncio.subprocess.PIPE
+    )
+    text = (await process.communicate())[0].decode()
+    assert int(text) < 20, text
 
 
 async def test_items_are_several(storage: Storage, run: str) -> None:
