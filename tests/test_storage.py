@@ -164,9 +164,11 @@ async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) 
         for number in range(400):
             yield f"{number:06}" * 10_000  # 60 kB each, 24 MB in all
 
+    collection = storage.of_run(message(run), "large")
+    await collection.write(["warm"], part="first")
+    await collection.clear()
     tracemalloc.start()
     try:
-        collection = storage.of_run(message(run), "large")
         await collection.write(large())
         count = 0
         async for item in collection.read():
