@@ -24,6 +24,7 @@ from connectors.errors import (
 from connectors.functions import batch, connector, custom_node
 from connectors.graphql import GraphQLReply
 from connectors.http import Call, Http
+from connectors.logs import ActionLog, log
 from connectors.message import Message, current_message
 from connectors.outcome import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
 from connectors.paging import CursorParam, LinkHeader, NextUrl, Offset, PageNumber, Pages
@@ -38,6 +39,7 @@ from connectors.topologies import Topologies
 __all__ = [
     "Action",
     "ActionInterrupted",
+    "ActionLog",
     "Batch",
     "Call",
     "Collection",
@@ -101,6 +103,7 @@ __all__ = [
     "custom_node",
     "fail_when",
     "limit_when",
+    "log",
     "repeat_when",
     "stop_when",
 ]

@@ -23,6 +23,7 @@ from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
 from connectors.graphql import GraphQLReply, ask
 from connectors.http import Http
+from connectors.logs import ActionLog, log
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
 from connectors.paging import PageRequest, Pages, read_page
@@ -81,6 +82,9 @@ class Action(ABC, Generic[In, Out]):
 
     clients: Clients
     """Connections to databases and brokers of others, for ready nodes."""
+
+    log: ClassVar[ActionLog] = log
+    """Writes to the worker's log and, when asked, to the platform's user interface."""
 
     read: Callable[[str], Any] = staticmethod(json.loads)
     """Turns a message's body into `message.data`; made from `In`."""

@@ -19,10 +19,11 @@ from connectors.bodies import Body, Json, NoBody
 from connectors.connection import Connection
 from connectors.message import Message
 from connectors.outcome import Page
-from connectors.paging import Pages
+from connectors.paging import PageRequest, Pages, read_page
 from connectors.paths import fill_path, fill_query, places_of, values_of
 from connectors.response import Response
 from connectors.rules import Rules
+from connectors.service import CallOptions
 
 Query = Mapping[str, Any] | Iterable[str]
 """The query: names of input fields, or values by parameter, where `"{field}"` stands for an input field's value."""
@@ -74,7 +75,7 @@ class _Declaration(Generic[In, Out]):
     spec: Spec
     declared: Declared | None
 
-    def _declare(self, spec: Spec, application: type[Application] | None, rules: Rules) -> None:
+    def __init__(self, spec: Spec, application: type[Application] | None, rules: Rules) -> None:
         if not spec.name:
             raise ValueError("an action needs a name")
         if missing := sorted(spec.taken - _fields(spec.input, spec.taken)):
@@ -88,24 +89,22 @@ class _Declaration(Generic[In, Out]):
         self._taken = spec.taken
         self.__doc__ = spec.doc
 
-    def _values(self, data: Any) -> Mapping[str, Any]:
-        return values_of(data) if self._taken else {}
+    def _asked(self, data: Any) -> tuple[Mapping[str, Any], CallOptions]:
+        """Return the values for the path, and query, headers and body."""
+        spec, values = self.spec, values_of(data) if self._taken else {}
+        options = spec.body.write(data, self._taken)
+        options["headers"] = {**options.get("headers", {}), **spec.headers}
+        options["params"] = fill_query(spec.query, values)
+        return values, options
 
 
 class Endpoint(_Declaration[In, Out], Connector[In, Out]):
     """A connector in one declaration; made by `Endpoints`."""
 
-    def __init__(self, spec: Spec, application: type[Application] | None, rules: Rules) -> None:
-        self._declare(spec, application, rules)
-
     async def process(self, message: Message[In]) -> Message[Out]:
         """Call the endpoint; its reply becomes the body. An empty reply leaves the message as it is."""
-        spec, data = self.spec, message.data
-        values = self._values(data)
-        options = spec.body.write(data, self._taken)
-        options["headers"] = {**options.get("headers", {}), **spec.headers}
-        options["params"] = fill_query(spec.query, values)
-        response = await self.service.request(spec.method, fill_path(spec.path, values), **options)
+        values, options = self._asked(message.data)
+        response = await self.service.request(self.spec.method, fill_path(self.spec.path, values), **options)
         return self._answer(message, response)
 
     def _answer(self, message: Message[In], response: Response) -> Message[Any]:
@@ -119,35 +118,23 @@ class Endpoint(_Declaration[In, Out], Connector[In, Out]):
 class Listing(_Declaration[In, Out], Batch[In, Out]):
     """A batch in one declaration; made by `Endpoints.list`."""
 
-    def __init__(self, spec: Spec, pages: Pages, application: type[Application] | None, rules: Rules) -> None:
-        self._declare(spec, application, rules)
+    def __init__(self, spec: Spec, application: type[Application] | None, rules: Rules, pages: Pages) -> None:
+        super().__init__(spec, application, rules)
         self._pages = pages
 
     async def page(self, message: Message[In], cursor: str | None) -> Page:
         """Ask for one page."""
-        spec, data = self.spec, message.data
-        values = self._values(data)
-        options = spec.body.write(data, self._taken)
-        options["headers"] = {**options.get("headers", {}), **spec.headers}
-        options["params"] = fill_query(spec.query, values)
-        return await self.read_page(
-            message,
-            cursor,
-            self._pages,
-            spec.path,
-            values=values,
-            method=spec.method,
-            items=spec.at,
-            model=spec.output,
-            **options,
-        )
+        spec = self.spec
+        values, options = self._asked(message.data)
+        request = PageRequest(spec.method, spec.path, values, spec.at, spec.output, options)
+        return await read_page(self.service, self._pages, message, cursor, request)
 
 
 class GraphQLEndpoint(_Declaration[In, Out], Connector[In, Out]):
     """A query or mutation in one declaration; made by `Endpoints.graphql`. `spec.doc` is the query."""
 
-    def __init__(self, spec: Spec, query: str, application: type[Application] | None, rules: Rules) -> None:
-        self._declare(spec, application, rules)
+    def __init__(self, spec: Spec, application: type[Application] | None, rules: Rules, query: str) -> None:
+        super().__init__(spec, application, rules)
         self._query = query
 
     async def process(self, message: Message[In]) -> Message[Out]:
@@ -160,9 +147,9 @@ class GraphQLListing(_Declaration[In, Out], Batch[In, Out]):
     """A connection in one declaration; made by `Endpoints.connection`."""
 
     def __init__(
-        self, spec: Spec, query: str, pages: Connection, application: type[Application] | None, rules: Rules
+        self, spec: Spec, application: type[Application] | None, rules: Rules, query: str, pages: Connection
     ) -> None:
-        self._declare(spec, application, rules)
+        super().__init__(spec, application, rules)
         self._query, self._pages = query, pages
 
     async def page(self, message: Message[In], cursor: str | None) -> Page:
@@ -172,7 +159,7 @@ class GraphQLListing(_Declaration[In, Out], Batch[In, Out]):
         )
 
 
-class EndpointOptions(TypedDict, total=False):
+class Options(TypedDict, total=False):
     """What a declaration may say besides method, path and types."""
 
     query: Query
@@ -202,68 +189,37 @@ class Endpoints:
         self._graphql_path = graphql_path
 
     def get(
-        self,
-        name: str,
-        path: str,
-        input: type[In],  # noqa: A002 - the word for it
-        output: type[Out],
-        **options: Unpack[EndpointOptions],
+        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
     ) -> Endpoint[In, Out]:
         """Declare a GET."""
         return self.endpoint("GET", name, path, input, output, **options)
 
     def post(
-        self,
-        name: str,
-        path: str,
-        input: type[In],  # noqa: A002 - the word for it
-        output: type[Out],
-        **options: Unpack[EndpointOptions],
+        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
     ) -> Endpoint[In, Out]:
         """Declare a POST."""
         return self.endpoint("POST", name, path, input, output, **options)
 
     def put(
-        self,
-        name: str,
-        path: str,
-        input: type[In],  # noqa: A002 - the word for it
-        output: type[Out],
-        **options: Unpack[EndpointOptions],
+        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
     ) -> Endpoint[In, Out]:
         """Declare a PUT."""
         return self.endpoint("PUT", name, path, input, output, **options)
 
     def patch(
-        self,
-        name: str,
-        path: str,
-        input: type[In],  # noqa: A002 - the word for it
-        output: type[Out],
-        **options: Unpack[EndpointOptions],
+        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
     ) -> Endpoint[In, Out]:
         """Declare a PATCH."""
         return self.endpoint("PATCH", name, path, input, output, **options)
 
     def delete(
-        self,
-        name: str,
-        path: str,
-        input: type[In],  # noqa: A002 - the word for it
-        output: type[Out],
-        **options: Unpack[EndpointOptions],
+        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
     ) -> Endpoint[In, Out]:
         """Declare a DELETE."""
         return self.endpoint("DELETE", name, path, input, output, **options)
 
     def endpoint(
-        self,
-        method: str,
-        name: str,
-        path: str,
-        input: type[In],  # noqa: A002 - the word for it
-        output: type[Out],
-        **options: Unpack[EndpointOptions],
+        self, method: str, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
     ) -> Endpoint[In, Out]:
         """Declare a connector. `Any` as output takes the reply as it is."""
         spec = _spec(method, name, path, input, output, options, f"{method} {path}")
@@ -273,22 +229,22 @@ class Endpoints:
         self,
         name: str,
         path: str,
-        input: type[In],  # noqa: A002 - the word for it
+        input: type[In],
         output: type[Out],
         *,
         pages: Pages,
         method: str = "GET",
-        **options: Unpack[EndpointOptions],
+        **options: Unpack[Options],
     ) -> Listing[In, Out]:
         """Declare a batch; `output` is the type of one item, `at` is where the items lie in the reply."""
         spec = _spec(method, name, path, input, output, options, f"{method} {path}, page by page")
-        return Listing(spec, pages, self.application, self._merged(options.get("rules")))
+        return Listing(spec, self.application, self._merged(options.get("rules")), pages)
 
     def graphql(
         self,
         name: str,
         query: str,
-        input: type[In],  # noqa: A002 - the word for it
+        input: type[In],
         output: type[Out],
         *,
         at: str = "$",
@@ -297,13 +253,13 @@ class Endpoints:
     ) -> GraphQLEndpoint[In, Out]:
         """Declare a query or mutation; the input's fields are its variables."""
         spec = Spec(name, self._graphql_path, input, output, doc or _first_line(query), at=at)
-        return GraphQLEndpoint(spec, query, self.application, self._merged(rules))
+        return GraphQLEndpoint(spec, self.application, self._merged(rules), query)
 
     def connection(
         self,
         name: str,
         query: str,
-        input: type[In],  # noqa: A002 - the word for it
+        input: type[In],
         output: type[Out],
         *,
         pages: Connection,
@@ -312,13 +268,13 @@ class Endpoints:
     ) -> GraphQLListing[In, Out]:
         """Declare a batch over a GraphQL connection; `output` is the type of one node."""
         spec = Spec(name, self._graphql_path, input, output, doc or f"{_first_line(query)}, page by page")
-        return GraphQLListing(spec, query, pages, self.application, self._merged(rules))
+        return GraphQLListing(spec, self.application, self._merged(rules), query, pages)
 
     def _merged(self, rules: Rules | None) -> Rules:
         return rules.over(self._rules) if rules else self._rules
 
 
-def _spec(method: str, name: str, path: str, taken: Any, given: Any, options: "EndpointOptions", doc: str) -> Spec:
+def _spec(method: str, name: str, path: str, taken: Any, given: Any, options: Options, doc: str) -> Spec:
     return Spec(
         name=name,
         path=path,

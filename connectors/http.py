@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that was made, for logs and metrics. Without path, query and body: those may hold secrets."""
+    """One call that was made, for logs and metrics. Without query and body: those may hold secrets."""
 
     method: str
     host: str
@@ -76,6 +76,14 @@ class Call:
     seconds: float
     application: str
     user: str
+    is_timeout: bool = False
+    """Whether there was no reply in time."""
+    request: Request | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def url(self) -> str:
+        """The URL as people may see it; empty when nobody knows it."""
+        return self.request.shown_url if self.request else ""
 
 
 requests_sent: ContextVar[list[float] | None] = ContextVar("requests_sent", default=None)
@@ -134,19 +142,22 @@ class Http:
             yield Stream(reply, request)
 
     async def _measured(self, request: Request) -> httpx.Response:
-        started, status = time.perf_counter(), 0
+        started, status, is_timeout = time.perf_counter(), 0, False
         try:
             reply = await self._with_retries(request)
             status = reply.status_code
+        except httpx.TimeoutException as error:
+            is_timeout = not _is_unsent(error)  # the transport calls a refused connection a timeout as well
+            raise
         finally:
-            self._note(request, status, time.perf_counter() - started)
+            self._note(request, status, time.perf_counter() - started, is_timeout=is_timeout)
         return reply
 
-    def _note(self, request: Request, status: int, seconds: float) -> None:
+    def _note(self, request: Request, status: int, seconds: float, *, is_timeout: bool) -> None:
         message = current_message.get()
         host = urlsplit(request.url).hostname or ""
         user = message.user if message else ""
-        self.called(Call(request.method, host, status, seconds, request.application, user))
+        self.called(Call(request.method, host, status, seconds, request.application, user, is_timeout, request))
 
     async def _with_retries(self, request: Request) -> httpx.Response:
         async for attempt in AsyncRetrying(

@@ -1,5 +1,6 @@
 """The secrets of the installs that an action uses: known while it runs, so that no reason and no log line shows one."""
 
+import re
 from collections.abc import Collection
 from contextvars import ContextVar
 from dataclasses import replace
@@ -32,3 +33,16 @@ def without_known(outcome: Outcome) -> Outcome:
     if current_secrets.get() and isinstance(outcome, Repeat | Limited | Stop | Trash) and outcome.reason:
         return replace(outcome, reason=hide(outcome.reason, known_secrets()))
     return outcome
+
+
+_SECRET_NAME = re.compile(
+    r"authorization|cookie|secret|passw|pwd|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature|session"
+    r"|token|jwt|x-.*-auth",
+    re.IGNORECASE,
+)
+_INNOCENT_NAME = re.compile(r"(page|next|previous|sync|continuation|cursor)[-_]?token|token[-_]?type", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header, parameter or member of this name holds a secret."""
+    return bool(_SECRET_NAME.search(name)) and not _INNOCENT_NAME.search(name)

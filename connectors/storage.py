@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -35,6 +35,51 @@ _END = b"\n"
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """The name of a collection, and whose it is; what is empty is shared by all."""
+
+    name: str
+    process: str = ""
+    """A correlation id."""
+    application: str = ""
+    user: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the store knows it by."""
+        return _key("collection", self.name, self.process, self.application, self.user)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSearch:
+    """Which collections are wanted; None: any."""
+
+    name: str | None = None
+    process: str | None = None
+    application: str | None = None
+    user: str | None = None
+
+    @property
+    def wanted(self) -> Mapping[str, str]:
+        """The fields of a scope that have to be so."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def fits(self, scope: Scope) -> bool:
+        """Whether the collection is wanted."""
+        return all(getattr(scope, name) == value for name, value in self.wanted.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A collection that has items."""
+
+    scope: Scope
+    items: int
+    expires: int
+    """When its newest items expire; milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Some items of one part of a collection."""
 
@@ -42,6 +87,7 @@ class Chunk:
     index: int
     """Counts from 0; the first one replaces all that the part had before."""
     body: bytes
+    items: int
     expires: int
     """Milliseconds since the epoch."""
 
@@ -102,14 +148,17 @@ class Joined:
 class Store(Protocol):
     """Where it is kept. Keys are short and made of letters and digits. Raises `StorageAway`."""
 
-    async def write(self, collection: str, chunk: Chunk) -> None:
+    async def write(self, scope: Scope, chunk: Chunk) -> None:
         """Keep a chunk; the same chunk may be written again."""
 
     async def read(self, collection: str, after: str, now: int) -> tuple[str, bytes] | None:
         """Return the chunk after this place ("" for the first) and its own place; None at the end."""
 
-    async def clear(self, collection: str) -> None:
+    async def clear(self, scope: Scope) -> None:
         """Delete all chunks."""
+
+    async def find(self, search: ScopeSearch, limit: int, now: int) -> Sequence[Kept]:
+        """Return collections that have items, at most so many, first those that were begun or added to last."""
 
     async def load(self, key: str) -> str | None:
         """Return a value."""
@@ -130,9 +179,10 @@ class Store(Protocol):
 class Collection:
     """Items under a name. Any JSON value or pydantic model is an item."""
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, store: Store, scope: Scope) -> None:
         self._store = store
-        self._key = key
+        self._scope = scope
+        self._key = scope.key
 
     async def write(self, items: Iterable[Any] | AsyncIterable[Any], *, part: str | None = None) -> int:
         """Add items and return how many. Memory is bounded by one chunk.
@@ -144,10 +194,10 @@ class Collection:
         own, expires = _key(part) if part else uuid4().hex, now_ms() + int(KEPT / timedelta(milliseconds=1))
         count = index = 0
         async for body, items_in in _chunks(items):
-            await self._store.write(self._key, Chunk(own, index, body, expires))
+            await self._store.write(self._scope, Chunk(own, index, body, items_in, expires))
             index, count = index + 1, count + items_in
         if index == 0 and part:
-            await self._store.write(self._key, Chunk(own, 0, b"", expires))  # an empty part replaces a full one
+            await self._store.write(self._scope, Chunk(own, 0, b"", 0, expires))  # an empty part replaces a full one
         return count
 
     async def read(self, model: Any = Any) -> AsyncIterator[Any]:
@@ -161,7 +211,7 @@ class Collection:
 
     async def clear(self) -> None:
         """Delete all items."""
-        await self._store.clear(self._key)
+        await self._store.clear(self._scope)
 
 
 class State:
@@ -196,11 +246,15 @@ class Storage:
         What is left out is shared: only with `process`, all nodes of a run share the collection; only with `user`,
         all runs of the user.
         """
-        return Collection(self._store, _key("collection", name, process, application, user))
+        return Collection(self._store, Scope(name, process, application, user))
 
     def of_run(self, message: Message[Any], name: str) -> Collection:
         """Return the items of this name for the run that the message belongs to."""
         return self.collection(name, process=_header(message, "correlation-id"))
+
+    async def collections(self, search: ScopeSearch = ScopeSearch(), limit: int = 100) -> Sequence[Kept]:
+        """Return collections that have items, those that were written to last first."""
+        return await self._store.find(search, limit, now_ms())
 
     def state(self, message: Message[Any], name: str = "") -> State:
         """Return the state of a source for the message's user and node; `name` parts several sources of one node."""

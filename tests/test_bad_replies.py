@@ -94,6 +94,28 @@ async def test_a_reply_that_is_too_large_is_not_read_into_memory() -> None:
     assert "the body is larger than 1048576 bytes; read it with `stream`" in reason
 
 
+async def test_of_300_mb_no_more_is_read_than_a_reply_may_have() -> None:
+    sent = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse(headers={"Content-Length": str(300 << 20), "Content-Type": "application/json"})
+        await response.prepare(request)
+        try:
+            while sent < 300 << 20:
+                await response.write(b" " * (1 << 20))
+                sent += 1 << 20
+        except ConnectionError:
+            pass  # the worker has hung up
+        return response
+
+    async with bench(answer) as at:
+        outcome = await at.call(fetch, {})
+    assert isinstance(outcome, Trash)
+    assert "the body is larger than 67108864 bytes; read it with `stream`" in outcome.reason
+    assert sent < 100 << 20
+
+
 async def test_a_compressed_bomb_is_too_large_as_well() -> None:
     assert "the body is larger than" in await reason_of(gzip.compress(b" " * (64 << 20)), Content_Encoding="gzip")
 

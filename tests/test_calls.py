@@ -24,6 +24,7 @@ def test_calls_are_counted_by_application_method_and_status_and_logged_with_thei
         "status": 200,
         "seconds": 0.25,
         "application": "shop",
+        "user": "bob",
     }
     found = {family.name: family for family in text_string_to_metric_families(render(calls.families()))}
     counts: Sequence[Any] = found["orchesty_worker_service_calls"].samples

@@ -13,7 +13,7 @@ from support.blabbing import Blabber
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 from support.queues import Queues, process_message
-from support.topologies import TopologyFile, connector, sink
+from support.topologies import NodeEntry, TopologyFile, connector, sink
 from support.waiting import eventually
 from test_installs_commands import Terminal
 
@@ -30,7 +30,11 @@ async def test_no_secret_is_in_logs_errors_tables_or_what_commands_print(
     make_topology: MakeTopology, start_worker: StartWorker, queues: Queues, server: OAuthServer, tmp_path: Path
 ) -> None:
     terminal = Terminal(tmp_path)
-    topology = make_topology(connector("ask", "books-ask", "sink"), sink())
+    topology = make_topology(
+        connector("ask", "books-ask", "sink"),
+        NodeEntry("leak", ("sink",), "worker.batch", settings={"actionPath": "/batch/books-leak/action"}),
+        sink(),
+    )
     async with opened(terminal.url, tmp_path) as accounts:
         for user in ("well", "dead", "away", "refused"):
             words = {"client_id": CLIENT, "client_secret": SECRET, "server": server.base_url}
@@ -46,7 +50,8 @@ async def test_no_secret_is_in_logs_errors_tables_or_what_commands_print(
     worker = await start_worker(topology, actions="support.books", log_level="debug", **own)
     users = ("well", "dead", "away", "refused", "unknown")
     await queues.publish(topology.exchange("ask"), *(process_message({}, user=user) for user in users))
-    await queues.read(topology.queue("sink"), 1)
+    await queues.publish(topology.exchange("leak"), process_message({}, user="well"))
+    await queues.read(topology.queue("sink"), 2)
     entries = await waiting_entries(topology, 3)
     commands = terminal.run("installs", "list", "--json") + terminal.run("installs", "list")
     written = [json.dumps(worker.lines), str(entries), await worker.get("/metrics"), commands, files(tmp_path)]
@@ -60,6 +65,9 @@ async def test_no_secret_is_in_logs_errors_tables_or_what_commands_print(
     ]
     found = [secret for secret in secrets if any(secret in text for text in written)]
     assert found == []
+    shown = [json.dumps(line) for line in worker.lines if line.get("event") in {"leaked", "confirmed_failed"}]
+    assert len(shown) == 2
+    assert all("[hidden]" in line for line in shown)
     assert any("needs reconnect" in str(entry.reason) for entry in entries)
 
 

@@ -14,7 +14,7 @@ from test_soap import ENVELOPE, WSDL
 from applications import Application, Form
 from connectors import Connector, Message, Stop, Trash
 from connectors.catalogue import github, servant, shopify
-from worker.logs import hide_in_line
+from worker.logs import hide_secrets
 from worker.testing import Cassette, ConnectorContract, answering, installed, run_action
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ class Say(Connector[Any, Any]):
         access = await self.service.access()
         facts = {"url": f"{access.base_url}/say", "told": {"token": TOKEN}}
         line = structlog.processors.JSONRenderer()(log, "info", facts)
-        assert hide_in_line(log, "info", line) == (
+        assert hide_secrets(log, "info", line) == (
             '{"url": "https://chat.example/bot[hidden]/say", "told": {"token": "[hidden]"}}'
         )
         reply = await self.post("/say", json=message.data)

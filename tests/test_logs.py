@@ -8,6 +8,7 @@ from pathlib import Path
 
 SCRIPT = """
 import logging, structlog
+from connectors.secrets import current_secrets
 from support.visits import node, visit
 from worker.logs import configure_logs
 from worker.settings import load_settings
@@ -23,6 +24,12 @@ try:
     1 / 0
 except ZeroDivisionError:
     log.exception("failed")
+current_secrets.set({{"shop": ["canary \\"7"]}})
+log.info("nested", facts={{"at": ["amqp://user:a\\"b@broker", "ftp://host:21"]}}, mail="a@b", more="canary \\"7")
+try:
+    raise ValueError("no canary \\"7 at amqp://user:hunter3@broker")
+except ValueError:
+    log.exception("failed again")
 """
 
 
@@ -33,17 +40,22 @@ def lines(form: str) -> str:
 
 
 def test_json_lines_carry_the_platforms_names_of_the_message() -> None:
-    first, second, third = (json.loads(line) for line in lines("json").splitlines())
+    first, second, third, fourth, fifth = (json.loads(line) for line in lines("json").splitlines())
     assert first["event"] == "message_trashed"
     assert first["correlationId"].startswith("2222")
     assert first["processId"].startswith("1111")
     assert (first["nodeId"], first["nodeName"], first["topologyId"], first["userId"]) == ("n1", "action", "t1", "alice")
     assert second["event"] == "from amqp://user:***@broker"
     assert third["exception"][0]["exc_type"] == "ZeroDivisionError"
+    assert fourth["facts"]["at"] == ["amqp://user:***@broker", "ftp://host:21"]
+    assert (fourth["mail"], fourth["more"]) == ("a@b", "[hidden]")
+    assert fifth["exception"][0]["exc_value"] == "no [hidden] at amqp://user:***@broker"
 
 
 def test_neither_passwords_nor_variables_are_shown() -> None:
     for form in ("json", "console"):
         text = lines(form)
         assert "secret" not in text
+        assert "canary" not in text
+        assert "hunter3" not in text
         assert "hunter2" not in text.replace('password = "hunter2"', "")

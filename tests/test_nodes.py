@@ -141,6 +141,7 @@ async def test_an_expression_that_fails_says_which_and_on_what(configuration: Ma
     reason = reason_of(await outcome_of(Map(), configuration, ORDER))
     assert said in reason
     assert repr(next(iter(configuration.values()))) in reason
+    assert "on object" in reason or "gave a function" in reason
     assert "120.5" not in reason
 
 

@@ -1,6 +1,7 @@
 """The data storage: one suite for every place where it can be kept."""
 
 import asyncio
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -13,7 +14,7 @@ from support.databases import MakeDatabase
 
 from connectors import Message, Storage, StorageAway
 from connectors import storage as storages
-from connectors.storage import Chunk, Joined, Part, Standing, Terms, now_ms
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
 from deploy.redis import PrivateRedis
 from worker.checks.finding import State
 from worker.checks.storage import check_storage
@@ -119,14 +120,55 @@ async def test_items_expire(storage: Storage, run: str, monkeypatch: pytest.Monk
     assert await items(storage, run) == ["stays"]
 
 
+async def test_collections_are_found_by_name_and_scope_with_their_items(
+    storage: Storage, other: Storage, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = now_ms()
+    for name, user, count in (("orders", "alice", 2500), ("orders", "bob", 3), ("refunds", "bob", 1)):
+        await storage.collection(name, process=run, user=user).write(numbers(count), part="page")
+        await storage.collection(name, process=run, user=user).write(numbers(count), part="page")
+    await storage.collection("empty", process=run).write([], part="page")
+    await storage.collection("cleared", process=run).write([1])
+    await storage.collection("cleared", process=run).clear()
+    monkeypatch.setattr(storages, "KEPT", timedelta(seconds=-1))
+    await storage.collection("gone", process=run).write([1])
+    await storage.collection("refunds", process=run, user="bob").write([1, 2], part="other")
+    monkeypatch.undo()
+    await storage.collection("refunds", process=run, user="bob").write([1, 2], part="third")
+    found = await other.collections(ScopeSearch(process=run))
+    assert {kept.scope: kept.items for kept in found} == {
+        Scope("orders", run, "", "alice"): 2500,
+        Scope("orders", run, "", "bob"): 3,
+        Scope("refunds", run, "", "bob"): 3,
+    }
+    assert found[0].scope.name == "refunds"
+    assert all(before + 24 * HOUR <= kept.expires <= now_ms() + 24 * HOUR for kept in found)
+    assert await other.collections(ScopeSearch("orders", run, user="bob")) == [found[1]]
+    assert len(await other.collections(ScopeSearch(process=run), limit=2)) == 2
+    assert await other.collections(ScopeSearch(process=run, application="shop")) == []
+
+
+async def test_many_parts_are_read_in_their_order(storage: Storage, run: str) -> None:
+    collection = storage.of_run(message(run), "parts")
+    for number in range(1100):
+        await collection.write([number], part=str(number))
+    assert await items(storage, run, "parts") == list(range(1100))
+    (found,) = await storage.collections(ScopeSearch("parts", run))
+    assert found == Kept(Scope("parts", run), 1100, found.expires)
+    await collection.clear()
+    assert await items(storage, run, "parts") == []
+
+
 async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) -> None:
     async def large() -> AsyncIterator[str]:
         for number in range(400):
             yield f"{number:06}" * 10_000  # 60 kB each, 24 MB in all
 
+    collection = storage.of_run(message(run), "large")
+    await collection.write(["warm"], part="first")
+    await collection.clear()
     tracemalloc.start()
     try:
-        collection = storage.of_run(message(run), "large")
         await collection.write(large())
         count = 0
         async for item in collection.read():
@@ -138,6 +180,37 @@ async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) 
     await collection.clear()
     assert count == 400
     assert peak < 8_000_000
+
+
+GROWTH = """
+import asyncio, resource, sys
+from worker.storage import open_storage
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+async def stream():
+    storage = open_storage(sys.argv[1])
+    collection = storage.collection("large", process=sys.argv[2])
+    await collection.write(["warm"])
+    before = peak()
+    await collection.write(f"{number:06}" * 10_000 for number in range(1500))
+    assert len([None async for _ in collection.read()]) == 1501
+    print(peak() - before)
+    await collection.clear()
+    await storage.close()
+
+asyncio.run(stream())
+"""
+
+
+async def test_a_process_that_streams_90_mb_grows_little(url: str, run: str) -> None:
+    """Seen from outside, where the memory of drivers and databases in the process counts as well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GROWTH, url, run, stdout=asyncio.subprocess.PIPE
+    )
+    text = (await process.communicate())[0].decode()
+    assert int(text) < 20, text
 
 
 async def test_items_are_several(storage: Storage, run: str) -> None:
@@ -230,18 +303,18 @@ async def test_a_storage_that_is_away_lets_the_message_wait(own_redis: PrivateRe
 async def test_what_expired_is_deleted(make_database: MakeDatabase) -> None:
     storage = open_storage(make_database("sqlite"))
     store: Any = storage._store
-    await store.write("c", Chunk("old", 0, b"1", now_ms() - 1))
+    await store.write(Scope("c", "old"), Chunk("old", 0, b"1", 1, now_ms() - 1))
     old = terms()
     await store.join("g", Part("p", 0, "1"), Terms(3, old.deadline, False, now_ms() - 1, old.forgotten), now_ms())
     store._purged = 0
-    await store.write("c", Chunk("new", 0, b"2", now_ms() + HOUR))
+    await store.write(Scope("c"), Chunk("new", 0, b"2", 1, now_ms() + HOUR))
     with store._engine.connect() as connection:
         counts = [
             connection.exec_driver_sql(f"SELECT count(*) FROM storage_{name}").scalar()
-            for name in ("chunks", "groups", "members")
+            for name in ("chunks", "collections", "groups", "members")
         ]
     await storage.close()
-    assert counts == [1, 0, 0]
+    assert counts == [1, 1, 0, 0]
 
 
 async def test_the_check_reaches_it_without_changing_anything(url: str) -> None:

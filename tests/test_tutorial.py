@@ -17,7 +17,7 @@ from deploy.ports import free_ports
 DOCS = Path(__file__).parent.parent / "docs"
 NODES = ("tutorial-start", "tutorial-get-order", "tutorial-done")
 
-ELSEWHERE = ("python3 -m venv", ". .venv", "pip install", "docker ")
+ELSEWHERE = ("python3 -m venv", ". .venv", "pip install", "docker ", "sudo ")
 """Installing, and the broker, are done already."""
 
 BACKGROUND = "# in a terminal of its own"

@@ -1,7 +1,7 @@
 """Calls of services: a log line at debug level for each, and figures by application, method and status."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -16,6 +16,8 @@ class Calls:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, int]] = Counter()
+        self.told: Callable[[Call], object] | None = None
+        """Is told of each call as well."""
         self._seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(ACTION_SECONDS))
 
     def note(self, call: Call) -> None:
@@ -29,7 +31,10 @@ class Calls:
             status=call.status,
             seconds=round(call.seconds, 4),
             application=call.application,
+            user=call.user,
         )
+        if self.told is not None:
+            self.told(call)
 
     def families(self) -> Iterator[Family]:
         """Return the metrics."""

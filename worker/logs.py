@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -18,7 +19,8 @@ from worker.visit import current_visit
 NOISY = ("aiosqlite", "alembic", "httpx", "httpcore", "aiohttp.access", "pymongo", "asyncssh", "aioftp", "zeep")
 """Libraries of which only errors are logged: their lines hold URLs with their queries, and bodies."""
 
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
+_PASSWORD_IN_URL = re.compile(r'(?<=://)([^:/@\s"]*):(?:[^@/\s"\\]|\\.)+@')
+"""In a line that may be JSON: no value ends in another."""
 
 
 _json_tracebacks = structlog.processors.ExceptionRenderer(
@@ -36,7 +38,6 @@ def configure_logs(settings: Settings) -> None:
         add_visit,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        hide_passwords,
     ]
     renderer: list[Processor] = (
         [structlog.dev.ConsoleRenderer(colors=has_colors, exception_formatter=structlog.dev.plain_traceback)]
@@ -54,7 +55,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer, hide_in_line],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer, hide_secrets],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -85,17 +86,10 @@ def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {**ids, **event}
 
 
-def hide_passwords(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace passwords in URLs, whoever put them there."""
-    for key, value in event.items():
-        if isinstance(value, str) and "://" in value:
-            event[key] = _PASSWORD_IN_URL.sub(r"\1:***@", value)
-    return event
+def hide_secrets(_: WrappedLogger, __: str, line: Any) -> str:
+    """Replace passwords in URLs, and secrets of the installs that the action in work uses.
 
-
-def hide_in_line(_: WrappedLogger, __: str, line: EventDict) -> str:
-    """Replace secrets of the installs that the action in work uses, also in tracebacks and deep inside facts.
-
-    Stands last: `line` is the rendered text, whatever structlog calls it.
+    In the whole line, so that no value is too deep and no traceback is left out.
     """
-    return hide(str(line), known_secrets())
+    text = str(line)
+    return hide(_PASSWORD_IN_URL.sub(r"\1:***@", text) if "://" in text else text, known_secrets())

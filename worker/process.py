@@ -22,6 +22,7 @@ from worker.errors import HandBack, SettingsError
 from worker.failures import Failures
 from worker.handler import Handler
 from worker.http_api import serve_http
+from worker.interface import Interface
 from worker.limits import Gate, PlatformGate, ReservingGate
 from worker.limits.hearing import hear
 from worker.limits.opening import check_shared, limited_applications, reservations_of
@@ -77,6 +78,7 @@ class Worker:
         self._publisher = Publisher()
         self._state = open_service(settings, self._topology, self._publisher)
         self._webhooks = self._make_webhooks()
+        self._interface = Interface(settings)
         self._equipment = Equipment(self._registry, settings, self._topology, self._publisher)
         self.handler = self._make_handler()
         self._intake = Intake(
@@ -108,8 +110,9 @@ class Worker:
             mode=self.settings.mode.value,
         )
         try:
-            async with self._http():
-                await self._consume_until_stopped()
+            with self._interface.listening(self._registry.calls):
+                async with self._http():
+                    await self._consume_until_stopped()
         finally:
             await self._close()
         log.info("worker_stopped")
@@ -133,6 +136,7 @@ class Worker:
             consuming, publishing = (group.create_task(link.run(), name=link.name) for link in self._links)
             purging = group.create_task(purge_regularly(self._store, Retention.of(self.settings)), name="purge")
             counting = group.create_task(self._state.run(), name="process state")
+            telling = group.create_task(self._interface.run(), name="user interface")
             await self._stopping.wait()
             log.info("worker_stopping", in_work=self.in_work, grace_seconds=self.settings.grace)
             self.handler.stop_waiting()
@@ -143,6 +147,8 @@ class Worker:
             publishing.cancel()
             purging.cancel()
             counting.cancel()
+            await self._interface.finish()
+            telling.cancel()
 
     async def _finish_work(self) -> None:
         """Let the messages in work finish, those from queues and those that the platform calls with."""
@@ -195,7 +201,8 @@ class Worker:
         """Return the metrics in Prometheus' text format."""
         links, is_ready = self._links, self.is_ready
         parts = Parts(self._measures, self.counts, self._intake, self._publisher, links, is_ready)
-        return render([*families(parts), *self._registry.calls.families(), *self._gate.families()])
+        others = (self._registry.calls, self._gate, self._interface)
+        return render([*families(parts), *(family for other in others for family in other.families())])
 
     def _make_gate(self) -> Gate:
         if self._is_platform:

@@ -195,6 +195,12 @@ class Settings(BaseSettings):
         validation_alias=variable("ORCHESTY_API_KEY"),
         description="The platform's key: expected from callers of `/api/process`, sent to the starting point.",
     )
+    api_host: str | None = Field(
+        None,
+        pattern=r"^(https?://)?([^/\s:@\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?$",
+        description="The platform's worker-api, `host:port` or `http://host:port`: gets the log lines that actions "
+        "write `for_ui`, and each call of a service, for the user interface. Unset: nothing is sent.",
+    )
     mongodb_dsn: SecretStr | None = Field(
         None,
         validation_alias=variable("MONGODB_DSN"),

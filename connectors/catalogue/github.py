@@ -96,32 +96,32 @@ class Release(BaseModel):
     published_at: datetime | None = None
 
 
-class Organization(BaseModel):
+class Organization(BaseModel, json_schema_extra={"examples": [{"org": "acme"}]}):
     """Which organization."""
 
     org: str
 
 
-class AppSlug(BaseModel):
+class AppSlug(BaseModel, json_schema_extra={"examples": [{"appSlug": "release-bot"}]}):
     """Which app, by its name in URLs."""
 
     appSlug: str  # noqa: N815 - the name that topologies know
 
 
-class RepositoryRef(BaseModel):
+class RepositoryRef(BaseModel, json_schema_extra={"examples": [{"org": "acme", "repo": "shop"}]}):
     """Which repository."""
 
     org: str
     repo: str
 
 
-class IssueRef(RepositoryRef):
+class IssueRef(RepositoryRef, json_schema_extra={"examples": [{"org": "acme", "repo": "shop", "number": 7}]}):
     """Which issue."""
 
     number: int
 
 
-class IssueQuery(RepositoryRef):
+class IssueQuery(RepositoryRef, json_schema_extra={"examples": [{"org": "acme", "repo": "shop", "state": "all"}]}):
     """Which issues of a repository."""
 
     state: str | None = None
@@ -132,7 +132,9 @@ class IssueQuery(RepositoryRef):
     """Only those updated since."""
 
 
-class NewIssue(RepositoryRef):
+class NewIssue(
+    RepositoryRef, json_schema_extra={"examples": [{"org": "acme", "repo": "shop", "title": "It does not start"}]}
+):
     """An issue to open."""
 
     title: str
@@ -141,7 +143,9 @@ class NewIssue(RepositoryRef):
     assignees: list[str] | None = None
 
 
-class IssueChange(IssueRef):
+class IssueChange(
+    IssueRef, json_schema_extra={"examples": [{"org": "acme", "repo": "shop", "number": 7, "state": "closed"}]}
+):
     """What to change of an issue; what is not named stays."""
 
     title: str | None = None
@@ -150,13 +154,18 @@ class IssueChange(IssueRef):
     labels: list[str] | None = None
 
 
-class NewComment(IssueRef):
+class NewComment(
+    IssueRef, json_schema_extra={"examples": [{"org": "acme", "repo": "shop", "number": 7, "body": "Done."}]}
+):
     """A comment to write."""
 
     body: str
 
 
-class WorkflowRun(RepositoryRef):
+class WorkflowRun(
+    RepositoryRef,
+    json_schema_extra={"examples": [{"org": "acme", "repo": "shop", "workflow": "ci.yml", "ref": "main"}]},
+):
     """A workflow to run, by file name or id, on a branch or tag."""
 
     workflow: str

@@ -21,7 +21,7 @@ FAILED = frozenset({1, 2})
 """Values of `result.resultCode` that mean failure."""
 
 
-class Warehouse(BaseModel):
+class Warehouse(BaseModel, json_schema_extra={"examples": [{"warehouse": 4}]}):
     """Which warehouse; without, that of the install."""
 
     warehouse: int | None = None
@@ -48,7 +48,10 @@ class Interval(BaseModel):
     until: datetime = Field(alias="to")
 
 
-class OrdersByDate(Warehouse):
+class OrdersByDate(
+    Warehouse,
+    json_schema_extra={"examples": [{"interval": {"from": "2026-11-01T00:00:00", "to": "2026-11-02T00:00:00"}}]},
+):
     """Which orders."""
 
     interval: Interval
@@ -75,7 +78,9 @@ class Issue(BaseModel):
     items: list[IssueItem] = []
 
 
-class NewIssue(Warehouse):
+class NewIssue(
+    Warehouse, json_schema_extra={"examples": [{"issue": {"number": "17", "items": [{"code": "mug", "quantity": 2}]}}]}
+):
     """An order to send out, with documents as base64."""
 
     issue: Issue
@@ -90,7 +95,7 @@ class Product(BaseModel):
     ean: str | None = None
 
 
-class NewProducts(Warehouse):
+class NewProducts(Warehouse, json_schema_extra={"examples": [{"products": [{"code": "mug", "name": "Mug"}]}]}):
     """Products to be known to the warehouse."""
 
     products: list[Product]

@@ -83,13 +83,13 @@ class InventoryLevel(ShopifyModel):
     available: int | None = None
 
 
-class Id(BaseModel):
+class Id(BaseModel, json_schema_extra={"examples": [{"id": 17}]}):
     """Which one."""
 
     id: int
 
 
-class OrderQuery(BaseModel):
+class OrderQuery(BaseModel, json_schema_extra={"examples": [{"since": "2026-01-01T00:00:00Z", "status": "any"}]}):
     """Which orders."""
 
     since: datetime | None = None
@@ -100,14 +100,14 @@ class OrderQuery(BaseModel):
     """`open`, `closed`, `cancelled` or `any`; open without."""
 
 
-class ProductQuery(BaseModel):
+class ProductQuery(BaseModel, json_schema_extra={"examples": [{"since": "2026-01-01T00:00:00Z"}]}):
     """Which products."""
 
     since: datetime | None = None
     """Created since."""
 
 
-class Stock(BaseModel):
+class Stock(BaseModel, json_schema_extra={"examples": [{"inventory_item_id": 1, "location_id": 2, "available": 30}]}):
     """The stock that an item shall have at a place."""
 
     inventory_item_id: int
@@ -115,13 +115,18 @@ class Stock(BaseModel):
     available: int
 
 
-class NewFulfillment(BaseModel):
+class NewFulfillment(
+    BaseModel,
+    json_schema_extra={
+        "examples": [{"fulfillment": {"line_items_by_fulfillment_order": [{"fulfillment_order_id": 70}]}}]
+    },
+):
     """What is sent: lines of fulfillment orders and tracking, as Shopify's documentation has it."""
 
     fulfillment: dict[str, Any]
 
 
-class FulfillmentEvent(BaseModel):
+class FulfillmentEvent(BaseModel, json_schema_extra={"examples": [{"orderId": 17, "id": 5, "status": "in_transit"}]}):
     """What has become of a parcel."""
 
     orderId: int  # noqa: N815 - the name that topologies know
@@ -129,7 +134,9 @@ class FulfillmentEvent(BaseModel):
     status: str
 
 
-class Tracking(BaseModel):
+class Tracking(
+    BaseModel, json_schema_extra={"examples": [{"id": 5, "fulfillment": {"tracking_info": {"number": "1Z"}}}]}
+):
     """How a parcel is followed."""
 
     id: int
@@ -139,17 +146,18 @@ class Tracking(BaseModel):
 class OrderChange(BaseModel):
     """What to change of an order; any field of Shopify's order."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"id": 17, "note": "call first"}]})
+
     id: int
 
 
-class ProductRef(BaseModel):
+class ProductRef(BaseModel, json_schema_extra={"examples": [{"id": "gid://shopify/Product/1"}]}):
     """Which product, by its global id: `gid://shopify/Product/1`."""
 
     id: str
 
 
-class SearchQuery(BaseModel):
+class SearchQuery(BaseModel, json_schema_extra={"examples": [{"query": "status:open"}]}):
     """Which orders, in Shopify's search syntax: `status:open updated_at:>2026-01-01`."""
 
     query: str | None = None
@@ -171,7 +179,7 @@ class ProductNode(ShopifyModel):
     status: str | None = None
 
 
-class NewProduct(BaseModel):
+class NewProduct(BaseModel, json_schema_extra={"examples": [{"input": {"title": "Mug"}}]}):
     """A product to create, with the fields of `ProductInput`."""
 
     input: dict[str, Any]

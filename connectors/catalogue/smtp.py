@@ -22,7 +22,10 @@ class AttachedFile(BaseModel):
 class Mail(BaseModel):
     """A mail; addresses as `ann@example.org` or `Ann <ann@example.org>`, one or a list."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(
+        populate_by_name=True,
+        json_schema_extra={"examples": [{"from": "shop@example.org", "to": "ann@example.org", "subject": "Thanks"}]},
+    )
 
     sender: str = Field(alias="from")
     to: str | list[str]

@@ -99,7 +99,7 @@ class FetchCountry(Connector[CountryRef, Country]):
 
     async def process(self, message: Message[CountryRef]) -> Message[Country]:
         """Add what the service knows. An answer that is no `Country` sends the message to the trash."""
-        response = await self.service.get(f"/countries/{message.data.code}")
+        response = await self.service.get("/countries/{code}", message.data)
         return message.with_data(response.model(Country))
 
 

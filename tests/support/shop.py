@@ -39,7 +39,7 @@ class GetOrder(Connector[OrderId, Order]):
 
     async def process(self, message: Message[OrderId]) -> Message[Order]:
         """Ask for the order."""
-        response = await self.service.get(f"/orders/{message.data.id}", params={"api_key": "s3cr3t-param"})
+        response = await self.service.get("/orders/{id}", message.data, params={"api_key": "s3cr3t-param"})
         return message.with_data(response.model(Order))
 
 

@@ -16,6 +16,7 @@ from worker.cli.run import run
 from worker.cli.secrets import secrets
 from worker.cli.settings import settings
 from worker.cli.start import start
+from worker.cli.storage import storage
 from worker.cli.topology import topology
 from worker.cli.trash import trash
 from worker.cli.webhooks import webhooks
@@ -46,6 +47,7 @@ _COMMANDS = (
     secrets,
     settings,
     start,
+    storage,
     topology,
     trash,
     webhooks,

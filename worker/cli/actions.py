@@ -14,6 +14,8 @@ from worker.cli.action_run import run_
 from worker.cli.options import json_option
 from worker.registry import AnyAction
 
+SHIPPED = "the worker"
+
 
 @click.group(epilog="\b\nExample:\n  orchesty-worker actions list --actions my_package.actions\n")
 def actions() -> None:
@@ -31,17 +33,21 @@ Examples:
 @actions_option
 @json_option
 def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
-    """List the actions by kind and name."""
-    found = list(load(actions))
+    """List the actions by kind and name, those that come with the worker first."""
+    found = sorted(load(actions), key=lambda action: not _is_shipped(action))
     if as_json:
         click.echo(json.dumps([_facts(action) for action in found], indent=1, ensure_ascii=False))
         return
     if not found:
         click.echo("There are no actions. Name the module that holds them with --actions.")
         return
-    table = Table("kind", "name", "application", "defined in", box=None, header_style="bold")
+    table = Table("kind", box=None, header_style="bold")
+    table.add_column("name", no_wrap=True)
+    table.add_column("application")
+    table.add_column("defined in")
     for action in found:
-        table.add_row(action.kind, action.name, _application(action), str(place_of(action)))
+        place = SHIPPED if _is_shipped(action) else str(place_of(action))
+        table.add_row(action.kind, action.name, _application(action), place)
     Console().print(table)
 
 
@@ -114,3 +120,7 @@ def _schemas(action: AnyAction) -> dict[str, Any]:
 
 def _application(action: AnyAction) -> str:
     return getattr(getattr(action, "application", None), "key", "")
+
+
+def _is_shipped(action: AnyAction) -> bool:
+    return place_of(action).module.startswith(("connectors.catalogue.", "connectors.nodes."))

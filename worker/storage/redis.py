@@ -1,7 +1,7 @@
 """The data storage in Redis or Valkey: quick, and as durable as the server is made."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,9 +9,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from connectors.errors import StorageAway
-from connectors.storage import Chunk, Joined, Part, Standing, Terms
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
 
 PREFIX = "orchesty:storage"
+NAMES = f"{PREFIX}:collections"
+"""Scopes of the collections, by the time when their newest items expire."""
+TOGETHER = 500
+"""So many parts or names are read at once."""
+AHEAD = 8
+"""So many parts are looked at for the next chunk: mostly it is in the first or second."""
 ANSWER_SECONDS = 30
 
 _WRITE = """
@@ -19,7 +25,7 @@ if ARGV[2] == '0' then
   redis.call('DEL', KEYS[3])
   redis.call('ZADD', KEYS[1], redis.call('INCR', KEYS[2]), ARGV[1])
 end
-redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3], 'items:' .. ARGV[2], ARGV[5])
 redis.call('PEXPIREAT', KEYS[3], ARGV[4])
 local known = redis.call('PEXPIRETIME', KEYS[1])
 if known < tonumber(ARGV[4]) then
@@ -27,7 +33,17 @@ if known < tonumber(ARGV[4]) then
   redis.call('PEXPIREAT', KEYS[2], ARGV[4])
 end
 """
-"""Keys: parts by order, the order's counter, the part's chunks. Arguments: part, index, body, expires."""
+"""Keys: parts by order, the order's counter, the part's chunks. Arguments: part, index, body, expires, items."""
+
+_COUNT = """
+local count, index = 0, 0
+while true do
+  local items = redis.call('HGET', KEYS[1], 'items:' .. index)
+  if not items then return count end
+  count, index = count + tonumber(items), index + 1
+end
+"""
+"""Key: the part's chunks. Returns the number of items."""
 
 _JOIN = """
 local part, record, wanted, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -72,36 +88,55 @@ class RedisStore:
         self._redis: Any = Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
         self._write = self._redis.register_script(_WRITE)
         self._join = self._redis.register_script(_JOIN)
+        self._count = self._redis.register_script(_COUNT)
 
-    async def write(self, collection: str, chunk: Chunk) -> None:
+    async def write(self, scope: Scope, chunk: Chunk) -> None:
         """Keep a chunk."""
+        collection = scope.key
         parts, counter = _parts_key(collection), f"{_parts_key(collection)}:counter"
         with _away():
+            if chunk.index == 0:
+                await self._redis.zremrangebyscore(NAMES, "-inf", now_ms())
+                await self._redis.zadd(NAMES, {_member(scope): chunk.expires})
             keys = [parts, counter, _chunks_key(collection, chunk.part)]
-            await self._write(keys=keys, args=[chunk.part, chunk.index, chunk.body, chunk.expires])
+            await self._write(keys=keys, args=[chunk.part, chunk.index, chunk.body, chunk.expires, chunk.items])
 
     async def read(self, collection: str, after: str, now: int) -> tuple[str, bytes] | None:
         """Return the chunk after this place, which is `order:index`."""
         order, _, index = after.partition(":")
         next_index = int(index) + 1 if index else 0
         with _away():
-            begun = await self._redis.zrangebyscore(_parts_key(collection), order or 0, "+inf", withscores=True)
-            for part, score in begun:
-                if order and int(score) != int(order):
+            async for part, score in self._parts(collection, order or "-inf", AHEAD):
+                if order and score != int(order):
                     next_index = 0
-                body = await self._chunk(collection, part.decode(), next_index)
+                body = await self._chunk(collection, part, next_index)
                 if body is not None:
-                    return f"{int(score)}:{next_index}", body
+                    return f"{score}:{next_index}", body
                 next_index = 0
         return None
 
-    async def clear(self, collection: str) -> None:
+    async def clear(self, scope: Scope) -> None:
         """Delete all chunks."""
+        parts = _parts_key(scope.key)
         with _away():
-            parts = await self._redis.zrange(_parts_key(collection), 0, -1)
-            await self._redis.delete(
-                _parts_key(collection), *(_chunks_key(collection, part.decode()) for part in parts)
-            )
+            while found := await self._redis.zrange(parts, 0, TOGETHER - 1):
+                await self._redis.delete(*(_chunks_key(scope.key, part.decode()) for part in found))
+                await self._redis.zrem(parts, *found)
+            await self._redis.zrem(NAMES, _member(scope))
+
+    async def find(self, search: ScopeSearch, limit: int, now: int) -> Sequence[Kept]:
+        """Return collections."""
+        found: list[Kept] = []
+        first = 0
+        with _away():
+            while named := await self._redis.zrevrangebyscore(NAMES, "+inf", now, first, TOGETHER, withscores=True):
+                first += len(named)
+                for scope, expires in [(Scope(*json.loads(member)), int(score)) for member, score in named]:
+                    if search.fits(scope) and (items := await self._items(scope.key)):
+                        found.append(Kept(scope, items, expires))
+                        if len(found) == limit:
+                            return found
+        return found
 
     async def load(self, key: str) -> str | None:
         """Return a value."""
@@ -134,9 +169,30 @@ class RedisStore:
         """Close the connections."""
         await self._redis.aclose()
 
+    async def _items(self, collection: str) -> int:
+        count, parts = 0, [part async for part, _ in self._parts(collection, "-inf", TOGETHER)]
+        for first in range(0, len(parts), TOGETHER):
+            pipeline = self._redis.pipeline(transaction=False)
+            for part in parts[first : first + TOGETHER]:
+                await self._count(keys=[_chunks_key(collection, part)], client=pipeline)
+            count += sum(await pipeline.execute())
+        return count
+
+    async def _parts(self, collection: str, first: str, together: int) -> AsyncIterator[tuple[str, int]]:
+        """Yield the parts in their order, with their place in it."""
+        key = _parts_key(collection)
+        while found := await self._redis.zrangebyscore(key, first, "+inf", 0, together, withscores=True):
+            for part, score in found:
+                yield part.decode(), int(score)
+            first = f"({int(found[-1][1])}"
+
     async def _chunk(self, collection: str, part: str, index: int) -> bytes | None:
         found: bytes | None = await self._redis.hget(_chunks_key(collection, part), str(index))
         return found
+
+
+def _member(scope: Scope) -> str:
+    return json.dumps([scope.name, scope.process, scope.application, scope.user])
 
 
 def _parts_key(collection: str) -> str:

@@ -1,18 +1,19 @@
 """The data storage in SQLite or PostgreSQL. Several processes may use the same database."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Executable, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.errors import StorageAway
-from connectors.storage import Chunk, Joined, Part, Standing, Terms, now_ms
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
 from worker.database import bring_up_to_date, store_errors, sync_engine
 from worker.errors import StoreError
-from worker.storage.tables import CHAIN, chunks, groups, members, values
+from worker.storage.tables import CHAIN, chunks, collections, groups, members, values
 
 Result = TypeVar("Result")
 
@@ -20,6 +21,8 @@ PURGE_MS = 10 * 60 * 1000
 """How often a process that writes deletes what has expired."""
 
 PURGE_TOGETHER = 1000
+CACHE_KIB = 2_000
+"""Chunks are written and read once: keeping their pages would only take memory."""
 
 
 class SqlStore:
@@ -28,27 +31,32 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         """`url` is `sqlite:///path` or `postgresql://...`."""
         self._url = url
-        self._engine = sync_engine(url)
+        self._engine = sync_engine(url, cache_kib=CACHE_KIB)
         self._is_postgresql = self._engine.dialect.name == "postgresql"
         self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
         self._is_ready = False
         self._purged = 0
 
-    async def write(self, collection: str, chunk: Chunk) -> None:
+    async def write(self, scope: Scope, chunk: Chunk) -> None:
         """Keep a chunk."""
-        row = {"collection": collection, "part": chunk.part, "position": chunk.index}
-        content = {"body": chunk.body, "expires": chunk.expires}
+        row = {"collection": scope.key, "part": chunk.part, "position": chunk.index}
+        content = {"body": chunk.body, "expires": chunk.expires, "item_count": chunk.items}
         put = self._insert(chunks).values(**row, **content)
         put = put.on_conflict_do_update(index_elements=list(row), set_=content)
-        own = (chunks.c.collection == collection, chunks.c.part == chunk.part)
+        own = (chunks.c.collection == scope.key, chunks.c.part == chunk.part)
 
         def work(connection: Connection) -> None:
             if chunk.index == 0:
+                connection.execute(self._named(scope, chunk.expires))
                 connection.execute(delete(chunks).where(*own))
                 self._purge(connection)
             connection.execute(put)
 
         await self._run(work)
+
+    def _named(self, scope: Scope, expires: int) -> Executable:
+        put = self._insert(collections).values(key=scope.key, **asdict(scope), expires=expires)
+        return put.on_conflict_do_update(index_elements=["key"], set_={"expires": expires})
 
     async def read(self, collection: str, after: str, now: int) -> tuple[str, bytes] | None:
         """Return the chunk after this place."""
@@ -59,9 +67,25 @@ class SqlStore:
         found = await self._run(lambda connection: connection.execute(query).one_or_none(), is_writing=False)
         return None if found is None else (str(found.number), bytes(found.body))
 
-    async def clear(self, collection: str) -> None:
+    async def clear(self, scope: Scope) -> None:
         """Delete all chunks."""
-        await self._run(lambda connection: connection.execute(delete(chunks).where(chunks.c.collection == collection)))
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(collections).where(collections.c.key == scope.key))
+            connection.execute(delete(chunks).where(chunks.c.collection == scope.key))
+
+        await self._run(work)
+
+    async def find(self, search: ScopeSearch, limit: int, now: int) -> Sequence[Kept]:
+        """Return collections."""
+        wanted = [collections.c[name] == value for name, value in search.wanted.items()]
+        own = (chunks.c.collection == collections.c.key, chunks.c.expires > now)
+        items = func.sum(chunks.c.item_count).label("items")
+        query = select(*collections.c, items).join(chunks, and_(*own)).where(*wanted).group_by(collections.c.key)
+        query = query.having(items > 0).order_by(collections.c.expires.desc(), collections.c.key).limit(limit)
+        rows = await self._run(lambda connection: connection.execute(query).mappings().all(), is_writing=False)
+        fields = ("name", "process", "application", "user")
+        return [Kept(Scope(*(row[field] for field in fields)), row["items"], row["expires"]) for row in rows]
 
     async def load(self, key: str) -> str | None:
         """Return a value."""
@@ -125,6 +149,9 @@ class SqlStore:
         self._purged = now
         old = select(chunks.c.number).where(chunks.c.expires <= now).limit(PURGE_TOGETHER)
         connection.execute(delete(chunks).where(chunks.c.number.in_(old)))
+        unnamed = select(collections.c.key).where(collections.c.expires <= now).limit(PURGE_TOGETHER)
+        keys = connection.execute(unnamed.with_for_update(skip_locked=True)).scalars().all()
+        connection.execute(delete(collections).where(collections.c.key.in_(keys)))
         ended = (
             select(groups.c.id).where(groups.c.expires <= now).limit(PURGE_TOGETHER).with_for_update(skip_locked=True)
         )

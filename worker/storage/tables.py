@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Strin
 from worker.database import Chain
 
 VERSION_TABLE = "storage_version"
-CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, "0001")
+CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, "0002")
 
 _metadata = MetaData()
 _number = BigInteger().with_variant(Integer(), "sqlite")
@@ -20,6 +20,17 @@ chunks = Table(
     Column("part", String(64), nullable=False),
     Column("position", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("item_count", Integer, nullable=False),
+)
+collections = Table(
+    "storage_collections",
+    _metadata,
+    Column("key", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("application", Text, nullable=False),
+    Column("user", Text, nullable=False),
     Column("expires", BigInteger, nullable=False),
 )
 values = Table(

@@ -14,30 +14,20 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 import httpx
 
 from applications.hiding import HIDDEN, hide
+from connectors.secrets import is_secret_name
 from worker.testing.transports import Exchange
 
 SHORTEST = 6
 """A shorter value is hidden only where its name tells: elsewhere it would hide innocent text."""
 
-_SECRET = re.compile(
-    r"authorization|cookie|secret|passw|pwd|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature|session"
-    r"|token|jwt|x-.*-auth",
-    re.IGNORECASE,
-)
 _SECRET_PARAMETER = re.compile("key|auth|code|sig", re.IGNORECASE)
 """In queries and forms; as members of JSON these are mostly innocent."""
-_INNOCENT = re.compile(r"(page|next|previous|sync|continuation|cursor)[-_]?token|token[-_]?type", re.IGNORECASE)
 _FORM = "application/x-www-form-urlencoded"
-
-
-def is_secret(name: str) -> bool:
-    """Whether a header, parameter or member of this name holds a secret."""
-    return bool(_SECRET.search(name)) and not _INNOCENT.search(name)
 
 
 def is_secret_parameter(name: str) -> bool:
     """Whether a parameter of a query or form holds a secret."""
-    return is_secret(name) or bool(_SECRET_PARAMETER.fullmatch(name))
+    return is_secret_name(name) or bool(_SECRET_PARAMETER.fullmatch(name))
 
 
 class Scrubber:
@@ -73,7 +63,7 @@ class Scrubber:
 
     def headers(self, headers: httpx.Headers) -> list[tuple[str, str]]:
         """Return the headers without secrets."""
-        return [(name, HIDDEN if is_secret(name) else self.text(text)) for name, text in headers.multi_items()]
+        return [(name, HIDDEN if is_secret_name(name) else self.text(text)) for name, text in headers.multi_items()]
 
     def text(self, text: str) -> str:
         """Return a text without the secrets that are known."""
@@ -109,12 +99,12 @@ class Scrubber:
         return urlencode(pairs, safe="[]")
 
     def _member(self, name: str, value: Any) -> Any:
-        return HIDDEN if is_secret(name) and isinstance(value, str) and value else self.data(value)
+        return HIDDEN if is_secret_name(name) and isinstance(value, str) and value else self.data(value)
 
 
 def _secrets_of(message: httpx.Request | httpx.Response) -> Iterator[str]:
     for name, text in message.headers.multi_items():
-        if is_secret(name):
+        if is_secret_name(name):
             yield from _parts(text)
     content = message.content.decode(errors="replace")
     pairs = _pairs(content) if message.headers.get("content-type", "").startswith(_FORM) else []
@@ -148,7 +138,7 @@ def _members(data: Any) -> Iterator[str]:
     match data:
         case dict():
             for name, value in data.items():
-                if is_secret(name) and isinstance(value, str):
+                if is_secret_name(name) and isinstance(value, str):
                     yield value
                 yield from _members(value)
         case list():
