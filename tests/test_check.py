@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopology
+from sqlalchemy import text
 from support.command import command_async
 from support.databases import MakeDatabase
 from support.queues import Queues
@@ -19,11 +20,17 @@ from deploy.broker import Broker
 from deploy.ports import free_ports
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
+from worker.checks.files import check_disk, check_file
 from worker.checks.finding import State
+from worker.checks.storage import check_storage
 from worker.checks.tables import check_redis, check_tables
-from worker.checks.trash import check_disk, check_file, check_trash
+from worker.checks.trash import check_trash
+from worker.database import bring_up_to_date, sync_engine
+from worker.deduplication import tables as deduplication
 from worker.runs.store import RunStore
 from worker.runs.tables import CHAIN, messages
+from worker.storage import tables as storage
+from worker.trash import tables as trash
 
 
 async def check(
@@ -186,11 +193,11 @@ def test_a_database_of_processes_is_reached_before_and_after_its_tables_are_made
     kind: str, make_database: MakeDatabase
 ) -> None:
     url = make_database(kind)
-    found = check_tables("process state", url, CHAIN, messages.name)
+    found = check_tables("process state", url, CHAIN, messages)
     assert (found.state, "up to date" in found.detail) == (State.OK, False)
     with closing(RunStore(url)) as store:
         store.write([])
-    found = check_tables("process state", url, CHAIN, messages.name)
+    found = check_tables("process state", url, CHAIN, messages)
     assert (found.state, "up to date" in found.detail) == (State.OK, True)
 
 
@@ -198,15 +205,61 @@ def test_nothing_is_made_in_a_database_that_others_use(tmp_path: Path) -> None:
     path = tmp_path / "shared.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (number INTEGER)")
-        assert check_tables("process state", f"sqlite:///{path}", CHAIN, messages.name).state is State.OK
+        assert check_tables("process state", f"sqlite:///{path}", CHAIN, messages).state is State.OK
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
 
 
 def test_a_database_that_may_only_be_read_fails(make_database: MakeDatabase) -> None:
     url = make_database("postgresql")
     read_only = f"{url}{'&' if '?' in url else '?'}options=-cdefault_transaction_read_only%3Don"
-    found = check_tables("process state", read_only, CHAIN, messages.name)
+    found = check_tables("process state", read_only, CHAIN, messages)
     assert (found.state, "WORKER_DATABASE_URL" in found.cure) == (State.FAILED, True)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_missing_tables_and_columns_are_named_with_a_cure(kind: str, make_database: MakeDatabase) -> None:
+    url = make_database(kind)
+    bring_up_to_date(url, trash.CHAIN)
+    bring_up_to_date(url, storage.CHAIN)
+    states = {finding.check: finding.state async for finding in check_trash(url)}
+    assert set(states.values()) == {(await check_storage(url)).state} == {State.OK}
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE trash DROP COLUMN raw"))
+        connection.execute(text("DROP TABLE storage_values"))
+        connection.execute(text("ALTER TABLE storage_groups DROP COLUMN closed_by"))
+    engine.dispose()
+    (found,) = [finding async for finding in check_trash(url)]
+    assert (found.state, found.detail.endswith("lacks trash.raw")) == (State.FAILED, True)
+    assert "drop all of trash_version, trash:" in found.cure
+    found = await check_storage(url)
+    assert found.state is State.FAILED
+    assert "storage_groups.closed_by" in found.detail
+    assert "storage_values" in found.detail.split(" lacks ")[1].split(", ")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_what_remembers_duplicates_is_checked_where_a_node_asks_for_it(
+    make_topology: MakeTopology, broker_url: str, make_database: MakeDatabase, kind: str
+) -> None:
+    url = make_database(kind)
+    plain, once = (
+        make_topology(custom_node("copy", "copy", **wanted)) for wanted in ({}, {"deduplicate": {"seconds": 60}})
+    )
+    own = {"WORKER_ACTIONS": "support.actions", "WORKER_DATABASE_URL": url, "WORKER_PROCESS_STATE": "false"}
+    assert "deduplication" not in await check(plain, broker_url, **own)
+    found = await check(once, broker_url, **own)
+    assert found["deduplication"]["state"] == "ok"
+    bring_up_to_date(url, deduplication.CHAIN)
+    found = await check(once, broker_url, **own)
+    assert "up to date" in found["deduplication"]["detail"]
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE deduplication_mark"))
+    engine.dispose()
+    found = await check(once, broker_url, status=1, **own)
+    assert found["deduplication"]["detail"].endswith("lacks deduplication_mark")
+    assert "deduplication_version, deduplication_mark" in found["deduplication"]["cure"]
 
 
 async def test_redis_is_written_and_one_that_is_away_fails(redis_url: str) -> None:

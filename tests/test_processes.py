@@ -72,6 +72,16 @@ class Hold(CustomNode[Any, Any]):
         return message
 
 
+class Leave(CustomNode[Any, Any]):
+    """Sends its message on under another correlation id."""
+
+    name = "leave"
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        headers = {**message.headers, "correlation-id": f"{message.headers['correlation-id']}-again"}
+        return Message(headers, message.body)
+
+
 class Endless(Batch[Any, int]):
     """Pages without an end."""
 
@@ -179,7 +189,8 @@ async def test_duplicates_that_come_long_after_the_end_are_not_counted(
     before = await ended_run(topology.state_url, run)
     with closing(RunStore(topology.state_url)) as store:
         assert store.compact(now_ms() + 1) == 1
-    step = next_step(first_step(topology.node_id("start"), f"{run}-first"), topology.node_id("end"), 0)
+    first = first_step(topology.node_id("start"), f"{run}-first")
+    step = next_step(first, topology.node_id("end"), 0)
     late = ProcessMessage({"correlation-id": run, "process-id": f"{run}-first", "worker-step": step}, "{}")
     await queues.publish(topology.exchange("end"), late)
     await eventually(lambda: worker.worker.counts[topology.node_id("end"), "done"] == 2, what="the duplicate")
@@ -227,6 +238,29 @@ async def test_a_cancel_reaches_what_waits_in_queues_and_leaves_other_runs_alone
 
 def hold(name: str) -> NodeEntry:
     return custom_node(name, "hold", "end", prefetch=1)
+
+
+async def test_a_first_message_that_is_long_at_work_is_seen(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, run: str
+) -> None:
+    topology = make_topology(hold("start"), pass_on("end"))
+    action = Hold()
+    await run_worker(topology, action)
+    await start_run(queues, topology, "start", run)
+    seen = await until_run(topology.state_url, run, lambda _: True)
+    assert (seen.state, seen.nodes) == (RunState.RUNNING, {"start": NodeCounts(open=1)})
+    action.open.set()
+    assert counts(await ended_run(topology.state_url, run)) == (2, 2, 0, 0, 0)
+
+
+async def test_what_goes_on_under_another_correlation_id_begins_a_run(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, run: str
+) -> None:
+    topology = make_topology(custom_node("start", "leave", "end"), pass_on("end"))
+    await run_worker(topology, Leave())
+    await start_run(queues, topology, "start", run)
+    assert (await ended_run(topology.state_url, run)).nodes == {"start": ok(1)}
+    assert (await ended_run(topology.state_url, f"{run}-again")).nodes == {"end": ok(1)}
 
 
 async def test_nothing_is_counted_when_it_is_switched_off(

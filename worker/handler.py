@@ -101,20 +101,20 @@ class Handler:
             return
         visit = receive(node, envelope, delivery.timestamp)
         current_visit.set(visit)
-        beginning = self._runs.arrived(visit)
         if node.deduplicate is None or self._once is None:
-            await self._handle(visit, delivery, beginning)
+            await self._handle(visit, delivery)
             return
         await self._once.handle(
             node.deduplicate,
             visit,
             delivery.timestamp,
-            handle=lambda: self._handle(visit, delivery, beginning),
-            drop=lambda duplicate: self._finish(visit, delivery, duplicate, beginning),
+            handle=lambda: self._handle(visit, delivery),
+            drop=lambda duplicate: self._finish(visit, delivery, duplicate, self._runs.arrived(visit)),
         )
 
-    async def _handle(self, visit: Visit, delivery: Delivery, beginning: Written | None) -> bool | None:
+    async def _handle(self, visit: Visit, delivery: Delivery) -> bool | None:
         """Decide and carry it out. Return whether the message has ended well; None: it is still on its way."""
+        beginning = self._runs.arrived(visit)
         if delivery.deliveries >= self._max_deliveries:
             decision: Decision = Trash(
                 f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
@@ -130,7 +130,7 @@ class Handler:
     async def _finish(
         self, visit: Visit, delivery: Delivery, decision: Decision, beginning: Written | None
     ) -> bool | None:
-        """Carry out the decision, after the beginning of its run has been counted."""
+        """Carry out the decision, after what has to be counted before it."""
         delivery.is_settling = True
         if beginning is not None:
             await beginning.written()
@@ -197,6 +197,9 @@ class Handler:
         Counted last: then whatever the database knows to have been sent on is with the broker.
         """
         settlement = self._settler.settle(visit, decision)
+        state = _end_state(decision, settlement)
+        if state is None:
+            await self._runs.set_aside(visit)
         if settlement.publications:
             await self._publisher.publish(settlement.publications)
         if settlement.next_page is not None:
@@ -207,7 +210,7 @@ class Handler:
             await self._keep(settlement.keep)
         if settlement.report is not None:
             await self._publisher.publish((settlement.report,))
-        if (state := _end_state(decision, settlement)) is not None:
+        if state is not None:
             await self._runs.ended(visit, state, settlement.sent)
         self._note(visit.node, decision, settlement)
         return settlement.is_success

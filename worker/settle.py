@@ -210,7 +210,7 @@ def _forward(visit: Visit, forward: Forward) -> Settlement:
     followers = _receivers(node, forward.to)
     base = h.without(message.headers, h.TRANSIENT)
     base[h.PREVIOUS_NODE_ID] = node.id
-    sent = sent_steps(visit, [follower.id for follower in followers])
+    sent = _steps(visit, base, [follower.id for follower in followers])
     if len(followers) == 1:
         bodies = [encode(_stepped(base, sent, 0), message.body)]
     else:
@@ -232,7 +232,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
     receivers = [follower.id for follower in followers]
     for index, (own_headers, body) in enumerate(_items(page.items, headers)):
         own = {**base, **own_headers}
-        steps = sent_steps(visit, receivers, index)
+        steps = _steps(visit, own, receivers, index)
         copies = [_stepped(_child(visit, own, follower, index), steps, at) for at, follower in enumerate(followers)]
         publications += [
             Publication(follower.exchange, ROUTING_KEY, encode(copy, body))
@@ -277,10 +277,18 @@ def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follo
     return [follower for follower in found.values() if follower]
 
 
+def _steps(visit: Visit, headers: Mapping[str, Any], node_ids: Sequence[str], index: int = 0) -> Sequence[Sent]:
+    """Return who the copies are; nobody where the action lets them begin a run of their own."""
+    is_same_run = headers.get(h.CORRELATION_ID) == visit.headers.get(h.CORRELATION_ID)
+    return sent_steps(visit, node_ids, index) if is_same_run else ()
+
+
 def _stepped(headers: h.Headers, steps: Sequence[Sent], at: int) -> h.Headers:
     """Return the headers of the copy, which say who it is where the run is counted here."""
     if steps:
         headers[h.STEP] = steps[at].step
+    else:
+        headers.pop(h.STEP, None)
     return headers
 
 

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from worker.checks.broker import check_broker, check_queues, wanted_queues
+from worker.checks.files import check_disk
 from worker.checks.finding import Finding, State, failed
 from worker.checks.storage import check_storage
 from worker.checks.tables import check_databases
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
-from worker.checks.trash import check_disk, check_trash
+from worker.checks.trash import check_trash
 from worker.errors import SettingsError
 from worker.process import broker_url
 from worker.settings import Mode, Settings, load_settings

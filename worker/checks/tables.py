@@ -1,9 +1,11 @@
-"""Checks of the databases in which the worker counts processes and remembers messages, and of Redis."""
+"""Checks of the databases: reached, written, their tables whole; and of Redis."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from sqlalchemy import Table
+
+from worker.checks.files import check_file, sqlite_path
 from worker.checks.finding import Finding, failed, ok
-from worker.checks.trash import check_file, sqlite_path
 from worker.database import Chain, probe
 from worker.deduplication import tables as deduplication
 from worker.errors import SettingsError, StoreError
@@ -22,34 +24,41 @@ async def check_databases(settings: Settings, nodes: Sequence[Node]) -> AsyncIte
     if settings.redis_url is not None:
         yield await check_redis(settings.redis_url.get_secret_value())
     if settings.counts_processes:
-        yield _check("process state", lambda: settings.process_address, runs.CHAIN, runs.messages.name)
+        yield _check("process state", lambda: settings.process_address, runs.CHAIN, runs.messages)
     if settings.redis_url is None and any(node.deduplicate for node in nodes):
-        yield _check("deduplication", lambda: settings.marks_address, deduplication.CHAIN, deduplication.marks.name)
+        yield _check("deduplication", lambda: settings.marks_address, deduplication.CHAIN, deduplication.marks)
 
 
-def _check(check: str, address: Callable[[], str], chain: Chain, table: str) -> Finding:
+def _check(check: str, address: Callable[[], str], chain: Chain, table: Table) -> Finding:
     try:
         return check_tables(check, address(), chain, table)
     except SettingsError as error:
         return failed(check, str(error), f"Correct {VARIABLE}.")
 
 
-def check_tables(check: str, url: str, chain: Chain, table: str) -> Finding:
-    """Reach the database and begin to write, without changing anything there; compare the version of the tables."""
+def check_tables(check: str, url: str, chain: Chain, table: Table, variable: str = VARIABLE) -> Finding:
+    """Reach the database and begin to write to the table, without changing anything there.
+
+    Compare the tables, which are those that belong to this one, and their version with what the worker knows.
+    """
     path = sqlite_path(url)
     if path is not None:
-        found = check_file(path, check, VARIABLE)
+        found = check_file(path, check, variable)
         if found.cure or not path.exists():
             return found
     try:
-        version = probe(url, chain, table)
+        version, missing = probe(url, chain, table)
     except StoreError as error:
         cure = (
-            f"Start it, or correct {VARIABLE}; its user has to own the tables, or may create them where there are none."
+            f"Start it, or correct {variable}; its user has to own the tables, or may create them where there are none."
         )
         return failed(check, f"{shown_url(url)}: {error}", cure)
     if version is None:
         return ok(check, f"{shown_url(url)} answers; the tables will be made at the first use")
+    if missing and version >= chain.head:
+        names = ", ".join([chain.version_table, *table.metadata.tables])
+        cure = f"Restore the database from a copy. Or drop all of {names}: the worker makes them anew, empty."
+        return failed(check, f"{shown_url(url)} lacks {', '.join(missing)}", cure)
     if version < chain.head:
         return ok(check, f"{shown_url(url)} answers; tables of version {version} will be brought to {chain.head}")
     return ok(check, f"{shown_url(url)} answers, its tables are up to date")

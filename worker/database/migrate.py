@@ -4,11 +4,12 @@ Each part of the worker that keeps something has a chain of migrations of its ow
 not. The steps only add: workers of the version before can go on meanwhile.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, MetaData, Table, inspect, text
 
 from worker.database.engine import sync_engine
 from worker.database.errors import store_errors
@@ -58,23 +59,36 @@ def _migrate(connection: Connection, chain: Chain) -> None:
         _upgrade(connection, chain)
 
 
-def probe(url: str, chain: Chain, table: str) -> str | None:
-    """Return the newest migration that was run, None before the first. It blocks, and changes nothing.
+def probe(url: str, chain: Chain, table: Table) -> tuple[str | None, Sequence[str]]:
+    """Return the newest migration that was run, None before the first, and which tables and columns are missing.
 
-    Raises `StoreError` when the database is away, or `table` cannot be written (where there is none yet: be made).
+    It blocks, and changes nothing. Tables are those that belong to this one. Raises `StoreError` when the database is
+    away, or `table` cannot be written (where there is none yet: be made).
     """
     engine = sync_engine(url)
     try:
         with store_errors(), engine.connect() as connection:
             version = _version(connection, chain)
+            missing = [] if version is None else _missing(connection, table.metadata)
             making, writing = f"CREATE TABLE {table}_check (number INTEGER)", f"DELETE FROM {table} WHERE 1 = 0"  # noqa: S608 - ours
             if engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # else what is made is there at once
-            connection.execute(text(making if version is None else writing))
+            connection.execute(text(making if version is None or table.name in missing else writing))
             connection.rollback()
-            return version
+            return version, missing
     finally:
         engine.dispose()
+
+
+def _missing(connection: Connection, wanted: MetaData) -> list[str]:
+    """Return what is not there: tables, and columns of those that are."""
+    there = inspect(connection)
+    found: list[str] = []
+    for table in wanted.sorted_tables:
+        columns = {column["name"] for column in there.get_columns(table.name)} if there.has_table(table.name) else set()
+        missing = [column.name for column in table.columns if column.name not in columns]
+        found += [f"{table.name}.{name}" for name in missing] if columns else [table.name]
+    return found
 
 
 def _is_current(connection: Connection, chain: Chain) -> bool:

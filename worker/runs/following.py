@@ -19,10 +19,16 @@ class Runs(Protocol):
     """Follows the messages of runs."""
 
     def arrived(self, visit: Visit) -> Written | None:
-        """Note a message that nobody has sent on: a run begins. Returns what has to be written before it goes on."""
+        """Note a message that comes from nobody: a run begins, or a person has approved it.
+
+        Returns what has to be written before it is sent on.
+        """
 
     def is_cancelled(self, visit: Visit) -> bool:
         """Whether the run of the message is cancelled."""
+
+    async def set_aside(self, visit: Visit) -> None:
+        """Note that a message will wait; return when people can see it. Raises `HandBack` when the worker stops."""
 
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
         """Note that a message has ended; return when that is committed. Raises `HandBack` when the worker stops."""
@@ -37,6 +43,9 @@ class UncountedRuns:
     def is_cancelled(self, visit: Visit) -> bool:
         """No."""
         return False
+
+    async def set_aside(self, visit: Visit) -> None:
+        """Do nothing."""
 
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
         """Do nothing."""

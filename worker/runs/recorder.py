@@ -1,8 +1,12 @@
 """Grouped writes: what waits is written in one transaction, while the next group gathers.
 
 A message's record is committed before the message is acknowledged. One transaction is under way at a time, in a thread
-of its own, so a group is as large as what arrived during the one before: one message on a quiet day, hundreds under
-load.
+of its own, so a group is what arrived during the one before and, under load, in a few milliseconds more: one message on
+a quiet day, dozens to hundreds under load.
+
+A run is known from its first record on, whichever that is (`fold.py`). So nothing waits for the record that a first
+message has arrived, and most of them are never written: only what is still at work after a moment is put down, for
+people to see.
 """
 
 import asyncio
@@ -17,7 +21,7 @@ from worker.errors import HandBack, StoreError
 from worker.runs.following import Written
 from worker.runs.records import Record, record
 from worker.runs.run import MessageState
-from worker.runs.steps import Sent, root_step
+from worker.runs.steps import Sent, approved_step, root_step
 from worker.runs.store import RunStore
 from worker.topology import Topology
 from worker.visit import Visit
@@ -26,6 +30,11 @@ log = structlog.get_logger()
 
 LONGEST_PAUSE_SECONDS = 30
 LARGEST_GROUP = 2_000
+MANY = 8
+GATHER_SECONDS = 0.005
+"""How long a group gathers when the one before had many records: a transaction costs as much as twenty of them."""
+MOMENT_SECONDS = 0.25
+"""How long a first message may be at work without being seen."""
 REFRESH_SECONDS = 1.0
 """How often a worker asks which runs are cancelled."""
 
@@ -61,23 +70,39 @@ class Recorder:
         self._cancelled: frozenset[str] = frozenset()
         self._group = _Group()
         self._has_work = asyncio.Event()
+        self._begun: dict[tuple[str, str], Visit] = {}
+        """First messages at work, not put down: by correlation id and step."""
+        self._has_begun = asyncio.Event()
         self._stopping = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="process-state")
 
     def arrived(self, visit: Visit) -> Written | None:
-        """Note a message that nobody has sent on, and give it its step."""
-        if h.STEP in visit.headers or not visit.header(h.CORRELATION_ID):
+        """Note a message that nobody has sent on, and give it its step; or that a person has sent it on again."""
+        headers = visit.headers
+        if not headers.get(h.CORRELATION_ID):
             return None
-        visit.headers[h.STEP] = root_step(visit)
-        return self._add(record(visit, MessageState.OPEN))
+        if h.STEP not in headers:
+            headers[h.STEP] = root_step(visit)
+            self._begun[_key(visit)] = visit
+            self._has_begun.set()
+        elif headers.get(h.USER_TASK_STATE) == "accept":
+            headers[h.STEP] = approved_step(visit.header(h.STEP))
+            return self._add(record(visit, MessageState.OPEN, is_again=True))
+        return None
 
     def is_cancelled(self, visit: Visit) -> bool:
         """Whether somebody has cancelled the run, as of the last second."""
         return bool(self._cancelled) and visit.header(h.CORRELATION_ID) in self._cancelled
 
+    async def set_aside(self, visit: Visit) -> None:
+        """Put down a first message that will wait, for people to see it; return when that is committed."""
+        if self._begun.pop(_key(visit), None) is not None:
+            await self._add(record(visit, MessageState.OPEN)).written()
+
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
         """Note that a message has ended; return when that is committed."""
-        if visit.headers.get(h.STEP) is not None and visit.header(h.CORRELATION_ID):
+        if visit.headers.get(h.STEP) is not None and visit.headers.get(h.CORRELATION_ID):
+            self._begun.pop(_key(visit), None)
             await self._add(record(visit, state, sent)).written()
 
     def stop_waiting(self) -> None:
@@ -88,6 +113,7 @@ class Recorder:
         """Write until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write_groups(), name="write process state")
+            group.create_task(self._put_down_begun(), name="put down what is long at work")
             group.create_task(self._refresh(), name="look for cancelled processes")
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -104,11 +130,25 @@ class Recorder:
         self._has_work.set()
         return self._group
 
+    async def _put_down_begun(self) -> None:
+        while True:
+            await self._has_begun.wait()
+            self._has_begun.clear()
+            seen = list(self._begun)
+            await asyncio.sleep(MOMENT_SECONDS)
+            for key in seen:
+                if (visit := self._begun.pop(key, None)) is not None:
+                    self._add(record(visit, MessageState.OPEN))
+
     async def _write_groups(self) -> None:
+        is_busy = False
         while True:
             await self._has_work.wait()
+            if is_busy:
+                await asyncio.sleep(GATHER_SECONDS)
             self._has_work.clear()
             group, self._group = self._group, _Group()
+            is_busy = len(group.records) >= MANY
             await self._write(group)
 
     async def _write(self, group: _Group) -> None:
@@ -155,3 +195,7 @@ class Recorder:
             except StoreError as error:
                 log.debug("cancelled_processes_unknown", cause=str(error))
             await asyncio.sleep(REFRESH_SECONDS)
+
+
+def _key(visit: Visit) -> tuple[str, str]:
+    return visit.header(h.CORRELATION_ID), visit.header(h.STEP)

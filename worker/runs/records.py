@@ -1,11 +1,11 @@
 """What workers tell the database: a run has begun, a message has ended and was sent on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker import headers as h
 from worker.runs.run import MessageState
-from worker.runs.steps import Sent, step_number
+from worker.runs.steps import Sent, step_numbers
 from worker.visit import Visit, now_ms
 
 LONGEST_ID = 255
@@ -13,22 +13,40 @@ LONGEST_ID = 255
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message at one node: it has arrived as the first of its run, or has ended."""
+    """One message at one node: it has arrived as the first of its run or approved by a person, or it has ended."""
 
     run: str
     """The correlation id, as it is stored."""
+    first: int | None
+    """The step of the first message from which it comes; None where that need not be known."""
     step: int
     """The message."""
     state: MessageState
     sent: Sequence[tuple[int, str]]
     """The messages that were sent on: step and node."""
     visit: Visit
+    is_again: bool = False
+    """Whether a person has sent the message on: it is open again, though it had failed."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is a first message itself."""
+        return self.first == self.step
+
+    def steps(self) -> Iterator[int]:
+        """Yield the messages of which it tells."""
+        if self.first is not None:
+            yield self.first
+        yield self.step
+        for step, _ in self.sent:
+            yield step
 
 
-def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = ()) -> Record:
+def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = (), *, is_again: bool = False) -> Record:
     """Return the record of a message, which has a step and a correlation id."""
-    run, step = stored(visit.header(h.CORRELATION_ID)), step_number(visit.header(h.STEP))
-    return Record(run, step, state, [(step_number(one.step), one.node) for one in sent], visit)
+    first, step = step_numbers(visit.header(h.STEP))
+    following = [(step_numbers(one.step)[1], one.node) for one in sent]
+    return Record(stored(visit.header(h.CORRELATION_ID)), first, step, state, following, visit, is_again)
 
 
 def run_facts(record: Record) -> tuple[str, str, str, str, int]:

@@ -11,6 +11,9 @@ from worker.runs.run import MessageState, NodeCounts, Run, RunState
 from worker.runs.store import RunStore
 from worker.runs.tables import messages, nodes, runs
 
+BEGINNING = "(first message)"
+"""In place of the node of a first message that has sent others on, and has not told of itself yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSearch:
@@ -76,7 +79,7 @@ def _names(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
 
 
 def _label(names: Mapping[str, str], node: str) -> str:
-    name = names.get(node) or node
+    name = names.get(node) or node or BEGINNING
     is_alone = sum(other == name for other in names.values()) <= 1
     return name if is_alone else f"{name} ({node})"
 

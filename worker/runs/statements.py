@@ -9,6 +9,8 @@ Rows = Callable[[Mapping[str, str]], str]
 
 _RUN_COLUMNS = "correlation_id, number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact"
 _TOTALS = dict.fromkeys(("number", "total", "ok", "failed", "cancelled"), NUMBER)
+_FOLDED = "state IN (1, 3) AND (step & 1) = 0"
+"""What failed stays, to be approved, and first messages (`steps.py`), to know late duplicates by."""
 _TURN = {"state": TEXT, "ended": NUMBER, "notice_due": NUMBER}
 
 
@@ -66,7 +68,7 @@ def statements(dialect: str) -> Statements:
         put_messages=(
             "INSERT INTO process_message (run, step, node, state) SELECT r.run, r.step, r.node, r.state "
             f"FROM {rows({'run': NUMBER, 'step': NUMBER, 'node': TEXT, 'state': NUMBER})} "
-            "WHERE true ON CONFLICT (run, step) DO UPDATE SET state = excluded.state"
+            "WHERE true ON CONFLICT (run, step) DO UPDATE SET state = excluded.state, node = excluded.node"
         ),
         update_counts=(  # no column of an index is touched
             "UPDATE process_run SET total = r.total, ok = r.ok, failed = r.failed, cancelled = r.cancelled "
@@ -84,10 +86,10 @@ def statements(dialect: str) -> Statements:
             f"AND ended < {of('before')} ORDER BY ended LIMIT {of('limit')}{skip}"
         ),
         counts=(
-            f"SELECT run, node, state, count(*) FROM process_message WHERE run IN {numbers} AND state IN (1, 3) "
+            f"SELECT run, node, state, count(*) FROM process_message WHERE run IN {numbers} AND {_FOLDED} "
             "GROUP BY run, node, state"
         ),
-        delete_messages=(f"DELETE FROM process_message WHERE run IN {numbers} AND state IN (1, 3)"),
+        delete_messages=(f"DELETE FROM process_message WHERE run IN {numbers} AND {_FOLDED}"),
         delete_all_messages=(f"DELETE FROM process_message WHERE run IN {numbers}"),
         compact_runs=(
             "UPDATE process_run SET folded = r.folded, is_compact = true "

@@ -1,7 +1,10 @@
 """Who a message is: the same after a redelivery and a repeat, another at every node, item, page and round of a loop.
 
 Process ids do not tell: with one follower a message keeps its process id, so in a loop it comes to the same node with
-the same id again. A step is derived from the step before, and travels in the header `worker-step`.
+the same id again. A step is derived from the step before, and travels in the header `worker-step`, behind the step of
+the first message that all comes from: `first.own`, or `first` alone for that message itself. Steps of first messages
+are odd, all others even, so that the database knows them apart. What comes of a message that a person has approved says
+`.own`: its beginning is in the database before it is sent on.
 """
 
 from collections.abc import Sequence
@@ -14,6 +17,8 @@ from worker.visit import Visit
 _BYTES = 8
 _SIGN = 1 << 63
 _RANGE = 1 << 64
+_EVEN = dict(zip("0123456789abcdef", "0022446688aaccee", strict=True))
+_ODD = dict(zip("0123456789abcdef", "1133557799bbddff", strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,21 @@ def root_step(visit: Visit) -> str:
 
 def first_step(node_id: str, process_id: str, cursor: str = "") -> str:
     """Return the step of a run's first message."""
-    return _digest(f"{node_id}\x1f{process_id}\x1f{cursor}")
+    digest = _digest(f"{node_id}\x1f{process_id}\x1f{cursor}")
+    return digest[:-1] + _ODD[digest[-1]]
 
 
 def next_step(step: str, node_id: str, index: int | str) -> str:
     """Return the step of the copy or item with this index that goes to this node."""
-    return _digest(f"{step}\x1f{node_id}\x1f{index}")
+    first, _, own = step.partition(".")
+    digest = _digest(f"{own or first}\x1f{node_id}\x1f{index}")
+    return f"{first}.{digest[:-1]}{_EVEN[digest[-1]]}"
+
+
+def approved_step(step: str) -> str:
+    """Return the step of a message that a person has sent on: the same one, without the first message of its run."""
+    first, _, own = step.partition(".")
+    return f".{own or first}"
 
 
 def sent_steps(visit: Visit, node_ids: Sequence[str], index: int | str = 0) -> list[Sent]:
@@ -45,8 +59,14 @@ def sent_steps(visit: Visit, node_ids: Sequence[str], index: int | str = 0) -> l
     return [] if step is None else [Sent(next_step(step, own, index), own) for own in node_ids]
 
 
-def step_number(step: str) -> int:
-    """Return the step as the database's 64-bit integer."""
+def step_numbers(step: str) -> tuple[int | None, int]:
+    """Return the steps of the first message, None where it is not told, and of the message itself, as stored."""
+    first, _, own = step.partition(".")
+    return _number(first) if first else None, _number(own or first)
+
+
+def _number(step: str) -> int:
+    """Return the database's 64-bit integer."""
     try:
         number = int(step, 16) % _RANGE
     except ValueError:

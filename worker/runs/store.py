@@ -12,7 +12,7 @@ from worker.database import bring_up_to_date, store_errors, sync_engine
 from worker.errors import StoreError
 from worker.runs.fold import Known, Tally, fold
 from worker.runs.records import Record, run_facts
-from worker.runs.run import MessageState, RunState
+from worker.runs.run import RunState
 from worker.runs.statements import statements
 from worker.runs.tables import CHAIN, runs
 from worker.visit import now_ms
@@ -68,7 +68,8 @@ class RunStore:
     def compact(self, ended_before: int) -> int:
         """Fold the messages that went well into their runs, of some that ended before (ms); return how many runs.
 
-        What failed stays: when somebody approves it, it is counted anew instead of twice.
+        What failed stays: when somebody approves it, it is counted anew instead of twice. So do first messages, by
+        which late duplicates are known.
         """
         with self.transaction(is_writing=True) as connection:
             found = connection.exec_driver_sql(self.sql.lock_ended, {"before": ended_before, "limit": TOGETHER}).all()
@@ -113,9 +114,13 @@ class RunStore:
                 raise StoreError(str(error).strip()) from error
 
     def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, Tally]:
-        """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile."""
-        beginning = [records[0] for records in by_run.values() if records[0].state is MessageState.OPEN]
-        self._make_runs(connection, beginning)
+        """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile.
+
+        There all that may be missing are made before any is locked, in order: a writer that makes one while it holds
+        others could wait for one that waits for these.
+        """
+        may_be_missing = [records[0] for records in by_run.values() if records[0].is_first or not self._is_sqlite]
+        self._make_runs(connection, may_be_missing)
         found = self._tallies(connection, list(by_run))
         if len(found) < len(by_run):
             missing = [run for run in by_run if run not in found]
@@ -134,12 +139,12 @@ class RunStore:
     def _known(
         self, connection: Connection, by_run: Mapping[str, Sequence[Record]], tallies: Mapping[str, Tally]
     ) -> Known:
-        keys: list[tuple[int, int]] = []
-        for run, tally in tallies.items():
-            if tally.total:  # else it is new
-                for record in by_run[run]:
-                    keys.append((tally.number, record.step))
-                    keys += [(tally.number, step) for step, _ in record.sent]
+        keys = [
+            (tally.number, step)
+            for run, tally in tallies.items()
+            if tally.total  # else it is new
+            for step in {step for record in by_run[run] for step in record.steps()}
+        ]
         return {(run, step): state for run, step, state in _packed(connection, self.sql.known, keys)} if keys else {}
 
     def _save(self, tallies: Sequence[Tally], due: set[int], now: int, connection: Connection) -> None:

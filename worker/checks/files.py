@@ -1,0 +1,59 @@
+"""Checks of SQLite's files: can they be written, and is there room on their disk."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy.engine.url import make_url
+
+from worker.checks.finding import Finding, failed, ok, warning
+
+LEAST_BYTES = 100 * 1024 * 1024
+LITTLE_BYTES = 1024 * 1024 * 1024
+
+
+def check_file(path: Path, check: str = "trash", variable: str = "WORKER_TRASH_URL") -> Finding:
+    """Open the database and begin to write, without writing anything; a missing file is looked for by its folder."""
+    folder = _nearest(path.parent)
+    try:
+        if not path.exists():
+            _try_to_create(folder / f".{path.name}.check")
+            return ok(check, f"{path} can be created")
+        with closing(sqlite3.connect(path, timeout=5)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except (sqlite3.Error, OSError) as error:
+        return failed(check, f"{path}: {error}", f"Give {variable}=sqlite:///path a folder that can be written.")
+    return ok(check, f"{path} can be written")
+
+
+def _try_to_create(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE attempt (number INTEGER)")
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def check_disk(url: str) -> Finding:
+    """Look for room beside the trash."""
+    path = sqlite_path(url)
+    folder = _nearest((path or Path.cwd() / "x").parent)
+    free = shutil.disk_usage(folder).free
+    said = f"{free / 1024**3:.1f} GiB free at {folder}"
+    cure = "Make room, or put the trash elsewhere with WORKER_TRASH_URL; see: orchesty-worker trash list"
+    if free < LEAST_BYTES:
+        return failed("disk", said, cure)
+    return warning("disk", said, cure) if free < LITTLE_BYTES else ok("disk", said)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite database; None for a database elsewhere."""
+    parsed = make_url(url)
+    return Path(parsed.database).absolute() if parsed.drivername == "sqlite" and parsed.database else None
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that exists: the worker creates what is missing."""
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
