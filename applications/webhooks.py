@@ -13,6 +13,7 @@ from sqlalchemy.engine import RowMapping
 
 from applications.crypt import Keyring
 from applications.database import Database, now_ms
+from applications.errors import SecretsError
 from applications.tables import deliveries, webhooks
 
 KEPT_MS: Final = 7 * 24 * 3600 * 1000
@@ -77,12 +78,24 @@ class Webhooks:
 
     async def list(self, **only: str) -> Sequence[Webhook]:
         """Return webhooks, oldest first; `only` may name user, application, name, topology or node."""
+        return [self._webhook(row) for row in await self._rows(**only)]
+
+    async def at(self, topology: str, node: str) -> tuple[Sequence[Webhook], str]:
+        """Return those that start a node, without the ones that do not open, and why the last of these does not."""
+        found, problem = [], ""
+        for row in await self._rows(topology=topology, node=node):
+            try:
+                found.append(self._webhook(row))
+            except SecretsError as error:
+                problem = str(error)
+        return found, problem
+
+    async def _rows(self, **only: str) -> Sequence[RowMapping]:
         query = select(webhooks).order_by(webhooks.c.created)
         for name, value in only.items():
             query = query.where(webhooks.c[name] == value) if value else query
         async with self._database.transaction() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return [self._webhook(row) for row in rows]
+            return (await connection.execute(query)).mappings().all()
 
     async def ids(self) -> Sequence[str]:
         """Return the ids of all webhooks, without opening their secrets."""

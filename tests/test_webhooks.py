@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import hmac
 import json
+import sqlite3
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,27 @@ async def test_a_call_for_an_install_that_does_not_open_is_refused(
     answer = await server.call("1", b"{}")
     assert (answer.status_code, answer.json()) == (409, {"error": "the application is not ready"})
     assert not await queues.length(topology.queue("sink"))
+
+
+@pytest.mark.parametrize(("table", "column"), [("webhooks", "sealed_token"), ("installs", "settings")])
+async def test_a_broken_secret_of_one_user_concerns_nobody_else(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path, table: str, column: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Shouter, "signature_secret", "token")
+    await install(accounts, Shouter, "bob", server=server.base_url, token="t")
+    place = {"topology": worker.worker._topology.id, "node": topology.node_id("start")}
+    for user in ("bob", "alice"):
+        public_url = f"http://127.0.0.1:{worker.port}"
+        await subscribe(accounts, Shouter, user, "order", public_url=public_url, parameters={}, **place)
+    with closing(sqlite3.connect(tmp_path / "installs.sqlite")) as connection, connection:
+        connection.execute(
+            f"UPDATE {table} SET {column} = replace({column}, 'v1.test.', 'v1.test.A') WHERE user = 'bob'"
+        )
+    assert (await server.call("1", b"{}", secret="t")).status_code == 409
+    assert (await server.call("2", b"{}", secret="t")).json() == {"status": "started"}
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert message.headers["user"] == "alice"
 
 
 async def test_a_challenge_is_answered_when_it_is_signed(

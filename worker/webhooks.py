@@ -19,7 +19,7 @@ from uuid import UUID, uuid4, uuid5
 import structlog
 from aiohttp import web
 
-from applications import Application, ApplicationError, Incoming, TryLater
+from applications import Application, ApplicationError, Incoming, SecretsError, TryLater
 from applications.signatures import Forged
 from worker import headers as h
 from worker.applications import applications_in
@@ -63,6 +63,14 @@ class _Known:
     """The limits of the user for the applications of the topology."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    at: float
+    known: Sequence[_Known]
+    problem: str
+    """Why others of this place do not open: the broken secret of one user concerns nobody else."""
+
+
 class WebhookIntake:
     """Takes the calls of services for the nodes of one topology."""
 
@@ -77,7 +85,7 @@ class WebhookIntake:
         self._nodes = named | {node.id: node for node in topology.nodes}
         self._publisher = publisher
         self._public_url = public_url.rstrip("/")
-        self._read: dict[Place, tuple[float, Sequence[_Known]]] = {}
+        self._read: dict[Place, _Read] = {}
         self._load = Grouped(self._load_many)
         self._taken: OrderedDict[Delivery, asyncio.Future[bool]] = OrderedDict()
         self._find = Grouped(self._find_many)
@@ -159,24 +167,31 @@ class WebhookIntake:
         if here is None:
             here = await self._load((topology, node))
         # Each is compared, so that the time tells nothing.
-        found = [known for known in here if hmac.compare_digest(known.webhook.token.encode(), token.encode())]
+        found = [known for known in here.known if hmac.compare_digest(known.webhook.token.encode(), token.encode())]
+        if not found and here.problem:
+            raise SecretsError(here.problem)
         return found[0] if found else None
 
-    def _fresh(self, place: Place) -> Sequence[_Known] | None:
+    def _fresh(self, place: Place) -> _Read | None:
         read = self._read.get(place)
-        return read[1] if read and time.monotonic() - read[0] < FRESH_SECONDS else None
+        return read if read and time.monotonic() - read.at < FRESH_SECONDS else None
 
-    async def _load_many(self, places: Sequence[Place]) -> Sequence[Sequence[_Known]]:
+    async def _load_many(self, places: Sequence[Place]) -> Sequence[_Read]:
         """Read what is known at these places, each once however many calls wait for it."""
         for place in dict.fromkeys(places):
             if self._fresh(place) is None:
-                self._read[place] = (time.monotonic(), await self._at(*place))
-        return [self._read[place][1] for place in places]
+                self._read[place] = await self._at(*place)
+        return [self._read[place] for place in places]
 
-    async def _at(self, topology: str, node: str) -> Sequence[_Known]:
-        webhooks = await self._accounts.webhooks.list(topology=topology, node=node)
-        loaded = [await self._load_one(webhook) for webhook in webhooks]
-        return [known for known in loaded if known is not None]
+    async def _at(self, topology: str, node: str) -> _Read:
+        now, known = time.monotonic(), []
+        webhooks, problem = await self._accounts.webhooks.at(topology, node)
+        for webhook in webhooks:
+            try:
+                known.append(await self._load_one(webhook))
+            except SecretsError as error:
+                problem = str(error)
+        return _Read(now, [one for one in known if one is not None], problem)
 
     async def _load_one(self, webhook: "Webhook") -> _Known | None:
         """Return the webhook with its secret; None when the user has removed or switched off the application."""
