@@ -154,7 +154,7 @@ async def test_calls_are_those_of_the_node_sdk_byte_for_byte(
         current_visit.set(visit_of(headers))
         current_message.set(Message(headers, "{}"))
         url = path if "://" in path else f"{service}{path}"
-        request = Request("GET", url, {}, timeout_seconds=0.2, application=application)
+        request = Request("GET", url, {}, timeout_seconds=0.2 if path == "/slow" else 10, application=application)
         try:
             async with http.open(request):
                 pass

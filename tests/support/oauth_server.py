@@ -137,7 +137,7 @@ class OAuthServer:
         if "client_assertion" in form:
             key = RSAKey.import_key(self.public_key) if self.public_key else OctKey.import_key(SECRET)
             claims = jwt.decode(form["client_assertion"], key, algorithms=["RS256", "HS256"]).claims
-            return claims["iss"] == claims["sub"] == CLIENT and claims["aud"] == f"{self.base_url}/token"
+            return (claims["iss"], claims["sub"], claims["aud"]) == (CLIENT, CLIENT, f"{self.base_url}/token")
         given = request.headers.get("authorization", "")
         if given.startswith("Basic "):
             user, _, password = base64.b64decode(given[6:]).decode().partition(":")

@@ -6,7 +6,7 @@ What is heard is written down in the form of the recording, so that a test can c
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ class Replay:
             return None
         return channel
 
-    def _ear(self, kind: str) -> Callable[[DeliveredMessage], Awaitable[None]]:
+    def _ear(self, kind: str) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
         async def hear(message: DeliveredMessage) -> None:
             text = message.body.decode()
             if self._ids in (message.exchange or "") + text:

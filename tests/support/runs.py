@@ -47,9 +47,7 @@ async def until_run(url: str, run: str, fits: Callable[[Run], bool], *, seconds:
             one = next(iter(await asyncio.to_thread(get_runs, store, run)), None)
             return one if one is not None and fits(one) else None
 
-        found = await eventually(fitting, seconds=seconds, what=f"run {run} as wanted")
-        assert found is not None
-        return found
+        return await eventually(fitting, seconds=seconds, what=f"run {run} as wanted")
 
 
 def counts(run: Run) -> tuple[int, int, int, int, int]:
