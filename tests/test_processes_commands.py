@@ -52,7 +52,7 @@ async def three_runs(queues: Queues, topology: TopologyFile) -> tuple[Run, Run, 
 
 async def test_runs_are_listed_by_what_one_looks_for(worker: tuple[TopologyFile, InProcess], queues: Queues) -> None:
     topology, process = worker
-    assert "No process yet." in await process.command("processes", "list")
+    assert "No process yet in sqlite:///" in await process.command("processes", "list")
     finished, failed, running = await three_runs(queues, topology)
 
     async def listed(*options: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The chapter about the trash in docs/operations.md: its commands run, from the alert to the repaired order."""
+"""The commands of docs/operations.md run: from the alert to the repaired order, and what is looked at otherwise."""
 
 import asyncio
 import json
@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from conftest import MakeTopology, RunWorker
+from support.actions import Copy
 from support.databases import MakeDatabase
 from support.queues import Queues, process_message
+from support.runs import until_run
 from support.topologies import custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
@@ -48,12 +50,18 @@ def commands() -> dict[str, list[str]]:
 
 
 async def run(worker: InProcess, line: str, entry: Entry, directory: Path) -> str:
-    words = shlex.split(line.replace(SHOWN_ID, entry.id[:8]).replace(SHOWN_RUN, entry.correlation_id))[1:]
+    line = line.replace(SHOWN_ID, entry.id[:8]).replace(SHOWN_RUN, entry.correlation_id)
+    return await run_as_shown(worker, line, directory)
+
+
+async def run_as_shown(worker: InProcess, line: str, directory: Path, **environment: str) -> str:
+    words = shlex.split(line)[1:]
     settings = worker.worker.settings
     assert settings.amqp_url is not None
     own = {
         "WORKER_AMQP_URL": settings.amqp_url.get_secret_value(),
         "WORKER_TRASH_URL": settings.trash_address,
+        "WORKER_DATABASE_URL": settings.process_address,
         "EDITOR": """sed -i 's/"three"/3/'""",
         "PYTHONPATH": str(PAGE.parent.parent),
         "COLUMNS": "200",
@@ -61,7 +69,7 @@ async def run(worker: InProcess, line: str, entry: Entry, directory: Path) -> st
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "worker", *words),
         cwd=directory,
-        env={**os.environ, **own},
+        env={**os.environ, **own, **environment},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -89,7 +97,8 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
 
     repair, many, retention, moving = commands().values()
     texts = [await run(worker, line, entry, tmp_path) for line in repair]
-    assert all(entry.id[:8] in text for text in texts)
+    assert all(entry.id[:8] in text for text in texts[:-1])
+    assert "price-order" in texts[-1]
     assert '"total": "three"' in texts[3]
     (order,) = await queues.read(topology.queue("sink"), 1)
     assert json.loads(order.body) == {"order": 17, "total": 3}
@@ -112,3 +121,29 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
         await run(worker, line, entry, tmp_path)
     assert len((tmp_path / "trash.jsonl").read_text().splitlines()) == 21
     assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == 21
+
+
+async def test_the_other_commands_of_the_page_find_an_order_that_waits(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, tmp_path: Path
+) -> None:
+    topology = make_topology(custom_node("price-order", "copy", "store"), sink("store"))
+    worker = await run_worker(topology, Copy(), trash_url=f"sqlite:///{tmp_path}/trash.sqlite")
+    message = process_message({"order": 17}, user="alice")
+    await queues.publish(topology.exchange("price-order"), message)
+    run = str(message.headers["correlation-id"])
+    await until_run(topology.state_url, run, lambda one: one.ok == 1)
+
+    others = re.sub(r"\n## The trash\n.*?(?=\n## )", "", PAGE.read_text(), flags=re.DOTALL)
+    lines = re.findall(r"^orchesty-worker .*$", others, re.MULTILINE)
+    own = {"TOPOLOGY_JSON": str(topology.path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    shown = {SHOWN_RUN[:8]: run[:8], "my_package.actions": "support.actions"}
+    texts = {}
+    for line in lines:
+        wanted = line
+        for there, here in shown.items():
+            wanted = wanted.replace(there, here)
+        texts[line.split()[1], line.split()[2]] = await run_as_shown(worker, wanted, tmp_path, **own)
+    assert run[:8] in texts["processes", "list"]
+    assert re.search(r"^ *store .* 1 *$", texts["processes", "show"], re.MULTILINE)
+    assert re.search(r"store .* 1 +0 *$", texts["topology", "show"], re.MULTILINE)
+    assert "process state" in texts["check", "--actions"]

@@ -154,14 +154,19 @@ class Topology:
         """Return the nodes with these ids or names, or all when there are none. Raises `TopologyError`."""
         known = {key for node in self.nodes for key in (node.id, node.name)}
         if unknown := [reference for reference in references if reference not in known]:
-            names = ", ".join(f"{node.name} ({node.id})" for node in self.nodes)
-            raise TopologyError(f"WORKER_NODES names {', '.join(unknown)}, but the topology has only: {names}")
+            raise TopologyError(f"WORKER_NODES names {', '.join(unknown)}, but the topology has only: {self._names()}")
         chosen = set(references)
         return tuple(node for node in self.nodes if not chosen or node.id in chosen or node.name in chosen)
 
     def node(self, reference: str) -> Node:
         """Return the node with this id or name. Raises `TopologyError` that lists the nodes."""
-        return self.select((reference,))[0]
+        for node in self.nodes:
+            if reference in {node.id, node.name}:
+                return node
+        raise TopologyError(f"there is no node {reference}; the topology has: {self._names()}")
+
+    def _names(self) -> str:
+        return ", ".join(f"{node.name} ({node.id})" for node in self.nodes)
 
 
 def _empty_for_null(value: object) -> object:

@@ -34,7 +34,7 @@ def find_action(registry: Registry, name: str, kind: str | None) -> AnyAction:
         close = get_close_matches(name, [action.name for action in registry], n=1)
         raise click.UsageError(
             f"there is no action {name!r}"
-            + (f", did you mean {close[0]!r}?" if close else "")
+            + (f", did you mean {close[0]!r}?" if close else ".")
             + " See: orchesty-worker actions list"
         )
     return found[0]

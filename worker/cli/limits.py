@@ -86,7 +86,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Reservations]:
     try:
         yield store
     except LimitsAway as away:
-        raise click.ClickException(f"Redis cannot be used: {away}. Is WORKER_REDIS_URL right?") from None
+        raise click.ClickException(
+            f"Redis cannot be used: {str(away).rstrip('.')}. Is WORKER_REDIS_URL right?"
+        ) from None
     finally:
         await store.close()
 

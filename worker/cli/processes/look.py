@@ -15,6 +15,8 @@ from worker.cli.processes.tables import COUNTS, nodes_table, runs_table, state_t
 from worker.cli.trash.filters import Age
 from worker.runs import ENDED, RunState
 from worker.runs.search import RunSearch, find_runs
+from worker.settings import load_settings
+from worker.trash import shown_url
 from worker.visit import now_ms
 
 SHOWN = 50
@@ -70,7 +72,8 @@ def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | N
     elif runs:
         Console().print(runs_table(runs, now_ms()))
     else:
-        click.echo("No process yet." if search == RunSearch() else "Nothing fits.")
+        where = shown_url(load_settings(database_url=database_url).process_address)
+        click.echo(f"No process yet in {where}." if search == RunSearch() else "Nothing fits.")
 
 
 @click.command(

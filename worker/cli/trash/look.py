@@ -17,7 +17,7 @@ from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, found, opened, time_text
 from worker.headers import text
 from worker.settings import Settings, load_settings
-from worker.trash import Entry, Search, State, entries
+from worker.trash import Entry, Search, State, entries, shown_url
 
 SHOWN = 100
 SHOWN_CHARACTERS = 100_000
@@ -53,7 +53,8 @@ async def _list(settings: Settings, search: Search, limit: int | None, *, as_jso
     if as_json:
         click.echo(json.dumps([entry.document() for entry in listed], indent=1, ensure_ascii=False))
     elif not ids:
-        click.echo("The trash is empty." if search == Search() else "Nothing fits.")
+        where = shown_url(settings.trash_address)
+        click.echo(f"The trash at {where} is empty." if search == Search() else "Nothing fits.")
     else:
         _print(listed, with_state=search != Search())
         if len(ids) > len(wanted):
