@@ -13,7 +13,7 @@ from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import WorkerProcess
 
-from worker.broker.partitions import PARTITIONS
+from worker.broker.partitions import PARTITIONS, routing_key
 
 ACTIONS = "support.ordering"
 KEYS = 100
@@ -35,9 +35,9 @@ async def ordered(make_topology: MakeTopology, queues: Queues) -> AsyncIterator[
 
     yield make
     for topology in made:
-        exchange = f"node.{topology.node_id('work')}.order"
+        node = f"node.{topology.node_id('work')}"
         for name in ("workers", *range(1, PARTITIONS + 1)):
-            await queues.delete(exchange, f"{exchange}.{name}")
+            await queues.delete(f"{node}.keys", f"{node}.order.{name}")
 
 
 async def shares(workers: Sequence[WorkerProcess]) -> list[int]:
@@ -64,6 +64,11 @@ async def test_messages_of_a_key_keep_their_order_and_others_pass_them(
 
     assert swaps(received) == []
     assert [message.data["n"] for message in received] != list(range(400)), "keys must pass one another"
+
+
+def test_the_partition_of_a_key_is_the_same_at_all_times() -> None:
+    assert routing_key("alice") == "8.69b5957599f918e276a3d2428acdc997"
+    assert {routing_key(str(number)).split(".")[0] for number in range(1000)} == {str(n + 1) for n in range(PARTITIONS)}
 
 
 async def test_the_test_would_see_a_swap(ordered: Ordered, queues: Queues, run_worker: RunWorker) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -35,24 +36,44 @@ class RepeatMarked(CustomNode[Any, Any]):
         return message
 
 
-def swaps(messages: Iterable[ProcessMessage]) -> list[tuple[Any, int, int]]:
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A message that came after a later one of its key; the repr says all that is known of it."""
+
+    key: Any
+    number: int
+    place: int
+    """Where it came, among all messages."""
+    behind: int
+    """The later one that was there before."""
+    is_replay: bool
+    """Whether it had come before: the first copies are in order."""
+    places: tuple[int, ...]
+    """Where all its copies came."""
+
+
+def swaps(messages: Iterable[ProcessMessage]) -> list[Swap]:
     """Return each place where a message came after a later one of its key, again or for the first time."""
+    arrived = [(message.data.get("key"), message.data["n"]) for message in messages]
+    places: dict[int, list[int]] = {}
+    for place, (_, number) in enumerate(arrived):
+        places.setdefault(number, []).append(place)
     last: dict[Any, int] = {}
+    newest: dict[Any, int] = {}
     found = []
-    for message in messages:
-        key, number = message.data.get("key"), message.data["n"]
-        if number < last.get(key, -1):
-            found.append((key, last[key], number))
+    for place, (key, number) in enumerate(arrived):
+        is_replay = place != places[number][0]
+        behind = (last if is_replay else newest).get(key, -1)
+        if number < behind:
+            found.append(Swap(key, number, place, behind, is_replay, tuple(places[number])))
         last[key] = number
+        newest[key] = max(number, newest.get(key, -1))
     return found
 
 
-def first_copies(messages: Iterable[ProcessMessage]) -> list[ProcessMessage]:
-    """Return the messages without those that had come before."""
-    firsts: dict[int, ProcessMessage] = {}
-    for message in messages:
-        firsts.setdefault(message.data["n"], message)
-    return list(firsts.values())
+def first_swaps(messages: Iterable[ProcessMessage]) -> list[Swap]:
+    """Return the swaps of first copies: without what came again after a later one."""
+    return [swap for swap in swaps(messages) if not swap.is_replay]
 
 
 def numbers(messages: Iterable[ProcessMessage]) -> list[int]:

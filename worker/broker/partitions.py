@@ -1,11 +1,13 @@
 """A node whose messages keep their order by key, while those of other keys go on beside them, over all workers.
 
-    node's queue ─ one worker moves ─► exchange node.{id}.order ─ by key ─► 16 partitions ─ each one worker's ─► handler
+    node's queue ─ one worker moves ─► exchange node.{id}.keys ─ by key ─► 16 partitions ─ each one worker's ─► handler
 
 The platform publishes every message of a node with the same routing key into one queue, so a worker has to part them:
-the one whose turn it is moves them on, as they came, with the key as routing key. The exchange is of the type
-`x-consistent-hash`, so all messages of a key lie in one partition. The partitions are shared out in equal parts among
-the workers that are there. `docs/order.md` says what is guaranteed, and why it is made like this.
+the one whose turn it is moves them on, as they came, with the number of the key's partition in the routing key. The
+number comes from the key alone. The broker's consistent hash will not do: it shares its ring out anew when it starts,
+so what comes after a restart would lie in another partition than the earlier messages of its key. The partitions are
+shared out in equal parts among the workers that are there. `docs/order.md` says what is guaranteed, and why it is made
+like this.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ from worker.broker.objects import Declarations
 from worker.broker.ordered import KeyedConsumer
 from worker.broker.publisher import Publication, Publisher
 from worker.errors import ChannelLost
-from worker.topology import ROUTING_KEY, Node
+from worker.topology import Node
 
 log = structlog.get_logger()
 
@@ -41,14 +43,20 @@ LEAVE_SECONDS = 30
 """What messages in work may take when their partition goes to another worker."""
 
 
-def order_exchange(node: Node) -> str:
+def keys_exchange(node: Node) -> str:
     """Name the exchange before the partitions."""
-    return f"node.{node.id}.order"
+    return f"node.{node.id}.keys"
 
 
 def partition_queue(node: Node, number: int) -> str:
     """Name the queue of a partition; numbers start at 1."""
     return f"node.{node.id}.order.{number}"
+
+
+def routing_key(key: str) -> str:
+    """Return `{partition}.{digest}` of a key: what fits into a routing key, and is the same at all times."""
+    digest = blake2b(key.encode(), digest_size=16)
+    return f"{int.from_bytes(digest.digest()) % PARTITIONS + 1}.{digest.hexdigest()}"
 
 
 def members_queue(node: Node) -> str:
@@ -146,10 +154,11 @@ class PartitionedConsumer:
         """Move and consume our share. Ends with the connection, by one of `CONNECTION_ERRORS`."""
         await self._declare(session)
         await self._membership.join(session)
+        raise_swallowed_cancel()
         self._is_placed = False
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep(self._mover, session), name=f"move {self._node.name}")
+                group.create_task(self._keep(self._mover, session, lambda: True), name=f"move {self._node.name}")
                 for partition in self._partitions:
                     group.create_task(self._serve(partition, session), name=f"consume {partition.consumer.queue}")
                 group.create_task(self._balance(session, group), name=f"balance {self._node.name}")
@@ -168,21 +177,21 @@ class PartitionedConsumer:
     async def _move(self, delivery: Delivery) -> None:
         key = self._routing_key(delivery)
         await self._publisher.publish(
-            [Publication(order_exchange(self._node), key, delivery.raw, delivery.timestamp)],
+            [Publication(keys_exchange(self._node), key, delivery.raw, delivery.timestamp)],
         )
 
     def _routing_key(self, delivery: Delivery) -> str:
-        """Return the key in a form that fits into a routing key, whatever is in it."""
-        return blake2b(self._key(delivery).encode(), digest_size=16).hexdigest()
+        return routing_key(self._key(delivery))
 
     async def _serve(self, partition: Partition, session: Session) -> None:
         while not self._is_stopping:
             await partition.is_wanted.wait()
-            await self._keep(partition.consumer, session)
+            await self._keep(partition.consumer, session, partition.is_wanted.is_set)
+            raise_swallowed_cancel()
 
-    async def _keep(self, consumer: KeyedConsumer, session: Session) -> None:
+    async def _keep(self, consumer: KeyedConsumer, session: Session, is_wanted: Callable[[], bool]) -> None:
         """Consume until it is stopped, again when the channel is lost."""
-        while True:
+        while is_wanted() and not self._is_stopping:
             try:
                 await consumer.run(session)
             except ChannelLost as lost:
@@ -217,11 +226,11 @@ class PartitionedConsumer:
 
     async def _declare(self, session: Session) -> None:
         declarations = Declarations(session)
-        exchange = order_exchange(self._node)
-        await declarations.exchange(exchange, "x-consistent-hash")
+        exchange = keys_exchange(self._node)
+        await declarations.exchange(exchange, "topic")
         for number in range(1, PARTITIONS + 1):
             queue = partition_queue(self._node, number)
             await declarations.queue(queue)
-            await declarations.bind_queue(queue, exchange, ROUTING_KEY)
+            await declarations.bind_queue(queue, exchange, f"{number}.*")
         await declarations.queue(members_queue(self._node))
         await declarations.close()
