@@ -61,6 +61,12 @@ class Acknowledgements:
         for tag in tags[together:]:
             self._outbox.write(frames.acknowledge(number, tag, multiple=False))
 
+    async def ask(self, prefetch: int) -> None:
+        """Ask the channel something that changes nothing; the answer comes behind what is acknowledged by now."""
+        self.flush()
+        await self._outbox.flush()
+        await self._channel.basic_qos(prefetch_count=prefetch, timeout=RPC_SECONDS)
+
 
 class Delivery:
     """One message from a queue."""
@@ -129,7 +135,7 @@ class QueueConsumer:
         self.seen: QueueState | None = None
         """The queue at the latest `check`."""
         self.lost_by = ""
-        """Why `run` ended: silent, unknown, cancelled or channel_closed."""
+        """Why `run` ended: silent, unknown, cancelled, channel_closed or handed_back."""
 
     async def run(self, session: Session) -> None:
         """Consume. Raises `ChannelLost` (or another of `CONNECTION_ERRORS`) when that ends; `stop` cancels it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -76,6 +77,12 @@ class Session:
         assert transport is not None, "aio_pika.connect returns an open connection"
         self.underlay: aiormq.abc.AbstractConnection = transport.connection
         self.outbox = Outbox(self.underlay)
+        self._opened = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the connection was opened."""
+        return time.monotonic() - self._opened
 
     async def channel(self, *, confirms: bool = False) -> aiormq.abc.AbstractChannel:
         """Open a channel. Raises a `CONNECTION_ERRORS` member when the connection is gone."""

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from worker.broker.consumer import Acknowledgements, Delivery, QueueConsumer
-from worker.broker.link import CONNECTION_ERRORS, Session
-from worker.broker.objects import RPC_SECONDS
+from worker.broker.fence import Fence
+from worker.broker.link import Session
 from worker.broker.turn import Turn
 from worker.errors import ChannelLost, HandBack, HeldTooLong
 
@@ -111,13 +111,12 @@ class KeyedConsumer(SoleConsumer):
         self._slots = slots
         self._last: dict[str, asyncio.Future[bool]] = {}
         """The end of each key's line: whether its message was done."""
-        self._next_fence: asyncio.Task[None] | None = None
-        self._fences = asyncio.Lock()
+        self._fence: Fence | None = None
 
     async def run(self, session: Session) -> None:
         """Consume, from an empty line."""
         self._last = {}
-        self._next_fence = None
+        self._fence = None
         await super().run(session)
 
     async def _process(self, delivery: Delivery, acknowledgements: Acknowledgements) -> None:
@@ -137,21 +136,10 @@ class KeyedConsumer(SoleConsumer):
         async with self._slots:
             if not await self._finish(delivery, acknowledgements):
                 return False
-        if self._next_fence is None:
-            self._next_fence = asyncio.get_running_loop().create_task(self._fence(), name=f"fence {self.queue}")
-        await asyncio.shield(self._next_fence)
+        if self._fence is None:
+            self._fence = Fence(acknowledgements, self._prefetch, f"fence {self.queue}")
+        await self._fence.passed()
         return True
-
-    async def _fence(self) -> None:
-        """Return when the broker has taken the acknowledgements so far: it answers a channel's frames in order."""
-        async with self._fences:
-            self._next_fence = None  # what is acknowledged from now on needs another one
-            self._acknowledgements.flush()
-            try:
-                await self._outbox.flush()
-                await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
-            except CONNECTION_ERRORS as error:
-                raise ChannelLost(f"no answer to acknowledgements: {error}") from error
 
 
 async def _result(before: asyncio.Future[bool]) -> bool:
