@@ -1,20 +1,24 @@
-"""Consumers in order on a broker that has just been killed and started."""
+"""Consumers in order, when the broker has just been killed and started, and when a cancel is dropped."""
 
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 import aio_pika
 import pytest
 from conftest import MakeTopology
 from support.queues import Queues, process_message
-from support.topologies import TopologyFile, sink
+from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 
 from deploy.broker import Broker
 from worker.broker.consumer import Delivery
 from worker.broker.link import Session
 from worker.broker.ordered import Handle, KeyedConsumer
+from worker.broker.partitions import Partition, PartitionedConsumer
+from worker.broker.publisher import Publisher
+from worker.topology import load_topology
 
 QUEUES = 20
 COUNT = 15
@@ -81,3 +85,33 @@ def noting(numbers: list[int]) -> Handle:
         numbers.append(json.loads(json.loads(delivery.raw)["body"])["n"])
 
     return note
+
+
+class DropsCancel(KeyedConsumer):
+    """Ends when it is cancelled as if it had been stopped: the client can drop a cancel that comes with an error."""
+
+    async def run(self, session: Session) -> None:
+        """Wait for the cancel."""
+        self.is_consuming = True
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+async def test_a_partition_that_was_given_up_ends_although_its_cancel_was_dropped(
+    make_topology: MakeTopology, broker_url: str
+) -> None:
+    topology = make_topology(custom_node("work", "any", orderBy="body:key"))
+    (node,) = load_topology(topology.path).nodes
+    handle = noting([])
+    consumer = PartitionedConsumer(
+        node, lambda _, delivery: handle(delivery), Publisher(), lambda _: "key", lambda _: None
+    )
+    partition = Partition(DropsCancel("any", 1, handle, lambda _: "key", asyncio.Semaphore()))
+    partition.is_wanted.set()
+    async with await aio_pika.connect(broker_url) as connection:
+        serving = asyncio.ensure_future(consumer._serve(partition, Session(connection)))
+        await eventually(lambda: partition.consumer.is_consuming, what="a consumer")
+        partition.is_wanted.clear()
+        serving.cancel()
+        await asyncio.wait([serving], timeout=5)
+    assert serving.cancelled()
