@@ -17,6 +17,7 @@ from support.runs import counts, ok
 from support.visits import RUN, node, visit
 
 from worker.runs import MessageState, NodeCounts, Run, RunState, Sent
+from worker.runs.due import claim_due
 from worker.runs.records import Record, record
 from worker.runs.search import get_runs
 from worker.runs.steps import first_step, next_step
@@ -119,6 +120,17 @@ def test_what_failed_and_then_went_well_counts_as_well(store: RunStore) -> None:
     assert (only(store).state, counts(only(store))) == (RunState.FINISHED, (22, 22, 0, 0, 0))
     assert store.compact(now_ms() + 1) == 1
     assert only(store).nodes["end"] == NodeCounts(ok=16)
+
+
+def test_a_run_that_goes_on_again_is_told_when_it_has_ended_again(store: RunStore) -> None:
+    *records, failed = tree(RUN)
+    store.write([*records, failed], wants_notice=True)
+    topology, later = failed.visit.node.topology_id, now_ms() + 1000
+    store.write([record(failed.visit, MessageState.OPEN, is_again=True)], wants_notice=True)
+    assert claim_due(store, topology, later, later) == []
+    store.write([record(failed.visit, MessageState.OK)], wants_notice=True)
+    (due,) = claim_due(store, topology, later, later)
+    assert due.run.state is RunState.FINISHED
 
 
 def test_headers_that_no_database_takes_are_counted_all_the_same(store: RunStore) -> None:

@@ -199,11 +199,12 @@ class Statements:
 
     @cached_property
     def claim_notices(self) -> str:
-        """Take notices that are due `now`, until the `lease` is over."""
+        """Take notices of ended runs that are due `now`, until the `lease` is over: an approval opens a run again."""
         of = self._dialect.of
         due = (
             f"SELECT number FROM process_run WHERE notice_due IS NOT NULL AND notice_due <= {of('now')} "
-            f"AND topology_id = {of('topology')} ORDER BY notice_due LIMIT {of('limit')}{self._dialect.skip}"
+            f"AND ended IS NOT NULL AND topology_id = {of('topology')} "
+            f"ORDER BY notice_due LIMIT {of('limit')}{self._dialect.skip}"
         )
         return (
             f"UPDATE process_run SET notice_due = {of('lease')}, notice_tries = notice_tries + 1 "
