@@ -68,7 +68,9 @@ async def test_an_install_is_shown_with_choices_of_the_service(terminal: Termina
 async def test_what_is_wrong_is_told(terminal: Terminal, server: ShouterServer) -> None:
     subscribe = ("webhooks", "subscribe", "shouter", "alice", "order", "--node")
     assert "has not installed shouter" in await run(terminal, *subscribe, "start", *ACTIONS, status=1)
-    assert "there is no node nope; the topology has: start (n1)" in await run(terminal, *subscribe, "nope", *ACTIONS, status=2)
+    assert "there is no node nope; the topology has: start (n1)" in await run(
+        terminal, *subscribe, "nope", *ACTIONS, status=2
+    )
     wrong = (*subscribe, "start", "owner", *ACTIONS)
     assert "owner has no value" in await run(terminal, *wrong, status=2)
     del terminal.environment["WORKER_PUBLIC_URL"]

@@ -144,6 +144,7 @@ class QueueConsumer:
         self._acknowledgements = Acknowledgements(channel, session.outbox)
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._strikes = 0
+        self._is_closing = False
         closing = channel.closing
         closing.add_done_callback(lambda done: self._lose("channel_closed", f"channel closed: {why_closed(done)}"))
         channel.on_consumer_cancel_callbacks.add(
@@ -159,6 +160,7 @@ class QueueConsumer:
                 await self._end
         finally:
             self.is_consuming = False
+            self._is_closing = True
             await self._cancel_handlers()
             await self._close()
 
@@ -225,6 +227,8 @@ class QueueConsumer:
             self._end.exception()  # `run` may be gone already
 
     async def _on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
+        if self._is_closing:
+            return  # what arrives in the place of what is handed back goes back with the channel
         delivery = _delivery(message)
         self._arrived += 1
         self._acknowledgements.expect(delivery.tag)

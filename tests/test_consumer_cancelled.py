@@ -1,0 +1,43 @@
+"""A consumer that is cancelled: what it hands back is not given to it again."""
+
+import asyncio
+from contextlib import suppress
+
+import aio_pika
+from conftest import MakeTopology
+from support.queues import Queues, process_message
+from support.topologies import sink
+
+from worker.broker import Delivery, QueueConsumer, Session
+
+IN_WORK = 5
+
+
+async def test_nothing_is_begun_any_more(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
+    topology = make_topology(sink())
+    name = topology.queue("sink")
+    await queues.declare(topology.exchange("sink"), name)
+    await queues.publish(topology.exchange("sink"), *(process_message(number) for number in range(100)))
+    begun: list[Delivery] = []
+    are_in_work = asyncio.Event()
+
+    async def work(delivery: Delivery) -> None:
+        begun.append(delivery)
+        if len(begun) == IN_WORK:
+            are_in_work.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.3)  # it takes its time to end: the broker delivers again meanwhile
+
+    async with await aio_pika.connect(broker_url) as connection:
+        session = Session(connection)
+        writing = asyncio.ensure_future(session.outbox.run())
+        running = asyncio.ensure_future(QueueConsumer(name, IN_WORK, work).run(session))
+        await are_in_work.wait()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        assert len(begun) == IN_WORK
+        writing.cancel()
+    assert len(await queues.read(name, 100)) == 100
