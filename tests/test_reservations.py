@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import count
 from random import Random
 
 import pytest
 
+from deploy.redis import PrivateRedis
+from worker.errors import LimitsAway
 from worker.limits import MemoryReservations, Request, Reservations, Turn, Wait, parse_limits
 from worker.limits.redis import RedisReservations
 from worker.limits.reservations import SLACK_SECONDS
@@ -238,3 +241,23 @@ async def test_both_stores_foresee_the_same(redis_url: str, application: str, se
             assert first.seconds == pytest.approx(second.seconds, abs=5)
             places[user].append(first.place)
     await there.close()
+
+
+async def test_turns_that_redis_has_forgotten_count_although_they_were_still_to_come(
+    own_redis: PrivateRedis, application: str
+) -> None:
+    key, store = f"|{application};2;1", RedisReservations(own_redis.url, guard_seconds=0.01)
+
+    async def turn() -> Turn:
+        while True:
+            with suppress(LimitsAway):
+                answer = await store.ask(asking(key, "a"))
+                if isinstance(answer, Turn):
+                    return answer
+            await asyncio.sleep(0.05)
+
+    await turn()
+    ahead = await turn()
+    await asyncio.to_thread(own_redis.restart)
+    assert (await turn()).at - ahead.at >= 2
+    await store.close()

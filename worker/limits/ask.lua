@@ -116,7 +116,8 @@ for i = 13, #ARGV, 4 do
         local share = math.min(1, learned[2] + (now - learned[3]) / recovery)
         limit.amount = math.max(1, math.floor(limit.amount * share))
     end
-    if lost > 0 then limit.closed = math.max(limit.closed, lost + limit.width) end
+    -- Turns that were given before may still come.
+    if lost > 0 then limit.closed = math.max(limit.closed, lost + ahead + limit.width) end
     if is_renewal then redis.call('ZREM', limit.log, member) end
     redis.call('ZREMRANGEBYSCORE', limit.log, '-inf', '(' .. text(now - limit.width - IDLE))
     limit.size = redis.call('ZCARD', limit.log)
