@@ -246,7 +246,11 @@ def table(plan: Plan, results: dict[str, Result]) -> Table:
         title=f"{plan.messages:,} messages, {plan.processes} workers, {plan.tenants} tenants of {plan.tenant_amount} "
         f"under {plan.group_amount} calls per {plan.seconds} s"
     )
-    columns = ("", "calls", "seconds", "most in any window", "per tenant", "rate used", "spread", "out of order by")
+    quiet = results.get(FAULTS[0])
+    columns = (
+        *("", "calls", "seconds", "most in any window", "per tenant"),
+        *("rate used", "lost", "spread", "out of order by"),
+    )
     for column in columns:
         shown.add_column(column, justify="right" if column else "left")
     for name, run in results.items():
@@ -257,6 +261,7 @@ def table(plan: Plan, results: dict[str, Result]) -> Table:
             f"{run.group_most} of {plan.group_amount}",
             "" if name == FAULTS[4] else f"{run.tenant_most} of {plan.tenant_amount}",
             f"{run.used:.1%}",
+            "" if quiet is None or run is quiet else f"{quiet.used - run.used:.1%}",
             "" if name == FAULTS[4] else f"{run.spread:.1%}",
             str(run.overtaken),
         )
