@@ -22,6 +22,9 @@ from worker.broker.publisher import Publication
 from worker.topology import Node
 
 DELIVERY_EXCHANGE = "orchesty-worker.delay"
+LOST = f"{DELIVERY_EXCHANGE}.lost"
+"""Exchange and queue of what comes out when its node has been deleted: left in its tier, 32 such messages would block
+the tier for all nodes."""
 LIMITED = ".limit"
 """Ends the routing key of what waits for a limit and has a way back of its own."""
 STEP_SECONDS = 0.125
@@ -78,7 +81,10 @@ def _arguments(seconds: float, below: str) -> dict[str, object]:
 
 async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> None:
     """Declare the levels and let the nodes' messages out below the last one."""
-    await declarations.exchange(DELIVERY_EXCHANGE, "topic")
+    await declarations.exchange(LOST, "fanout")
+    await declarations.queue(LOST)
+    await declarations.bind_queue(LOST, LOST, "")
+    await declarations.exchange(DELIVERY_EXCHANGE, "topic", {"alternate-exchange": LOST})
     for place, level in reversed(tuple(enumerate(LEVELS))):
         await declarations.exchange(level.exchange, "topic")
         for word, seconds in level.seconds.items():

@@ -54,11 +54,13 @@ class Declarations:
         await self.queue(queue)
         await self.bind_queue(queue, exchange, binding_key)
 
-    async def exchange(self, name: str, kind: str) -> None:
+    async def exchange(self, name: str, kind: str, arguments: Arguments | None = None) -> None:
         """Declare a durable exchange."""
         await self._declare(
             f"exchange {name}",
-            lambda channel: channel.exchange_declare(name, exchange_type=kind, durable=True, timeout=RPC_SECONDS),
+            lambda channel: channel.exchange_declare(
+                name, exchange_type=kind, durable=True, arguments=dict(arguments or {}), timeout=RPC_SECONDS
+            ),
             lambda channel: channel.exchange_declare(name, passive=True, timeout=RPC_SECONDS),
         )
 
