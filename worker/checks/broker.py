@@ -13,7 +13,7 @@ import aiormq
 from yarl import URL
 
 from worker.broker import CONNECTION_ERRORS, Session
-from worker.broker.delays import tier_queues
+from worker.broker.delays import LOST, tier_queues
 from worker.broker.objects import COUNTER_QUEUE, LIMITER_QUEUE, PLUGIN, QUORUM, REPEATER_QUEUE, RPC_SECONDS
 from worker.broker.once import looking
 from worker.checks.clock import check_broker_clock
@@ -156,6 +156,7 @@ def _wanted(nodes: Sequence[Node], *, is_platform: bool) -> Iterator[tuple[str, 
         yield from ((queue, QUORUM) for queue in (COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE))
     else:
         yield from tier_queues()
+        yield LOST, QUORUM
 
 
 def _shown(url: str) -> str:
