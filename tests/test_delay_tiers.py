@@ -14,7 +14,7 @@ from support.waiting import eventually
 
 from connectors import CustomNode, Message, RepeatLater
 from deploy.broker import Broker
-from worker.broker.delays import LEVELS, LONGEST_DELAY_SECONDS, LOST, delay_of, delayed, tier_queues
+from worker.broker.delays import LEVELS, LONGEST_DELAY_SECONDS, delay_of, delayed, tier_queues
 
 MESSAGES = 500
 LATEST_SECONDS = 1.5
@@ -114,22 +114,3 @@ async def test_without_a_restart_no_message_is_late(
     print(f"late by {sorted(late)[len(late) // 2]:.3f} s in the median, {max(late):.3f} s at worst")
     assert min(late) >= 0
     assert max(late) <= LATEST_SECONDS
-
-
-async def test_messages_of_a_deleted_node_do_not_hold_up_others(
-    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
-) -> None:
-    """RabbitMQ has 32 messages of a queue in hand that it cannot dead-letter; a few more would block it."""
-    topology, gone = make_topology(custom_node("note", "note", "sink"), sink()), node("next", id="gone")
-    await run_worker(topology, Note())
-    before = await queues.length(LOST)
-    for _ in range(40):
-        parked = delayed(gone, b"", 1, None)
-        await queues.publish_raw(parked.exchange, parked.body, parked.routing_key)
-
-    async def are_lost() -> bool:
-        return await queues.length(LOST) == before + 40
-
-    await eventually(are_lost, seconds=20, what="the messages of the deleted node")
-    await queues.publish(topology.exchange("note"), process_message({"number": 1, "seconds": 1}))
-    await queues.read(topology.queue("sink"), 1, seconds=20)

@@ -95,7 +95,7 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
     await queues.publish(topology.exchange("price-order"), process_message({"order": 17, "total": "three"}))
     (entry,) = await eventually(store.waiting, what="the order in the trash")
 
-    repair, many, retention, moving = commands().values()
+    repair, many, lost, retention, moving = commands().values()
     texts = [await run(worker, line, entry, tmp_path) for line in repair]
     assert all(entry.id[:8] in text for text in texts[:-1])
     assert "price-order" in texts[-1]
@@ -117,7 +117,7 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
     assert "20 entries would be approved" in texts[0]
     assert len(await queues.read(topology.queue("sink"), len(orders))) == len(orders)
 
-    for line in (*retention, *moving):
+    for line in (*lost, *retention, *moving):
         await run(worker, line, entry, tmp_path)
     assert len((tmp_path / "trash.jsonl").read_text().splitlines()) == 21
     assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == 21

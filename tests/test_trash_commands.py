@@ -40,7 +40,7 @@ def listed(url: str, *arguments: str) -> list[int]:
     return [int(one["id"], 16) for one in json.loads(run_trash(url, "list", "--json", *arguments)[0])]
 
 
-@pytest.mark.parametrize("name", ["approve", "edit", "export", "import", "list", "purge", "reject", "show"])
+@pytest.mark.parametrize("name", ["approve", "collect", "edit", "export", "import", "list", "purge", "reject", "show"])
 def test_every_command_explains_itself_with_examples(url: str, name: str) -> None:
     assert "Example" in run_trash(url, name, "--help")[0]
 

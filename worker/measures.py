@@ -125,6 +125,11 @@ def _queues(parts: Parts) -> Iterator[Family]:
         [(label, queue.consumers) for label, queue in seen],
     )
     yield _gauge(
+        "lost_messages",
+        "Messages that came out of a delay when their node was gone, every WORKER_SILENCE_SECONDS.",
+        [({}, intake.lost)],
+    )
+    yield _gauge(
         "consuming",
         "1 while the queue of a node is consumed.",
         [(labels[node], consumer.is_consuming) for node, consumer in consumers],

@@ -46,6 +46,11 @@ ROLES: Mapping[str, Role] = {
 _ACTION_PATH = re.compile(r"/?(connector|custom-node|batch)/([^/]+)/(?:action|process)")
 
 
+def exchange_of(node_id: str) -> str:
+    """Name the exchange of a node."""
+    return f"node.{node_id}.hx"
+
+
 @dataclass(frozen=True, slots=True)
 class Follower:
     """A node that gets this node's messages; it need not be in the same file."""
@@ -56,7 +61,7 @@ class Follower:
     @property
     def exchange(self) -> str:
         """The exchange to publish to."""
-        return f"node.{self.id}.hx"
+        return exchange_of(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class Node:
     @property
     def exchange(self) -> str:
         """The node's exchange."""
-        return f"node.{self.id}.hx"
+        return exchange_of(self.id)
 
     @property
     def queue(self) -> str:

@@ -134,6 +134,10 @@ class Queues:
         """Take a queue off its exchange."""
         await (await self.channel()).queue_unbind(queue, exchange, routing_key="1")
 
+    async def purge(self, queue: str) -> None:
+        """Drop the messages that wait in a queue."""
+        await (await self.channel()).queue_purge(queue)
+
     async def delete_queue(self, queue: str) -> None:
         """Delete a queue with its messages."""
         await (await self.channel()).queue_delete(queue)

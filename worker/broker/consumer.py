@@ -87,7 +87,8 @@ class Delivery:
         """Whether the action is done and its outcome is being carried out."""
 
 
-def _delivery(message: aiormq.abc.DeliveredMessage) -> Delivery:
+def delivery_of(message: aiormq.abc.DeliveredMessage) -> Delivery:
+    """Return what the broker has delivered, as we use it."""
     properties = message.header.properties.headers or {}
     return Delivery(
         message.body,
@@ -229,7 +230,7 @@ class QueueConsumer:
     async def _on_message(self, message: aiormq.abc.DeliveredMessage) -> None:
         if self._is_closing:
             return  # what arrives in the place of what is handed back goes back with the channel
-        delivery = _delivery(message)
+        delivery = delivery_of(message)
         self._arrived += 1
         self._acknowledgements.expect(delivery.tag)
         task = asyncio.get_running_loop().create_task(self._process(delivery, self._acknowledgements))

@@ -4,8 +4,8 @@ A delay is a sum of lengths, each with a queue whose messages expire after it: 3
 31 seconds, and 500, 250 and 125 milliseconds. The routing key of a message has a word for each level, highest first,
 and the node's id: `0. ... .1.7.0.0.1.{node}` waits 32 seconds, 7 seconds and 125 milliseconds. A level's exchange takes
 a message into the queue that its word names and hands a 0 to the next lower level, and what expires goes there as well;
-below the last level stand the node's own exchange and its return queue. Since all messages of a queue have the same
-time to live, none waits behind a slower one. The scheme is NServiceBus's, with one level for all short
+below the last level stand the node's own queue and its return queue. Since all messages of a queue have the same time
+to live, none waits behind a slower one. The scheme is NServiceBus's, with one level for all short
 delays: https://docs.particular.net/transports/rabbitmq/delayed-delivery
 
 What waits in its last queue is on time although the broker is restarted; in an earlier one an outage delays it by no
@@ -23,8 +23,8 @@ from worker.topology import Node
 
 DELIVERY_EXCHANGE = "orchesty-worker.delay"
 LOST = f"{DELIVERY_EXCHANGE}.lost"
-"""Exchange and queue of what comes out when its node has been deleted: left in its tier, 32 such messages would block
-the tier for all nodes."""
+"""Exchange and queue of what comes out when its node's queue is gone: left in its tier, 32 such messages would block it
+for all nodes. `orchesty-worker trash collect` takes them from there."""
 LIMITED = ".limit"
 """Ends the routing key of what waits for a limit and has a way back of its own."""
 STEP_SECONDS = 0.125
@@ -92,15 +92,18 @@ async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> No
             await declarations.bind_queue(tier_queue(seconds), level.exchange, f"{'*.' * place}{word}.#")
         await declarations.bind_exchange(_below(place), level.exchange, f"{'*.' * place}0.#")
     for node in nodes:
-        await declarations.bind_exchange(node.exchange, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id)
-        if node.has_return_queue:
-            await bind_return_queue(declarations, node)
+        await let_out(declarations, node)
 
 
-async def bind_return_queue(declarations: Declarations, node: Node) -> None:
-    """Declare the node's return queue, and let what waited for a limit out into it."""
-    await declarations.queue(node.return_queue)
-    await declarations.bind_queue(node.return_queue, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id + LIMITED)
+async def let_out(declarations: Declarations, node: Node) -> None:
+    """Let the node's messages out into its queue, and what waited for a limit into its return queue.
+
+    Straight into the queue: a binding ends with its queue, and what comes later is lost to a queue where it is seen.
+    """
+    await declarations.bind_queue(node.queue, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id)
+    if node.has_return_queue:
+        await declarations.queue(node.return_queue)
+        await declarations.bind_queue(node.return_queue, DELIVERY_EXCHANGE, "*." * len(LEVELS) + node.id + LIMITED)
 
 
 def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None, *, is_limited: bool = False) -> Publication:
@@ -121,6 +124,11 @@ def delayed(node: Node, body: bytes, seconds: float, timestamp: int | None, *, i
 
 def delay_of(publication: Publication) -> tuple[float, str]:
     """Return after how many seconds the message comes out, and to the node of which id."""
-    *words, address = publication.routing_key.split(".", len(LEVELS))
+    *words, _ = publication.routing_key.split(".", len(LEVELS))
     seconds = sum(level.seconds.get(word, 0) for level, word in zip(LEVELS, words, strict=True))
-    return seconds, address.removesuffix(LIMITED)
+    return seconds, node_of(publication.routing_key)
+
+
+def node_of(routing_key: str) -> str:
+    """Return the id of the node that a message with this key goes to."""
+    return routing_key.split(".", len(LEVELS))[-1].removesuffix(LIMITED)

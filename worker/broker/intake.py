@@ -15,7 +15,7 @@ import aiormq
 import structlog
 
 from worker.broker.consumer import Delivery, QueueConsumer, QueueState, SharingConsumer
-from worker.broker.delays import bind_return_queue, declare_tiers
+from worker.broker.delays import LOST, declare_tiers, let_out
 from worker.broker.link import Session, raise_swallowed_cancel
 from worker.broker.objects import (
     COUNTER_EXCHANGE,
@@ -73,6 +73,8 @@ class Intake:
             node.id: self._sharing(node, node.return_queue) for node in nodes if self._returns_apart(node)
         }
         """The consumers of return queues, by node id."""
+        self.lost = 0
+        """Messages that came out of a delay when their node was gone, at the latest look. Of the whole broker."""
 
     @property
     def is_ready(self) -> bool:
@@ -126,8 +128,8 @@ class Intake:
             await asyncio.sleep(random.uniform(0.1, 1))  # noqa: S311 - jitter
             declarations = Declarations(session)
             await declarations.node(node.exchange, node.queue, ROUTING_KEY)
-            if self._returns_apart(node):
-                await bind_return_queue(declarations, node)
+            if not self._is_platform:
+                await let_out(declarations, node)
             await declarations.close()
             raise_swallowed_cancel()
 
@@ -144,6 +146,9 @@ class Intake:
                     channel = await session.channel()
                 else:
                     consumer.check(queue.message_count or 0, queue.consumer_count or 0)
+            if not self._is_platform:
+                lost = await channel.queue_declare(LOST, passive=True, timeout=RPC_SECONDS)
+                self.lost = lost.message_count or 0
             await channel.close()
             raise_swallowed_cancel()
 

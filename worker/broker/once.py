@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import aio_pika
 import aiormq
 
-from worker.broker.consumer import QueueState
+from worker.broker.consumer import Delivery, QueueState, delivery_of
 from worker.broker.link import CONNECT_SECONDS, CONNECTION_ERRORS, Session
 from worker.broker.objects import RPC_SECONDS
 from worker.errors import BrokerError
@@ -44,3 +44,22 @@ async def queue_states(session: Session, queues: Sequence[str]) -> dict[str, Que
             channel = await session.channel()
     await channel.close()
     return states
+
+
+async def taken(session: Session, queue: str, most: int) -> AsyncIterator[Delivery]:
+    """Yield up to so many messages of a queue; each is acknowledged when the next one is asked for.
+
+    Raises `BrokerError` when the connection is lost; what is not acknowledged then stays in the queue.
+    """
+    try:
+        channel = await session.channel()
+        for _ in range(most):
+            message = await channel.basic_get(queue, timeout=RPC_SECONDS)
+            if isinstance(message.delivery, aiormq.spec.Basic.GetEmpty):
+                break
+            delivery = delivery_of(message)
+            yield delivery
+            await channel.basic_ack(delivery.tag)
+        await channel.close()
+    except CONNECTION_ERRORS as error:
+        raise BrokerError(f"{type(error).__name__}: {error}") from error

@@ -15,9 +15,9 @@ from yarl import URL
 from worker.broker import CONNECTION_ERRORS, Session
 from worker.broker.delays import LOST, tier_queues
 from worker.broker.objects import COUNTER_QUEUE, LIMITER_QUEUE, PLUGIN, QUORUM, REPEATER_QUEUE, RPC_SECONDS
-from worker.broker.once import looking
+from worker.broker.once import looking, queue_states
 from worker.checks.clock import check_broker_clock
-from worker.checks.finding import Finding, failed, ok, unknown
+from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import BrokerError
 from worker.topology import Node
 
@@ -126,6 +126,22 @@ async def check_queues(url: str, wanted: Wanted) -> Finding:
         )
     to_come = f"; {missing} will be declared at the start" if missing else ""
     return ok("queues", f"{len(wanted) - missing} of {len(wanted)} are there, as they should be{to_come}")
+
+
+async def check_lost(url: str) -> Finding:
+    """Look for messages that came out of a delay when their node was gone."""
+    try:
+        async with looking(url) as session:
+            state = (await queue_states(session, [LOST]))[LOST]
+    except CONNECTION_ERRORS as error:
+        return unknown("lost messages", f"not checked: {error}")
+    if state is None or not state.messages:
+        return ok("lost messages", "none")
+    return warning(
+        "lost messages",
+        f"{state.messages:,} came back from a repeat or a limit when the queue of their node was gone: {LOST}",
+        "Move them into the trash, where they can be looked at and sent on: orchesty-worker trash collect",
+    )
 
 
 async def _difference(session: Session, queue: str, arguments: Mapping[str, Any]) -> str | None:

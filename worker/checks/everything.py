@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from worker.checks.broker import check_broker, check_queues, wanted_queues
+from worker.checks.broker import check_broker, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk
 from worker.checks.finding import Finding, State, failed
 from worker.checks.storage import check_storage
@@ -55,9 +55,13 @@ async def _check_broker(
     async for finding in check_broker(url):
         is_reachable = is_reachable or (finding.check == "broker" and finding.state is not State.FAILED)
         yield finding
+    is_platform = settings.mode is Mode.PLATFORM
     if not is_reachable:
         yield not_before("plugin, permissions, queues", "reach the broker")
-    elif topology is None:
+        return
+    if not is_platform:
+        yield await check_lost(url)
+    if topology is None:
         yield not_before("queues", "give a topology")
     else:
-        yield await check_queues(url, wanted_queues(nodes, is_platform=settings.mode is Mode.PLATFORM))
+        yield await check_queues(url, wanted_queues(nodes, is_platform=is_platform))

@@ -18,14 +18,22 @@ PATIENCE_SECONDS = 30
 @asynccontextmanager
 async def connected(settings: Settings, serve: Callable[[Session], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Keep a connection up while the context is open, and let `serve` use it."""
-    url = settings.amqp_url.get_secret_value() if settings.amqp_url else None
-    link = Link(url or broker_url(settings, load_topology(settings.topology)), "command", serve)
+    link = Link(address(settings), "command", serve)
     running = asyncio.ensure_future(link.run())
     try:
         yield
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+def address(settings: Settings) -> str:
+    """Return the broker's address, of the settings or of the topology."""
+    return (
+        settings.amqp_url.get_secret_value()
+        if settings.amqp_url
+        else broker_url(settings, load_topology(settings.topology))
+    )
 
 
 async def publish(publisher: Publisher, publications: Sequence[Publication]) -> None:

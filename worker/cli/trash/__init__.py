@@ -2,6 +2,7 @@
 
 import click
 
+from worker.cli.trash.collect import collect
 from worker.cli.trash.decide import approve, reject
 from worker.cli.trash.edit import edit
 from worker.cli.trash.look import list_, show
@@ -26,5 +27,5 @@ def trash() -> None:
     """
 
 
-for _command in (approve, edit, export, import_, list_, purge, reject, show):
+for _command in (approve, collect, edit, export, import_, list_, purge, reject, show):
     trash.add_command(_command)

@@ -1,0 +1,50 @@
+"""`orchesty-worker trash collect`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from worker.broker.delays import LOST
+from worker.broker.once import looking, queue_states, taken
+from worker.cli.broker import address
+from worker.cli.options import amqp_option, topology_option, trash_option
+from worker.cli.trash.store import entries_text, opened, progress
+from worker.errors import BrokerError
+from worker.settings import Settings, load_settings
+from worker.trash.lost import entry_of
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker trash collect
+  orchesty-worker trash collect && orchesty-worker trash list --reason "queue was gone"
+"""
+)
+@topology_option
+@amqp_option
+@trash_option
+def collect(topology_path: Path | None, amqp_url: str | None, trash_url: str | None) -> None:
+    """Take in messages whose node's queue was gone when they came back from a repeat or a limit.
+
+    They lie in the broker's queue orchesty-worker.delay.lost, those of all topologies of the broker. In the trash they
+    can be looked at, and approved once their node is there again.
+    """
+    asyncio.run(_collect(load_settings(topology=topology_path, amqp_url=amqp_url, trash_url=trash_url)))
+
+
+async def _collect(settings: Settings) -> None:
+    count = 0
+    try:
+        async with opened(settings) as store, looking(address(settings)) as session:
+            state = (await queue_states(session, [LOST]))[LOST]
+            total = state.messages if state else 0
+            with progress("collected", total) as bar:
+                async for delivery in taken(session, LOST, total):
+                    await store.add(entry_of(delivery))
+                    count += 1
+                    bar.advance(bar.task_ids[0])
+    except BrokerError as error:
+        raise click.ClickException(f"{error}\nIs WORKER_AMQP_URL right?") from None
+    click.echo(f"{entries_text(count)} collected. See: orchesty-worker trash list" if count else "Nothing was lost.")
