@@ -69,8 +69,8 @@ async def measure(setup: Setup, database: str = "", per_second: int = PER_SECOND
 def table(found: Calls) -> Table:
     """Return the figures as a table."""
     shown = Table(title=f"Webhooks: {found.wanted_per_second} calls/s of a service")
-    for column in ("answered/s", "median", "99th percentile", "worst", "CPU per call", "refused", "connections"):
-        shown.add_column(column, justify="right")
+    for column in ("answered/s", "median", "p99", "worst", "CPU per call", "refused", "connections"):
+        shown.add_column(column, justify="right", no_wrap=True)
     times = (f"{value:.1f} ms" for value in (found.median_ms, found.p99_ms, found.worst_ms))
     shown.add_row(
         f"{found.per_second:.0f}", *times, f"{found.cpu_ms:.3f} ms", str(found.refused), str(found.connections)

@@ -20,9 +20,9 @@ SHORT_ID = 8
 
 
 def runs_table(runs: Sequence[Run], now: int) -> Table:
-    """Return one line for each run."""
-    table = Table(box=None, header_style="bold")
-    counts = [name for name in COUNTS if name != "cancelled" or any(run.cancelled for run in runs)]
+    """Return one line for each run, in 80 columns; `cancelled` is what the other counts leave of the total."""
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    counts = [name for name in COUNTS if name != "cancelled"]
     has_users = any(run.user for run in runs)
     for head in ("process", "topology", *(["user"] if has_users else []), "state", "started (UTC)"):
         table.add_column(head, no_wrap=head not in {"topology", "user"}, overflow="fold")
@@ -31,7 +31,7 @@ def runs_table(runs: Sequence[Run], now: int) -> Table:
     shown = _short_ids([run.correlation_id for run in runs])
     for run, own in zip(runs, shown, strict=True):
         names = [own, run.topology_name or run.topology_id, *([run.user] if has_users else [])]
-        facts = [time_text(run.started), took_text(run, now), *(f"{getattr(run, name):,}" for name in counts)]
+        facts = [_day_text(run.started), took_text(run, now), *(f"{getattr(run, name):,}" for name in counts)]
         table.add_row(*(Text(name) for name in names), state_text(run), *(Text(fact) for fact in facts))
     return table
 
@@ -56,6 +56,11 @@ def state_text(run: Run) -> Text:
 def time_text(ms: int) -> str:
     """Return a time in ms for a person, in UTC."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _day_text(ms: int) -> str:
+    """Return a time without its year, so that a line fits into 80 columns."""
+    return time_text(ms).partition("-")[2]
 
 
 def took_text(run: Run, now: int) -> str:
