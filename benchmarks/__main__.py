@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import endurance, latency, plot, relay, scale, supervised, webhooks
+from benchmarks import counted, endurance, latency, plot, relay, scale, supervised, webhooks
 from benchmarks.contestants import CONTESTANTS, install_peers
 from benchmarks.rig import ROOT, VAR, Setup
 from deploy.broker import provide_broker
@@ -74,6 +74,15 @@ async def _supervised(setup: Setup, options: argparse.Namespace) -> Any:
     return found
 
 
+async def _counted(setup: Setup, options: argparse.Namespace) -> Any:
+    found = await counted.measure_all(setup, options.runs)
+    console.print(counted.table(found))
+    return [
+        {"action": action, "counted": is_counted, "runs": [asdict(run) for run in figures]}
+        for (action, is_counted), figures in found.items()
+    ]
+
+
 async def _scale(setup: Setup, _: argparse.Namespace) -> Any:
     with Console(stderr=True).status("measuring sizes"):
         rows = [row async for row in scale.measure_all(setup)]
@@ -85,6 +94,7 @@ MEASUREMENTS: Mapping[str, Callable[[Setup, argparse.Namespace], Awaitable[Any]]
     "relay": _relay,
     "supervised": _supervised,
     "latency": _latency,
+    "counted": _counted,
     "webhooks": _webhooks,
     "endurance": _endurance,
     "scale": _scale,

@@ -12,14 +12,13 @@ from benchmarks.rig import ROOT, VAR, Command, Setup
 
 PEERS = VAR / "peers"
 PINNED = ROOT / "benchmarks" / "peers" / "requirements.lock"
-
-
+RELAY = "/custom-node/relay/process"
 WORKER_TYPES = {"custom-node": "worker.custom_node", "connector": "worker.http", "batch": "worker.batch"}
 
 
 def ours(
     setup: Setup,
-    action: str = "/custom-node/relay/process",
+    action: str = RELAY,
     *,
     application: str = "",
     idle_nodes: int = 0,
@@ -56,7 +55,7 @@ def _node(setup: Setup, action: str, application: str, name: str, followers: Seq
     }
 
 
-def standalone(*, is_counted: bool) -> Callable[[Setup], Command]:
+def standalone(action: str = RELAY, *, is_counted: bool) -> Callable[[Setup], Command]:
     """Return what starts our worker in standalone mode, where it counts runs in SQLite or does not."""
 
     def command(setup: Setup) -> Command:
@@ -64,7 +63,7 @@ def standalone(*, is_counted: bool) -> Callable[[Setup], Command]:
         for file in VAR.glob(f"{database.name}*"):
             file.unlink()
         own = {"WORKER_MODE": "standalone", "WORKER_PROCESS_STATE": str(is_counted)}
-        started = ours(setup)
+        started = ours(setup, action)
         return Command(started.words, {**started.environment, **own, "WORKER_DATABASE_URL": f"sqlite:///{database}"})
 
     return command
@@ -122,6 +121,6 @@ def install_peers() -> None:
         return
     print("Installing the peers ...", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-    pip = [PEERS / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-r", PINNED], check=True)
+    pip = [str(PEERS / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(PINNED)], check=True)
     stamp.write_text(PINNED.read_text())

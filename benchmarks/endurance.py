@@ -1,16 +1,12 @@
 """Memory over many messages, and how much of the ideal rate a connector holds while its service is slow."""
 
-import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from rich.table import Table
 
 from benchmarks.contestants import ours
-from benchmarks.rig import ROOT, Setup, channel_to, declare, fill, resident_megabytes, running, until, until_consumed
+from benchmarks.rig import Setup, channel_to, declare, fill, resident_megabytes, running, service, until, until_consumed
 
 MEMORY_MESSAGES = 200_000
 SLOW_MESSAGES = 5_000
@@ -36,7 +32,7 @@ async def memory(setup: Setup) -> dict[str, float]:
 async def slow_service(setup: Setup) -> float:
     """Return the share of the ideal rate that is reached: prefetch / the time of one answer."""
     setup = replace(setup, messages=SLOW_MESSAGES, nodes=ONE_NODE)
-    async with channel_to(setup.amqp_url) as channel, _service() as url:
+    async with channel_to(setup.amqp_url) as channel, service(SLOW_SECONDS) as url:
         await declare(channel, setup)
         command = ours(setup, "/connector/slow/action")
         command.environment["SLOW_URL"] = url
@@ -48,18 +44,6 @@ async def slow_service(setup: Setup) -> float:
             after = await until(channel, setup.sink, SLOW_MESSAGES * 9 // 10)
             seconds = time.perf_counter() - started
     return (after - before) / seconds / (setup.prefetch / SLOW_SECONDS)
-
-
-@asynccontextmanager
-async def _service() -> AsyncIterator[str]:
-    words = (sys.executable, "-m", "benchmarks.service", str(SLOW_SECONDS))
-    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(await process.stdout.readline())}/"
-    finally:
-        process.terminate()
-        await process.communicate()
 
 
 def table(memory_found: dict[str, float], slow_share: float) -> Table:

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.rig import FILL_TOGETHER, ROOT, VAR, channel_to, length
+from benchmarks.rig import FILL_TOGETHER, QUORUM, ROOT, VAR, channel_to, length
 from benchmarks.unreached import cost_table, measure_costs
 from deploy.broker import provide_broker
 from deploy.redis import PrivateRedis, private_redis
@@ -35,7 +35,6 @@ from deploy.redis import PrivateRedis, private_redis
 RUN = token_hex(4)
 NODE, SINK = f"bench-limited-{RUN}", f"bench-limited-{RUN}-sink"
 """New ones in each run: messages of an earlier one may still be parked."""
-QUORUM = {"x-queue-type": "quorum"}
 FAULTS = ("none", "worker killed", "redis restarted", "clock 30 s off", "uneven tenants")
 COST_MESSAGES, COST_RUNS = 4_000, 3
 Stamp = tuple[float, str, int]

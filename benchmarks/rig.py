@@ -3,18 +3,20 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = ROOT / "var"
-QUORUM = {"x-queue-type": "quorum"}
+QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 FILL_TOGETHER = 500
 PATIENCE_SECONDS = 600
 
@@ -184,3 +186,16 @@ def resident_megabytes(process_id: int) -> float:
     """Return the memory that a process holds, MB."""
     (line,) = (line for line in Path(f"/proc/{process_id}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
+
+
+@asynccontextmanager
+async def service(seconds: float) -> AsyncIterator[str]:
+    """Run a service in a process of its own that answers after this time; the context is its URL."""
+    words = (sys.executable, "-m", "benchmarks.service", str(seconds))
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(await process.stdout.readline())}/"
+    finally:
+        process.terminate()
+        await process.communicate()

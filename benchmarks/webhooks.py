@@ -63,7 +63,8 @@ async def measure(setup: Setup, database: str = "", per_second: int = PER_SECOND
             cpu_ms = (cpu_seconds(process_id) - cpu_before) * 1000 / len(seen["milliseconds"])
     times = seen["milliseconds"]
     rate = len(times) / seen["seconds"]
-    return Calls(per_second, rate, **figures(times), cpu_ms=cpu_ms, **{k: seen[k] for k in ("refused", "connections")})
+    refused, connections = seen["refused"], seen["connections"]
+    return Calls(per_second, rate, **figures(times), cpu_ms=cpu_ms, refused=refused, connections=connections)
 
 
 def table(found: Calls) -> Table:
