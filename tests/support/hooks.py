@@ -16,6 +16,7 @@ from applications import ApiKey, Application, Form, Handshake, Incoming, Subscri
 from applications.forms import Choices
 from applications.signatures import GITHUB
 from connectors import CustomNode, Message
+from support.services import served
 
 
 class Settings(Form):
@@ -84,14 +85,8 @@ class ShouterServer:
         application.router.add_post("/hooks", self._add)
         application.router.add_get("/rooms", self._rooms)
         application.router.add_delete("/hooks/{id}", self._delete)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(application) as self.base_url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _add(self, request: web.Request) -> web.Response:
         if self.status >= 300:

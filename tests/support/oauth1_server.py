@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pydantic import Field, HttpUrl, SecretStr
 
 from applications import Application, Form, OAuth1Login
+from support.services import served
 
 KEY, SECRET = "consumer one", "c0nsumer+secret/1 & more"
 Misbehaviour = Callable[[], Awaitable[web.StreamResponse]]
@@ -111,14 +112,8 @@ class OAuth1Server:
         application.router.add_get("/authorize", self._authorize)
         application.router.add_post("/access", self._access_token)
         application.router.add_route("*", "/api/{path:.*}", self._api)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(application) as self.base_url:
             yield self
-        finally:
-            await runner.cleanup()
 
     def new_token(self, prefix: str = "token") -> dict[str, str]:
         """Issue a token."""

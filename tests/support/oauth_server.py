@@ -15,6 +15,8 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
+from support.services import served
+
 CLIENT, SECRET = "client one", "s+cret/1 of the client, long enough"
 
 
@@ -60,15 +62,8 @@ class OAuthServer:
         application.router.add_post("/token", self._token)
         application.router.add_post("/token/{key:.*}", self._token)
         application.router.add_route("*", "/api/{path:.*}", self._api)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(application) as self.base_url:
             yield self
-        finally:
-            await runner.cleanup()
 
     def new_token(self) -> dict[str, Any]:
         """Issue a token."""

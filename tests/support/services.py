@@ -7,15 +7,21 @@ from aiohttp import web
 
 
 @asynccontextmanager
-async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], port: int = 0) -> AsyncIterator[str]:
-    """Answer every request by this function; yields the service's URL."""
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application)
+async def served(application: web.Application, port: int = 0) -> AsyncIterator[str]:
+    """Serve until the context ends; it is the URL."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], port: int = 0) -> AsyncIterator[str]:
+    """Answer every request by this function; the context is the service's URL."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with served(application, port) as url:
+        yield url

@@ -18,6 +18,8 @@ from uuid import uuid4
 import httpx
 from aiohttp import web
 
+from support.services import served
+
 CLIENT, SECRET, TOKEN = "the client", "the client's secret", "the-token-of-alice"
 
 
@@ -37,14 +39,8 @@ class Service:
         """Serve until the context ends."""
         application = web.Application()
         application.add_routes(self._routes())
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(application) as self.base_url:
             yield
-        finally:
-            await runner.cleanup()
 
     def _routes(self) -> list[web.RouteDef]:
         raise NotImplementedError
