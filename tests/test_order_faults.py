@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import MakeTopology, RunWorker
-from support.ordering import SleepAtRandom, first_swaps, swaps
+from support.ordering import RepeatMarked, SleepAtRandom, first_swaps, swaps
 from support.proxy import Proxy
 from support.queues import Queues, process_message
 from support.topologies import custom_node, sink
@@ -49,6 +49,36 @@ async def test_no_message_is_swapped_when_the_broker_restarts(
 
     received = await queues.read(topology.queue("sink"), COUNT, seconds=60)
     # Only a broker that is killed may forget acknowledgements: what was done comes again then, but never a first copy.
+    assert (swaps(received) if end == "stop" else first_swaps(received)) == []
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+@pytest.mark.parametrize("settings", [{"prefetch": 1}, {"prefetch": 10, "orderBy": "body:key"}])
+async def test_what_waits_for_a_repeat_holds_the_line_over_a_restart_of_the_broker(
+    make_topology: MakeTopology,
+    queues: Queues,
+    run_worker: RunWorker,
+    own_broker: Broker,
+    settings: dict[str, object],
+    end: str,
+) -> None:
+    node = custom_node("work", "repeat-marked", "sink", repeatHoldsLine=True, **settings)
+    topology = make_topology(node, sink())
+    for _ in range(2):
+        await run_worker(topology, RepeatMarked())
+    repeats = {"seconds": 0.2, "every": 10} if settings["prefetch"] == 1 else {"seconds": 1, "every": 4}
+    messages = [
+        process_message({"n": n, "key": n % 20, "repeat": None if n % repeats["every"] else repeats["seconds"]})
+        for n in range(COUNT // 3)
+    ]
+    await queues.publish(topology.exchange("work"), *messages)
+    await eventually(lambda: has(queues, topology.queue("sink"), 20), seconds=30, what="some messages")
+
+    await queues.close()
+    getattr(own_broker, end)()
+    own_broker.start()
+
+    received = await queues.read(topology.queue("sink"), len(messages), seconds=90)
     assert (swaps(received) if end == "stop" else first_swaps(received)) == []
 
 
