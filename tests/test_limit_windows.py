@@ -5,7 +5,7 @@ from bisect import insort
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.limits.clock import RemoteClock
+from worker.limits.clock import DRIFT, RemoteClock
 from worker.limits.windows import earliest, spaced, wait_behind
 
 amounts = st.integers(1, 8)
@@ -66,7 +66,7 @@ def test_what_is_foreseen_comes_true(amount: int, width: float, before: int) -> 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0, 0.2), st.floats(0, 0.2)), min_size=1, max_size=30), st.floats(-1e5, 1e5))
-def test_the_servers_clock_is_known_to_half_the_fastest_exchange(
+def test_a_turn_is_never_early_and_late_by_the_fastest_exchange_at_most(
     ways: list[tuple[float, float]], offset: float
 ) -> None:
     clock, now = RemoteClock(), 0.0
@@ -74,4 +74,12 @@ def test_the_servers_clock_is_known_to_half_the_fastest_exchange(
         clock.exchanged(now, now + there + offset, now + there + back)
         now += 1
     fastest = min(there + back for there, back in ways)
-    assert abs(clock.ours(now + offset) - now) <= fastest / 2 + 0.002
+    assert -1e-9 <= clock.ours(now + offset, now) - now <= fastest + DRIFT * len(ways) + 0.002
+    assert -1e-9 <= clock.theirs(now, now) - (now + offset) <= fastest + DRIFT * len(ways) + 0.002
+
+
+def test_a_slow_exchange_does_not_set_the_clock_again_after_a_pause() -> None:
+    clock = RemoteClock()
+    clock.exchanged(0, 0.001, 0.002)
+    clock.exchanged(61, 61, 61.4)
+    assert clock.ours(70, 70) - 70 < 0.05

@@ -225,7 +225,7 @@ class Away:
 
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None: ...
 
-    async def states(self) -> Sequence[Any]:
+    async def states(self, key: str | None = None) -> Sequence[Any]:
         return ()
 
     async def reset(self, key: str) -> int:

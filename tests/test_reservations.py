@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import count
-from random import Random
 
 import pytest
 
@@ -218,29 +217,6 @@ async def test_limits_of_others_are_not_touched(store: Reservations, application
     asks = [asking(f"{user}|{application};60;1", user) for user in ("a", "b", "c", "a")]
     answers = Counter([type(await store.ask(request)) for request in asks])
     assert answers == {Turn: 3, Wait: 1}
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_both_stores_foresee_the_same(redis_url: str, application: str, seed: int) -> None:
-    """Windows are so long that the time of the test makes no difference."""
-    random, own = Random(seed), {"a": ";100;2", "b": ";900;30", "c": "", "d": ""}
-    keys = {user: f"{user}|{application}{limit};" if limit else "" for user, limit in own.items()}
-    here, there = (
-        MemoryReservations(time.monotonic, guard_seconds=0.01),
-        RedisReservations(redis_url, guard_seconds=0.01),
-    )
-    places: dict[str, list[int]] = {user: [0] for user in own}
-    for _ in range(150):
-        user = random.choice("aabcccccccd")
-        request = asking(f"{keys[user]}|{application};100;10", user, random.choice(places[user]))
-        first, second = await here.ask(request), await there.ask(request)
-        assert type(first) is type(second)
-        assert first.waiting == second.waiting
-        if isinstance(first, Wait) and isinstance(second, Wait):
-            assert first.place == second.place
-            assert first.seconds == pytest.approx(second.seconds, abs=5)
-            places[user].append(first.place)
-    await there.close()
 
 
 async def test_turns_that_redis_has_forgotten_count_although_they_were_still_to_come(

@@ -48,7 +48,7 @@ def list_(*, as_json: bool, redis_url: str | None) -> None:
 @redis_option
 def show(key: str, *, as_json: bool, redis_url: str | None) -> None:
     """Show the limits of KEY: user|application, or |application for the one that all users share."""
-    found = [state for state in asyncio.run(_states(load_settings(redis_url=redis_url))) if state.limit.key == key]
+    found = asyncio.run(_states(load_settings(redis_url=redis_url), key))
     if not found:
         raise click.ClickException(f"{key}: not used in the last day. See: orchesty-worker limits list")
     _show(found, as_json=as_json)
@@ -58,7 +58,7 @@ def show(key: str, *, as_json: bool, redis_url: str | None) -> None:
 @click.argument("key")
 @redis_option
 def reset(key: str, *, redis_url: str | None) -> None:
-    """Forget the calls of KEY, and what the service has said about it.
+    """Forget the calls of KEY, what the service has said about it, and that Redis may have lost calls of it.
 
     The next calls may go at once, so the service may get twice its amount in the current window.
     """
@@ -68,9 +68,9 @@ def reset(key: str, *, redis_url: str | None) -> None:
     click.echo(f"{count} limit{'s' if count > 1 else ''} of {key} reset")
 
 
-async def _states(settings: Settings) -> Sequence[LimitState]:
+async def _states(settings: Settings, key: str | None = None) -> Sequence[LimitState]:
     async with _opened(settings) as store:
-        return sorted(await store.states(), key=lambda state: (state.limit.application, state.limit.key))
+        return sorted(await store.states(key), key=lambda state: (state.limit.application, state.limit.key))
 
 
 async def _reset(settings: Settings, key: str) -> int:

@@ -1,41 +1,39 @@
 -- Reserves a turn, or says how long it will take. The same as MemoryReservations.ask, by the server's clock.
 --
--- KEYS[1]  what all keys begin with; a hash tag, so that a cluster keeps them together
--- ARGV     member, line, place, is_renewal, guard, slack, ahead, eagerness, patience, recovery, known epoch, new epoch,
+-- ARGV     member, line, place, is_renewal, guard, known epoch, turns known of it, new epoch,
 --          then key, seconds, amount, is_shared for each limit
--- returns  is_turn, seconds, now, place, waiting, epoch
+-- returns  is_turn, seconds, now, place, waiting, epoch, turns
 
-local base = KEYS[1]
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1e6
 local member, line, place = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local is_renewal, guard, slack, ahead = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local eagerness, patience, recovery = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local ROUNDING, KEPT, IDLE, LAG, SAMPLE, PASSES, FEW = 1e-5, 7 * 86400, 0.5, 10, 64, 3, 5
+local is_renewal, guard, FIRST, KEPT = ARGV[4] == '1', tonumber(ARGV[5]), 9, 7 * 86400
 
-local function text(seconds)
-    return string.format('%.6f', seconds)
+-- A server that has lost its data, or has come back with older data, has lost calls that still count. Who knew it
+-- before tells by the epoch and the turns that it has counted: once for each epoch, as all its turns were given before.
+local function lost_and_epoch(known, known_turns, new)
+    local found = redis.call('MGET', base .. 'lost', base .. 'epoch', base .. 'turns')
+    local lost, epoch, turns = tonumber(found[1] or 0), found[2] or new, tonumber(found[3] or 0)
+    local is_older = known ~= '' and (known ~= epoch or known_turns > turns)
+    if is_older and redis.call('SADD', base .. 'lost_epochs', known) == 1 then
+        lost = now
+        redis.call('SET', base .. 'lost', text(lost))
+        if known == epoch then epoch = new end
+    end
+    if epoch ~= found[2] then redis.call('SET', base .. 'epoch', epoch) end
+    return lost, epoch, turns
 end
 
--- A server that has lost its data has lost calls that still count: whoever knew it before tells by the epoch.
-local epoch = redis.call('GET', base .. 'epoch')
-if not epoch then
-    epoch = ARGV[12]
-    redis.call('SET', base .. 'epoch', epoch)
+local lost, epoch, turns = lost_and_epoch(ARGV[6], tonumber(ARGV[7]), ARGV[8])
+
+for i = FIRST, #ARGV, 4 do
+    if is_renewal then redis.call('ZREM', log_of(ARGV[i], ARGV[i + 1]), member) end
+    if ARGV[i + 3] == '1' then forget_overdue(ARGV[i]) end
 end
-if ARGV[11] ~= '' and ARGV[11] ~= epoch then redis.call('SET', base .. 'lost', text(now), 'NX') end
-local lost = tonumber(redis.call('GET', base .. 'lost') or 0)
 
 local line_key = base .. 'line:' .. line
 local counts = redis.call('HMGET', line_key, 'last', 'gone')
-local last = tonumber(counts[1] or 0)
-local gone = math.min(last, tonumber(counts[2] or 0))
+local last, gone = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
 if place > last then place = 0 end
 local before = math.max(0, (place > 0 and place - 1 or last) - gone)
-
-local function score(log, rank)
-    return tonumber(redis.call('ZRANGE', log, rank, rank, 'WITHSCORES')[2])
-end
 
 -- The lines that wait for a limit of all users: each goes one step in turn, as in fairness.py.
 local shares = {}
@@ -89,12 +87,6 @@ local function share_of(key)
         lines = base .. 'lines:' .. key, positions = base .. 'positions:' .. key, waiting = base .. 'waiting:' .. key,
         position_key = base .. 'position:' .. key,
     }
-    for _, gone_line in ipairs(redis.call('ZRANGEBYSCORE', share.lines, '-inf', '(' .. text(now))) do
-        redis.call('ZREM', share.lines, gone_line)
-        redis.call('ZREM', share.positions, gone_line)
-        redis.call('HDEL', share.waiting, gone_line)
-        redis.call('DEL', base .. 'line:' .. gone_line)
-    end
     share.position = tonumber(redis.call('GET', share.position_key) or 0)
     share.raw = tonumber(redis.call('ZSCORE', share.positions, line) or nil)
     share.own = share.raw and math.max(share.raw, share.position - LAG) or share.position
@@ -103,47 +95,43 @@ local function share_of(key)
     return share
 end
 
-local limits, own_limits = {}, ''
-for i = 13, #ARGV, 4 do
-    local key, seconds = ARGV[i], tonumber(ARGV[i + 1])
-    local limit = {
-        width = seconds + guard + slack, cycle = seconds + guard, amount = tonumber(ARGV[i + 2]), closed = 0,
-        log = base .. 'log:' .. key .. ';' .. ARGV[i + 1], calls = before,
-    }
-    local learned = redis.call('HMGET', base .. 'learned:' .. key, 'until', 'share', 'at')
-    if learned[1] then limit.closed = tonumber(learned[1]) end
-    if learned[2] then
-        local share = math.min(1, learned[2] + (now - learned[3]) / recovery)
-        limit.amount = math.max(1, math.floor(limit.amount * share))
-    end
-    -- Turns that were given before may still come.
-    if lost > 0 then limit.closed = math.max(limit.closed, lost + ahead + limit.width) end
-    if is_renewal then redis.call('ZREM', limit.log, member) end
-    redis.call('ZREMRANGEBYSCORE', limit.log, '-inf', '(' .. text(now - limit.width - IDLE))
-    limit.size = redis.call('ZCARD', limit.log)
+local limits, own_limits, used, amounts = {}, '', {}, {}
+for i = FIRST, #ARGV, 4 do
+    local key, seconds, amount = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local limit = limit_of(key, seconds, amount, guard, lost)
+    limit.calls = before
     if ARGV[i + 3] == '1' then
         limit.calls = calls_before(share_of(key), limit.amount / limit.cycle)
     else
-        own_limits = own_limits .. ' ' .. ARGV[i + 1] .. ' ' .. ARGV[i + 2]
+        own_limits = own_limits .. ' ' .. seconds .. ' ' .. amount
     end
-    redis.call('ZADD', base .. 'seen', text(now), key .. ';' .. ARGV[i + 1] .. ';' .. ARGV[i + 2])
+    local name = key .. ';' .. seconds
+    used[#used + 1], used[#used + 2] = text(now), name
+    amounts[#amounts + 1], amounts[#amounts + 2] = name, amount
     limits[#limits + 1] = limit
 end
 
-local function conflict(limit, at)
-    local before_it = redis.call('ZCOUNT', limit.log, '-inf', text(at))
-    for first = math.min(before_it, limit.size - limit.amount), math.max(0, before_it - limit.amount), -1 do
-        local start, finish = score(limit.log, first), score(limit.log, first + limit.amount - 1)
-        if math.max(at, finish) - math.min(at, start) < limit.width - ROUNDING then return start + limit.width end
+-- What `limits list` shows: no more than was used in the last day, whether or not anybody looks.
+local function list_limits()
+    local all, known = base .. 'limits', base .. 'amounts'
+    redis.call('ZADD', all, unpack(used))
+    redis.call('HSET', known, unpack(amounts))
+    local unused = redis.call('ZRANGEBYSCORE', all, '-inf', text(now - LISTED), 'LIMIT', 0, 10)
+    if #unused > 0 then
+        redis.call('ZREM', all, unpack(unused))
+        redis.call('HDEL', known, unpack(unused))
     end
+    redis.call('EXPIRE', all, LISTED)
+    redis.call('EXPIRE', known, LISTED)
 end
+list_limits()
 
 local function spaced(limit, at)
     if limit.size == 0 then return at end
     local latest = score(limit.log, limit.size - 1)
     if latest > at then return at end
-    local even, is_used = limit.width / limit.amount, limit.size * 2 > limit.amount
-    return math.max(at, latest + (is_used and math.min(0.8 * even, 0.02) or math.min(0.3 * even, 0.005)))
+    local spacing = SPACINGS[limit.size * 2 > limit.amount and 2 or 1]
+    return math.max(at, latest + math.min(spacing[1] * limit.width / limit.amount, spacing[2]))
 end
 
 local turn, is_moving = now, true
@@ -151,9 +139,7 @@ for _, limit in ipairs(limits) do turn = math.max(turn, limit.closed) end
 while is_moving do
     is_moving = false
     for _, limit in ipairs(limits) do
-        local fit, moved = turn, conflict(limit, turn)
-        while moved do fit, moved = moved, conflict(limit, moved) end
-        fit = spaced(limit, fit)
+        local fit = spaced(limit, earliest(limit, turn))
         if fit > turn then turn, is_moving = fit, true end
     end
 end
@@ -175,15 +161,15 @@ for _, limit in ipairs(limits) do
 end
 idle = math.max(0, idle)
 
-local may_go = is_renewal or idle > IDLE or foreseen <= ahead + eagerness * idle
-if may_go and turn <= now + ahead then
+local may_go = is_renewal or idle > IDLE or foreseen <= AHEAD + EAGERNESS * idle
+if may_go and turn <= now + AHEAD then
     for _, limit in ipairs(limits) do
         redis.call('ZADD', limit.log, text(turn), member)
-        redis.call('EXPIRE', limit.log, math.ceil(limit.width + ahead + IDLE) + 2)
+        redis.call('EXPIRE', limit.log, math.ceil(limit.width + AHEAD + IDLE) + 2)
     end
     if place > 0 then
         gone = math.min(last, math.max(gone + 1, idle > IDLE and place or 0))
-        redis.call('HSET', line_key, 'gone', gone)
+        if gone < last then redis.call('HSET', line_key, 'gone', gone) else redis.call('DEL', line_key) end
     end
     for _, share in pairs(shares) do
         if share.own > share.position then redis.call('SET', share.position_key, share.own, 'EX', KEPT) end
@@ -196,7 +182,7 @@ if may_go and turn <= now + ahead then
             redis.call('HSET', share.waiting, line, last - gone .. own_limits)
         end
     end
-    return {1, text(turn - now), text(now), place, last - gone, epoch}
+    return {1, text(turn - now), text(now), place, last - gone, epoch, redis.call('INCR', base .. 'turns')}
 end
 
 if place == 0 then
@@ -207,11 +193,11 @@ end
 local seconds = math.max(turn - now, foreseen)
 redis.call('EXPIRE', line_key, math.ceil(seconds) + KEPT)
 for _, share in pairs(shares) do
-    redis.call('ZADD', share.lines, 'GT', text(now + seconds + patience), line)
+    redis.call('ZADD', share.lines, 'GT', text(now + seconds + PATIENCE), line)
     if not share.raw then redis.call('ZADD', share.positions, share.own, line) end
     redis.call('HSET', share.waiting, line, last - gone .. own_limits)
     for _, name in ipairs({share.lines, share.positions, share.waiting}) do
         redis.call('EXPIRE', name, math.ceil(seconds) + KEPT)
     end
 end
-return {0, text(seconds), text(now), place, last - gone, epoch}
+return {0, text(seconds), text(now), place, last - gone, epoch, turns}

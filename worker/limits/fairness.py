@@ -8,6 +8,7 @@ does the same in Redis.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 
 from worker.limits.limit import Limit
 
@@ -22,7 +23,8 @@ FEW = 5
 """Of so few calls of a line it does not matter what its own limits say."""
 
 SAMPLE = 64
-"""Lines that are looked at to foresee how many calls go before; more are taken to be like these."""
+"""Lines that are looked at to foresee how many calls go before, those furthest behind; more are taken to be like
+these."""
 
 
 @dataclass(slots=True)
@@ -53,8 +55,9 @@ class Share:
     def calls_before(self, line: str, before: int, rate: float) -> float:
         """Return how many calls go before the one that has this many of its own line before it, at this rate."""
         position, floor = self._position(line) + before, self.position - LAG
-        others = [flow for name, flow in self.flows.items() if name != line and flow.position >= floor]
-        looked_at, calls = others[:SAMPLE], math.inf
+        others = [(flow.position, name) for name, flow in self.flows.items() if name != line and flow.position >= floor]
+        looked_at = [self.flows[name] for _, name in nsmallest(SAMPLE, others)]
+        calls = math.inf
         for _ in range(PASSES if others else 0):
             seconds = calls / rate
             calls = before + sum(flow.calls(position, seconds) for flow in looked_at) * len(others) / len(looked_at)
@@ -76,7 +79,7 @@ class Share:
 
     def tidy(self, now: float) -> Sequence[str]:
         """Forget lines of which nothing was heard, and return them."""
-        overdue = [line for line, flow in self.flows.items() if flow.until <= now]
+        overdue = [line for line, flow in self.flows.items() if flow.until < now]
         for line in overdue:
             del self.flows[line]
         return overdue

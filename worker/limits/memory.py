@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from worker.limits.fairness import Share
@@ -10,25 +10,17 @@ from worker.limits.limit import Limit
 from worker.limits.reservations import (
     AHEAD_SECONDS,
     EAGERNESS,
+    HALVING_SECONDS,
+    IDLE_SECONDS,
     PATIENCE_SECONDS,
     SLACK_SECONDS,
+    SLOWEST,
     LimitState,
     Request,
     Turn,
     Wait,
 )
 from worker.limits.windows import earliest, idle_since, spaced, wait_behind
-
-SLOWEST = 1 / 64
-"""The smallest share of an amount that halving comes to."""
-
-
-HALVING_SECONDS = 10
-"""An amount is not halved again before: calls that were under way are refused together."""
-
-
-IDLE_SECONDS = 0.5
-"""Calls are remembered for so long after they count no more, to know since when there has been room."""
 
 
 @dataclass(slots=True)
@@ -75,8 +67,9 @@ class MemoryReservations:
             await self.give_back(request)
         now = self._clock()
         self._tidy(now)
+        self._forget_overdue(_shared(request), now)
         windows = [self._window(limit, now) for limit in request.limits]
-        line = self._lines.setdefault(request.line, _Line())
+        line = self._lines.get(request.line) or _Line()
         place = request.place if request.place <= line.last else 0
         before = max(0, (place - 1 if place else line.last) - line.gone)
         turn = self._earliest(windows, now)
@@ -87,10 +80,12 @@ class MemoryReservations:
             if place:
                 line.gone = min(line.last, max(line.gone + 1, place if idle > IDLE_SECONDS else 0))
             self._reserve(request, windows, line, turn)
+            self._keep(request.line, line)
             return Turn(turn, line.waiting)
         if not place:
             line.last += 1
             place = line.last
+        self._keep(request.line, line)
         seconds = max(turn - now, foreseen)
         for key in _shared(request):
             own = [limit for limit in request.limits if limit.user]
@@ -108,7 +103,8 @@ class MemoryReservations:
     async def leave(self, line: str) -> None:
         """Take a message out of its line that will not ask again."""
         if (waiting := self._lines.get(line)) is not None:
-            waiting.gone = min(waiting.last, waiting.gone + 1)
+            waiting.gone += 1
+            self._keep(line, waiting)
 
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly."""
@@ -120,11 +116,11 @@ class MemoryReservations:
             if slow_down and self._is_learning and is_due:
                 window.share, window.shared_at = max(self._share(window, now) / 2, SLOWEST), now
 
-    async def states(self) -> Sequence[LimitState]:
-        """Return the limits that were used lately."""
+    async def states(self, key: str | None = None) -> Sequence[LimitState]:
+        """Return the limits that were used lately, all or those of a key."""
         now = self._clock()
         self._tidy(now, is_forced=True)
-        return [self._state(window, now) for window in self._windows.values()]
+        return [self._state(window, now) for name, window in self._windows.items() if key in (None, name[0])]
 
     async def reset(self, key: str) -> int:
         """Forget calls, places and what was learned of a key; return how many limits had it."""
@@ -193,6 +189,8 @@ class MemoryReservations:
         turn = self._turns.pop(request.member, None)
         if turn is None:
             return
+        if to is not None:
+            self._turns[request.member] = to
         for limit in request.limits:
             window = self._windows.get((limit.key, limit.seconds))
             index = bisect_left(window.times, turn) if window else 0
@@ -203,28 +201,41 @@ class MemoryReservations:
 
     def _state(self, window: _Window, now: float) -> LimitState:
         limit = window.limit
-        lines = [limit.key] if limit.user else self._shares[limit.key].flows
-        waiting = sum(line.waiting for name in lines if (line := self._lines.get(name)))
         amount = self._amount(window, now)
-        free = earliest(window.times, amount, self._width(limit), now)
-        return LimitState(
-            limit, len(self._counting(window, now)), waiting, max(free, window.closed_until) - now, amount
-        )
+        opens = max(now, window.closed_until)
+        free = earliest(window.times, amount, self._width(limit), opens)
+        return LimitState(limit, len(self._counting(window, now)), self._waiting(limit), free - now, amount)
+
+    def _waiting(self, limit: Limit) -> int:
+        lines = [limit.key] if limit.user else self._shares[limit.key].flows
+        return sum(line.waiting for name in lines if (line := self._lines.get(name)))
 
     def _tidy(self, now: float, *, is_forced: bool = False) -> None:
         """Forget once a second what is past."""
         if now - self._tidied < 1 and not is_forced:
             return
         self._tidied = now
+        self._forget_overdue(self._shares, now)
         for name, window in tuple(self._windows.items()):
             self._window(window.limit, now)
-            if not window.times and window.closed_until < now and self._share(window, now) == 1:
+            is_open = window.closed_until < now and self._share(window, now) == 1
+            if is_open and not window.times and not self._waiting(window.limit):
                 del self._windows[name]
-        self._turns = {member: turn for member, turn in self._turns.items() if turn > now - PATIENCE_SECONDS}
-        for share in self._shares.values():
-            for line in share.tidy(now):
+        longest = max([self._width(window.limit) for window in self._windows.values()], default=0)
+        self._turns = {member: turn for member, turn in self._turns.items() if turn > now - longest - IDLE_SECONDS}
+
+    def _forget_overdue(self, keys: Iterable[str], now: float) -> None:
+        """Forget lines of which nothing was heard."""
+        for key in keys:
+            for line in self._shares[key].tidy(now):
                 self._lines.pop(line, None)
-        self._lines = {name: line for name, line in self._lines.items() if line.waiting > 0}
+
+    def _keep(self, name: str, line: _Line) -> None:
+        """Remember a line as long as messages of it wait."""
+        if line.waiting > 0:
+            self._lines[name] = line
+        else:
+            self._lines.pop(name, None)
 
 
 def _shared(request: Request) -> set[str]:

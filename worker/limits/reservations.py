@@ -21,6 +21,15 @@ EAGERNESS = 8
 PATIENCE_SECONDS = 10.0
 """A line whose messages are overdue by more counts no longer as waiting."""
 
+IDLE_SECONDS = 0.5
+"""Calls are remembered for so long after they count no more, to know since when there has been room."""
+
+SLOWEST = 1 / 64
+"""The smallest share of an amount that halving comes to."""
+
+HALVING_SECONDS = 10
+"""An amount is not halved again before: calls that were under way are refused together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -94,11 +103,14 @@ class Reservations(Protocol):
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly. Raises `LimitsAway`."""
 
-    async def states(self) -> Sequence[LimitState]:
-        """Return the limits that were used lately. Raises `LimitsAway`."""
+    async def states(self, key: str | None = None) -> Sequence[LimitState]:
+        """Return the limits that were used lately, all or those of a key. Raises `LimitsAway`."""
 
     async def reset(self, key: str) -> int:
-        """Forget calls, places and what was learned of a key; return how many limits had it. Raises `LimitsAway`."""
+        """Forget calls, places and what was learned of a key; return how many limits had it. Raises `LimitsAway`.
+
+        It also opens a key that is closed because the store has lost its data.
+        """
 
     async def close(self) -> None:
         """Close the connections."""

@@ -53,9 +53,9 @@ class UnsharedReservations:
         count = self._processes()
         await self._own.learn([divided(limit, count) for limit in limits], seconds=seconds, slow_down=slow_down)
 
-    async def states(self) -> Sequence[LimitState]:
+    async def states(self, key: str | None = None) -> Sequence[LimitState]:
         """Return this process's view."""
-        return await self._own.states()
+        return await self._own.states(key)
 
     async def reset(self, key: str) -> int:
         """Forget a key in this process."""
