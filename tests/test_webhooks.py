@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from support.workers import InProcess
 from applications import Incoming, TryLater
 from applications.accounts import Accounts
 from applications.crypt import new_key
-from applications.signatures import SLACK
+from applications.signatures import SLACK, RsaSignature
 from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
 
@@ -277,6 +277,19 @@ async def test_a_call_that_was_signed_at_another_time_starts_nothing(
     assert (await slack_call(server, str(int(time.time())))).status_code == 200
 
 
+async def test_a_key_that_checks_no_signature_is_told_by_the_name_of_its_setting(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer,
+    monkeypatch: pytest.MonkeyPatch, log_lines: Sequence[Mapping[str, Any]],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Shouter, "signature", RsaSignature("x-hub-signature-256"))
+    monkeypatch.setattr(Shouter, "signature_secret", "token")
+    await subscribed(accounts, worker, topology)
+    answer = await server.call("1", b"{}")
+    assert (answer.status_code, answer.json()) == (409, {"error": "the application is not ready"})
+    (line,) = [line for line in log_lines if line["event"] == "webhook_not_ready"]
+    assert line["reason"] == "the token of shouter and user 'alice' is no public key in PEM"
+
+
 async def slack_call(server: ShouterServer, stamp: str) -> httpx.Response:
     own = server.hooks["1"]
     signature = hmac.digest(own["secret"].encode(), f"v0:{stamp}:{{}}".encode(), "sha256").hex()
@@ -383,4 +396,6 @@ async def test_calls_reach_one_of_several_processes_as_they_came(
     assert (await server.call("1", b"{}", secret="other")).status_code == 401
     compressed = await server.call("1", gzip.compress(b"{}"), **{"Content-Encoding": "gzip"})
     assert compressed.json()["status"] == "started"
-    assert len(await queues.read(topology.queue("sink"), 3)) == 3
+    messages = await queues.read(topology.queue("sink"), 3)
+    encodings = [json.loads(message.headers["webhook-headers"]).get("content-encoding") for message in messages]
+    assert (len(messages), encodings.count("gzip")) == (3, 1)

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from applications import Application, ApplicationError, Incoming, SecretsError, TryLater
-from applications.signatures import Forged
+from applications.signatures import Forged, KeyUnusable
 from worker import headers as h
 from worker.applications import applications_in
 from worker.broker import Publication, Publisher
@@ -248,7 +248,11 @@ def _check(known: _Known, call: Incoming) -> None:
         return
     if not known.secret:
         raise Forged(f"there is no secret of {known.application.key} to check the signature with")
-    signature.check(call, known.secret)
+    try:
+        signature.check(call, known.secret)
+    except KeyUnusable as error:
+        name = known.application.signature_secret or "secret"
+        raise KeyUnusable(f"the {name} of {known.application.key} and user {known.webhook.user!r} {error}") from None
 
 
 def start_message(node: Node, webhook: "Webhook", call: Incoming, identity: str) -> tuple[h.Headers, str]:
