@@ -93,9 +93,10 @@ async def _subscribed(database: str, key: str, setup: Setup) -> tuple[str, str]:
         await accounts.installs.add("bench", Caller.key, is_enabled=True)
         await accounts.save("bench", Caller, {"authorization_form": {"token": "t"}})
         webhook = await accounts.webhooks.add("bench", Caller.key, "order", "bench", setup.nodes[0])
+        own = accounts.webhooks.secrets(webhook)
     finally:
         await accounts.close()
-    return path_of(webhook), webhook.secret
+    return path_of(webhook, own.token), own.secret
 
 
 def _worker(setup: Setup, database: str, key: str, port: int) -> Command:
