@@ -135,10 +135,9 @@ class Webhooks:
         token, secret = json.loads(self._keyring.open(webhook.sealed_token, *_place(webhook)))
         return WebhookSecrets(token, secret)
 
-    async def ids(self) -> Sequence[str]:
-        """Return the ids of all webhooks, without opening their secrets."""
-        async with self._database.transaction() as connection:
-            return (await connection.execute(select(webhooks.c.id))).scalars().all()
+    async def ids(self, **only: str) -> Sequence[str]:
+        """Return the ids of webhooks as `list` does."""
+        return [webhook.id for webhook in await self.list(**only)]
 
     async def rotate(self, webhook_id: str) -> bool:
         """Seal what an older key sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""
