@@ -122,11 +122,18 @@ class Accounts:
 
     async def limits(self, user: str, applications: Iterable[type[Application]]) -> str:
         """Return the limiter key of the user's enabled installs of these applications, empty without limits."""
-        keys = []
-        for application in applications:
-            install = await self.installs.get(user, application.key)
-            if install is not None and install.is_enabled:
-                keys.append(application.limits(user, self.installs.settings(install)))
+        used = tuple(applications)
+        found = [await self.installs.get(user, application.key) for application in used]
+        return self.limits_of(filter(None, found), used)
+
+    def limits_of(self, installs: Iterable[Install], applications: Iterable[type[Application]]) -> str:
+        """Return the same of installs of one user that are read already. Raises `SecretsError`."""
+        enabled = {install.application: install for install in installs if install.is_enabled}
+        keys = [
+            application.limits(enabled[application.key].user, self.installs.settings(enabled[application.key]))
+            for application in applications
+            if application.key in enabled
+        ]
         return ";".join(filter(None, keys))
 
     async def finish_login(

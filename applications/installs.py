@@ -1,10 +1,10 @@
 """The store of installs, in SQLite or PostgreSQL."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, select, update
 from sqlalchemy.engine import RowMapping
 
 from applications.crypt import Keyring
@@ -55,6 +55,15 @@ class Installs:
             query = select(installs).where(_is(user, application))
             row = (await connection.execute(query)).mappings().one_or_none()
         return _install(row) if row else None
+
+    async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
+        """Return the installs of these users of these applications, without opening their secrets."""
+        query = select(installs).where(installs.c.user.in_(users), installs.c.application.in_(applications))
+
+        def work(connection: Connection) -> Sequence[Install]:
+            return [_install(row) for row in connection.execute(query).mappings()]
+
+        return await self._database.run(work)
 
     async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
         """Return installs by application and user, without opening their secrets."""

@@ -11,16 +11,20 @@
 """
 
 import hmac
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Final, Protocol
-from urllib.parse import unquote
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
 
 from applications.errors import ApplicationError
 from applications.incoming import Incoming
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 WINDOW_SECONDS: Final = 300
 
@@ -29,11 +33,15 @@ class Forged(ApplicationError):
     """The call is not the service's, or it is an old one that is sent again."""
 
 
+class KeyUnusable(ApplicationError):
+    """What the user has filled in is no key of this kind, so that no call can be checked."""
+
+
 class Signature(Protocol):
     """A way to sign calls."""
 
     def check(self, call: Incoming, secret: str) -> None:
-        """Raise `Forged` with what is wrong, never with what would be right."""
+        """Raise `Forged` with what is wrong, never with what would be right; `KeyUnusable` when that cannot be told."""
 
 
 Encode = Callable[[bytes], str]
@@ -109,16 +117,29 @@ class RsaSignature:
         """Verify with the public key."""
         # Imported here: few services sign so, and it takes its time.
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 - see above
 
+        key = _rsa_key(secret)
         try:
-            key = serialization.load_pem_public_key(secret.encode())
-            assert isinstance(key, rsa.RSAPublicKey), "the application says that the service signs by RSA"
             given = b64decode(_header(call, self.header), validate=True)
             key.verify(given, call.body, padding.PKCS1v15(), hashes.SHA256())
         except (InvalidSignature, ValueError):
             raise Forged(f"{self.header} does not fit the body") from None
+
+
+def _rsa_key(pem: str) -> "RSAPublicKey":
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415 - see above
+
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyUnusable("is no public key in PEM") from None
+    if not isinstance(key, RSAPublicKey):
+        raise KeyUnusable("is a public key, but not an RSA key")
+    return key
 
 
 def check_time(call: Incoming, stamp: str, read: Callable[[str], float]) -> None:
@@ -140,12 +161,17 @@ def _header(call: Incoming, name: str) -> str:
     return value
 
 
+_HUBSPOT_DECODES: Final = MappingProxyType({f"%{ord(character):02X}": character for character in ":/?@!$'()*,;"})
+"""HubSpot decodes these in the address that it signs, and no others."""
+
+
 def _slack(call: Incoming, stamp: str) -> bytes:
     return f"v0:{stamp}:".encode() + call.body
 
 
 def _hubspot(call: Incoming, stamp: str) -> bytes:
-    return f"{call.method}{unquote(call.url)}".encode() + call.body + stamp.encode()
+    url = re.sub("%[0-9A-F]{2}", lambda found: _HUBSPOT_DECODES.get(found[0], found[0]), call.url)
+    return f"{call.method}{url}".encode() + call.body + stamp.encode()
 
 
 def _zendesk(call: Incoming, stamp: str) -> bytes:

@@ -1,6 +1,8 @@
 """Subscribing at services, and leaving again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -8,43 +10,101 @@ import httpx
 from applications.accounts import Accounts
 from applications.application import Application
 from applications.errors import ApplicationError, TryLater
-from applications.webhooks import Webhook, path_of
+from applications.hiding import hide
+from applications.webhooks import Webhook, as_text, path_of
 
 
 class SubscribeRefused(ApplicationError):
-    """There is no such event, a parameter is missing, or the service refuses."""
+    """There is no such event, a parameter is missing, it is subscribed already, or the service refuses."""
 
 
 async def subscribe(
     accounts: Accounts, application: type[Application], user: str, name: str, *, topology: str, node: str,
-    public_url: str, parameters: Mapping[str, str],
+    public_url: str, parameters: Mapping[str, str], is_another: bool = False,
 ) -> Webhook:  # fmt: skip
-    """Let a service call us when `name` happens. Nothing of ours stays when it refuses.
+    """Let a service call us when `name` happens. Nothing stays, here or there, when either side refuses.
 
+    A second webhook for the same, which starts a second run for each event, is made only as `is_another`.
     Raises `SubscribeRefused`, `TryLater` or `NotReady`.
     """
     _check(application, name, parameters)
-    webhook = await accounts.webhooks.add(user, application.key, name, topology, node)
-    url = public_url.rstrip("/") + path_of(webhook)
+    same = {"user": user, "application": application.key, "name": name, "topology": topology, "node": node}
+    found = await accounts.webhooks.list(**same, parameters=as_text(parameters))
+    if found and not is_another:
+        raise SubscribeRefused(
+            f"{application.key} of user {user!r} is subscribed for {name} at this node already, as {found[0].id[:8]}; "
+            f"orchesty-worker webhooks unsubscribe {found[0].id[:8]} takes it away, --another makes a second one"
+        )
+    webhook = await accounts.webhooks.add(**same, parameters=parameters)
+    own = accounts.webhooks.secrets(webhook)
+    url = public_url.rstrip("/") + path_of(webhook, own.token)
     try:
-        async with accounts.client(application, user) as client:
-            remote_id = await application().subscribe(client, name, url, webhook.secret, parameters)
+        async with _asking(accounts, application, webhook) as client:
+            remote_id = await application().subscribe(client, name, url, own.secret, parameters)
+            await _save(accounts, application, webhook, client, remote_id)
+    except BaseException:
+        with suppress(TryLater):  # what went wrong first is told
+            await accounts.webhooks.remove(webhook)
+        raise
+    return replace(webhook, remote_id=remote_id)
+
+
+async def _save(
+    accounts: Accounts, application: type[Application], webhook: Webhook, client: httpx.AsyncClient, remote_id: str
+) -> None:
+    """Save what the service calls the webhook; else let it call no more, while we still know what to ask for."""
+    if not remote_id:
+        raise SubscribeRefused(f"{application.key} did not say what it calls the webhook: remove it there")
+    try:
+        await accounts.webhooks.subscribed(webhook, remote_id)
     except BaseException as error:
-        await accounts.webhooks.remove(webhook)
-        raise _told(application, error) from error
-    await accounts.webhooks.subscribed(webhook, remote_id)
-    return webhook
+        try:
+            await application().unsubscribe(client, remote_id)
+        except Exception:
+            raise SubscribeRefused(
+                f"{application.key} calls us as {remote_id}, which could be neither saved nor taken back: "
+                f"remove it there ({error})"
+            ) from None
+        raise
 
 
 async def unsubscribe(accounts: Accounts, application: type[Application], webhook: Webhook) -> None:
-    """Tell the service to call no more, and forget the webhook. It stays, marked, when the service does not let go."""
+    """Tell the service to call no more, and forget the webhook. It stays, marked, when the service does not let go.
+
+    Raises `SubscribeRefused`, `TryLater`, `NotReady` or `SecretsError`.
+    """
+    if not webhook.remote_id:
+        raise SubscribeRefused(
+            f"what {application.key} calls this webhook was never known: look there for webhooks that call this worker "
+            f"and remove this one, then run: orchesty-worker webhooks unsubscribe {webhook.id[:8]} --forget"
+        )
+    try:
+        async with _asking(accounts, application, webhook) as client:
+            await application().unsubscribe(client, webhook.remote_id)
+    except BaseException:
+        await accounts.webhooks.unsubscribe_failed(webhook)
+        raise
+    await accounts.webhooks.remove(webhook)
+
+
+@asynccontextmanager
+async def _asking(
+    accounts: Accounts, application: type[Application], webhook: Webhook
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a client. What goes wrong is told without secrets and in words that help: httpx's own show the request."""
+    own = accounts.webhooks.secrets(webhook)
+    access = await accounts.access(application, webhook.user)
     try:
         async with accounts.client(application, webhook.user) as client:
-            await application().unsubscribe(client, webhook.remote_id)
-    except BaseException as error:
-        await accounts.webhooks.unsubscribe_failed(webhook)
-        raise _told(application, error) from error
-    await accounts.webhooks.remove(webhook)
+            yield client
+    except httpx.HTTPStatusError as error:
+        text = hide(error.response.text, {own.token, own.secret, *access.secrets})
+        raise SubscribeRefused(f"{application.key} answered {error.response.status_code}: {text[:200]}") from None
+    except httpx.HTTPError as error:
+        reason = f"{application.key} cannot be reached: {type(error).__name__}"
+        raise TryLater(reason, timedelta(minutes=1)) from None
+    except SubscribeRefused as error:
+        raise SubscribeRefused(hide(str(error), {own.token, own.secret, *access.secrets})) from None
 
 
 def _check(application: type[Application], name: str, parameters: Mapping[str, str]) -> None:
@@ -57,12 +117,3 @@ def _check(application: type[Application], name: str, parameters: Mapping[str, s
 
 def _lacking(wanted: Sequence[str], given: Mapping[str, str]) -> list[str]:
     return [name for name in wanted if not given.get(name)]
-
-
-def _told(application: type[Application], error: BaseException) -> BaseException:
-    """Return the error in words that help; httpx's own would show the request."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return SubscribeRefused(f"{application.key} answered {error.response.status_code}: {error.response.text[:200]}")
-    if isinstance(error, httpx.HTTPError):
-        return TryLater(f"{application.key} cannot be reached: {type(error).__name__}", timedelta(minutes=1))
-    return error

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. Compared before Alembic is loaded, which takes its time."""
 
 metadata = MetaData()
@@ -49,6 +49,8 @@ webhooks = Table(
     Column("topology", Text, nullable=False),
     Column("node", Text, nullable=False),
     Column("sealed_token", Text, nullable=False),
+    Column("token_digest", Text),
+    Column("parameters", Text, nullable=False),
     Column("remote_id", Text, nullable=False),
     Column("is_unsubscribe_failed", Boolean, nullable=False),
     Column("created", BigInteger, nullable=False),
@@ -60,4 +62,5 @@ deliveries = Table(
     Column("webhook", Text, primary_key=True),
     Column("delivery", Text, primary_key=True),
     Column("received", BigInteger, nullable=False),
+    Column("claim", Text, nullable=False),
 )

@@ -1,33 +1,30 @@
-"""The store of webhooks: which calls of services start what, and which deliveries were taken."""
+"""The store of webhooks: which calls of services start what."""
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 from uuid import uuid4
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.engine import RowMapping
 
 from applications.crypt import Keyring
 from applications.database import Database, now_ms
+from applications.deliveries import Deliveries
 from applications.errors import SecretsError
 from applications.tables import deliveries, webhooks
 
-KEPT_MS: Final = 7 * 24 * 3600 * 1000
-"""How long the ids of deliveries are kept; services try again for up to three days."""
 TOKEN_BYTES: Final = 25
 _PLACE: Final = "webhook"
-
-Delivery = tuple[str, str]
-"""Id of the webhook, id that the service gave to its call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A call of a service that starts a topology at a node."""
+    """A call of a service that starts a topology at a node. Its token and secret are sealed."""
 
     id: str
     user: str
@@ -35,14 +32,23 @@ class Webhook:
     name: str
     topology: str
     node: str
-    token: str = field(repr=False)
-    """The last part of its address."""
-    secret: str = field(repr=False)
-    """What the service signs with, where it takes a secret of ours."""
+    parameters: str
+    """What it was subscribed with, as JSON."""
+    sealed_token: str = field(repr=False)
     remote_id: str
     """What the service calls it; empty until it has answered."""
     is_unsubscribe_failed: bool
     created: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecrets:
+    """What of a webhook nobody may see."""
+
+    token: str = field(repr=False)
+    """The last part of its address."""
+    secret: str = field(repr=False)
+    """What the service signs with, where it takes a secret of ours."""
 
 
 class Webhooks:
@@ -51,15 +57,21 @@ class Webhooks:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
+        self.deliveries = Deliveries(database)
 
-    async def add(self, user: str, application: str, name: str, topology: str, node: str) -> Webhook:
+    async def add(
+        self, user: str, application: str, name: str, topology: str, node: str,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Webhook:  # fmt: skip
         """Keep a new webhook with a token and a secret of its own."""
-        token, secret = secrets.token_hex(TOKEN_BYTES), secrets.token_hex(TOKEN_BYTES)
-        made = Webhook(uuid4().hex, user, application, name, topology, node, token, secret, "", False, now_ms())
-        sealed = self._keyring.seal(json.dumps([token, secret]).encode(), _PLACE, made.id, user, application)
-        values = {name: getattr(made, name) for name in _PLAIN}
+        token, secret, own_id = secrets.token_hex(TOKEN_BYTES), secrets.token_hex(TOKEN_BYTES), uuid4().hex
+        sealed = self._keyring.seal(json.dumps([token, secret]).encode(), _PLACE, own_id, user, application)
+        made = Webhook(
+            own_id, user, application, name, topology, node, as_text(parameters or {}), sealed, "", False, now_ms()
+        )
+        values = {name: getattr(made, name) for name in _COLUMNS}
         async with self._database.transaction() as connection:
-            await connection.execute(webhooks.insert().values(sealed_token=sealed, **values))
+            await connection.execute(webhooks.insert().values(token_digest=digest(token), **values))
         return made
 
     async def subscribed(self, webhook: Webhook, remote_id: str) -> None:
@@ -77,30 +89,55 @@ class Webhooks:
             await connection.execute(delete(deliveries).where(deliveries.c.webhook == webhook.id))
 
     async def list(self, **only: str) -> Sequence[Webhook]:
-        """Return webhooks, oldest first; `only` may name user, application, name, topology or node."""
-        return [self._webhook(row) for row in await self._rows(**only)]
-
-    async def at(self, topology: str, node: str) -> tuple[Sequence[Webhook], str]:
-        """Return those that start a node, without the ones that do not open, and why the last of these does not."""
-        found, problem = [], ""
-        for row in await self._rows(topology=topology, node=node):
-            try:
-                found.append(self._webhook(row))
-            except SecretsError as error:
-                problem = str(error)
-        return found, problem
-
-    async def _rows(self, **only: str) -> Sequence[RowMapping]:
+        """Return webhooks, oldest first; `only` may name columns, such as user, application or node."""
         query = select(webhooks).order_by(webhooks.c.created)
         for name, value in only.items():
             query = query.where(webhooks.c[name] == value) if value else query
         async with self._database.transaction() as connection:
-            return (await connection.execute(query)).mappings().all()
+            return [_webhook(row) for row in (await connection.execute(query)).mappings()]
 
-    async def ids(self) -> Sequence[str]:
-        """Return the ids of all webhooks, without opening their secrets."""
+    async def called(self, tokens: Iterable[str]) -> Mapping[str, Webhook]:
+        """Return webhooks by their tokens.
+
+        Looked up by digests: how long a search takes tells of what is compared, and of a digest no token follows.
+        """
+        digests = {digest(token): token for token in tokens}
+        found = await self._by_digest(digests)
+        if len(found) < len(digests) and await self._add_digests():
+            found = await self._by_digest(digests)
+        return {digests[key]: webhook for key, webhook in found.items()}
+
+    async def _by_digest(self, digests: Iterable[str]) -> Mapping[str, Webhook]:
+        query = select(webhooks).where(webhooks.c.token_digest.in_(digests))
+
+        def work(connection: Connection) -> Mapping[str, Webhook]:
+            return {row["token_digest"]: _webhook(row) for row in connection.execute(query).mappings()}
+
+        return await self._database.run(work)
+
+    async def _add_digests(self) -> bool:
+        """Add the digests of webhooks that were kept before there were any; False when none came of it."""
+        query = select(webhooks).where(webhooks.c.token_digest.is_(None))
         async with self._database.transaction() as connection:
-            return (await connection.execute(select(webhooks.c.id))).scalars().all()
+            found = [_webhook(row) for row in (await connection.execute(query)).mappings()]
+        is_changed = False
+        for webhook in found:
+            try:
+                token = self.secrets(webhook).token
+            except SecretsError:  # those of a lost key stay unknown
+                continue
+            await self._change(webhook, token_digest=digest(token))
+            is_changed = True
+        return is_changed
+
+    def secrets(self, webhook: Webhook) -> WebhookSecrets:
+        """Return its token and secret, opened. Raises `SecretsError`."""
+        token, secret = json.loads(self._keyring.open(webhook.sealed_token, *_place(webhook)))
+        return WebhookSecrets(token, secret)
+
+    async def ids(self, **only: str) -> Sequence[str]:
+        """Return the ids of webhooks as `list` does."""
+        return [webhook.id for webhook in await self.list(**only)]
 
     async def rotate(self, webhook_id: str) -> bool:
         """Seal what an older key sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""
@@ -109,60 +146,38 @@ class Webhooks:
             row = (await connection.execute(query)).mappings().one_or_none()
         if row is None or self._keyring.is_newest(row["sealed_token"]):
             return False
-        plain = self._keyring.open(row["sealed_token"], *_place(row))
-        sealed = self._keyring.seal(plain, *_place(row))
-        async with self._database.transaction() as connection:
-            await connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(sealed_token=sealed))
+        webhook = _webhook(row)
+        plain = self._keyring.open(webhook.sealed_token, *_place(webhook))
+        await self._change(webhook, sealed_token=self._keyring.seal(plain, *_place(webhook)))
         return True
-
-    async def known(self, asked: Sequence[Delivery]) -> set[Delivery]:
-        """Return those deliveries that were taken before."""
-        query = deliveries_among(asked)
-        found = await self._database.run(lambda connection: {(row[0], row[1]) for row in connection.execute(query)})
-        return found.intersection(asked)
-
-    async def remember(self, taken: Sequence[Delivery]) -> None:
-        """Note that these deliveries were taken."""
-        now = now_ms()
-        rows = [{"webhook": webhook, "delivery": delivery, "received": now} for webhook, delivery in taken]
-        note = self._database.insert(deliveries).on_conflict_do_nothing()
-        await self._database.run(lambda connection: connection.execute(note, rows))
-
-    async def purge(self) -> None:
-        """Forget deliveries that no service repeats any more."""
-        async with self._database.transaction() as connection:
-            await connection.execute(delete(deliveries).where(deliveries.c.received < now_ms() - KEPT_MS))
 
     async def _change(self, webhook: Webhook, **values: object) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(update(webhooks).where(webhooks.c.id == webhook.id).values(values))
 
-    def _webhook(self, row: RowMapping) -> Webhook:
-        token, secret = json.loads(self._keyring.open(row["sealed_token"], *_place(row)))
-        return Webhook(token=token, secret=secret, **{name: row[name] for name in _PLAIN})
+
+_COLUMNS: Final = tuple(Webhook.__dataclass_fields__)
 
 
-_PLAIN: Final = (
-    *("id", "user", "application", "name", "topology", "node", "remote_id", "is_unsubscribe_failed", "created"),
-)
+def _webhook(row: RowMapping) -> Webhook:
+    return Webhook(**{name: row[name] for name in _COLUMNS})
 
 
-def _place(row: RowMapping) -> tuple[str, ...]:
-    return (_PLACE, row["id"], row["user"], row["application"])
+def _place(webhook: Webhook) -> tuple[str, ...]:
+    return (_PLACE, webhook.id, webhook.user, webhook.application)
 
 
-def deliveries_among(asked: Sequence[Delivery]) -> Select[str, str]:
-    """Return the query for deliveries, and for those of the same ids at another of these webhooks.
-
-    Not for the pairs: SQLite reads the whole table for those, and a week's ids are many.
-    """
-    return select(deliveries.c.webhook, deliveries.c.delivery).where(
-        deliveries.c.webhook.in_({webhook for webhook, _ in asked}),
-        deliveries.c.delivery.in_({delivery for _, delivery in asked}),
-    )
+def digest(token: str) -> str:
+    """Return what a webhook is found by; the token does not follow from it."""
+    return sha256(token.encode()).hexdigest()
 
 
-def path_of(webhook: Webhook) -> str:
+def as_text(parameters: Mapping[str, str]) -> str:
+    """Return parameters so that the same ones are the same text."""
+    return json.dumps(dict(parameters), sort_keys=True)
+
+
+def path_of(webhook: Webhook, token: str) -> str:
     """Return the path that the service calls."""
     topology, node = quote(webhook.topology, safe=""), quote(webhook.node, safe="")
-    return f"/webhook/topologies/{topology}/nodes/{node}/token/{webhook.token}"
+    return f"/webhook/topologies/{topology}/nodes/{node}/token/{token}"

@@ -1,7 +1,8 @@
-"""A service that calls at a fixed rate: `webhook_calls.py URL SECRET RATE SECONDS`; prints what it saw as JSON.
+"""A service that calls at a fixed rate: `webhook_calls.py URL RATE SECONDS`; prints what it saw as JSON.
 
-A call that is due is made whether or not those before it were answered, and its time counts from when it was due, so
-that a worker that stands still for a moment is not spared. Connections are kept; one more is opened when all wait.
+Reads pairs of path and secret as JSON and calls them in turn. A call that is due is made whether or not those before it
+were answered, and its time counts from when it was due, so that a worker that stands still for a moment is not spared.
+Connections are kept; one more is opened when all wait.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import hmac
 import json
 import sys
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -22,10 +24,10 @@ PATIENCE_SECONDS = 30
 class Service:
     """Makes the calls and notes the answers."""
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, webhooks: Sequence[tuple[str, str]]) -> None:
         parts = urlsplit(url)
-        self._host, self._port, self._path = parts.hostname or "", parts.port or 80, parts.path
-        self._secret = secret.encode()
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._webhooks = webhooks
         self.idle: list[Connection] = []
         self.opened = 0
         self.milliseconds: list[float] = []
@@ -47,9 +49,10 @@ class Service:
 
     def _request(self, number: int) -> bytes:
         body = json.dumps({"action": "opened", "number": number, "text": "x" * 800}).encode()
-        signature = hmac.digest(self._secret, body, sha256).hex()
+        path, secret = self._webhooks[number % len(self._webhooks)]
+        signature = hmac.digest(secret.encode(), body, sha256).hex()
         lines = (
-            f"POST {self._path} HTTP/1.1", f"Host: {self._host}:{self._port}", "User-Agent: GitHub-Hookshot/1",
+            f"POST {path} HTTP/1.1", f"Host: {self._host}:{self._port}", "User-Agent: GitHub-Hookshot/1",
             "Accept: */*", "Content-Type: application/json", "X-GitHub-Event: issues", f"Content-Length: {len(body)}",
             f"X-GitHub-Delivery: {uuid4()}", f"X-Hub-Signature-256: sha256={signature}", "", "",
         )  # fmt: skip
@@ -83,9 +86,9 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(ConnectionError("the worker hung up"))
 
 
-async def main(url: str, secret: str, rate: float, seconds: float) -> dict[str, Any]:
+async def main(url: str, webhooks: Sequence[tuple[str, str]], rate: float, seconds: float) -> dict[str, Any]:
     """Call for so long and return what came of it."""
-    service = Service(url, secret)
+    service = Service(url, webhooks)
     begun = time.perf_counter()
     async with asyncio.timeout(seconds + PATIENCE_SECONDS), asyncio.TaskGroup() as group:
         for number in range(int(rate * seconds)):
@@ -101,5 +104,5 @@ async def main(url: str, secret: str, rate: float, seconds: float) -> dict[str, 
 
 
 if __name__ == "__main__":
-    address, key, per_second, duration = sys.argv[1:]
-    print(json.dumps(uvloop.run(main(address, key, float(per_second), float(duration)))))
+    address, per_second, duration = sys.argv[1:]
+    print(json.dumps(uvloop.run(main(address, json.load(sys.stdin), float(per_second), float(duration)))))

@@ -2,12 +2,13 @@
 
 Each call is signed, has a delivery id of its own and starts a run, whose first node the same worker passes on to the
 next queue: signature, de-duplication over restarts and the broker's confirm are all in the time. The service is a
-process of its own.
+process of its own, and calls fifty tenants in turn.
 """
 
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from deploy.ports import free_ports
 
 PER_SECOND = 500
 SECONDS = 30
+TENANTS = 50
 WARM_SECONDS = 2
 
 
@@ -49,16 +51,16 @@ async def measure(setup: Setup, database: str = "", per_second: int = PER_SECOND
     """Measure with this database of the installs; by default SQLite."""
     database = database or _fresh_sqlite()
     key, (port,) = new_key("bench"), free_ports(1)
-    path, secret = await _subscribed(database, key, setup)
+    webhooks = await _subscribed(database, key, setup)
     async with channel_to(setup.amqp_url) as channel:
         await declare(channel, setup)
         async with running(_worker(setup, database, key, port)) as process_id:
             await until_consumed(channel, setup)
             url = f"http://127.0.0.1:{port}"
             await _ready(url)
-            await _called(url + path, secret, per_second, WARM_SECONDS)
+            await _called(url, webhooks, per_second, WARM_SECONDS)
             cpu_before = cpu_seconds(process_id)
-            seen = await _called(url + path, secret, per_second, seconds)
+            seen = await _called(url, webhooks, per_second, seconds)
             await until(channel, setup.sink, per_second * (seconds + WARM_SECONDS))
             cpu_ms = (cpu_seconds(process_id) - cpu_before) * 1000 / len(seen["milliseconds"])
     times = seen["milliseconds"]
@@ -69,7 +71,7 @@ async def measure(setup: Setup, database: str = "", per_second: int = PER_SECOND
 
 def table(found: Calls) -> Table:
     """Return the figures as a table."""
-    shown = Table(title=f"Webhooks: {found.wanted_per_second} calls/s of a service")
+    shown = Table(title=f"Webhooks: {found.wanted_per_second} calls/s for {TENANTS} tenants")
     for column in ("answered/s", "median", "p99", "worst", "CPU per call", "refused", "connections"):
         shown.add_column(column, justify="right", no_wrap=True)
     times = (f"{value:.1f} ms" for value in (found.median_ms, found.p99_ms, found.worst_ms))
@@ -86,16 +88,21 @@ def _fresh_sqlite() -> str:
     return f"sqlite:///{file}"
 
 
-async def _subscribed(database: str, key: str, setup: Setup) -> tuple[str, str]:
-    """Install, as a user would; return path and secret of a webhook for the first node."""
+async def _subscribed(database: str, key: str, setup: Setup) -> Sequence[tuple[str, str]]:
+    """Install for each tenant, as a user would; return path and secret of their webhooks for the first node."""
     accounts = Accounts(database, Keyring.read(key), VAR / "bench-journal")
     try:
-        await accounts.installs.add("bench", Caller.key, is_enabled=True)
-        await accounts.save("bench", Caller, {"authorization_form": {"token": "t"}})
-        webhook = await accounts.webhooks.add("bench", Caller.key, "order", "bench", setup.nodes[0])
+        return [await _subscribe(accounts, f"bench-{number}", setup) for number in range(TENANTS)]
     finally:
         await accounts.close()
-    return path_of(webhook), webhook.secret
+
+
+async def _subscribe(accounts: Accounts, user: str, setup: Setup) -> tuple[str, str]:
+    await accounts.installs.add(user, Caller.key, is_enabled=True)
+    await accounts.save(user, Caller, {"authorization_form": {"token": "t"}})
+    webhook = await accounts.webhooks.add(user, Caller.key, "order", "bench", setup.nodes[0])
+    own = accounts.webhooks.secrets(webhook)
+    return path_of(webhook, own.token), own.secret
 
 
 def _worker(setup: Setup, database: str, key: str, port: int) -> Command:
@@ -116,12 +123,13 @@ async def _ready(url: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _called(url: str, secret: str, per_second: int, seconds: int) -> Any:
+async def _called(url: str, webhooks: Sequence[tuple[str, str]], per_second: int, seconds: int) -> Any:
     """Let the service call; return what it saw."""
     script = Path(__file__).with_name("webhook_calls.py").relative_to(ROOT)
-    words = (sys.executable, str(script), url, secret, str(per_second), str(seconds))
-    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
-    said, _ = await process.communicate()
+    words = (sys.executable, str(script), url, str(per_second), str(seconds))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdin=pipe, stdout=pipe)
+    said, _ = await process.communicate(json.dumps(webhooks).encode())
     if process.returncode:
         raise RuntimeError(f"the service that calls ended with {process.returncode}")
     return json.loads(said)

@@ -292,9 +292,10 @@ async def test_no_table_shows_a_secret(accounts: Accounts, server: OAuthServer) 
     token = await log_in(accounts, server)
     url = httpx.URL(await accounts.logins.start(Books, "alice", "http://127.0.0.1:1/callback"))
     webhook = await accounts.webhooks.add("alice", "books", "order", "topology", "node")
-    await accounts.webhooks.remember([(webhook.id, "delivery")])
+    own = accounts.webhooks.secrets(webhook)
+    await accounts.webhooks.deliveries.take([(webhook.id, "delivery")])
     async with accounts.installs._database.transaction() as connection:
         rows = {table.name: (await connection.execute(table.select())).all() for table in metadata.sorted_tables}
     assert {name for name, found in rows.items() if found} == set(rows)
-    secrets = (SECRET, CLIENT, token.access_token, str(token.refresh_token), webhook.token, webhook.secret)
+    secrets = (SECRET, CLIENT, token.access_token, str(token.refresh_token), own.token, own.secret)
     assert [secret for secret in (*secrets, url.params["state"]) if secret in str(rows)] == []

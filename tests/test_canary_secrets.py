@@ -10,6 +10,7 @@ import pytest
 from conftest import MakeTopology, StartWorker
 from support.accounts import KEY, install, log_in, opened
 from support.blabbing import Blabber
+from support.hooks import ShouterServer
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 from support.queues import Queues, process_message
@@ -102,6 +103,23 @@ async def test_no_secret_of_a_url_or_of_a_careless_connector_is_shown(
     assert "[hidden]" in written[0]
     assert any(line.get("event") == "asking_failed" and "exception" in line for line in worker.lines)
     assert any(line.get("event") == "token_endpoint_away" for line in worker.lines)
+
+
+async def test_no_secret_is_printed_when_a_service_refuses_a_webhook_and_repeats_what_was_asked(
+    make_topology: MakeTopology, tmp_path: Path
+) -> None:
+    terminal, topology = Terminal(tmp_path), make_topology(sink("start"))
+    actions = ("--actions", "support.hooks")
+    place = ("--topology", str(topology.path), "--node", "start", "--public-url", "https://hooks.example")
+    async with ShouterServer(status=422, does_repeat=True).serve() as shouter:
+        words = (f"server={shouter.base_url}", f"token={SECRET}")
+        await asyncio.to_thread(terminal.run, "installs", "add", "shouter", "alice", *words, *actions)
+        subscribe = ("webhooks", "subscribe", "shouter", "alice", "order", *place, *actions)
+        text = await asyncio.to_thread(terminal.run, *subscribe, status=1)
+    (asked,) = shouter.asked
+    assert "[hidden]" in text
+    secrets = (SECRET, asked["secret"], asked["url"].rpartition("/")[2])
+    assert [secret for secret in secrets if secret in text + files(tmp_path)] == []
 
 
 async def waiting_entries(topology: TopologyFile, count: int) -> Sequence[Entry]:

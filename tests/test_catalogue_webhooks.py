@@ -73,11 +73,12 @@ def github_oauth_at(server: GitHubServer) -> type[Application]:
 
 async def subscribed(
     accounts: Accounts, application: type[Application], name: str, worker: InProcess, topology: TopologyFile,
-    **parameters: str,
+    *, is_another: bool = False, **parameters: str,
 ) -> Webhook:  # fmt: skip
     place = {"topology": worker.worker._topology.id, "node": topology.node_id("start")}
     url = f"http://127.0.0.1:{worker.port}"
-    return await subscribe(accounts, application, "alice", name, public_url=url, parameters=parameters, **place)
+    chosen = {"public_url": url, "parameters": parameters, "is_another": is_another}
+    return await subscribe(accounts, application, "alice", name, **chosen, **place)
 
 
 async def log_in(accounts: Accounts, application: type[Application], **change: str) -> None:
@@ -176,7 +177,7 @@ async def test_shopify_refuses_lists_and_lets_go(
     await accounts.save("alice", Shopify, {"authorization_form": {"token": TOKEN}})
     await subscribed(accounts, Shopify, "orders/paid", worker, topology)
     with pytest.raises(SubscribeRefused, match=r"shopify answered 422: .*has already been taken"):
-        await subscribed(accounts, Shopify, "orders/paid", worker, topology)
+        await subscribed(accounts, Shopify, "orders/paid", worker, topology, is_another=True)
     (webhook,) = await accounts.webhooks.list()
     (number,) = shop.hooks
     async with accounts.client(Shopify, "alice") as client:

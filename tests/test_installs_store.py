@@ -1,7 +1,9 @@
 """The store of installs and webhooks, on both databases."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ from support.entries import numbered
 
 from applications.accounts import Accounts
 from applications.catalogue.github import GitHub
-from applications.crypt import Keyring
+from applications.claim import Claim
+from applications.crypt import Keyring, new_key
+from applications.deliveries import deliveries_among
 from applications.errors import InstallsAway
-from applications.webhooks import deliveries_among
+from applications.migrations import STEPS
 from worker.trash import open_trash
 
 
@@ -67,21 +71,70 @@ async def test_only_one_gets_the_lease(accounts: Accounts) -> None:
     assert len([lease for lease in leases if lease is not None]) == 1
 
 
+async def test_a_delivery_is_claimed_by_one_process_until_it_is_taken_or_released(
+    accounts: Accounts, url: str, tmp_path: Path
+) -> None:
+    ours = accounts.webhooks.deliveries
+    async with opened(url, tmp_path) as others:
+        theirs = others.webhooks.deliveries
+        a, b, c = ("w1", "a"), ("w1", "b"), ("w2", "a")
+        assert await ours.claim([b, a]) == {a: Claim.OURS, b: Claim.OURS}
+        assert await theirs.claim([a, b, c]) == {a: Claim.OTHERS, b: Claim.OTHERS, c: Claim.OURS}
+        await ours.take([a])
+        await theirs.release([a, b])
+        assert await theirs.claim([a, b]) == {a: Claim.TAKEN, b: Claim.OTHERS}
+        await ours.release([b])
+        assert await theirs.claim([b]) == {b: Claim.OURS}
+        assert await theirs.claim([b]) == {b: Claim.OURS}  # as after a failure that the database did not hear of
+        assert await ours.claim([a, b, c]) == {a: Claim.TAKEN, b: Claim.OTHERS, c: Claim.OTHERS}
+
+
+async def test_the_claim_of_a_process_that_died_ends(
+    accounts: Accounts, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = ("w1", "a")
+    async with opened(url, tmp_path) as dead:
+        await dead.webhooks.deliveries.claim([delivery])
+        assert await accounts.webhooks.deliveries.claim([delivery]) == {delivery: Claim.OTHERS}
+        monkeypatch.setattr("applications.deliveries.CLAIM_MS", -1000)
+        assert await accounts.webhooks.deliveries.claim([delivery]) == {delivery: Claim.OURS}
+        await dead.webhooks.deliveries.release([delivery])  # it was only slow
+        monkeypatch.undo()
+        assert await dead.webhooks.deliveries.claim([delivery]) == {delivery: Claim.OTHERS}
+
+
+async def test_many_processes_claim_the_same_deliveries_at_once_and_each_has_one_winner(
+    url: str, tmp_path: Path
+) -> None:
+    wanted = [("w1", str(number)) for number in range(50)]
+    async with AsyncExitStack() as stack:
+        processes = [await stack.enter_async_context(opened(url, tmp_path)) for _ in range(4)]
+        orders = [wanted, wanted[::-1], wanted[25:] + wanted[:25], wanted]
+        claims = await asyncio.gather(
+            *(one.webhooks.deliveries.claim(order) for one, order in zip(processes, orders, strict=True))
+        )
+    assert all([claim[one] for claim in claims].count(Claim.OURS) == 1 for one in wanted)
+
+
 async def test_deliveries_are_known_until_they_are_old(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
-    webhooks = accounts.webhooks
-    await webhooks.remember([("w1", "a"), ("w1", "b")])
-    await webhooks.remember([("w1", "a"), ("w2", "c")])
-    assert await webhooks.known([("w1", "a"), ("w2", "c"), ("w2", "a")]) == {("w1", "a"), ("w2", "c")}
-    await webhooks.purge()
-    assert await webhooks.known([("w1", "a")]) == {("w1", "a")}
-    monkeypatch.setattr("applications.webhooks.KEPT_MS", -1000)
-    await webhooks.purge()
-    assert await webhooks.known([("w1", "a")]) == set()
+    store = accounts.webhooks.deliveries
+    taken = [("w1", f"{number:04}") for number in range(1200)]
+    for start in range(0, len(taken), 200):
+        await store.take(taken[start : start + 200])
+    assert not await store.purge()
+    assert set((await store.claim(taken)).values()) == {Claim.TAKEN}
+    monkeypatch.setattr("applications.deliveries.KEPT_MS", -1000)
+    assert await store.purge()
+    left = list((await store.claim(taken)).values()).count(Claim.TAKEN)
+    assert 400 <= left <= 700
+    while await store.purge():
+        pass
+    assert set((await store.claim(taken)).values()) == {Claim.OURS}
 
 
 async def test_deliveries_are_looked_up_and_not_all_read(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as accounts:
-        await accounts.webhooks.remember([("w1", "a")])
+        await accounts.webhooks.deliveries.take([("w1", "a")])
     query = deliveries_among([("w1", "a"), ("w2", "b"), ("w2", "a")])
     engine = create_engine(f"sqlite:///{tmp_path}/installs.sqlite")
     with engine.connect() as connection:
@@ -92,14 +145,38 @@ async def test_deliveries_are_looked_up_and_not_all_read(tmp_path: Path) -> None
 
 
 async def test_a_webhook_keeps_its_token_and_secret(accounts: Accounts) -> None:
-    made = await accounts.webhooks.add("alice", "git-hub", "issues", "t1", "n1")
-    await accounts.webhooks.subscribed(made, "42")
-    (found,) = await accounts.webhooks.list(topology="t1", node="n1")
-    assert (found.token, found.secret, found.remote_id) == (made.token, made.secret, "42")
-    assert len(found.token) == 50
-    assert not await accounts.webhooks.list(topology="t1", node="n2")
-    await accounts.webhooks.remove(found)
-    assert not await accounts.webhooks.list()
+    store = accounts.webhooks
+    made = await store.add("alice", "git-hub", "issues", "t1", "n1")
+    await store.subscribed(made, "42")
+    (found,) = await store.list(topology="t1", node="n1")
+    assert (store.secrets(found), found.remote_id) == (store.secrets(made), "42")
+    token = store.secrets(found).token
+    assert len(token) == 50
+    assert await store.called([token, "0" * 50]) == {token: found}
+    assert not await store.list(topology="t1", node="n2")
+    await store.remove(found)
+    assert not await store.list()
+    assert not await store.called([token])
+
+
+async def test_webhooks_and_deliveries_of_an_older_version_are_found(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("applications.migrations.STEPS", STEPS[:1])
+    monkeypatch.setattr("applications.migrate.HEAD", STEPS[0][0])
+    keyring, tokens = Keyring.read(KEY), {"old": "1" * 50, "lost": "2" * 50}
+    columns = 'id, "user", application, name, topology, node, sealed_token, remote_id, is_unsubscribe_failed, created'
+    async with opened(url, tmp_path) as accounts, accounts.installs._database.transaction() as connection:
+        for name, ring in (("old", keyring), ("lost", Keyring.read(new_key("lost")))):
+            sealed = ring.seal(json.dumps([tokens[name], "secret"]).encode(), "webhook", name, "alice", "git-hub")
+            values = f"'{name}', 'alice', 'git-hub', 'issues', 't', 'n', '{sealed}', '42', false, 1"
+            await connection.exec_driver_sql(f"INSERT INTO webhooks ({columns}) VALUES ({values})")
+        await connection.exec_driver_sql("INSERT INTO webhook_deliveries VALUES ('old', 'd1', 1)")
+    monkeypatch.undo()
+    async with opened(url, tmp_path) as accounts:
+        found = await accounts.webhooks.called(tokens.values())
+        assert [(token, webhook.id) for token, webhook in found.items()] == [(tokens["old"], "old")]
+        assert await accounts.webhooks.deliveries.claim([("old", "d1")]) == {("old", "d1"): Claim.TAKEN}
 
 
 async def test_many_may_open_an_empty_database_at_once_beside_the_trash(url: str, tmp_path: Path) -> None:

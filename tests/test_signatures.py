@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from applications.incoming import Incoming
@@ -22,6 +22,7 @@ from applications.signatures import (
     STRIPE,
     ZENDESK,
     Forged,
+    KeyUnusable,
     RsaSignature,
     Signature,
 )
@@ -125,5 +126,29 @@ def test_rsa_signatures_are_verified_with_the_public_key() -> None:
     for wrong in ({}, {"x-signature": "AAAA"}, {"x-signature": "?"}):
         with pytest.raises(Forged):
             scheme.check(call(wrong), public)
-    with pytest.raises(Forged):
-        scheme.check(call({"x-signature": signed}), "no key")
+
+
+def test_a_key_that_is_no_rsa_key_is_told_apart_from_a_forged_call() -> None:
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    for secret, told in (("no key", "no public key in PEM"), (pem, "not an RSA key"), (pem[:-60], "no public key")):
+        with pytest.raises(KeyUnusable, match=told):
+            RsaSignature("x-signature").check(call({"x-signature": "AAAA"}), secret)
+
+
+@pytest.mark.parametrize(
+    ("query", "signed"),
+    [
+        ("name=two%20words", "name=two%20words"),
+        ("a=1%262", "a=1%262"),
+        ("n=%C5%BE", "n=%C5%BE"),
+        ("at=%3A%2F%3F%40%21%24%27%28%29%2A%2C%3B", "at=:/?@!$'()*,;"),
+        ("at=%253A", "at=%253A"),
+    ],
+)
+def test_hubspot_decodes_twelve_characters_of_the_address(query: str, signed: str) -> None:
+    """https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation"""
+    stamp = f"{NOW * 1000:.0f}"
+    right = b64(f"POSThttps://hooks.example/webhook?{signed}".encode() + BODY + stamp.encode())
+    headers = {"x-hubspot-signature-v3": right, "x-hubspot-request-timestamp": stamp}
+    HUBSPOT.check(replace(call(headers), url=f"https://hooks.example/webhook?{query}"), SECRET)

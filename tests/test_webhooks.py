@@ -4,10 +4,11 @@ import asyncio
 import gzip
 import hmac
 import json
+import re
 import sqlite3
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
+from sqlalchemy import Engine, event
 from support.accounts import KEY, install, opened
 from support.actions import CopyConnector
 from support.hooks import Hear, Shouter, ShouterServer
@@ -27,7 +29,7 @@ from support.workers import InProcess
 from applications import Incoming, TryLater
 from applications.accounts import Accounts
 from applications.crypt import new_key
-from applications.signatures import SLACK
+from applications.signatures import SLACK, RsaSignature
 from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
 
@@ -101,7 +103,7 @@ async def test_a_delivery_that_comes_again_starts_nothing(
 ) -> None:
     await subscribed(accounts, worker, topology)
     answers = await asyncio.gather(*(server.call("1", b"{}", delivery="d1") for _ in range(10)))
-    worker.worker._webhooks._taken.clear()  # type: ignore[union-attr]  # as after a restart
+    worker.worker._webhooks._once._taken.clear()  # type: ignore[union-attr]  # as after a restart
     answers.append(await server.call("1", b"{}", delivery="d1"))
     assert {answer.status_code for answer in answers} == {200}
     assert [answer.json()["status"] for answer in answers].count("started") == 1
@@ -277,6 +279,19 @@ async def test_a_call_that_was_signed_at_another_time_starts_nothing(
     assert (await slack_call(server, str(int(time.time())))).status_code == 200
 
 
+async def test_a_key_that_checks_no_signature_is_told_by_the_name_of_its_setting(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer,
+    monkeypatch: pytest.MonkeyPatch, log_lines: Sequence[Mapping[str, Any]],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Shouter, "signature", RsaSignature("x-hub-signature-256"))
+    monkeypatch.setattr(Shouter, "signature_secret", "token")
+    await subscribed(accounts, worker, topology)
+    answer = await server.call("1", b"{}")
+    assert (answer.status_code, answer.json()) == (409, {"error": "the application is not ready"})
+    (line,) = [line for line in log_lines if line["event"] == "webhook_not_ready"]
+    assert line["reason"] == "the token of shouter and user 'alice' is no public key in PEM"
+
+
 async def slack_call(server: ShouterServer, stamp: str) -> httpx.Response:
     own = server.hooks["1"]
     signature = hmac.digest(own["secret"].encode(), f"v0:{stamp}:{{}}".encode(), "sha256").hex()
@@ -362,11 +377,61 @@ async def test_unsubscribing_tells_the_service_and_is_tried_again(
 
 
 async def test_names_with_strange_characters_are_called(
+    topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    topology.path.write_text(topology.path.read_text().replace('"name": "start"', '"name": "a/b č%2F"'))
+    own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
+    worker = await run_worker(topology, Hear(), nodes=(topology.node_id("start"),), **own)
+    await subscribed(accounts, worker, topology, node="a/b č%2F")
+    assert "/nodes/a%2Fb%20%C4%8D%252F/token/" in server.hooks["1"]["url"]
+    assert (await server.call("1", b"{}")).json() == {"status": "started"}
+    await queues.read(topology.queue("sink"), 1)
+
+
+async def test_the_address_may_name_topology_and_node_by_id_or_name(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    hook = server.hooks["1"]
+    for place in (f"{topology.id}/nodes/start", f"faults/nodes/{topology.node_id('start')}", "faults/nodes/start"):
+        hook["url"] = re.sub("topologies/.*/token", f"topologies/{place}/token", hook["url"])
+        assert (await server.call("1", b"{}")).json() == {"status": "started"}
+    hook["url"] = hook["url"].replace("nodes/start", "nodes/sink")  # is there, but the webhook is not for it
+    assert (await server.call("1", b"{}")).status_code == 404
+    assert len(await queues.read(topology.queue("sink"), 3)) == 3
+
+
+async def test_a_new_webhook_is_called_at_once_on_a_node_that_is_called_all_the_time(
     topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
 ) -> None:
-    await subscribed(accounts, worker, topology, node="a/b č")
-    assert "/nodes/a%2Fb%20%C4%8D/token/" in server.hooks["1"]["url"]
-    assert (await server.call("1", b"{}")).status_code == 404
+    for hook, name in (("1", "order"), ("2", "issues")):
+        parameters = {"owner": "me"}
+        place = {"topology": topology.id, "node": topology.node_id("start")}
+        public_url = f"http://127.0.0.1:{worker.port}"
+        await subscribe(accounts, Shouter, "alice", name, public_url=public_url, parameters=parameters, **place)
+        assert (await server.call(hook, b"{}")).json() == {"status": "started"}
+
+
+async def test_a_call_reads_its_own_webhook_however_many_the_node_has(
+    topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    place = {"topology": topology.id, "node": topology.node_id("start")}
+    for number in range(30):
+        await install(accounts, Shouter, f"u{number}", server=server.base_url, token="t")
+        await accounts.webhooks.add(f"u{number}", "shouter", "order", **place)
+    read: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        read.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert (await server.call("1", b"{}")).json() == {"status": "started"}
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len([statement for statement in read if "FROM webhooks" in statement or "FROM installs" in statement]) == 2
 
 
 async def test_calls_reach_one_of_several_processes_as_they_came(
@@ -383,4 +448,6 @@ async def test_calls_reach_one_of_several_processes_as_they_came(
     assert (await server.call("1", b"{}", secret="other")).status_code == 401
     compressed = await server.call("1", gzip.compress(b"{}"), **{"Content-Encoding": "gzip"})
     assert compressed.json()["status"] == "started"
-    assert len(await queues.read(topology.queue("sink"), 3)) == 3
+    messages = await queues.read(topology.queue("sink"), 3)
+    encodings = [json.loads(message.headers["webhook-headers"]).get("content-encoding") for message in messages]
+    assert (len(messages), encodings.count("gzip")) == (3, 1)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,30 @@ async def test_what_is_wrong_is_told(terminal: Terminal, server: ShouterServer) 
     assert "owner has no value" in await run(terminal, *wrong, status=2)
     del terminal.environment["WORKER_PUBLIC_URL"]
     assert "WORKER_PUBLIC_URL" in await run(terminal, *subscribe, "start", *ACTIONS, status=2)
+
+
+async def test_one_webhook_whose_key_is_lost_stops_no_command_for_others(
+    terminal: Terminal, server: ShouterServer
+) -> None:
+    for user in ("alice", "bob"):
+        await run(terminal, "installs", "add", "shouter", user, f"server={server.base_url}", "token=t", *ACTIONS)
+        await run(terminal, "webhooks", "subscribe", "shouter", user, "order", "--node", "start", *ACTIONS)
+    lost, kept = json.loads(await run(terminal, "webhooks", "list", "--json"))
+    with closing(sqlite3.connect(terminal.url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE webhooks SET sealed_token = 'v1.gone.AAAA' WHERE user = 'alice'")
+    assert json.loads(await run(terminal, "webhooks", "list", "--json")) == [lost, kept]
+    await run(terminal, "webhooks", "unsubscribe", kept["id"], *ACTIONS)
+    assert list(server.hooks) == ["1"]
+    text = await run(terminal, "webhooks", "unsubscribe", lost["id"], *ACTIONS, status=1)
+    assert "gone" in text
+    await run(terminal, "webhooks", "unsubscribe", lost["id"], "--forget", *ACTIONS)
+    assert "There are no webhooks" in await run(terminal, "webhooks", "list")
+
+
+async def test_a_second_webhook_for_the_same_is_made_when_asked_for(terminal: Terminal, server: ShouterServer) -> None:
+    await run(terminal, "installs", "add", "shouter", "alice", f"server={server.base_url}", "token=t", *ACTIONS)
+    subscribe = ("webhooks", "subscribe", "shouter", "alice", "order", "--node", "start", *ACTIONS)
+    await run(terminal, *subscribe)
+    assert "--another makes a second one" in await run(terminal, *subscribe, status=1)
+    await run(terminal, *subscribe, "--another")
+    assert len(server.hooks) == 2

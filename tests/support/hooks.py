@@ -77,6 +77,11 @@ class ShouterServer:
     base_url: str = ""
     hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
     status: int = 201
+    lets_go: bool = True
+    """Whether hooks can be deleted."""
+    does_repeat: bool = False
+    """Whether a refusal repeats what was asked."""
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator["ShouterServer"]:
@@ -89,18 +94,21 @@ class ShouterServer:
             yield self
 
     async def _add(self, request: web.Request) -> web.Response:
+        self.asked.append(await request.json())
         if self.status >= 300:
-            return web.json_response({"error": "no"}, status=self.status)
+            said = {"key": request.headers["X-Key"], **self.asked[-1]} if self.does_repeat else {"error": "no"}
+            return web.json_response(said, status=self.status)
         own = str(len(self.hooks) + 1)
-        self.hooks[own] = await request.json()
+        self.hooks[own] = self.asked[-1]
         return web.json_response({"id": own}, status=201)
 
     async def _rooms(self, request: web.Request) -> web.Response:
         return web.json_response({"1": "Hall", "2": "Attic"}) if self.status < 300 else web.Response(status=self.status)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        if self.status >= 300:
-            return web.Response(status=self.status)
+        if self.status >= 300 or not self.lets_go:
+            said = f"{request.headers['X-Key']} {self.hooks}" if self.does_repeat else ""
+            return web.Response(text=said, status=max(self.status, 400))
         del self.hooks[request.match_info["id"]]
         return web.Response(status=204)
 

@@ -92,12 +92,13 @@ Examples:
 @click.argument("parameters", nargs=-1, metavar="[PARAMETER=VALUE]...")
 @click.option("--node", required=True, help="Id or name of the node that each call starts.")
 @click.option("--public-url", help="Under which the service reaches the worker.  [env: WORKER_PUBLIC_URL]")
+@click.option("--another", is_flag=True, help="Although there is one for the same: two runs for each event then.")
 @topology_option
 @actions_option
 @installs_option
 def subscribe(
     application: str, user: str, name: str, parameters: tuple[str, ...], node: str, public_url: str | None,
-    topology_path: Path | None, actions: tuple[str, ...], installs_url: str | None,
+    topology_path: Path | None, actions: tuple[str, ...], installs_url: str | None, *, another: bool,
 ) -> None:  # fmt: skip
     """Let a service call the worker when NAME happens at it, and start the topology at a node."""
     settings = load_settings(topology=topology_path, installs_url=installs_url, public_url=public_url)
@@ -105,7 +106,7 @@ def subscribe(
         raise click.UsageError("say under which the service reaches the worker: --public-url or WORKER_PUBLIC_URL")
     found = find_application(known(actions), application)
     target = load_topology(settings.topology).node(node)
-    asyncio.run(_subscribe(settings, found, user, name, _parameters(parameters), target))
+    asyncio.run(_subscribe(settings, found, user, name, _parameters(parameters), target, is_another=another))
     click.echo(f"{application} of user {user} calls node {target.name} for {name}.")
 
 
@@ -117,14 +118,15 @@ def _parameters(words: tuple[str, ...]) -> dict[str, str]:
 
 
 async def _subscribe(
-    settings: Settings, application: type[Application], user: str, name: str, parameters: dict[str, str], node: Node
-) -> None:
+    settings: Settings, application: type[Application], user: str, name: str, parameters: dict[str, str], node: Node,
+    *, is_another: bool,
+) -> None:  # fmt: skip
     from applications.subscriptions import subscribe as subscribe_at  # noqa: PLC0415 - not for every command
 
     async with opened(settings) as accounts:
         await subscribe_at(
             accounts, application, user, name, topology=node.topology_id, node=node.id,
-            public_url=settings.public_url or "", parameters=parameters,
+            public_url=settings.public_url or "", parameters=parameters, is_another=is_another,
         )  # fmt: skip
 
 

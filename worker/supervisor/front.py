@@ -22,8 +22,8 @@ PROBE_SECONDS = 0.9
 
 METRICS_SECONDS = 5
 PROCESS_PATH = "/api/process"
-OF_THE_CONNECTION = frozenset({"connection", "content-encoding", "content-length", "expect", "transfer-encoding"})
-"""Headers that say how a body came, not what it is."""
+OF_THE_CONNECTION = frozenset({"connection", "content-length", "expect", "transfer-encoding"})
+"""Headers that say how a call came, not what it is."""
 PASSED_ON = ("content-type", "orchesty-api-key")
 
 
