@@ -86,8 +86,8 @@ class Call:
         return self.request.shown_url if self.request else ""
 
 
-requests_sent: ContextVar[list[float] | None] = ContextVar("requests_sent", default=None)
-"""When each request of this context was written to its connection, by the monotonic clock; None: nobody asks."""
+requests_sent: ContextVar[Callable[[float], Awaitable[None]] | None] = ContextVar("requests_sent", default=None)
+"""Is told when a request of this context is written to its connection, by the monotonic clock; None: nobody asks."""
 
 
 def _ignore(_: object) -> None:
@@ -272,9 +272,9 @@ def _open_session() -> aiohttp.ClientSession:
 
 
 async def _note_sent(*_: object) -> None:
-    times = requests_sent.get()
-    if times is not None:
-        times.append(time.monotonic())
+    tell = requests_sent.get()
+    if tell is not None:
+        await tell(time.monotonic())
 
 
 def _is_unsent(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ WorkerError
 │   └── PublishRefused       the message waits in the broker
 ├── StoreError               the database is away; the message waits in the broker
 ├── LimitsAway               the store of limits is away; the message waits in the broker
+│   └── LimitRefused         so it does for a limit that these processes cannot keep, while others can be
 ├── HandBack                 the broker delivers the message again, to a worker that goes on
 │   └── HeldTooLong          to this one: it goes on with holding the line
 ├── UnreadableMessage        to the trash, with the raw bytes
@@ -60,6 +61,10 @@ class StoreError(WorkerError):
 
 class LimitsAway(WorkerError):
     """Redis, which keeps the limits, is away or refuses."""
+
+
+class LimitRefused(LimitsAway):
+    """These processes cannot keep this limit; others they can."""
 
 
 class HandBack(WorkerError):

@@ -7,11 +7,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
 
-from connectors import Forward, Limited, Message, Page, Repeat, Stop, StorageAway, Trash
+from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, StorageAway, Trash
 from worker import headers as h
 from worker.actions import Call
 from worker.audit import audited
@@ -116,6 +117,7 @@ class Handler:
         """Decide and carry it out. Return whether the message has ended well; None: it is still on its way."""
         beginning = self._runs.arrived(visit)
         if delivery.deliveries >= self._max_deliveries:
+            await self._gate.left(visit)
             decision: Decision = Trash(
                 f"delivered {delivery.deliveries} times and never finished: does it crash the worker?"
             )
@@ -143,6 +145,7 @@ class Handler:
             return Cancelled()
         state = visit.header(h.USER_TASK_STATE)
         if state == "reject":
+            await self._gate.left(visit)
             return Stop("rejected by a person")
         match visit.node.role:
             case Role.PASS_ON:
@@ -150,31 +153,21 @@ class Handler:
             case Role.USER_TASK:
                 is_open = state != "accept" and visit.header(h.SOURCE) != "auto"
                 return UserTask() if is_open else Forward(Message(visit.headers, visit.body))
-        if visit.node.role in LIMITED_ROLES:
-            admission = await self._gate.admit(visit, self._pause)
-            if not isinstance(admission, Go):
-                return admission
-            if admission.limits:
-                return await self._call_limited(visit, admission)
         return await self._call(visit)
 
-    async def _call_limited(self, visit: Visit, go: Go) -> Decision:
-        """Call the action, and tell the gate that it was called and what the service has said of its limits."""
-        with hearing() as heard:
-            decision = await self._call(visit)
-        await self._gate.called(visit, go, heard)
-        return decision
-
     async def _call(self, visit: Visit) -> Decision:
-        """Call the action until it answers, or until its run is given up or cancelled."""
-        call, run = self._calls[visit.node.id], visit.header(h.CORRELATION_ID)
+        """Call the action until it answers, or until its run is given up or cancelled; each time in its turn."""
+        run = visit.header(h.CORRELATION_ID)
         target = f"{urlsplit(visit.node.url).netloc} {visit.node.id}"
         while not self._failures.has_given_up(target, run):
+            admission = await self._gate.admit(visit, self._pause) if visit.node.role in LIMITED_ROLES else Go()
+            if not isinstance(admission, Go):
+                return admission
             if self._runs.is_cancelled(visit):
                 return Cancelled()
             started = self._failures.clock()
             try:
-                outcome = await call(visit)
+                outcome = await self._call_once(visit, admission)
             except ActionUnreachable as error:
                 reason = str(error)
                 pause = self._failures.failed(target, run, started)
@@ -182,14 +175,22 @@ class Handler:
                     return Trash(f"given up after too many failures in a row: {reason}")
                 log.warning("action_unreachable", cause=reason, retry_in_seconds=round(pause, 1))
                 await self._pause(pause)
-                if visit.node.role in LIMITED_ROLES:
-                    admission = await self._gate.admit(visit, self._pause)
-                    if not isinstance(admission, Go):
-                        return admission
             else:
                 self._failures.succeeded(target)
                 return audited(visit, outcome)
+        await self._gate.left(visit)
         return Trash("given up: the action of this run did not answer before")
+
+    async def _call_once(self, visit: Visit, go: Go) -> Outcome:
+        """Call the action, and tell the gate what it has to know of a limited call."""
+        call = self._calls[visit.node.id]
+        if not go.limits:
+            return await call(visit)
+        with hearing(partial(self._gate.sent, go)) as heard:
+            try:
+                return await call(visit)
+            finally:
+                await self._gate.called(visit, go, heard)
 
     async def carry_out(self, visit: Visit, decision: Decision) -> bool | None:
         """Publish, keep and count, in this order. Return whether the message has ended well; None: it has not ended.

@@ -27,7 +27,8 @@ from worker.errors import HandBack, LimitsAway
 from worker.limits.hearing import Heard
 from worker.limits.limit import Limit, limits_of, line_of
 from worker.limits.measures import LimitMeasures
-from worker.limits.reservations import AHEAD_SECONDS, LATEST_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.outages import Outages
+from worker.limits.reservations import LATEST_SECONDS, Request, Reservations, Turn, Wait
 from worker.metrics import Family
 from worker.topology import Node
 from worker.visit import Visit
@@ -37,9 +38,6 @@ log = structlog.get_logger()
 Pause = Callable[[float], Awaitable[None]]
 """Waits this long; raises `HandBack` when the worker stops meanwhile."""
 
-IN_PLACE_SECONDS = AHEAD_SECONDS
-"""A turn sooner than this is waited for; a later one in the broker."""
-
 EARLY_SECONDS = 0.5
 """A parked message comes back so long before its turn."""
 
@@ -48,6 +46,16 @@ WAY_SECONDS = 0.15
 
 SHORTEST_WAIT_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
+
+TOLD_SECONDS = 1.0
+"""An outage is told of when a message has waited so long."""
+
+HELD_SECONDS = 60.0
+"""While the store is away, a message is held so long, which keeps the others in their queue and in order."""
+
+AWAY_SECONDS = 30.0
+"""Then it is parked for so long: what stays unacknowledged the broker takes back after 30 minutes, as a delivery."""
+
 LONGEST_PARKED_SECONDS = 86_400
 PARKED_DIGITS = 4
 """The binary digits of the time that a message is parked: each 1 is a tier, and what is far away changes anyhow."""
@@ -63,6 +71,8 @@ class Go:
     """What it counts for."""
     request: Request | None = None
     """Names its turn, where the store can be told when the service has seen the call."""
+    at: float = 0
+    """Its turn, by our monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,9 @@ class Gate(Protocol):
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
         """Return when the call may be made, or say what else to do with the message."""
+
+    async def sent(self, go: Go, at: float) -> None:
+        """Take note that a request of the limited call leaves, at once and without waiting for anybody."""
 
     async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
         """Take note of the limited call that has been made, and of what the service has said of its limits."""
@@ -109,6 +122,9 @@ class PlatformGate:
         if visit.headers.pop(h.LIMIT_PASSED, None):
             visit.headers.pop(h.APPLICATION, None)
         return Go(limits)
+
+    async def sent(self, go: Go, at: float) -> None:
+        """Nothing: the platform's limiter counts what it lets go."""
 
     async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
@@ -141,6 +157,7 @@ class ReservingGate:
         self._senders: set[str] = set()
         """Nodes whose actions call by way of ours, so that their calls can be seen."""
         self._measures = LimitMeasures()
+        self._outages = Outages()
         self._clock = clock
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
@@ -155,12 +172,18 @@ class ReservingGate:
             return Go()
         asked = self._clock()
         request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
-        held = await self._pass(visit.node, request, pause)
-        if held is None:
-            for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
-                visit.headers.pop(name, None)
-            self._measures.granted(visit.node.application, self._clock() - asked)
-        return held or Go(limits, request)
+        turn = await self._pass(visit.node, request, pause)
+        if isinstance(turn, Held):
+            return turn
+        for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
+            visit.headers.pop(name, None)
+        self._measures.granted(visit.node.application, self._clock() - asked)
+        return Go(limits, request, turn.at)
+
+    async def sent(self, go: Go, at: float) -> None:
+        """Tell the store of a request that leaves late, as one that had to connect first, so that others make way."""
+        if go.request is not None and at > go.at + LATEST_SECONDS:
+            await self._reservations.seen(go.request, at + WAY_SECONDS)
 
     async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
         """Tell the store when the service has seen the call at the latest, and what it has said.
@@ -206,30 +229,32 @@ class ReservingGate:
         return limits_of(visit, of_user, application.group_limit)
 
     async def _learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
-        """Take what the service has said to all workers. While Redis is away it is lost."""
+        """Take what the service has said to all workers. While Redis is away it is lost.
+
+        It is said to the user whose call it was: others learn it from their own calls, if it holds for them too.
+        """
+        own = [limit for limit in limits if limit.user] or limits
         seconds = max(notice.resume_after_seconds or 0 for notice in notices)
         slow_down = any(notice.is_refusal for notice in notices)
         try:
-            await self._reservations.learn(limits, seconds=seconds, slow_down=slow_down)
+            await self._reservations.learn(own, seconds=seconds, slow_down=slow_down)
         except LimitsAway as away:
             log.warning("limit_not_learned", cause=str(away))
             return
-        log.info("limit_learned", keys=[limit.key for limit in limits], pause_seconds=seconds, halved=slow_down)
+        log.info("limit_learned", keys=[limit.key for limit in own], pause_seconds=seconds, refused=slow_down)
 
-    async def _pass(self, node: Node, request: Request, pause: Pause) -> Held | None:
+    async def _pass(self, node: Node, request: Request, pause: Pause) -> Turn | Held:
         """Return when the turn has come; or how to wait for it."""
         while True:
             answer = await self._ask(request, pause)
+            if answer is None:
+                return Held(node.application, AWAY_SECONDS, request.place)
             self._measures.waiting(node.application, request.line, answer.waiting, self._clock())
-            if isinstance(answer, Turn):
-                if await self._is_met(request, answer, pause):
-                    return None
-                request = replace(request, is_renewal=True)
-                continue
-            request = replace(request, place=answer.place, is_renewal=False)
-            if answer.seconds > IN_PLACE_SECONDS:
+            if isinstance(answer, Wait):
                 return Held(node.application, parked_seconds(answer.seconds), answer.place)
-            await pause(max(answer.seconds - AHEAD_SECONDS / 2, SHORTEST_WAIT_SECONDS))
+            if await self._is_met(request, answer, pause):
+                return answer
+            request = replace(request, is_renewal=True)
 
     async def _is_met(self, request: Request, turn: Turn, pause: Pause) -> bool:
         """Wait for the turn; False when it has been missed, so that the call would be too close to later ones."""
@@ -241,21 +266,23 @@ class ReservingGate:
             raise
         return -remaining <= LATEST_SECONDS
 
-    async def _ask(self, request: Request, pause: Pause) -> Turn | Wait:
-        """Ask until the store answers; meanwhile messages wait unacknowledged, so the broker sends no more."""
-        retry = SHORTEST_WAIT_SECONDS
+    async def _ask(self, request: Request, pause: Pause) -> Turn | Wait | None:
+        """Ask until the store answers; None when it has been away for long."""
+        began, retry = self._clock(), SHORTEST_WAIT_SECONDS
         while True:
             try:
-                return await self._reservations.ask(request)
+                answer = await self._reservations.ask(request)
             except LimitsAway as away:
-                log.warning(
-                    "limits_away",
-                    cause=str(away),
-                    consequence="limited messages wait",
-                    retry_in_seconds=round(retry, 2),
-                )
-                await pause(retry)
-                retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+                waited = self._clock() - began
+                if waited >= TOLD_SECONDS:
+                    self._outages.noticed(away)
+                if waited >= HELD_SECONDS:
+                    return None
+            else:
+                self._outages.answered()
+                return answer
+            await pause(retry)
+            retry = min(retry * 2, LONGEST_RETRY_SECONDS)
 
     async def _give_back(self, request: Request) -> None:
         try:

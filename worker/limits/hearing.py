@@ -1,6 +1,6 @@
 """What the limits can learn while an action is called: when its requests leave, and what services say."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,10 +22,15 @@ _heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
 
 
 @contextmanager
-def hearing() -> Iterator[Heard]:
-    """Listen while the context is open."""
+def hearing(sent: Callable[[float], Awaitable[None]]) -> Iterator[Heard]:
+    """Listen while the context is open; `sent` is told at once when a request leaves."""
     heard = Heard()
-    token, sent_token = _heard.set(heard), requests_sent.set(heard.sent)
+
+    async def note(at: float) -> None:
+        heard.sent.append(at)
+        await sent(at)
+
+    token, sent_token = _heard.set(heard), requests_sent.set(note)
     try:
         yield heard
     finally:
