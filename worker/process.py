@@ -210,14 +210,14 @@ class Worker:
         applications = limited_applications(self._nodes, self._registry)
         check_shared(self.settings, applications)
         self._registry.http.rate_noticed = hear
-        reservations = reservations_of(self.settings, lambda: self._processes)
+        reservations = reservations_of(self.settings, self._count_processes)
         return ReservingGate(reservations, applications=applications, access=self._registry.http.access)
 
-    @property
-    def _processes(self) -> int:
-        """Processes that consume the same queues, as far as is known."""
-        seen = [consumer.seen.consumers for consumer in self._intake.consumers.values() if consumer.seen]
-        return max(self.settings.processes, *seen, 1)
+    def _count_processes(self) -> int | None:
+        """Return how many processes consume the same queues, as far as is known; None: it is not known yet."""
+        found = [consumer.workers for consumer in self._intake.consumers.values()]
+        known = [workers for workers in found if workers is not None]
+        return max(self.settings.processes, *known, 1) if len(known) == len(found) else None
 
     def _make_handler(self) -> Handler:
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()

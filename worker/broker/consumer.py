@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiormq
@@ -134,7 +135,7 @@ class QueueConsumer:
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._arrived = self._arrived_before = self._strikes = 0
         self.seen: QueueState | None = None
-        """The queue at the latest `check`."""
+        """The queue at the latest look, the first one right after the consumer began; None before."""
         self.lost_by = ""
         """Why `run` ended: silent, unknown, cancelled, channel_closed or handed_back."""
 
@@ -151,12 +152,15 @@ class QueueConsumer:
         channel.on_consumer_cancel_callbacks.add(
             lambda _: self._lose("cancelled", "cancelled by the broker: queue deleted?")
         )
+        self.seen = None
         try:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
             started = await channel.basic_consume(self.queue, self._on_message, timeout=RPC_SECONDS)
             self._tag = started.consumer_tag or ""
             raise_swallowed_cancel()
             self.is_consuming = True
+            await self._look(channel)
+            raise_swallowed_cancel()
             if not self._is_stopping:  # since the beginning of this
                 await self._end
         finally:
@@ -164,6 +168,13 @@ class QueueConsumer:
             self._is_closing = True
             await self._cancel_handlers()
             await self._close()
+
+    async def _look(self, channel: aiormq.abc.AbstractChannel) -> None:
+        """See who else consumes: of workers that begin at the same time, all but the first one know at once."""
+        with suppress(*CONNECTION_ERRORS):  # why the channel has ended, `_end` knows
+            queue = await channel.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)
+            if queue.consumer_count:  # 0 is wrong: the queue's leader has not answered in time
+                self.seen = QueueState(queue.message_count or 0, queue.consumer_count)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more messages, let handlers finish within the grace, hand back the rest."""
@@ -210,6 +221,11 @@ class QueueConsumer:
     def is_standing_by(self) -> bool:
         """Whether it is another worker's turn."""
         return False
+
+    @property
+    def workers(self) -> int | None:
+        """How many workers consume the queue or, as this one, stand by; None: nobody has looked yet."""
+        return self.seen.consumers + self.is_standing_by if self.seen else None
 
     @property
     def state(self) -> str:

@@ -16,6 +16,8 @@ class Membership:
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
+        self.count = 0
+        """Members at the latest look; 0: nobody has looked yet."""
         self._channel: aiormq.abc.AbstractChannel | None = None
         self._number = -1
         self._lock = self._no_lock()
@@ -25,6 +27,7 @@ class Membership:
 
     async def join(self, session: Session) -> None:
         """Become a member, until the connection ends."""
+        self.count = 0
         self._number, self._lock = -1, self._no_lock()  # the one we had ended with its connection
         self._channel = await session.channel()
         await self._channel.basic_consume(self.queue, _ignore, timeout=RPC_SECONDS)
@@ -34,6 +37,7 @@ class Membership:
         channel = await session.channel()
         count = (await channel.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)).consumer_count or 0
         await channel.close()
+        self.count = count
         if not 0 <= self._number < count:
             await self._renumber(session, count)
         return (self._number, count) if 0 <= self._number < count else None

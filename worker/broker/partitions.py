@@ -150,6 +150,11 @@ class PartitionedConsumer:
         seen = [part.seen for part in self.parts if part.seen is not None]
         return QueueState(sum(state.messages for state in seen), seen[0].consumers) if seen else None
 
+    @property
+    def workers(self) -> int | None:
+        """How many workers share the partitions; None: nobody has looked yet."""
+        return self._membership.count or None
+
     async def run(self, session: Session) -> None:
         """Move and consume our share. Ends with the connection, by one of `CONNECTION_ERRORS`."""
         await self._declare(session)

@@ -14,7 +14,7 @@ from worker.settings import Settings
 from worker.topology import Node
 
 
-def reservations_of(settings: Settings, processes: Callable[[], int]) -> Reservations:
+def reservations_of(settings: Settings, processes: Callable[[], int | None]) -> Reservations:
     """Return the store in Redis, or the process's own. Nothing is connected yet."""
     guard, recovery = settings.limit_guard, settings.limit_recovery
     if settings.redis_url is None:
@@ -27,14 +27,27 @@ def reservations_of(settings: Settings, processes: Callable[[], int]) -> Reserva
 
 def check_shared(settings: Settings, applications: Mapping[str, type[Application]]) -> None:
     """Raise `SettingsError` where processes are to keep limits of applications that they do not share."""
-    is_refused = settings.limits_without_redis is WithoutRedis.REFUSE
-    limited = {application.key for application in applications.values() if _has_limit(application)}
-    if settings.redis_url is None and settings.processes > 1 and limited and is_refused:
-        keys = ", ".join(sorted(limited))
+    if settings.redis_url is not None or settings.processes == 1:
+        return
+    if settings.limits_without_redis is WithoutRedis.DIVIDE:
+        _check_divided(settings.processes, applications)
+        return
+    keys = ", ".join(sorted({application.key for application in applications.values() if _has_limit(application)}))
+    if keys:
         raise SettingsError(
             f"{settings.processes} processes would each keep the limits of {keys} for themselves. Set "
             "WORKER_REDIS_URL, or WORKER_LIMITS_WITHOUT_REDIS=divide, or WORKER_PROCESSES=1"
         )
+
+
+def _check_divided(processes: int, applications: Mapping[str, type[Application]]) -> None:
+    for application in applications.values():
+        for limit in (application.limit, application.group_limit):
+            if limit and limit.amount < processes:
+                raise SettingsError(
+                    f"the limit of {application.key}, {limit.amount} calls per {limit.seconds} s, cannot be divided "
+                    f"among {processes} processes. Set WORKER_REDIS_URL, or WORKER_PROCESSES={limit.amount}"
+                )
 
 
 def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[str, type[Application]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from worker.errors import LimitsAway
+from worker.errors import LimitRefused, LimitsAway
 from worker.limits.limit import Limit
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
 
@@ -19,30 +19,32 @@ class WithoutRedis(StrEnum):
 
 
 class UnsharedReservations:
-    """A process's own reservations, as long as it is alone; `processes` tells how many there are."""
+    """A process's own reservations. `processes` tells how many there are; None: it is not known yet."""
 
-    def __init__(self, own: Reservations, processes: Callable[[], int], policy: WithoutRedis) -> None:
+    def __init__(self, own: Reservations, processes: Callable[[], int | None], policy: WithoutRedis) -> None:
         self._own = own
         self._processes = processes
         self._policy = policy
 
     async def ask(self, request: Request) -> Turn | Wait:
-        """Reserve a turn. Raises `LimitsAway` when there are more processes and nothing is to be divided."""
+        """Reserve a turn. Raises `LimitsAway` when there are, or may be, more processes than can keep the limits."""
         count = self._processes()
+        if count is None:
+            raise LimitsAway("it is not known yet whether other processes consume these queues")
         if count > 1 and self._policy is WithoutRedis.REFUSE:
             raise LimitsAway(
                 f"{count} processes consume these queues and share no Redis, so limits would be exceeded. Set "
                 "WORKER_REDIS_URL, or WORKER_LIMITS_WITHOUT_REDIS=divide, or run a single process"
             )
-        return await self._own.ask(self._divided(request))
+        return await self._own.ask(replace(request, limits=[divided(limit, count) for limit in request.limits]))
 
     async def seen(self, request: Request, at: float) -> None:
         """Take note that the service has seen the call."""
-        await self._own.seen(self._divided(request), at)
+        await self._own.seen(request, at)
 
     async def give_back(self, request: Request) -> None:
         """Free a turn that was not used."""
-        await self._own.give_back(self._divided(request))
+        await self._own.give_back(request)
 
     async def leave(self, line: str) -> None:
         """Take a message out of its line."""
@@ -50,8 +52,7 @@ class UnsharedReservations:
 
     async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long."""
-        count = self._processes()
-        await self._own.learn([divided(limit, count) for limit in limits], seconds=seconds, slow_down=slow_down)
+        await self._own.learn(limits, seconds=seconds, slow_down=slow_down)
 
     async def states(self, key: str | None = None) -> Sequence[LimitState]:
         """Return this process's view."""
@@ -65,15 +66,16 @@ class UnsharedReservations:
         """Close the process's own."""
         await self._own.close()
 
-    def _divided(self, request: Request) -> Request:
-        count = self._processes()
-        return replace(request, limits=[divided(limit, count) for limit in request.limits])
-
 
 def divided(limit: Limit, count: int) -> Limit:
-    """Return one of this many parts of a limit; together they never exceed it."""
-    if count <= 1:
-        return limit
-    if limit.amount >= count:
-        return replace(limit, amount=limit.amount // count)
-    return replace(limit, seconds=-(-limit.seconds * count // limit.amount), amount=1)
+    """Return one of this many parts of a limit; together they allow no more calls in any window than the whole.
+
+    Raises `LimitRefused` for a limit that has less than a call for each: fewer calls in longer windows would not do,
+    as the first ones of all processes may meet in one window.
+    """
+    if limit.amount < count:
+        raise LimitRefused(
+            f"{limit.amount} calls per {limit.seconds} s cannot be divided among {count} processes. "
+            f"Set WORKER_REDIS_URL, or run at most {limit.amount} of them"
+        )
+    return replace(limit, amount=limit.amount // count)
