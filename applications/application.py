@@ -13,7 +13,7 @@ import httpx
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
 from applications.incoming import Handshake, Incoming, Subscription
-from applications.limit import Limit
+from applications.limit import Limit, limit_name
 from applications.signatures import Signature
 from applications.templates import names
 
@@ -183,7 +183,7 @@ class Application:
     def limits(cls, user: str, settings: Values) -> str:
         """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group."""
         named = ((user, cls.user_limit(settings)), ("", cls.group_limit))
-        return ";".join(f"{who}|{cls.key};{limit.seconds};{limit.amount}" for who, limit in named if limit)
+        return ";".join(f"{limit_name(who, cls.key)};{limit.seconds};{limit.amount}" for who, limit in named if limit)
 
     @classmethod
     def sync_methods(cls) -> Mapping[str, Callable[..., Awaitable[Any]]]:

@@ -29,6 +29,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from applications.errors import SettingsInvalid
+from applications.limit import MOST
 
 AUTHORIZATION_FORM = "authorization_form"
 LIMITER_FORM = "limiter_form"
@@ -63,8 +64,8 @@ class Limiter(Form):
     form_name = "Limiter"
 
     useLimit: bool = Field(False, title="Use limit")  # noqa: N815 - the platform's spelling
-    value: int | None = Field(None, title="Limit per time", gt=0)
-    time: int | None = Field(None, title="Time in seconds", gt=0)
+    value: int | None = Field(None, title="Limit per time", gt=0, le=MOST)
+    time: int | None = Field(None, title="Time in seconds", gt=0, le=MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +179,17 @@ def save(facts: Iterable[FormFacts], stored: Values, given: Values) -> dict[str,
                 kept.setdefault(form.key, {})[field.key] = value
             except (ValidationError, ValueError) as error:
                 errors.setdefault(form.key, {})[field.key] = _text(error)
+        if form.key == LIMITER_FORM and new:
+            for key in _lacking(kept.get(LIMITER_FORM, {})):
+                errors.setdefault(LIMITER_FORM, {}).setdefault(key, "needed with useLimit, else there is no limit")
     if errors:
         raise SettingsInvalid(errors)
     return kept
+
+
+def _lacking(limiter: Mapping[str, Any]) -> list[str]:
+    """Return the numbers without which a limit is used that is none."""
+    return [key for key in ("value", "time") if limiter.get("useLimit") and limiter.get(key) is None]
 
 
 def chooses(facts: Iterable[FormFacts], given: Values) -> bool:

@@ -221,3 +221,9 @@ def test_limits_are_the_users_own_else_the_applications() -> None:
     own = {"limiter_form": {"useLimit": True, "time": 5, "value": 2}}
     assert Limited.limits("alice", own) == "alice|books;5;2;|books;1;40"
     assert Books.limits("alice", {}) == ""
+
+
+@pytest.mark.parametrize(("seconds", "amount"), [(0, 1), (1, 0), (10**9 + 1, 1), (1, 10**9 + 1)])
+def test_a_limit_beyond_its_bounds_is_refused(seconds: int, amount: int) -> None:
+    with pytest.raises(ValueError, match="whole numbers from 1 to 1000000000"):
+        Limit(seconds, amount)

@@ -107,10 +107,10 @@ def test_a_wrong_secret_is_not_repeated_in_the_error() -> None:
 
 def test_values_are_stored_as_the_form_reads_them() -> None:
     types = {"url": "http://x", "multi": ["y"], "text": None}
-    given = {"types_form": types, "limiter_form": {"value": "10", "useLimit": "true"}}
+    given = {"types_form": types, "limiter_form": {"value": "10", "time": 1, "useLimit": "true"}}
     assert save(FACTS, {}, given) == {
         "types_form": {"url": "http://x", "multi": ["y"], "text": None},
-        "limiter_form": {"value": 10, "useLimit": True},
+        "limiter_form": {"value": 10, "time": 1, "useLimit": True},
     }
 
 
@@ -135,6 +135,32 @@ def test_a_limiter_of_ones_own_gets_the_fields_of_the_common_one() -> None:
     (facts,) = facts_of((Own,))
     assert facts.name == "Own limiter"
     assert [one.key for one in facts.fields] == ["groupValue", *Limiter.model_fields]
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"useLimit": True}, {"value", "time"}),
+        ({"useLimit": True, "value": 3}, {"time"}),
+        ({"useLimit": True, "value": 10**9 + 1, "time": 10**16}, {"value", "time"}),
+        ({"time": None}, {"time"}),
+        ({"value": 5}, set()),
+        ({"useLimit": False, "time": None}, set()),
+    ],
+)
+def test_a_users_limit_is_whole_and_within_bounds(given: Mapping[str, Any], wrong: set[str]) -> None:
+    stored = {"limiter_form": {"useLimit": True, "value": 1, "time": 1}} if not given.get("useLimit") else {}
+    if not wrong:
+        assert save(FACTS, stored, {"limiter_form": given})["limiter_form"] == {**stored["limiter_form"], **given}
+        return
+    with pytest.raises(SettingsInvalid) as raised:
+        save(FACTS, stored, {"limiter_form": given})
+    assert set(raised.value.errors["limiter_form"]) == wrong
+
+
+def test_other_settings_are_saved_beside_a_limit_that_lacks_a_number() -> None:
+    before = {"limiter_form": {"useLimit": True}}
+    assert save(FACTS, before, {"authorization_form": {"user": "joe"}})["authorization_form"] == {"user": "joe"}
 
 
 def test_what_is_missing_is_named() -> None:

@@ -55,11 +55,11 @@ async def test_a_user_that_no_database_can_hold_is_unknown(accounts: Accounts) -
 
 async def test_settings_keep_their_types(accounts: Accounts) -> None:
     await install(accounts, GitHub, token="t\x00ž'\"")
-    await accounts.save("alice", GitHub, {"limiter_form": {"useLimit": True, "time": 5, "value": None}})
+    await accounts.save("alice", GitHub, {"limiter_form": {"useLimit": False, "time": 5, "value": None}})
     (found,) = await accounts.installs.list()
     assert accounts.installs.settings(found) == {
         "authorization_form": {"token": "t\x00ž'\""},
-        "limiter_form": {"useLimit": True, "time": 5, "value": None},
+        "limiter_form": {"useLimit": False, "time": 5, "value": None},
     }
 
 

@@ -27,6 +27,7 @@ from worker.limits import (
     ReservingGate,
     Turn,
     Wait,
+    limits_of,
     parse_limits,
 )
 from worker.limits.gate import WAY_SECONDS, parked_seconds
@@ -64,6 +65,15 @@ def test_a_key_is_read_as_groups_of_three() -> None:
     assert parse_limits(KEY + ";") == parse_limits(KEY)
     assert parse_limits("") == ()
     assert parse_limits("|shop;1;1;|shop;1;3;|shop;1;1") == (Limit("|shop", 1, 1),)
+
+
+@pytest.mark.parametrize("user", ["a;b", "a|b", "50 %", "a%3Bb"])
+def test_a_users_own_limit_has_the_same_key_with_and_without_a_header(user: str) -> None:
+    at = node("next", role=Role.CONNECTOR, application="shop")
+    in_header = limits_of(visit(at, user=user, limiter_key=Shop.limits(user, {})))
+    assert in_header == limits_of(visit(at, user=user), Shop.limit, Shop.group_limit)
+    assert [bool(limit.user) for limit in in_header] == [True, False]
+    assert limits_of(visit(at, user="a;b"), Shop.limit) != limits_of(visit(at, user="a%3Bb"), Shop.limit)
 
 
 @pytest.mark.parametrize(

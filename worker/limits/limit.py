@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import applications
+from applications.limit import MOST, limit_name
 from worker import headers as h
 from worker.visit import Visit
-
-MOST = 10**9
-"""The largest amount, and the longest window in seconds (31 years): more is a mistake in the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def limits_of(
         limits = tuple(limit for limit in parse_limits(visit.header(h.LIMITER_KEY)) if limit.application in names)
     user, application = visit.header(h.USER), node.application
     if of_user is not None and user and not any(limit.user for limit in limits):
-        limits += (Limit(f"{user}|{application}", of_user.seconds, of_user.amount),)
+        limits += (Limit(limit_name(user, application), of_user.seconds, of_user.amount),)
     if of_all is not None and all(limit.user for limit in limits):
         limits += (Limit(f"|{application}", of_all.seconds, of_all.amount),)
     return limits
@@ -84,4 +82,4 @@ def limits_of(
 def line_of(visit: Visit, limits: Sequence[Limit]) -> str:
     """Name the line in which the message waits: that of its user at the application, in all topologies."""
     own = next((limit.key for limit in limits if limit.user), None)
-    return own or f"{visit.header(h.USER)}|{limits[0].application}"
+    return own or limit_name(visit.header(h.USER), limits[0].application)
