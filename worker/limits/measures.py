@@ -11,6 +11,8 @@ from worker.metrics import WAITING_SECONDS, Family, Histogram
 log = structlog.get_logger()
 
 GROWING_SECONDS = 600
+"""A line that has become longer for this time is logged."""
+
 KNOWN_SECONDS = 600
 """A line of which nothing was heard for this time is not counted any more."""
 
@@ -33,6 +35,7 @@ class LimitMeasures:
         self._granted: Counter[str] = Counter()
         self._delay: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(WAITING_SECONDS))
         self._lines: dict[str, _Backlog] = {}
+        self._tidied = 0.0
 
     def granted(self, application: str, delay_seconds: float) -> None:
         """Count a call that may be made, after waiting here."""
@@ -41,6 +44,8 @@ class LimitMeasures:
 
     def waiting(self, application: str, line: str, waiting: int, now: float) -> None:
         """Note how many messages of a line wait; a backlog that grows for ten minutes is logged."""
+        if now - self._tidied >= KNOWN_SECONDS:
+            self._tidy(now)
         backlog = self._lines.get(line)
         if waiting <= 0:
             self._lines.pop(line, None)
@@ -53,12 +58,18 @@ class LimitMeasures:
             backlog.low, backlog.since = waiting, now
         elif now - backlog.since >= GROWING_SECONDS:
             if waiting > backlog.low:
-                log.warning("limit_backlog_grows", line=line, waiting=waiting, before=backlog.low, seconds=600)
+                log.warning(
+                    "limit_backlog_grows",
+                    line=line,
+                    waiting=waiting,
+                    before=backlog.low,
+                    seconds=GROWING_SECONDS,
+                )
             backlog.low, backlog.since = waiting, now
 
     def families(self, now: float) -> Iterator[Family]:
         """Return the metrics."""
-        self._lines = {line: own for line, own in self._lines.items() if now - own.heard < KNOWN_SECONDS}
+        self._tidy(now)
         waiting: Counter[str] = Counter()
         for backlog in self._lines.values():
             waiting[backlog.application] += backlog.waiting
@@ -81,3 +92,8 @@ class LimitMeasures:
             "Time that a call waited here for its turn; that in the broker is part of message_waiting_seconds.",
             [({"application": name}, delay) for name, delay in sorted(self._delay.items())],
         )
+
+    def _tidy(self, now: float) -> None:
+        """Forget lines that another worker has finished."""
+        self._tidied = now
+        self._lines = {line: own for line, own in self._lines.items() if now - own.heard < KNOWN_SECONDS}
