@@ -1,9 +1,10 @@
 """Limits over several workers: what the service sees, how much of the rate is used, and who gets it.
 
 Fifty tenants under a limit of all have twenty thousand messages in one queue; four workers share the limits in a real
-Redis. Then again with a worker killed, with Redis started anew (empty), with one worker's clock 30 s ahead, and with
-tenants of whom the second has half as much as the first, the third a third, and so on. Last, what limits cost that
-nobody reaches.
+Redis. Then again with a worker killed, with Redis started anew (empty), with one worker's wall clock 30 s ahead (what
+Python's `time` tells it: limits read only Redis' time and the monotonic clock, so nothing may change), and with tenants
+of whom the second has half as much as the first, the third a third, and so on. Last, what limits cost that nobody
+reaches.
 """
 
 import argparse
