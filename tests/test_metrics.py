@@ -82,6 +82,21 @@ def test_the_texts_of_several_processes_become_one() -> None:
     }
 
 
+async def test_a_fresh_worker_tells_a_zero_of_everything_that_may_happen_to_a_node(
+    make_topology: MakeTopology, run_worker: RunWorker
+) -> None:
+    """The increase of a series that begins with its first event is 0, and no alert would fire."""
+    worker = await run_worker(make_topology(pass_on("start", "end"), pass_on("end")))
+    found = samples(await worker.get("/metrics"))
+    outcomes = {"done", "duplicate", "done_before", "repeated", "limited", "kept", "trashed", "cancelled"}
+    causes = {"silent", "unknown", "cancelled", "channel_closed", "handed_back"}
+    for node in ("start", "end"):
+        labels = {"topology": "faults", "node": node}
+        assert value(found, "messages_received_total", **labels) == 0
+        assert {value(found, "messages_total", **labels, outcome=outcome) for outcome in outcomes} == {0}
+        assert {value(found, "consumer_restarts_total", **labels, cause=cause) for cause in causes} == {0}
+
+
 async def test_messages_are_counted_by_topology_node_and_outcome(
     make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
 ) -> None:

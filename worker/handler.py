@@ -48,6 +48,9 @@ _SET_ASIDE: Mapping[type, tuple[str, str]] = {
 }
 """Log event and count of what waits, or ends without its work done."""
 
+OUTCOMES = ("done", "duplicate", "done_before", "repeated", "limited", "kept", "trashed", "cancelled")
+"""What can become of a message at a node."""
+
 
 class Handler:
     """Takes each message through one node's work. One handler serves all nodes of the process."""
@@ -84,7 +87,7 @@ class Handler:
         self._once = Once(marks, self._pause) if marks else None
         self._line = Line(settler, self.decide, self._pause, max_deliveries)
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By node id and what happened: arrived, done, duplicate, repeated, limited, kept, trashed, cancelled."""
+        """By node id and what happened: arrived, or one of `OUTCOMES`."""
 
     def stop_waiting(self) -> None:
         """Hand back the messages that wait for a limit or for an action that does not answer."""

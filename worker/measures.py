@@ -12,6 +12,8 @@ from pathlib import Path
 from connectors import Outcome
 from worker.actions import Call
 from worker.broker import Delivery, Intake, Link, Publisher
+from worker.broker.consumer import LOST_BY
+from worker.handler import OUTCOMES
 from worker.metrics import ACTION_SECONDS, WAITING_SECONDS, Family, Histogram, Labels
 from worker.topology import Node, Topology
 from worker.visit import Visit
@@ -79,7 +81,10 @@ class Parts:
 
 
 def families(parts: Parts) -> Iterator[Family]:
-    """Return all metrics of a worker."""
+    """Return all metrics of a worker.
+
+    What can be counted begins at 0: Prometheus sees no increase in a series that begins with its first event.
+    """
     yield from _messages(parts)
     yield from _queues(parts)
     yield from _broker(parts)
@@ -87,14 +92,16 @@ def families(parts: Parts) -> Iterator[Family]:
 
 
 def _messages(parts: Parts) -> Iterator[Family]:
-    labels, counts = parts.measures.labels, sorted(parts.counts.items())
-    arrived = [(labels[node], count) for (node, kind), count in counts if kind == ARRIVED]
-    ended = [({**labels[node], "outcome": kind}, count) for (node, kind), count in counts if kind != ARRIVED]
-    yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
+    labels, counts, nodes = parts.measures.labels, parts.counts, parts.intake.consumers
+    yield _counter(
+        "messages_received_total",
+        "Messages taken from the queue of a node.",
+        [(labels[node], counts[node, ARRIVED]) for node in nodes],
+    )
     yield _counter(
         "messages_total",
-        "Messages that a node has finished with: done, duplicate, repeated, limited, kept, trashed or cancelled.",
-        ended,
+        "Messages that a node has finished with, by what became of them.",
+        [({**labels[node], "outcome": kind}, counts[node, kind]) for node in nodes for kind in OUTCOMES],
     )
     yield _gauge(
         "messages_in_flight",
@@ -141,8 +148,12 @@ def _queues(parts: Parts) -> Iterator[Family]:
     )
     yield _counter(
         "consumer_restarts_total",
-        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed, handed_back.",
-        [({**labels[node], "cause": cause}, count) for (node, cause), count in sorted(intake.restarts.items())],
+        f"Consumers started again, by cause: {', '.join(LOST_BY)}.",
+        [
+            ({**labels[node], "cause": cause}, intake.restarts[node, cause])
+            for node in intake.consumers
+            for cause in LOST_BY
+        ],
     )
 
 

@@ -18,6 +18,9 @@ log = structlog.get_logger()
 SETTLE_SECONDS = 5
 """What a message that is being published may take on top of the grace."""
 
+LOST_BY = ("silent", "unknown", "cancelled", "channel_closed", "handed_back")
+"""Why a consumer ends that nobody has stopped."""
+
 STRIKES = 2
 """Checks in a row without a delivery, though messages wait, until a consumer counts as silent."""
 
@@ -136,7 +139,7 @@ class QueueConsumer:
         self.seen: QueueState | None = None
         """The queue at the latest `check`."""
         self.lost_by = ""
-        """Why `run` ended: silent, unknown, cancelled, channel_closed or handed_back."""
+        """Why `run` ended: one of `LOST_BY`."""
 
     async def run(self, session: Session) -> None:
         """Consume. Raises `ChannelLost` (or another of `CONNECTION_ERRORS`) when that ends; `stop` cancels it."""
