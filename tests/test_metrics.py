@@ -137,6 +137,36 @@ async def test_messages_are_counted_by_topology_node_and_outcome(
     await eventually(is_compared, what="the queue's numbers")
 
 
+async def test_the_queue_of_a_follower_that_nobody_consumes_is_told(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    topology = make_topology(pass_on("start", "left-out"), sink("left-out"), sink("not-filled"))
+    worker = await run_worker(topology, silence_seconds=0.2)
+    await queues.publish(topology.exchange("start"), process_message(1))
+
+    async def is_told() -> bool:
+        found = samples(await worker.get("/metrics"))
+        labels = {"topology": "faults", "node": "left-out"}
+        waiting, consumers = (value(found, name, **labels) for name in ("queue_messages", "queue_consumers"))
+        return (waiting, consumers) == (1, 0)
+
+    await eventually(is_told, what="the follower's queue")
+    assert 'node="not-filled"' not in await worker.get("/metrics")
+
+
+async def test_what_is_parked_now_is_told(make_topology: MakeTopology, run_worker: RunWorker, queues: Queues) -> None:
+    topology = make_topology(custom_node("again", "repeat-once", "sink"), sink())
+    worker = await run_worker(topology, RepeatOnce(), silence_seconds=0.1)
+
+    async def is_parked(count: int) -> bool:
+        return value(samples(await worker.get("/metrics")), "parked_messages") == count
+
+    await queues.publish(topology.exchange("again"), *(process_message({"seconds": 2}) for _ in range(3)))
+    await eventually(lambda: is_parked(3), what="parked messages")
+    await queues.read(topology.queue("sink"), 3)
+    await eventually(lambda: is_parked(0), what="nothing parked")
+
+
 async def test_a_lost_connection_is_counted(
     make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, proxy: Proxy
 ) -> None:

@@ -29,7 +29,7 @@ class Measures:
     """Measures the way of messages through the nodes of one worker."""
 
     def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
-        self.labels = {node.id: _labels(topology, node) for node in nodes}
+        self.labels = {node.id: _labels(topology, node) for node in topology.nodes}
         self.action_seconds: dict[str, Histogram] = {}
         self.waiting_seconds = {node.id: Histogram(WAITING_SECONDS) for node in nodes}
 
@@ -105,7 +105,7 @@ def _messages(parts: Parts) -> Iterator[Family]:
     )
     yield _gauge(
         "messages_in_flight",
-        "Messages that a node has in work.",
+        "Messages that a node has taken and not acknowledged.",
         [(labels[node], parts.intake.in_work(node)) for node in parts.intake.consumers],
     )
     yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.measures.action_seconds)
@@ -120,21 +120,26 @@ def _messages(parts: Parts) -> Iterator[Family]:
 def _queues(parts: Parts) -> Iterator[Family]:
     labels, intake = parts.measures.labels, parts.intake
     consumers = intake.consumers.items()
-    seen = [(labels[node], state) for node, _ in consumers if (state := intake.seen(node)) is not None]
+    seen = [(labels[node], state) for node, state in intake.seen.items()]
     yield _gauge(
         "queue_messages",
-        "Messages that wait in the queue of a node, every WORKER_SILENCE_SECONDS.",
+        "Messages that wait in the queues of a node or a follower, every WORKER_SILENCE_SECONDS.",
         [(label, queue.messages) for label, queue in seen],
     )
     yield _gauge(
         "queue_consumers",
-        "Consumers of the queue of a node, of all workers, every WORKER_SILENCE_SECONDS.",
+        "Consumers of the queue of a node or a follower, of all workers, every WORKER_SILENCE_SECONDS.",
         [(label, queue.consumers) for label, queue in seen],
     )
     yield _gauge(
         "lost_messages",
         "Messages that came out of a delay when their node was gone, every WORKER_SILENCE_SECONDS.",
         [({}, intake.lost)],
+    )
+    yield _gauge(
+        "parked_messages",
+        "Messages that wait in the broker for a repeat or a limit, every WORKER_SILENCE_SECONDS.",
+        [({}, intake.parked)],
     )
     yield _gauge(
         "consuming",

@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import aiormq
@@ -114,9 +114,9 @@ class QueueState:
     """Ready to be delivered."""
     consumers: int
 
-    def with_returning(self, returning: "QueueState | None") -> "QueueState":
-        """Add the messages of the node's return queue, if it has one."""
-        return self if returning is None else QueueState(self.messages + returning.messages, self.consumers)
+    def with_others(self, others: Iterable["QueueState"]) -> "QueueState":
+        """Add the messages of the node's other queues."""
+        return QueueState(self.messages + sum(other.messages for other in others), self.consumers)
 
 
 class QueueConsumer:

@@ -48,9 +48,9 @@ def keys_exchange(node: Node) -> str:
     return f"node.{node.id}.keys"
 
 
-def partition_queue(node: Node, number: int) -> str:
-    """Name the queue of a partition; numbers start at 1."""
-    return f"node.{node.id}.order.{number}"
+def partition_queues(node: Node) -> Sequence[str]:
+    """Name the queues of the partitions; numbers start at 1."""
+    return tuple(f"node.{node.id}.order.{number}" for number in range(1, PARTITIONS + 1))
 
 
 def routing_key(key: str) -> str:
@@ -99,14 +99,14 @@ class PartitionedConsumer:
         self._partitions = [
             Partition(
                 KeyedConsumer(
-                    partition_queue(node, number),
+                    queue,
                     min(node.prefetch, MOST_UNACKNOWLEDGED),
                     lambda delivery: deliver(node, delivery),
                     lambda delivery: delivery.routing_key,
                     slots,
                 )
             )
-            for number in range(1, PARTITIONS + 1)
+            for queue in partition_queues(node)
         ]
 
     @property
@@ -228,8 +228,7 @@ class PartitionedConsumer:
         declarations = Declarations(session)
         exchange = keys_exchange(self._node)
         await declarations.exchange(exchange, "topic")
-        for number in range(1, PARTITIONS + 1):
-            queue = partition_queue(self._node, number)
+        for number, queue in enumerate(partition_queues(self._node), 1):
             await declarations.queue(queue)
             await declarations.bind_queue(queue, exchange, f"{number}.*")
         await declarations.queue(members_queue(self._node))
