@@ -16,7 +16,7 @@ from worker import headers as h
 from worker.actions import Call
 from worker.audit import audited
 from worker.broker import Delivery, Outlet
-from worker.deduplication import Marks, Once
+from worker.deduplication import Marks, Once, Taken
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
@@ -107,13 +107,15 @@ class Handler:
         if node.deduplicate is None or self._once is None:
             await self._handle(visit, delivery)
             return
-        await self._once.handle(
+        taken = await self._once.handle(
             node.deduplicate,
             visit,
-            delivery.timestamp,
+            delivery,
             handle=lambda: self._handle(visit, delivery),
             drop=lambda duplicate: self._finish(visit, delivery, duplicate, self._runs.arrived(visit)),
         )
+        if taken is Taken.DONE:
+            self.counts[node.id, "done_before"] += 1
 
     async def _handle(self, visit: Visit, delivery: Delivery) -> bool | None:
         """Decide and carry it out. Return whether the message has ended well; None: it is still on its way."""
@@ -216,7 +218,7 @@ class Handler:
         if state is not None:
             await self._runs.ended(visit, state, settlement.sent)
         self._note(visit.node, decision, settlement)
-        return settlement.is_success
+        return None if state is None else state is MessageState.OK
 
     async def _confirm(self, confirmed: Callable[[], Awaitable[None]]) -> None:
         """Do what the action wants done after its items: until the storage answers, the message is not acknowledged."""
