@@ -1,10 +1,17 @@
 """`orchesty-worker processes cancel`."""
 
+import asyncio
 import sys
 
 import click
 
+from worker.cli.options import amqp_option, trash_option
 from worker.cli.processes.store import database_option, found, opened
+from worker.cli.trash.decide import carry_out
+from worker.cli.trash.store import opened as opened_trash
+from worker.settings import Settings, load_settings
+from worker.trash import EntryType, Search, State
+from worker.trash.deciding import Tally
 
 
 @click.command(
@@ -17,11 +24,20 @@ Examples:
 @click.argument("process_ids", metavar="PROCESS...", nargs=-1, required=True)
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
 @database_option
-def cancel(process_ids: tuple[str, ...], *, is_confirmed: bool, database_url: str | None) -> None:
+@trash_option
+@amqp_option
+def cancel(
+    process_ids: tuple[str, ...],
+    *,
+    is_confirmed: bool,
+    database_url: str | None,
+    trash_url: str | None,
+    amqp_url: str | None,
+) -> None:
     """Stop processes: their messages end wherever they are, and no action is called any more.
 
     Workers know within about a second. An action that runs is left to finish. What is parked for a repeat ends when it
-    comes back.
+    comes back. User tasks are rejected.
     """
     with opened(database_url) as store:
         runs = [found(store, own) for own in process_ids]
@@ -29,11 +45,37 @@ def cancel(process_ids: tuple[str, ...], *, is_confirmed: bool, database_url: st
             messages = sum(run.open for run in runs)
             click.confirm(f"Cancel {len(runs)} process(es) with {messages:,} open messages?", abort=True)
         ended = [run for run in runs if not store.cancel(run.correlation_id)]
-    for run in runs:
-        note = (
-            f"{run.correlation_id}: had ended, {run.state.value}"
-            if run in ended
-            else f"{run.correlation_id}: cancelling"
-        )
-        click.echo(note, err=run in ended)
+    for run in ended:
+        click.echo(f"{run.correlation_id}: had ended, {run.state.value}", err=True)
+    cancelling = [run for run in runs if run not in ended]
+    for run in cancelling:
+        click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
+    settings = load_settings(database_url=database_url, trash_url=trash_url, amqp_url=amqp_url)
+    for run in cancelling:
+        _end_user_tasks(settings, run.correlation_id)
     sys.exit(1 if ended else 0)
+
+
+def _end_user_tasks(settings: Settings, run: str) -> None:
+    """Reject the run's user tasks: else it would wait for a person. Raises a `ClickException` that says how to."""
+    try:
+        tally = asyncio.run(_reject_user_tasks(settings, run))
+    except click.ClickException as error:
+        raise click.ClickException(f"{error.message}\n{_by_hand(run)}") from None
+    if tally.decided:
+        count = len(tally.decided)
+        click.echo(f"{run}: {count:,} user task{'s' if count > 1 else ''} rejected")
+    if tally.refused:
+        raise click.ClickException(f"{len(tally.refused):,} user tasks wait still. {_by_hand(run)}")
+
+
+def _by_hand(run: str) -> str:
+    return (
+        f"If the process has user tasks it waits for them: orchesty-worker trash reject --process {run} --type userTask"
+    )
+
+
+async def _reject_user_tasks(settings: Settings, run: str) -> Tally:
+    async with opened_trash(settings) as trash:
+        ids = await trash.ids(Search(process=run, type=EntryType.USER_TASK))
+        return await carry_out(settings, trash, ids, State.REJECTED) if ids else Tally()
