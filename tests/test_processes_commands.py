@@ -14,7 +14,7 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import CustomNode, Message, StopAndFail
-from worker.runs import Run
+from worker.runs import Run, RunState
 
 
 class FailOdd(CustomNode[Any, Any]):
@@ -117,7 +117,8 @@ async def test_a_cancel_ends_what_waits_for_a_person(
 
     assert f"{run}: cancelling, 1 open" in text
     assert "1 user task rejected" in text
-    assert (await ended_run(topology.state_url, run)).open == 0
+    ended = await ended_run(topology.state_url, run)
+    assert (ended.state, ended.ok, ended.cancelled) == (RunState.CANCELLED, 1, 1)
     assert not (await until_run(topology.state_url, other, lambda found: found.open == 1)).is_ended
 
 

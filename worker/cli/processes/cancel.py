@@ -9,9 +9,13 @@ from worker.cli.options import amqp_option, trash_option
 from worker.cli.processes.store import database_option, found, opened
 from worker.cli.trash.decide import carry_out
 from worker.cli.trash.store import opened as opened_trash
+from worker.runs.recorder import REFRESH_SECONDS
 from worker.settings import Settings, load_settings
 from worker.trash import EntryType, Search, State
 from worker.trash.deciding import Tally
+
+KNOWN_SECONDS = 2 * REFRESH_SECONDS
+"""After this all workers know of a cancel. A user task that is rejected before ends well, and the process may too."""
 
 
 @click.command(
@@ -78,4 +82,7 @@ def _by_hand(run: str) -> str:
 async def _reject_user_tasks(settings: Settings, run: str) -> Tally:
     async with opened_trash(settings) as trash:
         ids = await trash.ids(Search(process=run, type=EntryType.USER_TASK))
-        return await carry_out(settings, trash, ids, State.REJECTED) if ids else Tally()
+        if not ids:
+            return Tally()
+        await asyncio.sleep(KNOWN_SECONDS)
+        return await carry_out(settings, trash, ids, State.REJECTED)
