@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -55,33 +56,27 @@ def cancel(
     for run in cancelling:
         click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
     settings = load_settings(database_url=database_url, trash_url=trash_url, amqp_url=amqp_url)
-    for run in cancelling:
-        _end_user_tasks(settings, run.correlation_id)
+    if cancelling:
+        _end_user_tasks(settings, [run.correlation_id for run in cancelling])
     sys.exit(1 if ended else 0)
 
 
-def _end_user_tasks(settings: Settings, run: str) -> None:
-    """Reject the run's user tasks: else it would wait for a person. Raises a `ClickException` that says how to."""
+def _end_user_tasks(settings: Settings, runs: Sequence[str]) -> None:
+    """Reject the user tasks of runs: else they would wait for a person. Raises a `ClickException` that says how to."""
+    by_hand = "\n".join(f"  orchesty-worker trash reject --process {run} --type userTask" for run in runs)
     try:
-        tally = asyncio.run(_reject_user_tasks(settings, run))
+        tally = asyncio.run(_reject_user_tasks(settings, runs))
     except click.ClickException as error:
-        raise click.ClickException(f"{error.message}\n{_by_hand(run)}") from None
-    if tally.decided:
-        count = len(tally.decided)
-        click.echo(f"{run}: {count:,} user task{'s' if count > 1 else ''} rejected")
+        raise click.ClickException(f"{error.message}\nUser tasks wait until they are rejected:\n{by_hand}") from None
     if tally.refused:
-        raise click.ClickException(f"{len(tally.refused):,} user tasks wait still. {_by_hand(run)}")
+        raise click.ClickException(f"{len(tally.refused):,} user tasks wait until they are rejected:\n{by_hand}")
+    if tally.decided:
+        click.echo(f"{len(tally.decided):,} user task{'s' if len(tally.decided) > 1 else ''} rejected")
 
 
-def _by_hand(run: str) -> str:
-    return (
-        f"If the process has user tasks it waits for them: orchesty-worker trash reject --process {run} --type userTask"
-    )
-
-
-async def _reject_user_tasks(settings: Settings, run: str) -> Tally:
+async def _reject_user_tasks(settings: Settings, runs: Sequence[str]) -> Tally:
     async with opened_trash(settings) as trash:
-        ids = await trash.ids(Search(process=run, type=EntryType.USER_TASK))
+        ids = [own for run in runs for own in await trash.ids(Search(process=run, type=EntryType.USER_TASK))]
         if not ids:
             return Tally()
         await asyncio.sleep(KNOWN_SECONDS)
