@@ -150,7 +150,7 @@ async def test_a_worker_that_stops_gives_its_partitions_to_the_others_without_a_
 ) -> None:
     topology = ordered(prefetch=10, orderBy="body:key")
     workers = [await start_worker(topology, actions=ACTIONS) for _ in range(2)]
-    await eventually(lambda: are_shared(workers), seconds=20, what="two equal shares")
+    await eventually(lambda: are_shared(workers), seconds=60, what="two equal shares")
     messages = [process_message({"n": n, "key": n % 10, "seconds": 0.1}) for n in range(1000)]
     await queues.publish(topology.exchange("work"), *messages)
     await eventually(lambda: arrived(queues, topology, 100), seconds=20, what="a tenth")
@@ -162,6 +162,21 @@ async def test_a_worker_that_stops_gives_its_partitions_to_the_others_without_a_
     received = await queues.read(topology.queue("sink"), 1000, seconds=60)
     assert swaps(received) == []
     assert len({message.data["n"] for message in received}) == 1000, "a graceful stop does nothing twice"
+
+
+async def test_a_worker_that_has_just_come_takes_nothing_from_another_but_takes_over_when_it_is_alone(
+    ordered: Ordered, start_worker: StartWorker
+) -> None:
+    topology = ordered(prefetch=10, orderBy="body:key")
+    workers = [await start_worker(topology, actions=ACTIONS)]
+    await eventually(lambda: are_shared(workers), seconds=20, what="all partitions")
+
+    workers.append(await start_worker(topology, actions=ACTIONS))
+    assert (await workers[1].probe())[1]["nodes"]["work"] == "standing by"
+    assert await shares(workers) == [PARTITIONS, 0]
+    workers[0].signal(signal.SIGKILL)
+
+    await eventually(lambda: are_shared(workers[1:]), seconds=10, what="a successor")
 
 
 async def test_what_lies_in_partitions_when_a_node_has_lost_its_key_is_moved_back_in_order(
