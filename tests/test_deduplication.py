@@ -12,6 +12,7 @@ from conftest import MakeDatabase, MakeTopology, RunWorker, StartWorker
 from pamqp.commands import Basic
 from support.actions import Copy, RepeatOnce
 from support.queues import ProcessMessage, Queues, process_message
+from support.runs import until_run
 from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
@@ -211,19 +212,26 @@ class WaitFirst(CustomNode[Any, Any]):
 async def test_a_cancelled_message_leaves_its_key(
     make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
 ) -> None:
-    topology = make_topology(custom_node("work", "repeat-once", "sink", **once("body:order")), sink())
-    worker = await run_worker(topology, RepeatOnce(), **store)
-    run = process_message({"order": 1, "seconds": 2})
-    await queues.publish(topology.exchange("work"), run)
-    await finished(worker, topology, 1)
-    await worker.command("processes", "cancel", str(run.headers["correlation-id"]), "--yes")
-    await finished(worker, topology, 2)
-    assert counts(worker, topology) == {"arrived": 2, "repeated": 1, "cancelled": 1}
+    topology, action = (
+        make_topology(custom_node("work", "wait-first", "sink", **once("body:order")), sink()),
+        WaitFirst(),
+    )
+    worker = await run_worker(topology, action, **store)
+    first = process_message({"order": 1})
+    run = str(first.headers["correlation-id"])
+    await queues.publish(topology.exchange("work"), first)
+    await until_run(worker.worker.settings.process_address, run, lambda found: found.open == 1)
+    await worker.command("processes", "cancel", run, "--yes")
+    await eventually(lambda: run in worker.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
+    second = process_message({"order": 2}, **{"correlation-id": run})
+    await queues.publish(topology.exchange("work"), second)
+    await eventually(lambda: counts(worker, topology).get("cancelled") == 1, what="a cancelled message")
+    action.go.set()
 
-    await queues.publish(topology.exchange("work"), process_message({"order": 1, "seconds": 0.1}))
+    await queues.publish(topology.exchange("work"), process_message({"order": 2}))
 
-    await queues.read(topology.queue("sink"), 1)
-    assert "duplicate" not in counts(worker, topology)
+    await finished(worker, topology, 3)
+    assert counts(worker, topology) == {"arrived": 3, "done": 2, "cancelled": 1}
 
 
 async def bare(queues: Queues, topology: TopologyFile, **body: Any) -> None:
