@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import counted, endurance, latency, plot, relay, scale, supervised, webhooks
+from benchmarks import counted, endurance, latency, metrics, plot, relay, scale, supervised, webhooks
 from benchmarks.contestants import CONTESTANTS, install_peers
 from benchmarks.rig import ROOT, VAR, Setup
 from deploy.broker import provide_broker
@@ -83,6 +83,13 @@ async def _counted(setup: Setup, options: argparse.Namespace) -> Any:
     ]
 
 
+async def _metrics(setup: Setup, options: argparse.Namespace) -> Any:
+    with Console(stderr=True).status("measuring metrics"):
+        found = await metrics.measure_all(setup, options.runs)
+    console.print(metrics.table(found))
+    return asdict(found)
+
+
 async def _scale(setup: Setup, _: argparse.Namespace) -> Any:
     with Console(stderr=True).status("measuring sizes"):
         rows = [row async for row in scale.measure_all(setup)]
@@ -95,6 +102,7 @@ MEASUREMENTS: Mapping[str, Callable[[Setup, argparse.Namespace], Awaitable[Any]]
     "supervised": _supervised,
     "latency": _latency,
     "counted": _counted,
+    "metrics": _metrics,
     "webhooks": _webhooks,
     "endurance": _endurance,
     "scale": _scale,

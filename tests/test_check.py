@@ -69,6 +69,7 @@ async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_u
         "broker's clock": "unknown",
         "lost messages": "ok",
         "queues": "ok",
+        "leftovers": "ok",
         "trash": "ok",
         "disk": "ok",
         "storage": "ok",
@@ -131,6 +132,15 @@ async def test_a_queue_with_other_arguments_fails(make_topology: MakeTopology, q
     found = await check(topology, broker_url, status=1)
     assert topology.queue("start") in found["queues"]["detail"]
     assert f"delete_queue {topology.queue('start')} --if-empty" in found["queues"]["cure"]
+
+
+async def test_partitions_are_compared_too(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
+    topology = make_topology(custom_node("work", "copy", orderBy="body:key"))
+    partition = f"node.{topology.node_id('work')}.order.3"
+    await queues.declare(topology.exchange("work"), partition, {"x-queue-type": "classic"})
+    found = await check(topology, broker_url, status=1)
+    await queues.delete_queue(partition)
+    assert f"{partition}: inequivalent arg 'x-queue-type'" in found["queues"]["detail"]
 
 
 async def test_an_action_that_may_take_longer_than_the_broker_waits_is_warned_of(

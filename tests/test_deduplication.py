@@ -1,5 +1,7 @@
 """Nodes with `deduplicate`: what comes twice is dropped, and what is only delivered twice is not."""
 
+import asyncio
+import json
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,8 +9,10 @@ from typing import Any
 
 import pytest
 from conftest import MakeDatabase, MakeTopology, RunWorker, StartWorker
+from pamqp.commands import Basic
 from support.actions import Copy, RepeatOnce
 from support.queues import ProcessMessage, Queues, process_message
+from support.runs import until_run
 from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
@@ -188,6 +192,116 @@ async def test_what_a_killed_worker_had_in_work_is_done_by_the_next_one(
     await start_worker(topology, **store)
 
     assert len(await queues.read(topology.queue("sink"), 1)) == 1
+
+
+class WaitFirst(CustomNode[Any, Any]):
+    """Holds the first message until the test lets it go."""
+
+    name = "wait-first"
+
+    def __init__(self) -> None:
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+
+    async def process(self, message: AnyMessage) -> AnyMessage:
+        """Return the message."""
+        self.began.set()
+        await self.go.wait()
+        return message
+
+
+async def test_a_cancelled_message_leaves_its_key(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    topology, action = (
+        make_topology(custom_node("work", "wait-first", "sink", **once("body:order")), sink()),
+        WaitFirst(),
+    )
+    worker = await run_worker(topology, action, **store)
+    first = process_message({"order": 1})
+    run = str(first.headers["correlation-id"])
+    await queues.publish(topology.exchange("work"), first)
+    await until_run(worker.worker.settings.process_address, run, lambda found: found.open == 1)
+    await worker.command("processes", "cancel", run, "--yes")
+    await eventually(lambda: run in worker.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
+    second = process_message({"order": 2}, **{"correlation-id": run})
+    await queues.publish(topology.exchange("work"), second)
+    await eventually(lambda: counts(worker, topology).get("cancelled") == 1, what="a cancelled message")
+    action.go.set()
+
+    await queues.publish(topology.exchange("work"), process_message({"order": 2}))
+
+    await finished(worker, topology, 3)
+    assert counts(worker, topology) == {"arrived": 3, "done": 2, "cancelled": 1}
+
+
+async def bare(queues: Queues, topology: TopologyFile, **body: Any) -> None:
+    """Publish as a sender does that knows no headers: nothing but the key tells messages apart."""
+    raw = json.dumps({"headers": {}, "body": json.dumps(body)}).encode()
+    exchange = topology.exchange("work")
+    await (await queues.channel()).basic_publish(raw, exchange=exchange, routing_key="1", mandatory=True)
+
+
+async def test_messages_without_ids_and_time_are_told_apart_by_their_first_delivery(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    topology, action = (
+        make_topology(custom_node("work", "wait-first", "sink", **once("body:order")), sink()),
+        WaitFirst(),
+    )
+    worker = await run_worker(topology, action, **store)
+    await bare(queues, topology, order=1)
+    await action.began.wait()
+    await bare(queues, topology, order=1)
+    await eventually(lambda: counts(worker, topology).get("duplicate") == 1, what="a duplicate of what is in work")
+    action.go.set()
+    await eventually(lambda: counts(worker, topology).get("done") == 1, what="the first one done")
+
+    await bare(queues, topology, order=1)
+
+    await finished(worker, topology, 3)
+    assert counts(worker, topology) == {"arrived": 3, "done": 1, "duplicate": 2}
+
+
+async def test_a_message_without_ids_and_time_that_is_repeated_is_no_duplicate_of_itself(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    topology = make_topology(custom_node("work", "repeat-once", "sink", **once("body:order")), sink())
+    worker = await run_worker(topology, RepeatOnce(), **store)
+
+    await bare(queues, topology, order=1, seconds=0.2)
+
+    await finished(worker, topology, 2)
+    assert counts(worker, topology) == {"arrived": 2, "repeated": 1, "done": 1}
+
+
+async def test_a_message_without_ids_and_time_survives_the_death_of_its_worker(
+    make_topology: MakeTopology, queues: Queues, start_worker: StartWorker, store: Mapping[str, str]
+) -> None:
+    topology = make_topology(custom_node("work", "sleep", "sink", **once("body:order")), sink())
+    first = await start_worker(topology, **store)
+    await bare(queues, topology, order=1, seconds=1)
+    await eventually(first.in_work, what="a message in work")
+
+    first.signal(signal.SIGKILL)
+    await first.ended()
+    await start_worker(topology, **store)
+
+    assert len(await queues.read(topology.queue("sink"), 1)) == 1
+
+
+async def test_what_was_done_and_comes_again_is_counted(
+    topology: TopologyFile, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
+) -> None:
+    worker = await run_worker(topology, Copy(), **store)
+    raw = json.dumps({"headers": process_message("").headers, "body": '{"order": 1}'}).encode()
+    for _ in range(2):
+        properties = Basic.Properties(headers={"published-timestamp": 1_700_000_000_000})
+        channel = await queues.channel()
+        await channel.basic_publish(raw, exchange=topology.exchange("work"), routing_key="1", properties=properties)
+        await eventually(lambda: counts(worker, topology).get("done") == 1, what="the first one done")
+
+    await finished(worker, topology, 2)
+    assert counts(worker, topology) == {"arrived": 2, "done": 1, "done_before": 1}
 
 
 def test_wrong_settings_of_nodes_name_the_cure(make_topology: MakeTopology) -> None:

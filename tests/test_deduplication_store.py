@@ -69,6 +69,15 @@ async def test_a_key_that_was_given_up_is_free_and_only_its_owner_gives_it_up(ma
     assert await marks.take(second) is Taken.OURS, "what is no longer its own, a message cannot confirm"
 
 
+async def test_what_is_not_done_may_be_taken_over_and_what_is_done_may_not(marks: Marks, node: str) -> None:
+    first, second = mark("a", node=node), mark("b", node=node)
+    await marks.take(first)
+    assert await marks.take(second, takes_over=True) is Taken.OURS
+    assert await marks.take(first) is Taken.DUPLICATE
+    await marks.confirm(second)
+    assert await marks.take(first, takes_over=True) is Taken.DUPLICATE
+
+
 async def test_a_key_is_free_when_its_time_is_over(marks: Marks, node: str) -> None:
     first, second = mark("a", node=node, seconds=0.3), mark("b", node=node)
     await marks.take(first)

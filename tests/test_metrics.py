@@ -15,6 +15,7 @@ from support.topologies import NodeEntry, connector, custom_node, pass_on, sink
 from support.waiting import eventually
 
 from connectors import Connector, Message, StopAndFail
+from worker.broker.delays import tier_queues
 from worker.metrics import Family, Histogram, merge, render
 
 OPERATIONS = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
@@ -82,6 +83,21 @@ def test_the_texts_of_several_processes_become_one() -> None:
     }
 
 
+async def test_a_fresh_worker_tells_a_zero_of_everything_that_may_happen_to_a_node(
+    make_topology: MakeTopology, run_worker: RunWorker
+) -> None:
+    """The increase of a series that begins with its first event is 0, and no alert would fire."""
+    worker = await run_worker(make_topology(pass_on("start", "end"), pass_on("end")))
+    found = samples(await worker.get("/metrics"))
+    outcomes = {"done", "duplicate", "done_before", "repeated", "limited", "kept", "trashed", "cancelled"}
+    causes = {"silent", "unknown", "cancelled", "channel_closed", "handed_back"}
+    for node in ("start", "end"):
+        labels = {"topology": "faults", "node": node}
+        assert value(found, "messages_received_total", **labels) == 0
+        assert {value(found, "messages_total", **labels, outcome=outcome) for outcome in outcomes} == {0}
+        assert {value(found, "consumer_restarts_total", **labels, cause=cause) for cause in causes} == {0}
+
+
 async def test_messages_are_counted_by_topology_node_and_outcome(
     make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
 ) -> None:
@@ -120,6 +136,38 @@ async def test_messages_are_counted_by_topology_node_and_outcome(
         return count(samples(await worker.get("/metrics")), "queue_consumers", "start") == 1
 
     await eventually(is_compared, what="the queue's numbers")
+
+
+async def test_the_queue_of_a_follower_that_nobody_consumes_is_told(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    topology = make_topology(pass_on("start", "left-out"), sink("left-out"), sink("not-filled"))
+    worker = await run_worker(topology, silence_seconds=0.2)
+    await queues.publish(topology.exchange("start"), process_message(1))
+
+    async def is_told() -> bool:
+        found = samples(await worker.get("/metrics"))
+        labels = {"topology": "faults", "node": "left-out"}
+        waiting, consumers = (value(found, name, **labels) for name in ("queue_messages", "queue_consumers"))
+        return (waiting, consumers) == (1, 0)
+
+    await eventually(is_told, what="the follower's queue")
+    assert 'node="not-filled"' not in await worker.get("/metrics")
+
+
+async def test_what_is_parked_now_is_told(make_topology: MakeTopology, run_worker: RunWorker, queues: Queues) -> None:
+    topology = make_topology(custom_node("again", "repeat-once", "sink"), sink())
+    worker = await run_worker(topology, RepeatOnce(), silence_seconds=0.1)
+    for queue, _ in tier_queues():
+        await queues.purge(queue)  # of what other tests have left
+
+    async def is_parked(count: int) -> bool:
+        return value(samples(await worker.get("/metrics")), "parked_messages") == count
+
+    await queues.publish(topology.exchange("again"), *(process_message({"seconds": 5}) for _ in range(3)))
+    await eventually(lambda: is_parked(3), what="parked messages")
+    await queues.read(topology.queue("sink"), 3)
+    await eventually(lambda: is_parked(0), what="nothing parked")
 
 
 async def test_a_lost_connection_is_counted(

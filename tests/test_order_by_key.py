@@ -1,12 +1,14 @@
 """Nodes with `orderBy`: the messages of a key in order, the others beside them, over workers that come and go."""
 
+import json
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
+from support.command import command_async
 from support.ordering import RepeatMarked, SleepAtRandom, swaps
 from support.queues import Queues, process_message
 from support.topologies import TopologyFile, custom_node, sink
@@ -148,7 +150,7 @@ async def test_a_worker_that_stops_gives_its_partitions_to_the_others_without_a_
 ) -> None:
     topology = ordered(prefetch=10, orderBy="body:key")
     workers = [await start_worker(topology, actions=ACTIONS) for _ in range(2)]
-    await eventually(lambda: are_shared(workers), seconds=20, what="two equal shares")
+    await eventually(lambda: are_shared(workers), seconds=60, what="two equal shares")
     messages = [process_message({"n": n, "key": n % 10, "seconds": 0.1}) for n in range(1000)]
     await queues.publish(topology.exchange("work"), *messages)
     await eventually(lambda: arrived(queues, topology, 100), seconds=20, what="a tenth")
@@ -160,6 +162,49 @@ async def test_a_worker_that_stops_gives_its_partitions_to_the_others_without_a_
     received = await queues.read(topology.queue("sink"), 1000, seconds=60)
     assert swaps(received) == []
     assert len({message.data["n"] for message in received}) == 1000, "a graceful stop does nothing twice"
+
+
+async def test_a_worker_that_has_just_come_takes_nothing_from_another_but_takes_over_when_it_is_alone(
+    ordered: Ordered, start_worker: StartWorker
+) -> None:
+    topology = ordered(prefetch=10, orderBy="body:key")
+    workers = [await start_worker(topology, actions=ACTIONS)]
+    await eventually(lambda: are_shared(workers), seconds=20, what="all partitions")
+
+    workers.append(await start_worker(topology, actions=ACTIONS))
+    assert (await workers[1].probe())[1]["nodes"]["work"] == "standing by"
+    assert await shares(workers) == [PARTITIONS, 0]
+    workers[0].signal(signal.SIGKILL)
+
+    await eventually(lambda: are_shared(workers[1:]), seconds=10, what="a successor")
+
+
+async def test_what_lies_in_partitions_when_a_node_has_lost_its_key_is_moved_back_in_order(
+    ordered: Ordered,
+    queues: Queues,
+    start_worker: StartWorker,
+    run_worker: RunWorker,
+    broker_url: str,
+    log_lines: Sequence[Mapping[str, Any]],
+) -> None:
+    topology = ordered(prefetch=1, orderBy="body:key")
+    await (await start_worker(topology, actions=ACTIONS)).end()
+    keys = f"node.{topology.node_id('work')}.keys"
+    for n in range(200):
+        body = json.dumps({"n": n, "key": n % 20, "seconds": 0})
+        raw = json.dumps({"headers": process_message("").headers, "body": body}).encode()
+        await queues.publish_raw(keys, raw, routing_key(str(n % 20)))
+    topology.path.write_text(topology.path.read_text().replace('"orderBy": "body:key"', '"url": ""'))
+
+    checked = await command_async("check", TOPOLOGY_JSON=str(topology.path), WORKER_AMQP_URL=broker_url)
+    assert "work: 200" in checked.stdout
+    await run_worker(topology, SleepAtRandom())
+
+    received = await queues.read(topology.queue("sink"), 200, seconds=30)
+    assert swaps(received) == []
+    assert {message.data["n"] for message in received} == set(range(200))
+    (line,) = (line for line in log_lines if line["event"] == "leftovers_found")
+    assert line["messages"] == 200
 
 
 async def test_what_cannot_be_read_goes_to_the_trash(ordered: Ordered, queues: Queues, run_worker: RunWorker) -> None:

@@ -36,8 +36,10 @@ async def test_no_message_is_swapped_when_the_broker_restarts(
     end: str,
 ) -> None:
     topology = make_topology(custom_node("work", "sleep-at-random", "sink", **settings), sink())
-    for _ in range(2):
-        await run_worker(topology, SleepAtRandom())
+    workers = [(await run_worker(topology, SleepAtRandom())).worker for _ in range(2)]
+    if "orderBy" in settings:
+        shared = ["consuming 8"] * 2
+        await eventually(lambda: [state(worker)[:11] for worker in workers] == shared, seconds=60, what="equal shares")
     seconds = 0.005 if settings["prefetch"] == 1 else 0.1
     messages = [process_message({"n": n, "key": n % 20, "seconds": seconds}) for n in range(COUNT)]
     await queues.publish(topology.exchange("work"), *messages)

@@ -9,12 +9,12 @@ import pytest
 from conftest import MakeTopology, RunWorker
 from support.queues import Queues
 from support.runs import ended_run, start_run, until_run
-from support.topologies import TopologyFile, custom_node, pass_on, sink
+from support.topologies import NodeEntry, TopologyFile, custom_node, pass_on, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import CustomNode, Message, StopAndFail
-from worker.runs import Run
+from worker.runs import Run, RunState
 
 
 class FailOdd(CustomNode[Any, Any]):
@@ -100,6 +100,40 @@ async def test_a_run_is_watched_to_its_end(worker: tuple[TopologyFile, InProcess
     await queues.publish(topology.exchange("end"), *await queues.read(topology.queue("out"), 1))
     last = json.loads((await watching).splitlines()[-1])
     assert (last["state"], last["cancelled"], last["open"]) == ("cancelled", 1, 0)
+
+
+async def test_a_cancel_ends_what_waits_for_a_person(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    topology = make_topology(pass_on("start", "ask"), NodeEntry("ask", (), "worker.user"))
+    worker = await run_worker(topology)
+    run, other = str(uuid4()), str(uuid4())
+    for one in (run, other):
+        await start_run(queues, topology, "start", one)
+        await until_run(topology.state_url, one, lambda found: found.ok == 1)
+    await eventually(lambda: worker.worker.counts[topology.node_id("ask"), "kept"] == 2, what="two user tasks")
+
+    text = await worker.command("processes", "cancel", run, "--yes")
+
+    assert f"{run}: cancelling, 1 open" in text
+    assert "1 user task rejected" in text
+    ended = await ended_run(topology.state_url, run)
+    assert (ended.state, ended.ok, ended.cancelled) == (RunState.CANCELLED, 1, 1)
+    assert not (await until_run(topology.state_url, other, lambda found: found.open == 1)).is_ended
+
+
+async def test_a_cancel_says_how_user_tasks_end_when_the_broker_is_away(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    topology = make_topology(NodeEntry("ask", (), "worker.user"))
+    worker, run = await run_worker(topology), str(uuid4())
+    await start_run(queues, topology, "ask", run)
+    await eventually(lambda: worker.worker.counts[topology.node_id("ask"), "kept"] == 1, what="a user task")
+
+    text = await worker.command("processes", "cancel", run, "--trash-url", "postgresql://127.0.0.1:1/trash", status=1)
+
+    assert f"{run}: cancelling" in text
+    assert f"orchesty-worker trash reject --process {run} --type userTask" in text
 
 
 async def test_the_platform_shows_its_processes_itself(worker: tuple[TopologyFile, InProcess]) -> None:

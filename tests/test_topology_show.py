@@ -6,7 +6,7 @@ from pathlib import Path
 from conftest import MakeTopology, RunWorker
 from support.command import command, command_async
 from support.queues import Queues, process_message
-from support.topologies import pass_on, sink
+from support.topologies import custom_node, pass_on, sink
 
 
 def entry(name: str, *followers: str) -> dict[str, object]:
@@ -83,6 +83,26 @@ async def test_queues_are_shown_as_they_are(
     done = await command_async("topology", "show", str(topology.path), "--amqp-url", broker_url, COLUMNS="120")
     assert "waiting" in done.stdout
     assert "no queue" in done.stdout
+
+
+async def test_what_waits_in_partitions_is_counted_on_the_broker_that_the_file_names(
+    make_topology: MakeTopology, queues: Queues, broker_url: str
+) -> None:
+    topology = make_topology(custom_node("work", "copy", orderBy="body:key"))
+    node = topology.node_id("work")
+    await queues.declare(topology.exchange("work"), topology.queue("work"))
+    await queues.publish(topology.exchange("work"), process_message(0))
+    partitions = [f"node.{node}.order.{number}" for number in range(1, 17)]
+    for partition in partitions:
+        await queues.declare(f"node.{node}.keys", partition)
+        await queues.publish_raw("", b"{}", partition)
+    content = json.loads(topology.path.read_text()) | {"rabbitMq": [{"dsn": broker_url}]}
+    topology.path.write_text(json.dumps(content))
+
+    done = await command_async("topology", "show", str(topology.path), "--json")
+
+    await queues.delete(f"node.{node}.keys", *partitions)
+    assert json.loads(done.stdout)["nodes"][0]["messages"] == 17
 
 
 def test_the_graph_is_drawn_without_its_broker_and_the_status_says_so(tmp_path: Path) -> None:

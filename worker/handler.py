@@ -17,7 +17,7 @@ from worker import headers as h
 from worker.actions import Call
 from worker.audit import audited
 from worker.broker import Delivery, Outlet
-from worker.deduplication import Marks, Once
+from worker.deduplication import Marks, Once, Taken
 from worker.envelope import decode
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
 from worker.failures import Failures
@@ -48,6 +48,9 @@ _SET_ASIDE: Mapping[type, tuple[str, str]] = {
     Cancelled: ("message_cancelled", "cancelled"),
 }
 """Log event and count of what waits, or ends without its work done."""
+
+OUTCOMES = ("done", "duplicate", "done_before", "repeated", "limited", "kept", "trashed", "cancelled")
+"""What can become of a message at a node."""
 
 
 class Handler:
@@ -85,7 +88,7 @@ class Handler:
         self._once = Once(marks, self._pause) if marks else None
         self._line = Line(settler, self.decide, self._pause, max_deliveries)
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By node id and what happened: arrived, done, duplicate, repeated, limited, kept, trashed, cancelled."""
+        """By node id and what happened: arrived, or one of `OUTCOMES`."""
 
     def stop_waiting(self) -> None:
         """Hand back the messages that wait for a limit or for an action that does not answer."""
@@ -105,13 +108,15 @@ class Handler:
         if node.deduplicate is None or self._once is None:
             await self._handle(visit, delivery)
             return
-        await self._once.handle(
+        taken = await self._once.handle(
             node.deduplicate,
             visit,
-            delivery.timestamp,
+            delivery,
             handle=lambda: self._handle(visit, delivery),
             drop=lambda duplicate: self._finish(visit, delivery, duplicate, self._runs.arrived(visit)),
         )
+        if taken is Taken.DONE:
+            self.counts[node.id, "done_before"] += 1
 
     async def _handle(self, visit: Visit, delivery: Delivery) -> bool | None:
         """Decide and carry it out. Return whether the message has ended well; None: it is still on its way."""
@@ -214,7 +219,7 @@ class Handler:
         if state is not None:
             await self._runs.ended(visit, state, settlement.sent)
         self._note(visit.node, decision, settlement)
-        return settlement.is_success
+        return None if state is None else state is MessageState.OK
 
     async def _confirm(self, confirmed: Callable[[], Awaitable[None]]) -> None:
         """Do what the action wants done after its items: until the storage answers, the message is not acknowledged."""

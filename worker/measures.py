@@ -12,6 +12,8 @@ from pathlib import Path
 from connectors import Outcome
 from worker.actions import Call
 from worker.broker import Delivery, Intake, Link, Publisher
+from worker.broker.consumer import LOST_BY
+from worker.handler import OUTCOMES
 from worker.metrics import ACTION_SECONDS, WAITING_SECONDS, Family, Histogram, Labels
 from worker.topology import Node, Topology
 from worker.visit import Visit
@@ -27,7 +29,7 @@ class Measures:
     """Measures the way of messages through the nodes of one worker."""
 
     def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
-        self.labels = {node.id: _labels(topology, node) for node in nodes}
+        self.labels = {node.id: _labels(topology, node) for node in topology.nodes}
         self.action_seconds: dict[str, Histogram] = {}
         self.waiting_seconds = {node.id: Histogram(WAITING_SECONDS) for node in nodes}
 
@@ -79,7 +81,10 @@ class Parts:
 
 
 def families(parts: Parts) -> Iterator[Family]:
-    """Return all metrics of a worker."""
+    """Return all metrics of a worker.
+
+    What can be counted begins at 0: Prometheus sees no increase in a series that begins with its first event.
+    """
     yield from _messages(parts)
     yield from _queues(parts)
     yield from _broker(parts)
@@ -87,18 +92,20 @@ def families(parts: Parts) -> Iterator[Family]:
 
 
 def _messages(parts: Parts) -> Iterator[Family]:
-    labels, counts = parts.measures.labels, sorted(parts.counts.items())
-    arrived = [(labels[node], count) for (node, kind), count in counts if kind == ARRIVED]
-    ended = [({**labels[node], "outcome": kind}, count) for (node, kind), count in counts if kind != ARRIVED]
-    yield _counter("messages_received_total", "Messages taken from the queue of a node.", arrived)
+    labels, counts, nodes = parts.measures.labels, parts.counts, parts.intake.consumers
+    yield _counter(
+        "messages_received_total",
+        "Messages taken from the queue of a node.",
+        [(labels[node], counts[node, ARRIVED]) for node in nodes],
+    )
     yield _counter(
         "messages_total",
-        "Messages that a node has finished with: done, duplicate, repeated, limited, kept, trashed or cancelled.",
-        ended,
+        "Messages that a node has finished with, by what became of them.",
+        [({**labels[node], "outcome": kind}, counts[node, kind]) for node in nodes for kind in OUTCOMES],
     )
     yield _gauge(
         "messages_in_flight",
-        "Messages that a node has in work.",
+        "Messages that a node has taken and not acknowledged.",
         [(labels[node], parts.intake.in_work(node)) for node in parts.intake.consumers],
     )
     yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.measures.action_seconds)
@@ -113,21 +120,26 @@ def _messages(parts: Parts) -> Iterator[Family]:
 def _queues(parts: Parts) -> Iterator[Family]:
     labels, intake = parts.measures.labels, parts.intake
     consumers = intake.consumers.items()
-    seen = [(labels[node], state) for node, _ in consumers if (state := intake.seen(node)) is not None]
+    seen = [(labels[node], state) for node, state in intake.seen.items()]
     yield _gauge(
         "queue_messages",
-        "Messages that wait in the queue of a node, every WORKER_SILENCE_SECONDS.",
+        "Messages that wait in the queues of a node or a follower, every WORKER_SILENCE_SECONDS.",
         [(label, queue.messages) for label, queue in seen],
     )
     yield _gauge(
         "queue_consumers",
-        "Consumers of the queue of a node, of all workers, every WORKER_SILENCE_SECONDS.",
+        "Consumers of the queue of a node or a follower, of all workers, every WORKER_SILENCE_SECONDS.",
         [(label, queue.consumers) for label, queue in seen],
     )
     yield _gauge(
         "lost_messages",
         "Messages that came out of a delay when their node was gone, every WORKER_SILENCE_SECONDS.",
         [({}, intake.lost)],
+    )
+    yield _gauge(
+        "parked_messages",
+        "Messages that wait in the broker for a repeat or a limit, every WORKER_SILENCE_SECONDS.",
+        [({}, intake.parked)],
     )
     yield _gauge(
         "consuming",
@@ -141,8 +153,12 @@ def _queues(parts: Parts) -> Iterator[Family]:
     )
     yield _counter(
         "consumer_restarts_total",
-        "Consumers started again, by cause: silent, unknown, cancelled, channel_closed, handed_back.",
-        [({**labels[node], "cause": cause}, count) for (node, cause), count in sorted(intake.restarts.items())],
+        f"Consumers started again, by cause: {', '.join(LOST_BY)}.",
+        [
+            ({**labels[node], "cause": cause}, intake.restarts[node, cause])
+            for node in intake.consumers
+            for cause in LOST_BY
+        ],
     )
 
 

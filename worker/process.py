@@ -180,7 +180,7 @@ class Worker:
 
     @property
     def in_work(self) -> int:
-        """Messages in work."""
+        """Messages taken and not acknowledged."""
         return sum(self._intake.in_work(node.id) for node in self._nodes)
 
     @property

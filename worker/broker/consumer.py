@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,6 +18,9 @@ log = structlog.get_logger()
 
 SETTLE_SECONDS = 5
 """What a message that is being published may take on top of the grace."""
+
+LOST_BY = ("silent", "unknown", "cancelled", "channel_closed", "handed_back")
+"""Why a consumer ends that nobody has stopped."""
 
 STRIKES = 2
 """Checks in a row without a delivery, though messages wait, until a consumer counts as silent."""
@@ -112,9 +115,9 @@ class QueueState:
     """Ready to be delivered."""
     consumers: int
 
-    def with_returning(self, returning: "QueueState | None") -> "QueueState":
-        """Add the messages of the node's return queue, if it has one."""
-        return self if returning is None else QueueState(self.messages + returning.messages, self.consumers)
+    def with_others(self, others: Iterable["QueueState"]) -> "QueueState":
+        """Add the messages of the node's other queues."""
+        return QueueState(self.messages + sum(other.messages for other in others), self.consumers)
 
 
 class QueueConsumer:
@@ -137,7 +140,7 @@ class QueueConsumer:
         self.seen: QueueState | None = None
         """The queue at the latest look, the first one right after the consumer began; None before."""
         self.lost_by = ""
-        """Why `run` ended: silent, unknown, cancelled, channel_closed or handed_back."""
+        """Why `run` ended: one of `LOST_BY`."""
 
     async def run(self, session: Session) -> None:
         """Consume. Raises `ChannelLost` (or another of `CONNECTION_ERRORS`) when that ends; `stop` cancels it."""

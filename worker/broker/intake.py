@@ -7,15 +7,17 @@ messages that nobody has asked about yet, and one whose turn has come must not s
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 
 import aiormq
 import structlog
 
+from worker.broker.backlog import backlog, leftovers
 from worker.broker.consumer import Delivery, QueueConsumer, QueueState, SharingConsumer
-from worker.broker.delays import LOST, declare_tiers, let_out
+from worker.broker.delays import LOST, declare_tiers, let_out, tier_queues
 from worker.broker.link import Session, raise_swallowed_cancel
 from worker.broker.objects import (
     COUNTER_EXCHANGE,
@@ -26,8 +28,9 @@ from worker.broker.objects import (
     RPC_SECONDS,
     Declarations,
 )
-from worker.broker.ordered import SoleConsumer
-from worker.broker.partitions import PartitionedConsumer
+from worker.broker.once import queue_states
+from worker.broker.ordered import KeyedConsumer, SoleConsumer
+from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
 from worker.broker.publisher import Publication, Publisher
 from worker.envelope import decode
 from worker.errors import ChannelLost, UnreadableMessage
@@ -39,7 +42,7 @@ log = structlog.get_logger()
 AnyConsumer = QueueConsumer | PartitionedConsumer
 
 MOVED_TOGETHER = 100
-"""Messages on their way from a return queue that the node has no more."""
+"""Messages of a node on their way from queues that it needs no more."""
 
 
 class Intake:
@@ -56,7 +59,6 @@ class Intake:
         check_seconds: float,
         max_message_bytes: int,
     ) -> None:
-        self._topology = topology
         self._nodes = nodes
         self._is_platform = is_platform
         self._check_seconds = check_seconds
@@ -69,12 +71,18 @@ class Intake:
         self._slots = {node.id: asyncio.Semaphore(node.prefetch) for node in nodes if self._returns_apart(node)}
         """Of messages that both consumers of a node may have in work."""
         self.consumers = {node.id: self._consumer(node) for node in nodes}
-        self.returning: dict[str, QueueConsumer] = {
-            node.id: self._sharing(node, node.return_queue) for node in nodes if self._returns_apart(node)
-        }
-        """The consumers of return queues, by node id."""
+        self._beside: dict[str, list[QueueConsumer]] = {}
+        """The consumers of return queues and leftovers, by node id, as long as a connection lasts."""
+        own = {node.id for node in nodes}
+        followers = {follower.id for node in nodes for follower in node.followers} - own
+        self._followers = [node for node in topology.nodes if node.id in followers]
+        """Nodes that this worker fills and others consume."""
+        self._seen: dict[str, QueueState] = {}
+        """What waits for those at the latest look, by node id."""
         self.lost = 0
         """Messages that came out of a delay when their node was gone, at the latest look. Of the whole broker."""
+        self.parked = 0
+        """Messages that wait for a repeat or a limit, at the latest look. Of the whole broker."""
 
     @property
     def is_ready(self) -> bool:
@@ -82,23 +90,32 @@ class Intake:
         return all(consumer.is_ready for consumer in self._all())
 
     def in_work(self, node_id: str) -> int:
-        """Return how many messages of a node are in work."""
-        returning = self.returning.get(node_id)
-        return self.consumers[node_id].in_work + (returning.in_work if returning else 0)
+        """Return how many messages of a node have been taken and are not acknowledged."""
+        return sum(consumer.in_work for consumer in self._of(node_id))
 
-    def seen(self, node_id: str) -> QueueState | None:
-        """Return what waits for a node at the latest look, in its return queue too, and who consumes its own."""
-        own, returning = self.consumers[node_id].seen, self.returning.get(node_id)
-        return own.with_returning(returning.seen if returning else None) if own else None
+    @property
+    def seen(self) -> Mapping[str, QueueState]:
+        """What waits for a node in all its queues at the latest look, and who consumes its own; by node id.
+
+        Of the nodes that are consumed here, and of their followers.
+        """
+        found = dict(self._seen)
+        for node_id in self.consumers:
+            own, *others = (consumer.seen for consumer in self._of(node_id))
+            if own is not None:
+                found[node_id] = own.with_others(state for state in others if state is not None)
+        return found
 
     async def serve(self, session: Session) -> None:
         """Declare, consume and watch. Ends only with the connection, by one of `CONNECTION_ERRORS`."""
         declarations = Declarations(session)
         await self._declare(declarations)
+        for node in self._nodes:
+            self._beside[node.id] = [*self._returning(node), *await self._leftovers(node, session)]
         raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
             for node in self._nodes:
-                for consumer in self._of(node):
+                for consumer in self._of(node.id):
                     group.create_task(self._keep(node, consumer, session), name=f"consume {node.name}")
             group.create_task(self._watch(session), name="watch consumers")
 
@@ -110,11 +127,10 @@ class Intake:
                 group.create_task(consumer.stop(grace_seconds))
 
     def _all(self) -> Iterator[AnyConsumer]:
-        return chain(self.consumers.values(), self.returning.values())
+        return chain(self.consumers.values(), *self._beside.values())
 
-    def _of(self, node: Node) -> Sequence[AnyConsumer]:
-        returning = self.returning.get(node.id)
-        return (self.consumers[node.id], *((returning,) if returning else ()))
+    def _of(self, node_id: str) -> Sequence[AnyConsumer]:
+        return (self.consumers[node_id], *self._beside.get(node_id, ()))
 
     async def _keep(self, node: Node, consumer: AnyConsumer, session: Session) -> None:
         while not self._is_stopping:
@@ -146,19 +162,17 @@ class Intake:
                     channel = await session.channel()
                 else:
                     consumer.check(queue.message_count or 0, queue.consumer_count or 0)
-            if not self._is_platform:
-                lost = await channel.queue_declare(LOST, passive=True, timeout=RPC_SECONDS)
-                self.lost = lost.message_count or 0
             await channel.close()
+            seen = {node.id: await backlog(session, node) for node in self._followers}
+            self._seen = {node_id: state for node_id, state in seen.items() if state is not None}
+            if not self._is_platform:
+                self.lost = _messages(await queue_states(session, [LOST]))
+                self.parked = _messages(await queue_states(session, [queue for queue, _ in tier_queues()]))
             raise_swallowed_cancel()
 
     async def _declare(self, declarations: Declarations) -> None:
-        in_file = {node.id for node in self._topology.nodes}
-        followers = {follower.id for node in self._nodes for follower in node.followers} & in_file
-        own = {node.id for node in self._nodes}
-        for node in self._topology.nodes:
-            if node.id in own | followers:
-                await declarations.node(node.exchange, node.queue, ROUTING_KEY)
+        for node in (*self._nodes, *self._followers):
+            await declarations.node(node.exchange, node.queue, ROUTING_KEY)
         if self._is_platform:
             for queue in (COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE):
                 await declarations.queue(queue)
@@ -166,18 +180,27 @@ class Intake:
         else:
             await declarations.exchange(COUNTER_EXCHANGE, "topic")
             await declare_tiers(declarations, self._nodes)
-        await self._find_leftovers(declarations)
         await declarations.close()
 
-    async def _find_leftovers(self, declarations: Declarations) -> None:
-        """Empty the return queues of nodes that had other settings once, when limits could hold for them."""
-        for node in self._nodes:
-            if self._returns_apart(node):
-                continue
-            if not await declarations.has_queue(node.return_queue):
-                self.returning.pop(node.id, None)
-            elif node.id not in self.returning:
-                self.returning[node.id] = QueueConsumer(node.return_queue, MOVED_TOGETHER, partial(self._move, node))
+    def _returning(self, node: Node) -> Sequence[QueueConsumer]:
+        return [self._sharing(node, node.return_queue)] if self._returns_apart(node) else []
+
+    async def _leftovers(self, node: Node, session: Session) -> Sequence[QueueConsumer]:
+        """Return what empties the queues that the node had by other settings, each in its order.
+
+        Workers that still have those settings keep them as long as they live.
+        """
+        left = await leftovers(session, node, is_platform=self._is_platform)
+        if waiting := sum(state.messages for state in left.values()):
+            log.warning(
+                "leftovers_found",
+                nodeId=node.id,
+                nodeName=node.name,
+                messages=waiting,
+                consequence="moved back to the node's queue, behind what waits there",
+            )
+        move, slots = partial(self._move, node), asyncio.Semaphore(MOVED_TOGETHER)
+        return [KeyedConsumer(queue, MOST_UNACKNOWLEDGED, move, attrgetter("routing_key"), slots) for queue in left]
 
     async def _move(self, node: Node, delivery: Delivery) -> None:
         """Give the message back to the node's own queue."""
@@ -203,6 +226,10 @@ class Intake:
         if self._returns_apart(node):
             return self._sharing(node, node.queue)
         return QueueConsumer(node.queue, node.prefetch, partial(self._deliver, node))
+
+
+def _messages(states: Mapping[str, QueueState | None]) -> int:
+    return sum(state.messages for state in states.values() if state is not None)
 
 
 def _order_key(key: Key, max_bytes: int, delivery: Delivery) -> str:

@@ -25,6 +25,13 @@ class Membership:
     def _no_lock(self) -> Lock:
         return Lock(f"{self.queue}.-1")
 
+    async def look(self, session: Session) -> int:
+        """Return how many members there are."""
+        channel = await session.channel()
+        self.count = (await channel.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)).consumer_count or 0
+        await channel.close()
+        return self.count
+
     async def join(self, session: Session) -> None:
         """Become a member, until the connection ends."""
         self.count = 0
@@ -34,10 +41,7 @@ class Membership:
 
     async def place(self, session: Session) -> tuple[int, int] | None:
         """Return our number and how many members there are; None when the others have to sort themselves out first."""
-        channel = await session.channel()
-        count = (await channel.queue_declare(self.queue, passive=True, timeout=RPC_SECONDS)).consumer_count or 0
-        await channel.close()
-        self.count = count
+        count = await self.look(session)
         if not 0 <= self._number < count:
             await self._renumber(session, count)
         return (self._number, count) if 0 <= self._number < count else None

@@ -72,15 +72,6 @@ class Declarations:
             lambda channel: channel.queue_declare(name, passive=True, timeout=RPC_SECONDS),
         )
 
-    async def has_queue(self, name: str) -> bool:
-        """Whether there is such a queue."""
-        channel = await self._open()
-        try:
-            await channel.queue_declare(name, passive=True, timeout=RPC_SECONDS)
-        except aiormq.exceptions.ChannelNotFoundEntity:
-            return False
-        return True
-
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
         """Bind a queue to an exchange."""
         channel = await self._open()

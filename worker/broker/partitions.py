@@ -12,6 +12,7 @@ like this.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 
@@ -39,6 +40,11 @@ with it: a message could be delivered again after a later one of its key has beg
 BALANCE_SECONDS = (0.5, 1.0)
 """Between two looks at who is there."""
 
+TRIAL_SECONDS = 30
+"""How long a worker has to last until others give partitions up for it. What they hold of those is delivered again, and
+once more when the worker dies: one that dies again and again would use its deliveries up.
+"""
+
 LEAVE_SECONDS = 30
 """What messages in work may take when their partition goes to another worker."""
 
@@ -48,9 +54,9 @@ def keys_exchange(node: Node) -> str:
     return f"node.{node.id}.keys"
 
 
-def partition_queue(node: Node, number: int) -> str:
-    """Name the queue of a partition; numbers start at 1."""
-    return f"node.{node.id}.order.{number}"
+def partition_queues(node: Node) -> Sequence[str]:
+    """Name the queues of the partitions; numbers start at 1."""
+    return tuple(f"node.{node.id}.order.{number}" for number in range(1, PARTITIONS + 1))
 
 
 def routing_key(key: str) -> str:
@@ -92,6 +98,10 @@ class PartitionedConsumer:
         self._is_stopping = False
         self._membership = Membership(members_queue(node))
         self._is_placed = False
+        self._is_on_trial = False
+        """Whether others share the node, and this worker is too young to join them."""
+        self._began: float | None = None
+        """When it was connected first."""
         self._mover = KeyedConsumer(
             node.queue, MOST_UNACKNOWLEDGED, self._move, self._routing_key, asyncio.Semaphore(MOST_UNACKNOWLEDGED)
         )
@@ -99,14 +109,14 @@ class PartitionedConsumer:
         self._partitions = [
             Partition(
                 KeyedConsumer(
-                    partition_queue(node, number),
+                    queue,
                     min(node.prefetch, MOST_UNACKNOWLEDGED),
                     lambda delivery: deliver(node, delivery),
                     lambda delivery: delivery.routing_key,
                     slots,
                 )
             )
-            for number in range(1, PARTITIONS + 1)
+            for queue in partition_queues(node)
         ]
 
     @property
@@ -128,7 +138,8 @@ class PartitionedConsumer:
     def is_ready(self) -> bool:
         """Whether our share is consumed, or will be as soon as it is our turn."""
         wanted = [partition.consumer for partition in self._partitions if partition.is_wanted.is_set()]
-        return self._is_placed and self._mover.is_ready and all(consumer.is_ready for consumer in wanted)
+        is_serving = self._is_placed and self._mover.is_ready and all(consumer.is_ready for consumer in wanted)
+        return is_serving or self._is_on_trial
 
     @property
     def state(self) -> str:
@@ -158,19 +169,29 @@ class PartitionedConsumer:
     async def run(self, session: Session) -> None:
         """Move and consume our share. Ends with the connection, by one of `CONNECTION_ERRORS`."""
         await self._declare(session)
-        await self._membership.join(session)
-        raise_swallowed_cancel()
         self._is_placed = False
         try:
+            await self._stand_trial(session)
+            await self._membership.join(session)
+            raise_swallowed_cancel()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep(self._mover, session, lambda: True), name=f"move {self._node.name}")
                 for partition in self._partitions:
                     group.create_task(self._serve(partition, session), name=f"consume {partition.consumer.queue}")
                 group.create_task(self._balance(session, group), name=f"balance {self._node.name}")
         finally:
-            self._is_placed = False
+            self._is_placed = self._is_on_trial = False
             for partition in self._partitions:
                 partition.is_wanted.clear()
+
+    async def _stand_trial(self, session: Session) -> None:
+        """Return when nobody else shares the node, or when this worker has lasted for `TRIAL_SECONDS`."""
+        if self._began is None:
+            self._began = time.monotonic()
+        while time.monotonic() < self._began + TRIAL_SECONDS and await self._membership.look(session):
+            self._is_on_trial = True
+            await asyncio.sleep(random.uniform(*BALANCE_SECONDS))  # noqa: S311 - jitter
+            raise_swallowed_cancel()
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more messages, let handlers finish within the grace; other workers go on with what is left."""
@@ -221,7 +242,7 @@ class PartitionedConsumer:
 
     def _share(self, number: int, count: int, group: asyncio.TaskGroup) -> None:
         """Want the partitions that are this worker's, the one with this number among so many."""
-        self._is_placed = True
+        self._is_placed, self._is_on_trial = True, False
         for index, partition in enumerate(self._partitions):
             if index * count // PARTITIONS == number:
                 partition.is_wanted.set()
@@ -233,8 +254,7 @@ class PartitionedConsumer:
         declarations = Declarations(session)
         exchange = keys_exchange(self._node)
         await declarations.exchange(exchange, "topic")
-        for number in range(1, PARTITIONS + 1):
-            queue = partition_queue(self._node, number)
+        for number, queue in enumerate(partition_queues(self._node), 1):
             await declarations.queue(queue)
             await declarations.bind_queue(queue, exchange, f"{number}.*")
         await declarations.queue(members_queue(self._node))

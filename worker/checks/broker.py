@@ -13,6 +13,7 @@ import aiormq
 from yarl import URL
 
 from worker.broker import CONNECTION_ERRORS, Session
+from worker.broker.backlog import leftovers, node_queues
 from worker.broker.delays import LOST, tier_queues
 from worker.broker.objects import COUNTER_QUEUE, LIMITER_QUEUE, PLUGIN, QUORUM, REPEATER_QUEUE, RPC_SECONDS
 from worker.broker.once import looking, queue_states
@@ -144,6 +145,26 @@ async def check_lost(url: str) -> Finding:
     )
 
 
+async def check_leftovers(url: str, nodes: Sequence[Node], *, is_platform: bool) -> Finding:
+    """Look for messages in queues that nodes had by other settings."""
+    left: dict[str, int] = {}
+    try:
+        async with looking(url) as session:
+            for node in nodes:
+                states = await leftovers(session, node, is_platform=is_platform)
+                left[node.name] = sum(state.messages for state in states.values())
+    except CONNECTION_ERRORS as error:
+        return unknown("leftovers", f"not checked: {error}")
+    found = [f"{name}: {count:,}" for name, count in left.items() if count]
+    if not found:
+        return ok("leftovers", "none")
+    return warning(
+        "leftovers",
+        f"messages wait in queues that nodes have from other settings (orderBy, application): {'; '.join(found)}",
+        "Start a worker with these settings and stop those with the old ones: it moves them to the node's queue.",
+    )
+
+
 async def _difference(session: Session, queue: str, arguments: Mapping[str, Any]) -> str | None:
     """Return how the queue differs, empty when it does not, None when there is none."""
     channel = await session.channel()
@@ -165,9 +186,7 @@ def wanted_queues(nodes: Sequence[Node], *, is_platform: bool) -> Wanted:
 
 def _wanted(nodes: Sequence[Node], *, is_platform: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for node in nodes:
-        yield node.queue, QUORUM
-        if node.has_return_queue and not is_platform:
-            yield node.return_queue, QUORUM
+        yield from ((queue, QUORUM) for queue in node_queues(node, is_platform=is_platform))
     if is_platform:
         yield from ((queue, QUORUM) for queue in (COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE))
     else:

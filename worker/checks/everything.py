@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from worker.checks.broker import check_broker, check_lost, check_queues, wanted_queues
+from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk
 from worker.checks.finding import Finding, State, failed
 from worker.checks.storage import check_storage
@@ -65,3 +65,4 @@ async def _check_broker(
         yield not_before("queues", "give a topology")
     else:
         yield await check_queues(url, wanted_queues(nodes, is_platform=is_platform))
+        yield await check_leftovers(url, nodes, is_platform=is_platform)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from worker.actions import ACTION_ROLES
 from worker.broker import CONNECTION_ERRORS
+from worker.broker.backlog import backlog
 from worker.broker.consumer import QueueState
-from worker.broker.once import looking, queue_states
+from worker.broker.once import looking
 from worker.cli.graph import Row, draw
 from worker.cli.options import amqp_option, json_option
 from worker.settings import load_settings
@@ -56,15 +57,17 @@ Examples:
 def show(file: Path | None, amqp_url: str | None, *, as_json: bool) -> None:
     """Draw the graph of a topology file (default: TOPOLOGY_JSON).
 
-    With a broker, the messages that wait for each node and its consumers are shown. A node that follows several
-    others is drawn once, with its followers, and named again wherever it follows.
+    With a broker, WORKER_AMQP_URL or the file's own, the messages that wait for each node in all its queues and its
+    consumers are shown. A node that follows several others is drawn once, with its followers, and named again wherever
+    it follows.
     """
     settings = load_settings(amqp_url=amqp_url)
     shown = load_topology(file or settings.topology)
     states, problem = None, None
-    if settings.amqp_url is not None:
+    url = settings.amqp_url.get_secret_value() if settings.amqp_url else shown.amqp_url
+    if url is not None:
         try:
-            states = asyncio.run(_look(settings.amqp_url.get_secret_value(), shown))
+            states = asyncio.run(_look(url, shown))
         except CONNECTION_ERRORS as error:
             problem = error
     if as_json:
@@ -79,10 +82,7 @@ def show(file: Path | None, amqp_url: str | None, *, as_json: bool) -> None:
 async def _look(url: str, topology: Topology) -> States:
     with Console(stderr=True).status("asking the broker"):
         async with looking(url) as session:
-            queues = [queue for node in topology.nodes for queue in (node.queue, node.return_queue)]
-            states = await queue_states(session, queues)
-    found = {node.queue: (states[node.queue], states[node.return_queue]) for node in topology.nodes}
-    return {queue: own.with_returning(returning) if own else None for queue, (own, returning) in found.items()}
+            return {node.queue: await backlog(session, node) for node in topology.nodes}
 
 
 def _table(topology: Topology, states: States | None) -> Table:

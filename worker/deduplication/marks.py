@@ -29,7 +29,7 @@ class Mark:
     """How long it lasts, from the latest `take` by its owner or from `confirm`."""
 
     @classmethod
-    def of(cls, *, node: str, key: str, process: str, timestamp: int | None, seconds: float) -> "Mark":
+    def of(cls, *, node: str, key: str, process: str, timestamp: int, seconds: float) -> "Mark":
         """Mark the message by its process id and the time when it was published.
 
         Parked messages and cursors keep both; one that was published again has another time.
@@ -40,8 +40,8 @@ class Mark:
 class Marks(Protocol):
     """Keeps marks. Methods raise `StoreError` when the database is away or refuses."""
 
-    async def take(self, mark: Mark) -> Taken:
-        """Claim the key, unless another message has it."""
+    async def take(self, mark: Mark, *, takes_over: bool = False) -> Taken:
+        """Claim the key, unless another message has it; or with `takes_over`, unless its message is done."""
 
     async def confirm(self, mark: Mark) -> None:
         """Note that the message is done, if the key is still its."""

@@ -18,7 +18,8 @@ SECONDS = 10
 _TAKE = """
 local value = redis.call('GET', KEYS[1])
 if value == '+' .. ARGV[1] then return 'done' end
-if value and value ~= ARGV[1] then return 'duplicate' end
+local is_free = value == ARGV[1] or (ARGV[3] == 'over' and string.sub(value or '', 1, 1) ~= '+')
+if value and not is_free then return 'duplicate' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'ours'
 """
@@ -44,9 +45,9 @@ class RedisMarks:
         self._confirm: Any = self._redis.register_script(_CONFIRM)
         self._release: Any = self._redis.register_script(_RELEASE)
 
-    async def take(self, mark: Mark) -> Taken:
-        """Claim the key, unless another message has it."""
-        return Taken(await _call(self._take, mark))
+    async def take(self, mark: Mark, *, takes_over: bool = False) -> Taken:
+        """Claim the key, unless another message has it; or with `takes_over`, unless its message is done."""
+        return Taken(await _call(self._take, mark, "over" if takes_over else ""))
 
     async def confirm(self, mark: Mark) -> None:
         """Note that the message is done, if the key is still its."""
@@ -61,9 +62,9 @@ class RedisMarks:
         await self._redis.aclose()
 
 
-async def _call(script: Any, mark: Mark) -> Any:
+async def _call(script: Any, mark: Mark, *more: str) -> Any:
     with _store_errors():
-        return await script(keys=[PREFIX + mark.id], args=[mark.owner, max(round(mark.seconds * 1000), 1)])
+        return await script(keys=[PREFIX + mark.id], args=[mark.owner, max(round(mark.seconds * 1000), 1), *more])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.database import bring_up_to_date, store_errors, sync_engine
@@ -30,9 +30,9 @@ class SqlMarks:
         self._is_ready = False
         self._purged = 0
 
-    async def take(self, mark: Mark) -> Taken:
-        """Claim the key, unless another message has it."""
-        return await self._run(lambda connection: self._take(connection, mark))
+    async def take(self, mark: Mark, *, takes_over: bool = False) -> Taken:
+        """Claim the key, unless another message has it; or with `takes_over`, unless its message is done."""
+        return await self._run(lambda connection: self._take(connection, mark, takes_over=takes_over))
 
     async def confirm(self, mark: Mark) -> None:
         """Note that the message is done, if the key is still its."""
@@ -49,13 +49,14 @@ class SqlMarks:
         """Close the connections."""
         await asyncio.to_thread(self._engine.dispose)
 
-    def _take(self, connection: Connection, mark: Mark) -> Taken:
+    def _take(self, connection: Connection, mark: Mark, *, takes_over: bool) -> Taken:
         now = now_ms()
         if now > self._purged + PURGE_MS:
             self._purged = now
             connection.execute(delete(marks).where(marks.c.expires <= now))
         values = {"owner": mark.owner, "is_done": False, "expires": _expires(mark)}
-        free = or_(marks.c.expires <= now, and_(marks.c.owner == mark.owner, marks.c.is_done.is_(False)))
+        is_claimable = or_(marks.c.owner == mark.owner, literal(takes_over))
+        free = or_(marks.c.expires <= now, and_(is_claimable, marks.c.is_done.is_(False)))
         claim = self._insert(marks).values(id=mark.id, **values)
         claim = claim.on_conflict_do_update(index_elements=["id"], set_=values, where=free)
         if connection.execute(claim.returning(marks.c.id)).first() is not None:

@@ -1,10 +1,22 @@
 """`orchesty-worker processes cancel`."""
 
+import asyncio
 import sys
+from collections.abc import Sequence
 
 import click
 
+from worker.cli.options import amqp_option, trash_option
 from worker.cli.processes.store import database_option, found, opened
+from worker.cli.trash.decide import carry_out
+from worker.cli.trash.store import opened as opened_trash
+from worker.runs.recorder import REFRESH_SECONDS
+from worker.settings import Settings, load_settings
+from worker.trash import EntryType, Search, State
+from worker.trash.deciding import Tally
+
+KNOWN_SECONDS = 2 * REFRESH_SECONDS
+"""After this all workers know of a cancel. A user task that is rejected before ends well, and the process may too."""
 
 
 @click.command(
@@ -17,11 +29,20 @@ Examples:
 @click.argument("process_ids", metavar="PROCESS...", nargs=-1, required=True)
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
 @database_option
-def cancel(process_ids: tuple[str, ...], *, is_confirmed: bool, database_url: str | None) -> None:
+@trash_option
+@amqp_option
+def cancel(
+    process_ids: tuple[str, ...],
+    *,
+    is_confirmed: bool,
+    database_url: str | None,
+    trash_url: str | None,
+    amqp_url: str | None,
+) -> None:
     """Stop processes: their messages end wherever they are, and no action is called any more.
 
     Workers know within about a second. An action that runs is left to finish. What is parked for a repeat ends when it
-    comes back.
+    comes back. User tasks are rejected.
     """
     with opened(database_url) as store:
         runs = [found(store, own) for own in process_ids]
@@ -29,11 +50,34 @@ def cancel(process_ids: tuple[str, ...], *, is_confirmed: bool, database_url: st
             messages = sum(run.open for run in runs)
             click.confirm(f"Cancel {len(runs)} process(es) with {messages:,} open messages?", abort=True)
         ended = [run for run in runs if not store.cancel(run.correlation_id)]
-    for run in runs:
-        note = (
-            f"{run.correlation_id}: had ended, {run.state.value}"
-            if run in ended
-            else f"{run.correlation_id}: cancelling"
-        )
-        click.echo(note, err=run in ended)
+    for run in ended:
+        click.echo(f"{run.correlation_id}: had ended, {run.state.value}", err=True)
+    cancelling = [run for run in runs if run not in ended]
+    for run in cancelling:
+        click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
+    settings = load_settings(database_url=database_url, trash_url=trash_url, amqp_url=amqp_url)
+    if cancelling:
+        _end_user_tasks(settings, [run.correlation_id for run in cancelling])
     sys.exit(1 if ended else 0)
+
+
+def _end_user_tasks(settings: Settings, runs: Sequence[str]) -> None:
+    """Reject the user tasks of runs: else they would wait for a person. Raises a `ClickException` that says how to."""
+    by_hand = "\n".join(f"  orchesty-worker trash reject --process {run} --type userTask" for run in runs)
+    try:
+        tally = asyncio.run(_reject_user_tasks(settings, runs))
+    except click.ClickException as error:
+        raise click.ClickException(f"{error.message}\nUser tasks wait until they are rejected:\n{by_hand}") from None
+    if tally.refused:
+        raise click.ClickException(f"{len(tally.refused):,} user tasks wait until they are rejected:\n{by_hand}")
+    if tally.decided:
+        click.echo(f"{len(tally.decided):,} user task{'s' if len(tally.decided) > 1 else ''} rejected")
+
+
+async def _reject_user_tasks(settings: Settings, runs: Sequence[str]) -> Tally:
+    async with opened_trash(settings) as trash:
+        ids = [own for run in runs for own in await trash.ids(Search(process=run, type=EntryType.USER_TASK))]
+        if not ids:
+            return Tally()
+        await asyncio.sleep(KNOWN_SECONDS)
+        return await carry_out(settings, trash, ids, State.REJECTED)

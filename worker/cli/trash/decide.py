@@ -103,11 +103,12 @@ async def _decide(
         if not references:
             verb = "Approve" if state is State.APPROVED else "Reject"
             confirm(f"{verb} {entries_text(len(ids))}?", is_confirmed=is_confirmed)
-        tally = await _carry_out(settings, store, ids, state)
+        tally = await carry_out(settings, store, ids, state)
         return await _report(store, tally, state, are_named=bool(references))
 
 
-async def _carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:
+async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:
+    """Approve or reject these entries, with a bar, and connect to the broker where that is needed."""
     async with _publisher(settings, is_needed=await _is_published(store, ids, state)) as publisher:
         decider = Decider(store, publisher)
         with progress(state.value, len(ids)) as bar:

@@ -1,0 +1,95 @@
+"""What metrics cost: CPU time of all that a message's way writes into them, beside the CPU time of a relayed message.
+
+Each call is timed as the message path makes it, with its measuring and without.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from benchmarks.contestants import ours
+from benchmarks.relay import measure, median_cost
+from benchmarks.rig import Setup
+from connectors import Forward, Message, Outcome
+from worker.broker import Delivery
+from worker.envelope import Envelope
+from worker.measures import Measures
+from worker.metrics import CONFIRM_SECONDS, Histogram
+from worker.topology import Node, Topology, load_topology
+from worker.visit import Visit, receive
+
+TIMES = 200_000
+PUBLISHES = 2
+"""Of a relayed message: to the next node, and to the counter."""
+OURS = "orchesty-worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU time of one message at one node, in ms."""
+
+    metrics_ms: float
+    message_ms: float
+
+    @property
+    def share(self) -> float:
+        """The part of metrics."""
+        return self.metrics_ms / self.message_ms
+
+
+async def measure_all(setup: Setup, runs: int) -> Cost:
+    """Measure both; of the relay the median of so many runs."""
+    topology = load_topology(Path(ours(setup).environment["TOPOLOGY_JSON"]))
+    metrics_ms = await _metrics_ms(topology)
+    return Cost(metrics_ms, median_cost([await measure(setup, OURS) for _ in range(runs)]))
+
+
+async def _metrics_ms(topology: Topology) -> float:
+    node, measures = topology.nodes[0], Measures(topology, topology.nodes)
+    delivery, visit = Delivery(b"", int(time.time() * 1000)), receive(node, Envelope("", {}), None)
+    outcome = Forward(Message({}, ""))
+
+    async def deliver(_: Node, __: Delivery) -> None:
+        pass
+
+    async def call(_: Visit) -> Outcome:
+        return outcome
+
+    measured_deliver, measured_call = measures.delivered(deliver), measures.called({node.id: call})[node.id]
+    counts: Counter[tuple[str, str]] = Counter()
+    confirms = Histogram(CONFIRM_SECONDS)
+
+    async def count() -> None:
+        counts[node.id, "arrived"] += 1
+        counts[node.id, "done"] += 1
+        for _ in range(PUBLISHES):
+            sent = time.perf_counter()
+            confirms.observe(time.perf_counter() - sent)
+
+    async def nothing() -> None:
+        pass
+
+    deliveries = await _ms(lambda: measured_deliver(node, delivery)) - await _ms(lambda: deliver(node, delivery))
+    calls = await _ms(lambda: measured_call(visit)) - await _ms(lambda: call(visit))
+    return deliveries + calls + await _ms(count) - await _ms(nothing)
+
+
+async def _ms(step: Callable[[], Awaitable[object]]) -> float:
+    """Return the CPU time of one step."""
+    started = time.process_time()
+    for _ in range(TIMES):
+        await step()
+    return (time.process_time() - started) * 1000 / TIMES
+
+
+def table(cost: Cost) -> Table:
+    """Return the figures as a table."""
+    shown = Table(title="Metrics of one message at one node")
+    for column in ("CPU ms of metrics", "CPU ms of the message", "share"):
+        shown.add_column(column, justify="right")
+    shown.add_row(f"{cost.metrics_ms:.4f}", f"{cost.message_ms:.3f}", f"{cost.share:.1%}")
+    return shown
