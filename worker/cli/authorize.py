@@ -104,10 +104,9 @@ class _Callback:
             raise click.ClickException(f"nobody logged in within {PATIENCE_SECONDS // 60} minutes") from None
 
     async def _answer(self, request: web.Request) -> web.Response:
-        query = dict(request.query)
         try:
-            callback = await self._accounts.logins.read(query, self._user)
-            found = await self._accounts.finish_login(self._application, callback, query)
+            callback = await self._accounts.logins.read(dict(request.query), self._user)
+            found = await self._accounts.finish_login(self._application, callback)
         except LoginForged as error:  # somebody else's; ours may still come
             return web.Response(status=400, text=str(error), headers=_HEADERS)
         except ApplicationError as error:
