@@ -1,5 +1,6 @@
 """The accounts of a command, and what is said when they cannot be used."""
 
+import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ async def limits_of(settings: Settings, topology: Topology, user: str) -> str:
 def read_values(application: type[Application], words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Read `field=value` words; a word without value is asked for, so that it stays out of the shell's history.
 
+    `field=` empties a text, and clears anything else.
+
     Raises a `UsageError` that names the fields when there is no such one.
     """
     given: dict[str, dict[str, Any]] = {}
@@ -56,8 +59,19 @@ def read_values(application: type[Application], words: Sequence[str]) -> dict[st
         name, equals, text = word.partition("=")
         form, field = _find(application, name)
         value = text if equals else click.prompt(field.label, hide_input=field.is_secret)
-        given.setdefault(form.key, {})[field.key] = value.split(",") if field.type == "multiselect" else value
+        given.setdefault(form.key, {})[field.key] = _typed(field, value)
     return given
+
+
+def _typed(field: FieldFacts, text: str) -> str | list[str] | None:
+    if not text and field.type not in {"text", "password"}:
+        return None
+    return text.split(",") if field.type == "multiselect" else text
+
+
+def command_line(*words: str) -> str:
+    """Return a command of ours as a shell takes it, with whatever names users have."""
+    return shlex.join(("orchesty-worker", *words))
 
 
 def _find(application: type[Application], name: str) -> tuple[FormFacts, FieldFacts]:
