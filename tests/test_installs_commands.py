@@ -251,5 +251,19 @@ def test_keys_may_stand_in_a_file(terminal: Terminal, tmp_path: Path) -> None:
     assert "WORKER_SECRET_KEYS_FILE" in terminal.run("installs", "list", status=2)
 
 
+async def test_an_application_is_asked_as_a_user(terminal: Terminal, server: OAuthServer, accounts: Accounts) -> None:
+    await install_books(accounts, server)
+    await log_in(accounts, server)
+    call = ("applications", "call", "books", "orders", "--user", "alice", "state=open", *ACTIONS)
+    assert json.loads(await asyncio.to_thread(terminal.run, *call)) == {"ok": True}
+    assert server.api_calls[0].query["state"] == "open"
+    server.revoked.update(server.issued)
+    assert "books did not answer well: " in await asyncio.to_thread(terminal.run, *call, status=1)
+    wrong = ("applications", "call", "books", "nothing", "--user", "alice", *ACTIONS)
+    assert "has no synchronous method 'nothing'; it has orders" in terminal.run(*wrong, status=2)
+    assert terminal.json("applications", "show", "books", *ACTIONS)["logo"].startswith("data:image/svg+xml;base64,")
+    assert terminal.json("applications", "show", "xero")["logo"] is None
+
+
 def test_wrong_ids_of_keys_are_refused(terminal: Terminal) -> None:
     assert "32 letters" in terminal.run("secrets", "generate", "--id", "a:b", status=2)

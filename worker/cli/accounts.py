@@ -69,6 +69,14 @@ def _typed(field: FieldFacts, text: str) -> str | list[str] | None:
     return text.split(",") if field.type == "multiselect" else text
 
 
+def read_parameters(words: Sequence[str]) -> dict[str, str]:
+    """Read `name=value` words. Raises a `UsageError` for one without value."""
+    pairs = [word.partition("=") for word in words]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]} has no value; write {wrong[0]}=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
 def command_line(*words: str) -> str:
     """Return a command of ours as a shell takes it, with whatever names users have."""
     return shlex.join(("orchesty-worker", *words))
