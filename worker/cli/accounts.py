@@ -12,6 +12,7 @@ from applications.forms import FieldFacts, FormFacts
 from worker.accounts import has_keys, open_accounts
 from worker.applications import applications_in, load_applications
 from worker.cli.options import Decorator
+from worker.logs import configure_logs
 from worker.settings import Settings
 from worker.topology import Topology
 
@@ -25,7 +26,11 @@ installs_option: Decorator = click.option(
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator["Accounts"]:
-    """Open the accounts. What goes wrong with them becomes a `ClickException`, whose text names the cure."""
+    """Open the accounts. What goes wrong with them becomes a `ClickException`, whose text names the cure.
+
+    Log lines, such as that of a renewed token, go to stderr, so that they stay out of what is printed.
+    """
+    configure_logs(settings)
     accounts = open_accounts(settings)
     try:
         yield accounts
