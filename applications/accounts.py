@@ -17,7 +17,15 @@ from applications.authentication.oauth1 import is_form
 from applications.crypt import Keyring
 from applications.database import Database
 from applications.endpoint import Endpoint
-from applications.errors import LoginRefused, NotAuthorized, NotInstalled, NotReady, SettingsMissing, TryLater
+from applications.errors import (
+    ApplicationError,
+    LoginRefused,
+    NotAuthorized,
+    NotInstalled,
+    NotReady,
+    SettingsMissing,
+    TryLater,
+)
 from applications.forms import Choices, Values, chooses, save
 from applications.install import Install
 from applications.installs import Installs
@@ -65,6 +73,11 @@ class Accounts:
         read = self._read.get(key)
         if read is None or time.monotonic() - read.at > FRESH_SECONDS:
             install = await self.installs.get(user, application.key) if user else None
+            if install and install.problem:  # what heals it may lie in the journal of this machine
+                await self.tokens.recover(user, application.key)
+                install = await self.installs.get(user, application.key)
+            if install:
+                self.tokens.compare(install)
             read = _Read(self._opened(usable(application, user, install), application), time.monotonic())
             self._read[key] = read
         if isinstance(application.authentication, TokenAuthentication):
@@ -107,7 +120,9 @@ class Accounts:
         kept = save(application.form_facts(), stored, given)
         if application.choices is not Application.choices and chooses(application.form_facts(), given):
             save(application.form_facts(await self._choices_with(application, install, kept)), stored, given)
-        await self.installs.save_settings(install, kept)
+        way = application.authentication
+        is_login = isinstance(way, TokenAuthentication) and way.is_login
+        await self.installs.save_settings(install, kept, keeps_token=is_login)
         self.forget(user, application.key)
 
     async def _choices_with(
@@ -136,10 +151,11 @@ class Accounts:
         ]
         return ";".join(filter(None, keys))
 
-    async def finish_login(
-        self, application: type[Application], callback: Callback, query: Mapping[str, str]
-    ) -> Mapping[str, Any]:
-        """Save the token and the settings that the login brings; return those."""
+    async def finish_login(self, application: type[Application], callback: Callback) -> Mapping[str, Any]:
+        """Save the token and the settings that the login brings; return those.
+
+        Raises as `Logins.finish`, and `LoginRefused` when the service does not say what belongs to the login.
+        """
         await self.logins.finish(application, callback)
         self.forget(callback.user, application.key)
         install = await self.installs.get(callback.user, application.key)
@@ -147,9 +163,12 @@ class Accounts:
             raise NotInstalled(application.key, callback.user)
         async with self._bare_client(application, install) as client:
             try:
-                found = await application().logged_in(client, query)
-            except httpx.HTTPError as error:
-                raise LoginRefused(f"the service did not say what belongs to the login: {error}") from None
+                found = await application().logged_in(client, callback.query)
+            except ApplicationError:
+                raise
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise LoginRefused(f"the service did not say what belongs to the login: {reason}") from error
         if found:
             await self.installs.save_plain(install, {**install.plain, **found})
         self.forget(callback.user, application.key)

@@ -193,6 +193,10 @@ class Application:
 
 
 def sync_method(method: Sync) -> Sync:
-    """Let the platform's user interface call this method of an application and wait for its answer."""
+    """Let the platform's user interface and `orchesty-worker applications call` ask this method of an application.
+
+    It takes a client that asks the service as the user, and parameters by name, and returns what can be JSON:
+    `async def orders(self, client: httpx.AsyncClient, parameters: Mapping[str, str]) -> Any`.
+    """
     setattr(method, _SYNC, True)
     return method

@@ -105,7 +105,7 @@ def _told() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise InstallsAway(f"the database of the installs refuses: {str(error.orig).strip()}", _AWAY_FOR) from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         raise InstallsAway(f"the database of the installs refuses: {error}", _AWAY_FOR) from error
 
 

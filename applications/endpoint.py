@@ -1,7 +1,7 @@
 """Calls of token endpoints, and what their answers mean for a login."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,9 +17,25 @@ SECONDS: Final = 20
 AWAY_FOR: Final = timedelta(seconds=5)
 """How long the first pause is when the endpoint names none."""
 LONGEST: Final = timedelta(hours=1)
+DEAD: Final = frozenset({
+    # https://datatracker.ietf.org/doc/html/rfc6749#section-5.2
+    *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
+    "invalid_scope",
+    # https://openid.net/specs/openid-connect-core-1_0.html#AuthError
+    *("interaction_required", "login_required", "consent_required", "account_selection_required"),
+    # https://docs.github.com/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors
+    *("bad_refresh_token", "bad_verification_code", "incorrect_client_credentials", "redirect_uri_mismatch"),
+    # https://docs.slack.dev/reference/methods/oauth.v2.access
+    *("invalid_refresh_token", "token_revoked", "token_expired", "invalid_auth", "account_inactive"),
+    *("bad_client_secret", "invalid_client_id", "invalid_code"),
+    # http://wiki.oauth.net/w/page/12238543/ProblemReporting
+    *("token_rejected", "token_used", "permission_denied", "permission_unknown", "user_refused", "verifier_invalid"),
+    *("consumer_key_unknown", "consumer_key_rejected", "consumer_key_refused", "signature_invalid"),
+    *("signature_method_rejected", "version_rejected", "parameter_absent", "parameter_rejected"),
+})  # fmt: skip
+"""Errors that a person has to end; any other one passes."""
 _PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"})
 _MAX_REPLY: Final = 1 << 20
-_SHOWN: Final = 200
 
 
 class Endpoint:
@@ -37,7 +53,6 @@ class Endpoint:
         form: Mapping[str, str] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
-        secrets: Sequence[str] = (),
         method: str = "POST",
     ) -> Mapping[str, Any]:
         """Send a form, JSON or nothing and return what a good reply holds.
@@ -46,12 +61,13 @@ class Endpoint:
         """
         client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
         try:
-            reply = await client.request(
+            async with client.stream(
                 method, url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
-            )
+            ) as reply:
+                content = await _content(reply)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None
-        return judge(url, reply, secrets)
+        return judge(url, reply, content)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,18 +75,23 @@ class Endpoint:
             await self._client.aclose()
 
 
-def judge(url: str, reply: httpx.Response, secrets: Sequence[str]) -> Mapping[str, Any]:
-    """Return what a good reply holds; some services answer 200 with an error in it."""
-    said = _read(reply)
+def judge(url: str, reply: httpx.Response, content: bytes) -> Mapping[str, Any]:
+    """Return what a good reply holds; some services answer 200 with an error in it.
+
+    Only an error that these services know means a dead login: any proxy may answer with JSON.
+    """
+    said = _read(reply, content)
     error = (said.get("error") or said.get("oauth_problem")) if said is not None else None
     status = f"{url} answered {reply.status_code}"
     if reply.status_code == HTTPStatus.TOO_MANY_REQUESTS or reply.is_server_error:
         raise TokenEndpointAway(status, _retry_after(reply) or AWAY_FOR)
     if isinstance(error, str) and error:
-        text = _without(f"{error}: {said.get('error_description') or ''}".rstrip(": ") if said else error, secrets)
-        if error in _PASSING:
-            raise TokenEndpointAway(f"{status} {text}", AWAY_FOR)
-        raise LoginDead(text)
+        text = f"{error}: {said.get('error_description') or ''}".rstrip(": ") if said else error
+        if error in DEAD:
+            raise LoginDead(text)
+        status = f"{status} {text}"
+        if reply.status_code != HTTPStatus.UNAUTHORIZED or error in _PASSING:
+            raise TokenEndpointAway(status, AWAY_FOR)
     if reply.status_code == HTTPStatus.UNAUTHORIZED:
         raise LoginDead(status)
     if not reply.is_success or said is None:
@@ -79,24 +100,29 @@ def judge(url: str, reply: httpx.Response, secrets: Sequence[str]) -> Mapping[st
     return said
 
 
-def _read(reply: httpx.Response) -> Mapping[str, Any] | None:
-    if len(reply.content) > _MAX_REPLY:
-        return None
+async def _content(reply: httpx.Response) -> bytes:
+    """Read the reply; nothing of one that is too long to hold a token."""
+    content = b""
+    async for part in reply.aiter_bytes():
+        content += part
+        if len(content) > _MAX_REPLY:
+            return b""
+    return content
+
+
+def _read(reply: httpx.Response, content: bytes) -> Mapping[str, Any] | None:
     if "x-www-form-urlencoded" in reply.headers.get("content-type", ""):
-        return dict(parse_qsl(reply.text))
+        return _form(content)
     try:
-        said = json.loads(reply.content)
+        said = json.loads(content)
     except ValueError:
-        said = dict(parse_qsl(reply.text))  # with OAuth 1.0a the content type says nothing
+        said = _form(content)  # with OAuth 1.0a the content type says nothing
         return said if said.keys() & {"oauth_token", "oauth_problem"} else None
     return said if isinstance(said, dict) else None
 
 
-def _without(text: str, secrets: Sequence[str]) -> str:
-    """Return the text without secrets, which some services repeat in their errors."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    return text[:_SHOWN]
+def _form(content: bytes) -> dict[str, str]:
+    return dict(parse_qsl(content.decode(errors="replace")))
 
 
 def _retry_after(reply: httpx.Response) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 ApplicationError
 ├── SettingsInvalid       change the settings; errors stand beside their fields
+├── SettingUnusable       change the setting; a service or a way to sign in cannot work with it
 ├── NotReady              a person acts: install, enable, fill in, log in
 │   ├── NotInstalled
 │   ├── Disabled
@@ -36,6 +37,13 @@ class SettingsInvalid(ApplicationError):
         """By form and field."""
         lines = [f"{form}.{field}: {text}" for form, fields in errors.items() for field, text in fields.items()]
         super().__init__("; ".join(lines))
+
+
+class SettingUnusable(ApplicationError):
+    """A setting has a value that nothing can be done with."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"the setting {setting} cannot be used: {problem}. See: orchesty-worker installs set --help")
 
 
 class NotReady(ApplicationError):

@@ -102,7 +102,7 @@ class FieldFacts:
         """Return what the platform's user interface draws; `true` stands for a secret that is set."""
         value = stored.get(self.key, self.default)
         if self.is_secret:
-            value = True if self.key in stored else None
+            value = True if stored.get(self.key) else None
         return {
             "type": self.type,
             "key": self.key,
@@ -172,7 +172,8 @@ def save(facts: Iterable[FormFacts], stored: Values, given: Values) -> dict[str,
         for field in form.fields:
             if field.key in before:
                 kept.setdefault(form.key, {})[field.key] = before[field.key]
-            if field.key not in new or field.is_read_only or (field.is_secret and new[field.key] is True):
+            is_read_only = form.is_read_only or field.is_read_only
+            if field.key not in new or is_read_only or (field.is_secret and new[field.key] is True):
                 continue
             try:
                 value = None if new[field.key] is None else _among(field, field.read(new[field.key]))

@@ -12,6 +12,8 @@ HIDDEN: Final = "[hidden]"
 SHORTEST: Final = 4
 """A shorter value stays: it would hide innocent text, and who guesses does not need ours."""
 
+_SHOWN: Final = 300
+
 
 def hide(text: str, secrets: Collection[str]) -> str:
     """Return the text without these secrets, also where they stand encoded as in URLs or JSON."""
@@ -26,10 +28,13 @@ def hide(text: str, secrets: Collection[str]) -> str:
 
 @contextmanager
 def hidden_in_errors(secrets: Collection[str]) -> Iterator[None]:
-    """Keep secrets out of what is said of a token endpoint: they may stand in its URL, and in its answer."""
+    """Keep secrets out of what is said of a token endpoint: they may stand in its URL, and in its answer.
+
+    What a service says at length is cut after that, so that no half of a secret is left.
+    """
     try:
         yield
     except TokenEndpointAway as error:
-        raise TokenEndpointAway(hide(str(error), secrets), error.after) from None
+        raise TokenEndpointAway(hide(str(error), secrets)[:_SHOWN], error.after) from None
     except (LoginDead, LoginRefused) as error:
-        raise type(error)(hide(str(error), secrets)) from None
+        raise type(error)(hide(str(error), secrets)[:_SHOWN]) from None

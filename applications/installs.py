@@ -103,9 +103,15 @@ class Installs:
         """Return the token as it is stored."""
         return self.keyring.seal(token.to_json(), user, application, TOKEN_PLACE)
 
-    async def save_settings(self, install: Install, settings: Mapping[str, Mapping[str, Any]]) -> None:
-        """Save all settings; the next refresh tries them. Raises `ChangedMeanwhile`."""
-        await self._save(install, settings=self._sealed(install, settings), problem="", retry_at=0)
+    async def save_settings(
+        self, install: Install, settings: Mapping[str, Mapping[str, Any]], *, keeps_token: bool
+    ) -> None:
+        """Save all settings; the next refresh tries them. Raises `ChangedMeanwhile`.
+
+        A token that only the old settings stand for is dropped unless `keeps_token`.
+        """
+        without = {} if keeps_token else {"token": None, "expires": 0, **_LATEST}
+        await self._save(install, settings=self._sealed(install, settings), problem="", retry_at=0, **without)
 
     async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> None:
         """Save the settings that are no secret. Raises `ChangedMeanwhile`."""
@@ -132,20 +138,28 @@ class Installs:
             fence: int | None = (await connection.execute(done)).scalar_one_or_none()
             return fence
 
-    async def next_fence(self, user: str, application: str) -> int | None:
-        """Return the number for a new login, which takes the right from any refresh under way."""
-        values = {"fence": installs.c.fence + 1, "lease_until": 0}
-        async with self._database.transaction() as connection:
-            done = update(installs).where(_is(user, application)).values(values).returning(installs.c.fence)
-            fence: int | None = (await connection.execute(done)).scalar_one_or_none()
-            return fence
+    async def give_back(self, install: Install, fence: int) -> None:
+        """Give back the right to refresh, when nothing came of it."""
+        await self._update(_leased(install, fence), lease_until=0)
+
+    async def save_login(self, user: str, application: str, token: Token) -> bool:
+        """Save the token of a new login, which counts more than any refresh; False when the install is gone."""
+        return await self._update(
+            _is(user, application),
+            token=self.seal_token(user, application, token),
+            expires=_ms(token.expires),
+            problem="",
+            failures=0,
+            retry_at=0,
+            **_LATEST,
+        )
 
     async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
         """Save a token; False when a later one is there, or the install is gone."""
         return await self._update(
             and_(_is(user, application), installs.c.token_fence < fence),
             token=sealed,
-            expires=int((expires or 0) * 1000),
+            expires=_ms(expires),
             token_fence=fence,
             problem="",
             failures=0,
@@ -154,14 +168,17 @@ class Installs:
         )
 
     async def mark_dead(self, install: Install, reason: str) -> bool:
-        """Note that the login is dead; False when another token came meanwhile."""
-        unchanged = and_(_is(install.user, install.application), installs.c.token_fence == install.token_fence)
+        """Note that the login is dead; False when another token or other settings came meanwhile."""
+        unchanged = and_(
+            _is(install.user, install.application),
+            installs.c.token_fence == install.token_fence,
+            installs.c.version == install.version,
+        )
         return await self._update(unchanged, problem=reason, lease_until=0)
 
     async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
         """Note that the token endpoint is away, for all processes, and give the right back."""
-        own = and_(_is(install.user, install.application), installs.c.fence == fence)
-        await self._update(own, failures=install.failures + 1, retry_at=retry_at, lease_until=0)
+        await self._update(_leased(install, fence), failures=install.failures + 1, retry_at=retry_at, lease_until=0)
 
     async def rotate(self, install: Install) -> bool:
         """Seal what older keys sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""
@@ -193,6 +210,22 @@ class Installs:
         async with self._database.transaction() as connection:
             done = update(installs).where(which).values(updated=now_ms(), **values)
             return (await connection.execute(done)).rowcount == 1
+
+
+_LATEST: Final[Mapping[str, Any]] = {
+    "fence": installs.c.fence + 1,
+    "token_fence": installs.c.fence + 1,
+    "lease_until": 0,
+}
+"""Takes the right from any refresh under way: what that brings is older."""
+
+
+def _ms(seconds: float | None) -> int:
+    return int((seconds or 0) * 1000)
+
+
+def _leased(install: Install, fence: int) -> ColumnElement[bool]:
+    return and_(_is(install.user, install.application), installs.c.fence == fence)
 
 
 def _is(user: str, application: str) -> ColumnElement[bool]:

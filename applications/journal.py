@@ -3,19 +3,25 @@
 A service that rotates refresh tokens takes the old one back when it sends the new one: a reply that is lost is a login
 that is lost. So the reply is written to a file, sealed, before anything else happens, and stays there until the
 database has it. Whoever comes next on this machine finds it: this process after the database is back, or another one
-after this one was killed.
+after this one was killed. Where nothing can be written, it stays in the memory of this process instead.
 """
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 log = structlog.get_logger()
+
+_TRIED_BYTES: Final = 16384
+"""More than the file of a token has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +40,32 @@ class Journal:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._unwritten: dict[Path, Arrived] = {}
+
+    def problem(self) -> str:
+        """Try to write beside the files, without leaving anything; return what stands against it, or nothing."""
+        places = (self._directory, *self._directory.absolute().parents)
+        try:
+            with tempfile.TemporaryFile(dir=next(place for place in places if place.exists())) as file:
+                file.write(bytes(_TRIED_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            return f"{self._directory}: {error.strerror}"
+        return ""
 
     def write(self, arrived: Arrived) -> None:
-        """Keep it, on the disk when this returns. Without a pause: nothing else of this process comes between."""
+        """Keep it, on the disk when this returns. Without a pause: nothing else of this process comes between.
+
+        What the disk does not take is logged and stays in memory.
+        """
+        try:
+            self._write(arrived)
+        except OSError as error:
+            self._unwritten[self._path(arrived)] = arrived
+            log.error("token_journal_unwritable", cause=str(error), cure="Set WORKER_TOKEN_JOURNAL")  # noqa: TRY400 - the place in our code explains nothing
+
+    def _write(self, arrived: Arrived) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._path(arrived)
         part = path.with_suffix(f".{os.getpid()}")
@@ -48,14 +77,18 @@ class Journal:
         _sync(self._directory)
 
     def remove(self, arrived: Arrived) -> None:
-        """Forget it."""
-        self._path(arrived).unlink(missing_ok=True)
+        """Forget it. A file that cannot be deleted is harmless: its token is as old as the one in the database."""
+        path = self._path(arrived)
+        self._unwritten.pop(path, None)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def waiting(self, user: str, application: str) -> Iterator[Arrived]:
         """Yield what has arrived for an install, in the order of the refreshes."""
-        paths = sorted(self._directory.glob(f"{_name(user, application)}-*.json"))
-        for path in paths:
-            if (arrived := _read(path)) is not None:
+        pattern = f"{_name(user, application)}-*.json"
+        unwritten = {path for path in self._unwritten if path.match(pattern)}
+        for path in sorted({*self._directory.glob(pattern), *unwritten}):
+            if (arrived := self._unwritten.get(path) or _read(path)) is not None:
                 yield arrived
 
     def _path(self, arrived: Arrived) -> Path:

@@ -16,13 +16,22 @@ from applications.application import Application
 from applications.authentication import Call, LoginAuthentication
 from applications.crypt import Keyring
 from applications.database import Database, now_ms
-from applications.errors import CannotDecrypt, KeyMissing, LoginForged, LoginRefused, NotInstalled, SettingsMissing
+from applications.errors import (
+    CannotDecrypt,
+    Disabled,
+    KeyMissing,
+    LoginForged,
+    LoginRefused,
+    NotInstalled,
+    SettingsMissing,
+)
 from applications.hiding import hidden_in_errors
 from applications.installs import Installs
 from applications.tables import logins
 
 SECONDS: Final = 600
 """How long a person may take for the login."""
+_SECRETS_OF_QUERIES: Final = ("code", "oauth_verifier")
 _STATE, _LOGIN = "login-state", "login"
 
 
@@ -58,8 +67,8 @@ class Logins:
     async def start(self, application: type[Application], user: str, redirect_uri: str) -> str:
         """Return the URL where the user logs in.
 
-        Raises `NotInstalled`, `SettingsMissing`, or `LoginRefused` for an application without logins; what the service
-        says to a login by OAuth 1.0a is raised as by `finish`.
+        Raises `NotInstalled`, `Disabled`, `SettingsMissing`, or `LoginRefused` for an application without logins; what
+        the service says to a login by OAuth 1.0a is raised as by `finish`.
         """
         prepared = await self._prepared(application, user)
         login, ends = secrets.token_urlsafe(16), now_ms() + SECONDS * 1000
@@ -100,13 +109,11 @@ class Logins:
         if callback.application != application.key:
             raise LoginRefused(f"this login was begun for {callback.application}, not for {application.key}")
         prepared = await self._prepared(application, callback.user)
-        with hidden_in_errors(prepared.secrets | set(callback.kept.values())):
+        brought = {callback.query[name] for name in _SECRETS_OF_QUERIES if name in callback.query}
+        with hidden_in_errors(prepared.secrets | set(callback.kept.values()) | brought):
             token = await prepared.way.finish(prepared.settings, callback.query, callback.kept, self._call)
-        fence = await self._installs.next_fence(callback.user, application.key)
-        if fence is None:
+        if not await self._installs.save_login(callback.user, application.key, token):
             raise NotInstalled(application.key, callback.user)
-        sealed = self._installs.seal_token(callback.user, application.key, token)
-        await self._installs.save_token(callback.user, application.key, fence, sealed, token.expires)
 
     async def _prepared(self, application: type[Application], user: str) -> "_Prepared":
         way = application.authentication
@@ -115,6 +122,8 @@ class Logins:
         install = await self._installs.get(user, application.key)
         if install is None:
             raise NotInstalled(application.key, user)
+        if not install.is_enabled:
+            raise Disabled(application.key, user)
         settings = self._installs.settings(install)
         if lacking := application.missing(settings):
             raise SettingsMissing(application.key, user, lacking)

@@ -17,13 +17,8 @@ import structlog
 
 from applications.application import Application
 from applications.authentication import Call, TokenAuthentication
-from applications.errors import (
-    InstallsAway,
-    LoginDead,
-    TokenEndpointAway,
-    TryLater,
-)
-from applications.hiding import hidden_in_errors
+from applications.errors import ApplicationError, InstallsAway, LoginDead, TokenEndpointAway, TryLater
+from applications.hiding import hidden_in_errors, hide
 from applications.install import Install
 from applications.installs import LEASE_SECONDS, Installs
 from applications.journal import Arrived, Journal
@@ -44,10 +39,15 @@ LONGEST_PAUSE_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A token with the moment from which it is to be renewed."""
+    """A token with the number of what brought it, and the moment from which it is to be renewed."""
 
     token: Token
+    fence: int
     renew_at: float
+
+    def is_alive(self, refused: str | None) -> bool:
+        """Whether the service takes it, as far as we know."""
+        return self.token.access_token != refused and not self.token.is_expired(time.time())
 
 
 class Tokens:
@@ -63,12 +63,13 @@ class Tokens:
     async def get(self, application: type[Application], user: str, refused: str | None = None) -> Token:
         """Return a token that the service should take; `refused` is the access token that it did not.
 
-        The same token comes back when it is too young to be the reason. Raises `NotReady`, `TryLater` or
-        `SecretsError`. A cancel of the caller does not end the refresh: its reply would be lost.
+        The same token comes back when it is too young to be the reason. While a refresh is under way, a token that
+        lives is good enough. Raises `NotReady`, `TryLater`, `SecretsError` or what an exchange of the application's
+        own ends with. A cancel of the caller does not end the refresh: its reply would be lost.
         """
         key = (user, application.key)
         held = self._held.get(key)
-        if held and held.token.access_token != refused and time.time() < held.renew_at:
+        if held and held.is_alive(refused) and (time.time() < held.renew_at or key in self._running):
             return held.token
         if refused:
             self._held.pop(key, None)  # should the login turn out to be dead, nothing more is sent with it
@@ -98,14 +99,16 @@ class Tokens:
         while True:
             install = await self._recovered(application, user)
             token = self._installs.token(install)
-            now = time.time()
-            if token is not None and self._is_good(token, now, refused):
-                return self._hold(install, token)
-            is_alive = token is not None and token.access_token != refused and not token.is_expired(now)
+            if token is not None and self._is_good(token, time.time(), refused):
+                return self._hold(install, install.token_fence, token)
+            old = Held(token, install.token_fence, 0) if token else None
+            is_alive = old is not None and old.is_alive(refused)
+            if old and is_alive:
+                self._held[user, application.key] = old  # who comes meanwhile goes on with it
             outcome = await self._renew(application, install, token)
             if isinstance(outcome, Token):
                 return outcome
-            if is_alive and token is not None:
+            if token and is_alive:
                 return token
             if isinstance(outcome, TryLater):
                 raise outcome
@@ -137,38 +140,55 @@ class Tokens:
                 async with asyncio.timeout(LEASE_SECONDS - 5):
                     fresh = await way.obtain(settings, token, self._call)
         except LoginDead as error:
-            if await self._installs.mark_dead(install, str(error)):
-                log.error("login_dead", application=install.application, userId=install.user, reason=str(error))  # noqa: TRY400 - the place in our code explains nothing
-                raise needs_reconnect(application, install.user, str(error)) from None
-            return None  # another process has brought a token meanwhile
+            await self._dead(application, install, fence, str(error))
+            return None
         except (TokenEndpointAway, TimeoutError) as error:
             return await self._away(install, fence, error)
+        except Exception as error:
+            await self._installs.give_back(install, fence)
+            if isinstance(error, ApplicationError):
+                raise
+            reason = hide(f"{type(error).__name__}: {error}", secrets)
+            raise ApplicationError(f"the exchange of {application.key} failed: {reason}") from error
         return await self._arrived(install, fence, fresh)
 
-    async def _arrived(self, install: Install, fence: int, fresh: Token) -> Token:
+    async def _dead(self, application: type[Application], install: Install, fence: int, reason: str) -> None:
+        """Raise `NeedsReconnect`, unless another process has brought a token meanwhile, or a person other settings."""
+        if not await self._installs.mark_dead(install, reason):
+            await self._installs.give_back(install, fence)
+            return
+        log.error("login_dead", application=install.application, userId=install.user, reason=reason)
+        self.forget(install.user, install.application)
+        raise needs_reconnect(application, install.user, reason)
+
+    async def _arrived(self, install: Install, fence: int, fresh: Token) -> Token | None:
         sealed = self._installs.seal_token(install.user, install.application, fresh)
         arrived = Arrived(install.user, install.application, fence, sealed, fresh.expires)
         self._journal.write(arrived)
         log.info("token_refreshed", application=install.application, userId=install.user)
         try:
-            await self.save(arrived)
+            is_latest = await self.save(arrived)
         except InstallsAway as error:
             log.warning("token_not_saved", cause=str(error), consequence="it waits in the journal of this machine")
             return fresh
-        return self._hold(install, fresh)
+        return self._hold(install, fence, fresh) if is_latest else None
 
-    async def save(self, arrived: Arrived) -> None:
-        """Put a token that arrived into the database, unless a later one is there."""
-        await self._installs.save_token(
+    async def save(self, arrived: Arrived) -> bool:
+        """Put a token that arrived into the database; False when a later one is there, or the install is gone."""
+        is_latest = await self._installs.save_token(
             arrived.user, arrived.application, arrived.fence, arrived.sealed, arrived.expires
         )
         self._journal.remove(arrived)
+        return is_latest
 
-    async def _recovered(self, application: type[Application], user: str) -> Install:
-        """Return the install with all that arrived for it on this machine."""
-        waiting = list(self._journal.waiting(user, application.key))
+    async def recover(self, user: str, application: str) -> None:
+        """Put into the database what has arrived for an install on this machine."""
+        waiting = list(self._journal.waiting(user, application))
         for arrived in waiting:
             await self.save(arrived)
+
+    async def _recovered(self, application: type[Application], user: str) -> Install:
+        await self.recover(user, application.key)
         return usable(application, user, await self._installs.get(user, application.key))
 
     async def _away(self, install: Install, fence: int, error: Exception) -> TokenEndpointAway:
@@ -185,9 +205,15 @@ class Tokens:
             return now - token.obtained < MIN_AGE_SECONDS and not token.is_expired(now)
         return now < _renew_at(token)
 
-    def _hold(self, install: Install, token: Token) -> Token:
-        self._held[install.user, install.application] = Held(token, _renew_at(token))
+    def _hold(self, install: Install, fence: int, token: Token) -> Token:
+        self._held[install.user, install.application] = Held(token, fence, _renew_at(token))
         return token
+
+    def compare(self, install: Install) -> None:
+        """Forget the token when the install, as it was just read, has a later one."""
+        held = self._held.get((install.user, install.application))
+        if held and held.fence < install.token_fence:
+            self.forget(install.user, install.application)
 
     def forget(self, user: str, application: str) -> None:
         """Read the token anew the next time."""

@@ -20,7 +20,6 @@ class Login(Form):
 class Types(Form):
     form_key = "types_form"
     form_name = "Types"
-    is_read_only = True
 
     text: str = Field("default text", title="Text")
     number: int = Field(5, title="Number", json_schema_extra={"readOnly": True})
@@ -32,6 +31,10 @@ class Types(Form):
     multi: list[Literal["x", "y"]] = Field(["x"], title="Multi")
     check: bool = Field(False, title="Check")
     secret2: SecretStr | None = Field(None, title="Secret 2")
+
+
+class Shown(Types):
+    is_read_only = True
 
 
 FACTS = facts_of((Login, Types))
@@ -66,7 +69,14 @@ def test_a_fresh_install_shows_what_the_platform_showed() -> None:
         field("multi", "multiselect", ["x"], "Multi", choices=["x", "y"]),
         field("check", "checkbox", False, "Check"), field("secret2", "password", None, "Secret 2"), read_only=True,
     )  # fmt: skip
-    assert show(FACTS, {}) == {"authorization_form": login, "types_form": types, "limiter_form": LIMITER}
+    facts = facts_of((Login, Shown))
+    assert show(facts, {}) == {"authorization_form": login, "types_form": types, "limiter_form": LIMITER}
+
+
+def test_a_form_to_be_read_is_not_written() -> None:
+    assert save(
+        facts_of((Shown,)), {"types_form": {"text": "old"}}, {"types_form": {"text": "new", "check": True}}
+    ) == {"types_form": {"text": "old"}}
 
 
 def test_a_secret_that_is_set_shows_as_true_and_never_itself() -> None:

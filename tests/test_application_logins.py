@@ -1,20 +1,32 @@
 """Logins: off to the service and back."""
 
 import json
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import pytest
-from support.accounts import install, install_books, opened
+from sqlalchemy import event
+from support.accounts import install, install_books, log_in, opened
 from support.oauth_application import Books, Machine
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
 from applications import Application
 from applications.accounts import Accounts
 from applications.catalogue.shopify import ShopifyOAuth
-from applications.errors import LoginDead, LoginRefused, NotAuthorized, NotInstalled, SettingsMissing, TokenEndpointAway
+from applications.errors import (
+    Disabled,
+    LoginDead,
+    LoginRefused,
+    NotAuthorized,
+    NotInstalled,
+    SettingsMissing,
+    TokenEndpointAway,
+)
 
 REDIRECT = "http://127.0.0.1:1/callback"
 
@@ -40,7 +52,7 @@ async def visit(url: str) -> dict[str, str]:
 
 async def log_in_as_a_person(accounts: Accounts, application: type[Application], user: str = "alice") -> None:
     query = await visit(await accounts.logins.start(application, user, REDIRECT))
-    await accounts.finish_login(application, await accounts.logins.read(query, user), query)
+    await accounts.finish_login(application, await accounts.logins.read(query, user))
 
 
 async def test_a_person_logs_in(accounts: Accounts, server: OAuthServer) -> None:
@@ -73,7 +85,7 @@ async def test_a_callback_that_is_wrong_is_refused(
     await install_books(accounts, server)
     query = await visit(await accounts.logins.start(Books, "alice", REDIRECT)) | change
     with pytest.raises(LoginRefused, match=problem):
-        await accounts.finish_login(Books, await accounts.logins.read(query, "alice"), query)
+        await accounts.finish_login(Books, await accounts.logins.read(query, "alice"))
     assert not server.calls
 
 
@@ -127,6 +139,55 @@ async def test_a_login_needs_an_install_with_its_settings(accounts: Accounts, se
         await accounts.logins.start(Machine, "alice", REDIRECT)
 
 
+async def test_a_switched_off_install_is_switched_on_before_its_login(accounts: Accounts, server: OAuthServer) -> None:
+    await install_books(accounts, server)
+    await accounts.installs.enable("alice", "books", is_enabled=False)
+    with pytest.raises(Disabled, match="Cure: orchesty-worker installs enable books alice"):
+        await accounts.logins.start(Books, "alice", REDIRECT)
+
+
+async def test_a_refresh_of_the_old_login_never_wins_over_the_new_one(
+    accounts: Accounts, server: OAuthServer, tmp_path: Path
+) -> None:
+    """Another process refreshes whenever this one lets go of the database."""
+    await install_books(accounts, server)
+    old = await log_in(accounts, server, age=4000)
+    query = await visit(await accounts.logins.start(Books, "alice", REDIRECT))
+    callback = await accounts.logins.read(query)
+    (before,) = await accounts.installs.list()
+
+    def refresh(*_: object) -> None:
+        with closing(sqlite3.connect(tmp_path / "installs.sqlite")) as other, other:
+            leased = "UPDATE installs SET fence = fence + 1, token_fence = fence + 1 WHERE token = ?"
+            other.execute(leased, [before.sealed_token])
+
+    event.listen(accounts._database._engine.sync_engine, "checkin", refresh)
+    await accounts.finish_login(Books, callback)
+    (after,) = await accounts.installs.list()
+    token = accounts.installs.token(after)
+    assert token is not None
+    assert token.access_token == server.issued[-1] != old.access_token
+
+
+class NoLedger(Books):
+    key = "no-ledger"
+
+    async def logged_in(self, client: httpx.AsyncClient, callback: Mapping[str, str]) -> Mapping[str, Any]:
+        reply = await client.get(callback["ledgers"])
+        return {"ledger": reply.raise_for_status().json()["id"]}
+
+
+@pytest.mark.parametrize("path", ["/authorize?redirect_uri=x&state=y", "/api/ledgers", "/nowhere"])
+async def test_a_service_that_does_not_say_what_belongs_to_a_login_is_told(
+    accounts: Accounts, server: OAuthServer, path: str
+) -> None:
+    await install_books(accounts, server, application=NoLedger)
+    query = await visit(await accounts.logins.start(NoLedger, "alice", REDIRECT))
+    callback = await accounts.logins.read(query | {"ledgers": server.base_url + path})
+    with pytest.raises(LoginRefused, match="did not say what belongs to the login"):
+        await accounts.finish_login(NoLedger, callback)
+
+
 async def test_a_code_that_the_service_refuses_leaves_the_install_as_it_was(
     accounts: Accounts, server: OAuthServer
 ) -> None:
@@ -161,7 +222,7 @@ async def test_what_is_stored_shows_no_secret(accounts: Accounts, server: OAuthS
     await install_books(accounts, server)
     url = await accounts.logins.start(Books, "alice", REDIRECT)
     query = await visit(url)
-    await accounts.finish_login(Books, await accounts.logins.read(query, "alice"), query)
+    await accounts.finish_login(Books, await accounts.logins.read(query, "alice"))
     stored = everything_in(tmp_path)
     for secret in (SECRET, CLIENT, *server.issued, *server.refresh_tokens):
         assert secret.encode() not in stored

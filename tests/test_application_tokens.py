@@ -115,7 +115,7 @@ async def test_a_dead_login_is_a_state_that_stops_calls_and_heals(accounts: Acco
         with pytest.raises(NeedsReconnect) as raised:
             await ask(accounts)
     assert len(server.calls) == 1
-    assert "needs reconnect (invalid_grant: no such token ***)" in str(raised.value)
+    assert "needs reconnect (invalid_grant: no such token [hidden])" in str(raised.value)
     assert str(raised.value).endswith("Cure: orchesty-worker installs authorize books alice")
     assert str(token.refresh_token) not in str(raised.value)
     (install,) = await accounts.installs.list()

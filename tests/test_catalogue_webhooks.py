@@ -85,7 +85,7 @@ async def log_in(accounts: Accounts, application: type[Application], **change: s
     async with httpx.AsyncClient() as client:
         reply = await client.get(await accounts.logins.start(application, "alice", REDIRECT))
     query = dict(parse_qsl(urlsplit(reply.headers["location"]).query)) | change
-    await accounts.finish_login(application, await accounts.logins.read(query, "alice"), query)
+    await accounts.finish_login(application, await accounts.logins.read(query, "alice"))
 
 
 async def test_github_calls_after_subscribing_until_leaving(

@@ -16,11 +16,12 @@ from support.queues import Queues
 from support.rabbitmqctl import user
 from support.topologies import TopologyFile, connector, custom_node, pass_on
 
+from applications.crypt import new_key
 from deploy.broker import Broker
 from deploy.ports import free_ports
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
-from worker.checks.files import check_disk, check_file
+from worker.checks.files import check_disk, check_file, check_journal
 from worker.checks.finding import State
 from worker.checks.storage import check_storage
 from worker.checks.tables import check_redis, check_tables
@@ -187,6 +188,18 @@ async def test_a_database_that_is_away_fails_and_its_password_stays_hidden() -> 
 
 def test_a_full_disk_fails() -> None:
     assert check_disk("sqlite:////proc/trash.sqlite").state is State.FAILED
+
+
+async def test_the_journal_of_tokens_is_tried_where_there_are_keys(
+    make_topology: MakeTopology, broker_url: str, tmp_path: Path
+) -> None:
+    assert check_journal(tmp_path / "a" / "b").state is State.OK
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").touch()
+    own = {"WORKER_TOKEN_JOURNAL": str(tmp_path / "file" / "journal"), "WORKER_SECRET_KEYS": new_key("a")}
+    found = await check(make_topology(pass_on("start")), broker_url, **own)
+    assert found["token journal"]["state"] == "warning"
+    assert "WORKER_TOKEN_JOURNAL" in found["token journal"]["cure"]
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,47 @@ def test_what_is_missing_is_said_and_set_later(terminal: Terminal) -> None:
     assert "has not installed" in terminal.run("installs", "set", "shopify", "bob", "token=x", status=1)
 
 
+def test_commands_that_are_told_work_when_they_are_pasted(terminal: Terminal) -> None:
+    words = ("a b; c", "client_id=1", "client_secret=2")
+    assert "installs authorize xero 'a b; c'\n" in terminal.run("installs", "add", "xero", *words)
+    assert "installs set xero 'a b; c'\n" in terminal.run("installs", "add", "xero", *words, status=1)
+
+
+def test_a_value_is_cleared(terminal: Terminal) -> None:
+    terminal.run("installs", "add", "git-hub", "alice", f"token={CANARY}", "useLimit=true", "time=1", "value=2")
+    assert "Still missing: token" in terminal.run("installs", "set", "git-hub", "alice", "token=", "value=")
+    forms = terminal.json("installs", "show", "git-hub", "alice")["forms"]
+    values = {field["key"]: field["value"] for form in forms.values() for field in form["fields"]}
+    assert (values["token"], values["value"], values["time"]) == (None, None, 1)
+    text = terminal.run("installs", "show", "git-hub", "alice")
+    assert "\n\nLimiter (limiter_form)\n" in text
+    assert "\\n" not in text
+
+
+def test_a_user_without_a_name_gets_nothing(terminal: Terminal) -> None:
+    assert "USER is empty" in terminal.run("installs", "add", "git-hub", "", "token=t", status=2)
+
+
+async def test_an_install_with_webhooks_is_not_removed_by_the_way(terminal: Terminal, accounts: Accounts) -> None:
+    terminal.run("installs", "add", "git-hub", "alice", "token=t")
+    terminal.run("installs", "add", "git-hub", "bob", "token=t")
+    webhook = await accounts.webhooks.add("alice", "git-hub", "issues", "t", "n")
+    text = terminal.run("installs", "remove", "git-hub", "alice", "--yes", status=1)
+    assert f"orchesty-worker webhooks unsubscribe {webhook.id[:8]}\n" in text
+    assert len(terminal.json("installs", "list")) == 2
+    terminal.run("installs", "remove", "git-hub", "bob", "--yes")
+    terminal.run("installs", "remove", "git-hub", "alice", "--yes", "--keep-webhooks")
+    assert terminal.json("installs", "list") == []
+    assert len(await accounts.webhooks.ids()) == 1
+
+
+@pytest.mark.parametrize("folder", ["/proc/nope", "/etc/passwd"])
+def test_a_place_where_no_database_can_be_is_told(terminal: Terminal, folder: str) -> None:
+    text = terminal.run("installs", "list", "--installs-url", f"sqlite:///{folder}/installs.sqlite", status=1)
+    assert "the database of the installs refuses" in text
+    assert folder in text
+
+
 def test_without_a_key_nothing_is_saved_and_the_cure_is_named(terminal: Terminal) -> None:
     text = terminal.run("installs", "add", "git-hub", "alice", f"token={CANARY}", status=1, WORKER_SECRET_KEYS="")
     assert "orchesty-worker secrets generate" in text
@@ -156,6 +197,7 @@ async def test_a_person_logs_in_with_the_browser(terminal: Terminal, server: OAu
     shown, _ = await process.communicate()
     assert process.returncode == 0
     assert b"User alice is logged in to books." in shown
+    assert b"trash approve --user alice --application books --reason 'needs reconnect'" in shown
     assert (await accounts.access(Books, "alice")).base_url == f"{server.base_url}/api"
     assert server.issued[0].encode() not in shown
 
@@ -187,7 +229,7 @@ async def test_keys_are_changed_without_a_loss(
     assert new.startswith("2027:")
     assert "keys here: none" in terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS="")
     text = terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
-    assert "1 of 1 installs encrypted anew" in text
+    assert "1 of 1 installs encrypted anew with the key '2027'" in text
     assert "1 of 1 webhooks encrypted anew" in text
     assert "0 of 1 installs encrypted anew" in terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
     text = terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS=new_key("other"))
@@ -207,6 +249,21 @@ def test_keys_may_stand_in_a_file(terminal: Terminal, tmp_path: Path) -> None:
     terminal.run("installs", "add", "git-hub", "alice", "token=x")
     path.unlink()
     assert "WORKER_SECRET_KEYS_FILE" in terminal.run("installs", "list", status=2)
+
+
+async def test_an_application_is_asked_as_a_user(terminal: Terminal, server: OAuthServer, accounts: Accounts) -> None:
+    await install_books(accounts, server)
+    await log_in(accounts, server, age=4000)
+    call = ("applications", "call", "books", "orders", "--user", "alice", "state=open", *ACTIONS)
+    answer, _ = json.JSONDecoder().raw_decode(await asyncio.to_thread(terminal.run, *call))  # the log comes after it
+    assert answer == {"ok": True}
+    assert server.api_calls[0].query["state"] == "open"
+    terminal.run("installs", "set", "books", "alice", "server=http://127.0.0.1:1", *ACTIONS)
+    assert "books did not answer well: " in await asyncio.to_thread(terminal.run, *call, status=1)
+    wrong = ("applications", "call", "books", "nothing", "--user", "alice", *ACTIONS)
+    assert "has no synchronous method 'nothing'; it has orders" in terminal.run(*wrong, status=2)
+    assert terminal.json("applications", "show", "books", *ACTIONS)["logo"].startswith("data:image/svg+xml;base64,")
+    assert terminal.json("applications", "show", "xero")["logo"] is None
 
 
 def test_wrong_ids_of_keys_are_refused(terminal: Terminal) -> None:

@@ -9,13 +9,14 @@ from email.policy import default
 from typing import Any
 
 import pytest
-from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
-from support.calls import bench, data_of
+from support.calls import data_of
 
+from applications.catalogue.smtp import Smtp
 from connectors import Forward, Repeat, Trash
 from connectors.catalogue.smtp import SendEmail
 from connectors.mail import MailServer
+from worker.testing import installed, run_action
 
 MAIL = {"from": "Shop <shop@example.org>", "to": "ann@example.org, Bob <bob@example.org>", "subject": "Žluťoučký"}
 
@@ -62,13 +63,9 @@ async def post() -> AsyncIterator[Post]:
         yield made
 
 
-async def nothing(request: web.Request) -> web.StreamResponse:
-    return web.Response()
-
-
 async def outcome_of(post: Any, mail: Any, url: str = "smtp://ann%40x:hunter2@127.0.0.1:{port}") -> Any:
-    async with bench(nothing, access={"fields": {"connectionUrl": url.format(port=post.port)}}) as at:
-        return await at.call(SendEmail(), mail)
+    async with installed(Smtp, {"connectionUrl": url.format(port=post.port)}) as access:
+        return (await run_action(SendEmail, mail, user="alice", headers={"process-id": "p1"}, access=access)).outcome
 
 
 async def test_a_mail_arrives_with_all_its_parts(post: Any) -> None:
@@ -119,13 +116,19 @@ async def test_a_server_that_is_away_is_asked_again(post: Any) -> None:
     assert "mail to 127.0.0.1" in outcome.reason
 
 
-@pytest.mark.parametrize("url", ["", "hunter2", "http://hunter2"])
+@pytest.mark.parametrize("url", ["hunter2", "http://hunter2"])
 async def test_an_address_that_is_none_is_refused_without_showing_it(post: Any, url: str) -> None:
     outcome = await outcome_of(post, MAIL, url)
     assert isinstance(outcome, Trash)
     assert "smtp://user:password@host:port" in outcome.reason
     assert "hunter2" not in outcome.reason
     assert "hunter2" not in repr(MailServer(url))
+
+
+async def test_a_mail_of_a_user_who_has_not_installed_a_server_is_not_sent(post: Any) -> None:
+    async with installed(Smtp) as access:
+        result = await run_action(SendEmail, MAIL, user="bob", access=access)
+    assert "user 'bob' has not installed smtp" in result.reason
 
 
 async def test_a_line_break_cannot_add_a_header(post: Any) -> None:

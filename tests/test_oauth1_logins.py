@@ -58,7 +58,7 @@ async def log_in(accounts: Accounts, application: type[Application] = Records, u
 async def come_back(
     accounts: Accounts, query: dict[str, str], application: type[Application] = Records, user: str = "alice"
 ) -> None:
-    await accounts.finish_login(application, await accounts.logins.read(query, user), query)
+    await accounts.finish_login(application, await accounts.logins.read(query, user))
 
 
 async def get(accounts: Accounts, application: type[Application] = Records, user: str = "alice") -> int:

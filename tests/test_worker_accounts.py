@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from conftest import MakeTopology, RunWorker
+from structlog.testing import capture_logs
 from support.accounts import KEY, install, install_books, log_in, opened
 from support.books import Ask, Tell
 from support.oauth_application import Books
@@ -222,6 +223,16 @@ async def test_a_worker_without_key_does_not_start(
 ) -> None:
     with pytest.raises(SettingsError, match=r"settings of books are kept encrypted.*orchesty-worker secrets generate"):
         await run_worker(topology, Ask(), **own_settings | {"secret_keys": None})
+
+
+async def test_a_worker_that_cannot_write_its_journal_says_so_at_its_start(
+    topology: TopologyFile, run_worker: RunWorker, own_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with capture_logs() as lines:
+        await run_worker(topology, Ask(), **own_settings | {"token_journal": tmp_path / "file" / "journal"})
+    (line,) = [line for line in lines if line["event"] == "token_journal_unwritable"]
+    assert "WORKER_TOKEN_JOURNAL" in line["cure"]
 
 
 async def test_a_worker_without_applications_opens_no_accounts(own_settings: dict[str, Any]) -> None:

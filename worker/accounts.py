@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import structlog
+
 from applications import Access, Application
+from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from connectors.http import FindAccess, of_class
 from worker import headers as h
@@ -16,6 +19,8 @@ from worker.visit import current_visit
 if TYPE_CHECKING:
     from applications.accounts import Accounts
     from applications.crypt import Keyring
+
+log = structlog.get_logger()
 
 DEFAULT_URL = "sqlite:///var/installs.sqlite"
 
@@ -73,9 +78,18 @@ def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Nod
             f"the users' settings of {keys} are kept encrypted, and there is no key for them. Set WORKER_SECRET_KEYS "
             "or WORKER_SECRET_KEYS_FILE; make a key with: orchesty-worker secrets generate"
         )
+    if any(isinstance(found.authentication, TokenAuthentication) for found in needing):
+        _try_journal(settings)
     accounts = open_accounts(settings)
     registry.http.access = access_of_message(accounts)
     return accounts
+
+
+def _try_journal(settings: Settings) -> None:
+    from applications.journal import Journal  # noqa: PLC0415 - as above
+
+    if problem := Journal(settings.token_journal).problem():
+        log.warning("token_journal_unwritable", cause=problem, cure="Set WORKER_TOKEN_JOURNAL")
 
 
 def access_of_message(accounts: "Accounts") -> FindAccess:

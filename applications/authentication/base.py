@@ -40,10 +40,9 @@ class Call(Protocol):
         form: Mapping[str, str] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
-        secrets: Sequence[str] = (),
         method: str = "POST",
     ) -> Mapping[str, Any]:
-        """Send a form, JSON or nothing and return the JSON of a good reply; `secrets` are kept out of errors."""
+        """Send a form, JSON or nothing and return the JSON of a good reply."""
 
 
 class TokenAuthentication(Authentication):

@@ -136,8 +136,7 @@ class OAuth1Login(LoginAuthentication):
     async def _ask(self, url: str, settings: Settings, signer: "ClientAuth", call: Call) -> Mapping[str, str]:
         url = fill_url(url, settings)
         _, headers, _ = signer.prepare("POST", url, {}, b"")
-        secrets = [secret for secret in (signer.client_secret, signer.token_secret, signer.verifier) if secret]
-        said = await call(url, headers={"Authorization": headers["Authorization"]}, secrets=secrets)
+        said = await call(url, headers={"Authorization": headers["Authorization"]})
         if not said.get(TOKEN) or not said.get(TOKEN_SECRET):
             raise LoginRefused(f"{url} answered without {TOKEN} and {TOKEN_SECRET}")
         return {name: str(value) for name, value in said.items()}

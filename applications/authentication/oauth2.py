@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 import httpx
 
 from applications.authentication.base import Begun, Call, LoginAuthentication, Settings
-from applications.errors import LoginDead, LoginRefused, TokenEndpointAway
+from applications.errors import LoginDead, LoginRefused, SettingUnusable, TokenEndpointAway
 from applications.templates import fill_url, names
 from applications.token import Token, read_token
 
@@ -143,8 +143,7 @@ class OAuth2(LoginAuthentication):
     async def _ask(self, settings: Settings, form: Mapping[str, str], call: Call) -> Token:
         url = fill_url(self.token_url, settings)
         headers, own = self._say_who(settings, url)
-        secrets = [form.get("refresh_token", ""), form.get("code", ""), settings.get(self.client_secret, "")]
-        reply = await call(url, form={**form, **own, **self.token_parameters}, headers=headers, secrets=secrets)
+        reply = await call(url, form={**form, **own, **self.token_parameters}, headers=headers)
         try:
             return read_token(reply, time.time())
         except ValueError as error:
@@ -161,7 +160,11 @@ class OAuth2(LoginAuthentication):
                 return {}, {"client_id": client, "client_secret": secret}
             case ClientAuthentication.NONE:
                 return {}, {"client_id": client}
-        assertion = _assertion(self.client_authentication, client, secret, url)
+        try:
+            assertion = _assertion(self.client_authentication, client, secret, url)
+        except ValueError:
+            what = "private key in PEM" if self.client_authentication is ClientAuthentication.PRIVATE_KEY_JWT else "key"
+            raise SettingUnusable(self.client_secret, f"it is no {what}") from None
         return {}, {"client_id": client, "client_assertion_type": _ASSERTION, "client_assertion": assertion}
 
 

@@ -52,10 +52,7 @@ async def log_in(
 
 async def put_token(accounts: Accounts, user: str, application: str, token: Token) -> None:
     """Save a token as a login does."""
-    fence = await accounts.installs.next_fence(user, application)
-    assert fence is not None
-    sealed = accounts.installs.seal_token(user, application, token)
-    assert await accounts.installs.save_token(user, application, fence, sealed, token.expires)
+    assert await accounts.installs.save_login(user, application, token)
     accounts.forget(user, application)
 
 

@@ -1,8 +1,13 @@
 """Applications of the tests; their addresses are those of a server of the test."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
 from pydantic import Field, HttpUrl, SecretStr
 
-from applications import Application, ClientAuthentication, Form, OAuth2
+from applications import Application, ClientAuthentication, Form, OAuth2, sync_method
 from applications.authentication import Grant
 
 
@@ -19,6 +24,7 @@ class Books(Application):
 
     key = "books"
     name = "Books"
+    logo = Path(__file__).with_name("books.svg")
     base_url = "{server}/api"
     authentication = OAuth2(
         authorize_url="{server}/authorize",
@@ -28,6 +34,12 @@ class Books(Application):
         authorize_parameters={"access_type": "offline"},
     )
     forms = (Client,)
+
+    @sync_method
+    async def orders(self, client: httpx.AsyncClient, parameters: Mapping[str, str]) -> Any:
+        """Return what the service says."""
+        reply = await client.get("/orders", params=parameters)
+        return reply.raise_for_status().json()
 
 
 class Machine(Books):

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from worker.accounts import has_keys
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
-from worker.checks.files import check_disk
+from worker.checks.files import check_disk, check_journal
 from worker.checks.finding import Finding, State, failed
 from worker.checks.storage import check_storage
 from worker.checks.tables import check_databases
@@ -38,6 +39,8 @@ async def check_everything(environment: Mapping[str, str], **overrides: Any) -> 
     async for finding in check_trash(settings.trash_address):
         yield finding
     yield check_disk(settings.trash_address)
+    if has_keys(settings):
+        yield check_journal(settings.token_journal)
     yield await check_storage(settings.storage_address)
     async for finding in check_databases(settings, nodes):
         yield finding

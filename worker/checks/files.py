@@ -1,4 +1,4 @@
-"""Checks of SQLite's files: can they be written, and is there room on their disk."""
+"""Checks of files: can SQLite's and the journal of tokens be written, and is there room on the disk."""
 
 import shutil
 import sqlite3
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.engine.url import make_url
 
+from applications.journal import Journal
 from worker.checks.finding import Finding, failed, ok, warning
 
 LEAST_BYTES = 100 * 1024 * 1024
@@ -46,6 +47,16 @@ def check_disk(url: str) -> Finding:
     if free < LEAST_BYTES:
         return failed("disk", said, cure)
     return warning("disk", said, cure) if free < LITTLE_BYTES else ok("disk", said)
+
+
+def check_journal(directory: Path) -> Finding:
+    """Try to write where tokens wait for the database, without leaving anything there."""
+    if problem := Journal(directory).problem():
+        cure = (
+            "Give WORKER_TOKEN_JOURNAL a directory that can be written, with room, on a disk that outlives a container."
+        )
+        return warning("token journal", f"{problem}; a token is lost when the worker dies before it is saved", cure)
+    return ok("token journal", f"{directory} can be written")
 
 
 def sqlite_path(url: str) -> Path | None:

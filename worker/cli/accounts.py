@@ -1,5 +1,6 @@
 """The accounts of a command, and what is said when they cannot be used."""
 
+import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from applications.forms import FieldFacts, FormFacts
 from worker.accounts import has_keys, open_accounts
 from worker.applications import applications_in, load_applications
 from worker.cli.options import Decorator
+from worker.logs import configure_logs
 from worker.settings import Settings
 from worker.topology import Topology
 
@@ -24,7 +26,11 @@ installs_option: Decorator = click.option(
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator["Accounts"]:
-    """Open the accounts. What goes wrong with them becomes a `ClickException`, whose text names the cure."""
+    """Open the accounts. What goes wrong with them becomes a `ClickException`, whose text names the cure.
+
+    Log lines, such as that of a renewed token, go to stderr, so that they stay out of what is printed.
+    """
+    configure_logs(settings)
     accounts = open_accounts(settings)
     try:
         yield accounts
@@ -49,6 +55,8 @@ async def limits_of(settings: Settings, topology: Topology, user: str) -> str:
 def read_values(application: type[Application], words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Read `field=value` words; a word without value is asked for, so that it stays out of the shell's history.
 
+    `field=` empties a text, and clears anything else.
+
     Raises a `UsageError` that names the fields when there is no such one.
     """
     given: dict[str, dict[str, Any]] = {}
@@ -56,8 +64,27 @@ def read_values(application: type[Application], words: Sequence[str]) -> dict[st
         name, equals, text = word.partition("=")
         form, field = _find(application, name)
         value = text if equals else click.prompt(field.label, hide_input=field.is_secret)
-        given.setdefault(form.key, {})[field.key] = value.split(",") if field.type == "multiselect" else value
+        given.setdefault(form.key, {})[field.key] = _typed(field, value)
     return given
+
+
+def _typed(field: FieldFacts, text: str) -> str | list[str] | None:
+    if not text and field.type not in {"text", "password"}:
+        return None
+    return text.split(",") if field.type == "multiselect" else text
+
+
+def read_parameters(words: Sequence[str]) -> dict[str, str]:
+    """Read `name=value` words. Raises a `UsageError` for one without value."""
+    pairs = [word.partition("=") for word in words]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]} has no value; write {wrong[0]}=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def command_line(*words: str) -> str:
+    """Return a command of ours as a shell takes it, with whatever names users have."""
+    return shlex.join(("orchesty-worker", *words))
 
 
 def _find(application: type[Application], name: str) -> tuple[FormFacts, FieldFacts]:

@@ -1,19 +1,25 @@
 """`orchesty-worker applications`."""
 
+import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Mapping
+from mimetypes import guess_type
 from typing import Any
 
 import click
+import httpx
 from rich.console import Console
 from rich.table import Table
 
 from applications import Application
 from applications.forms import FieldFacts, show
+from applications.hiding import hide
 from worker.applications import find_application, load_applications
+from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.options import json_option
-from worker.settings import load_settings
+from worker.settings import Settings, load_settings
 
 
 @click.group(
@@ -71,7 +77,7 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
     """Show what a user fills in for an application, and how its requests are signed."""
     application = find_application(known(actions), key)
     if as_json:
-        facts = {**_facts(application), "forms": show(application.form_facts(), {})}
+        facts = {**_facts(application), "logo": _logo(application), "forms": show(application.form_facts(), {})}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     console = Console(highlight=False)
@@ -85,6 +91,54 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
             required = "yes" if field.is_required else "no"
             table.add_row(field.key, _kind(field), required, field.label, field.description)
         console.print(table)
+
+
+@applications.command(
+    epilog="""\b
+Examples:
+  orchesty-worker applications call shop warehouses --user alice
+  orchesty-worker applications call shop orders --user alice state=open | jq .
+""",
+)
+@click.argument("key")
+@click.argument("method")
+@click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--user", required=True, help="As whom the service is asked.")
+@actions_option
+@installs_option
+def call(
+    key: str, method: str, parameters: tuple[str, ...], user: str, actions: tuple[str, ...], installs_url: str | None
+) -> None:
+    """Call a synchronous method of an application as a user, and print its answer as JSON."""
+    application = find_application(known(actions), key)
+    if method not in application.sync_methods():
+        names = ", ".join(application.sync_methods()) or "none"
+        raise click.UsageError(f"{key} has no synchronous method {method!r}; it has {names}")
+    given = read_parameters(parameters)
+    answer = asyncio.run(_call(load_settings(installs_url=installs_url), application, method, user, given))
+    click.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+
+
+async def _call(
+    settings: Settings, application: type[Application], method: str, user: str, parameters: Mapping[str, str]
+) -> Any:
+    async with opened(settings) as accounts, accounts.client(application, user) as client:
+        try:
+            return await getattr(application(), method)(client, parameters)
+        except httpx.HTTPError as error:
+            secrets = (await accounts.access(application, user)).secrets
+            raise click.ClickException(f"{application.key} did not answer well: {hide(str(error), secrets)}") from None
+
+
+def _logo(application: type[Application]) -> str | None:
+    """Return the image as a `data:` URL."""
+    if application.logo is None:
+        return None
+    try:
+        image = b64encode(application.logo.read_bytes()).decode()
+    except OSError as error:
+        raise click.ClickException(f"the logo of {application.key}: {error}") from None
+    return f"data:{guess_type(application.logo)[0] or 'application/octet-stream'};base64,{image}"
 
 
 def _kind(field: FieldFacts) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from applications import Application, ApplicationError
 from applications.errors import LoginForged
 from worker.applications import find_application
-from worker.cli.accounts import installs_option, opened
+from worker.cli.accounts import command_line, installs_option, opened
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.settings import Settings, load_settings
@@ -66,10 +66,8 @@ async def _authorize(settings: Settings, application: type[Application], user: s
     click.echo(f"User {user} is logged in to {application.key}.")
     for name, value in found.items():
         click.echo(f"  {name}: {value}")
-    click.echo(
-        "Messages that waited for it: orchesty-worker trash approve "
-        f'--user {user} --application {application.key} --reason "needs reconnect"'
-    )
+    which = ("--user", user, "--application", application.key, "--reason", "needs reconnect")
+    click.echo(f"Messages that waited for it: {command_line('trash', 'approve', *which)}")
 
 
 async def _listen(runner: web.AppRunner, port: int) -> str:
@@ -104,10 +102,9 @@ class _Callback:
             raise click.ClickException(f"nobody logged in within {PATIENCE_SECONDS // 60} minutes") from None
 
     async def _answer(self, request: web.Request) -> web.Response:
-        query = dict(request.query)
         try:
-            callback = await self._accounts.logins.read(query, self._user)
-            found = await self._accounts.finish_login(self._application, callback, query)
+            callback = await self._accounts.logins.read(dict(request.query), self._user)
+            found = await self._accounts.finish_login(self._application, callback)
         except LoginForged as error:  # somebody else's; ours may still come
             return web.Response(status=400, text=str(error), headers=_HEADERS)
         except ApplicationError as error:

@@ -48,8 +48,8 @@ def check(
 ) -> None:
     """Check whether a worker could do its work here, and say what to do if not.
 
-    Looks at settings, topology, actions, broker (plugin, permissions, queues), databases, Redis, disk and clocks.
-    Changes nothing. Exit status 1 when something has failed.
+    Looks at settings, topology, actions, broker (plugin, permissions, queues), databases, Redis, disk, journal of
+    tokens and clocks. Changes nothing. Exit status 1 when something has failed.
     """
     overrides = {
         "topology": topology_path,

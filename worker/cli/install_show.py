@@ -44,7 +44,7 @@ def show(application: str, user: str, actions: tuple[str, ...], installs_url: st
         console.print(f"[bold]{name:12}[/bold]", end="")
         console.print(str(facts[name] or "-"), markup=False)
     for form in facts["forms"].values():
-        console.print(f"\\n{form['publicName']} ({form['key']})", markup=False)
+        console.print(f"\n{form['publicName']} ({form['key']})", markup=False)
         table = Table("field", "value", "type", "label", box=None, header_style="bold")
         for field in form["fields"]:
             table.add_row(field["key"], _value(field), _kind(field), field["label"])

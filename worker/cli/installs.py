@@ -13,7 +13,7 @@ from applications import Application
 from applications.authentication import TokenAuthentication
 from applications.install import Install
 from worker.applications import find_application
-from worker.cli.accounts import installs_option, opened, read_values
+from worker.cli.accounts import command_line, installs_option, opened, read_values
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.authorize import authorize
@@ -88,6 +88,8 @@ def add(
     *, disabled: bool,
 ) -> None:  # fmt: skip
     """Install an application for a user. A FIELD without VALUE is asked for."""
+    if not user:
+        raise click.UsageError("USER is empty, and no message belongs to such a user")
     found = find_application(known(actions), application)
     given = read_values(found, values)
     asyncio.run(_add(load_settings(installs_url=installs_url), found, user, given, is_enabled=not disabled))
@@ -100,7 +102,7 @@ async def _add(
         if not await accounts.installs.add(user, application.key, is_enabled=is_enabled):
             raise click.ClickException(
                 f"user {user!r} has {application.key} already; change it with: "
-                f"orchesty-worker installs set {application.key} {user}"
+                f"{command_line('installs', 'set', application.key, user)}"
             )
         try:
             await accounts.save(user, application, given)
@@ -118,6 +120,7 @@ async def _add(
 Examples:
   orchesty-worker installs set shopify alice token
   orchesty-worker installs set shopify alice useLimit=true time=1 value=2
+  orchesty-worker installs set shopify alice useLimit=false time= value=
 """,
 )
 @_application
@@ -128,7 +131,7 @@ Examples:
 def set_(
     application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None
 ) -> None:
-    """Change settings of an install; others stay. A FIELD without VALUE is asked for."""
+    """Change settings of an install; others stay. A FIELD without VALUE is asked for; `FIELD=` clears it."""
     found = find_application(known(actions), application)
     given = read_values(found, values)
     asyncio.run(_set(load_settings(installs_url=installs_url), found, user, given))
@@ -148,7 +151,7 @@ def _say_what_is_missing(application: type[Application], user: str, settings: di
     if lacking := application.missing(settings):
         click.echo(f"Still missing: {', '.join(lacking)}")
     elif isinstance(way, TokenAuthentication) and way.is_login:
-        click.echo(f"Log in with: orchesty-worker installs authorize {application.key} {user}")
+        click.echo(f"Log in with: {command_line('installs', 'authorize', application.key, user)}")
 
 
 @installs.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
@@ -180,17 +183,25 @@ async def _switch(settings: Settings, application: str, user: str, *, is_enabled
 @_application
 @_user
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
+@click.option("--keep-webhooks", "keeps_webhooks", is_flag=True, help="Leave its webhooks, here and at the service.")
 @installs_option
-def remove(application: str, user: str, installs_url: str | None, *, is_confirmed: bool) -> None:
-    """Delete an install for good, with its settings and login."""
+def remove(application: str, user: str, installs_url: str | None, *, is_confirmed: bool, keeps_webhooks: bool) -> None:
+    """Delete an install for good, with its settings and login. Its webhooks have to be ended before."""
     if not is_confirmed:
         click.confirm(f"Delete {application} of user {user} with its settings and login?", abort=True)
-    asyncio.run(_remove(load_settings(installs_url=installs_url), application, user))
+    settings = load_settings(installs_url=installs_url)
+    asyncio.run(_remove(settings, application, user, keeps_webhooks=keeps_webhooks))
     click.echo(f"{application} of user {user} is removed.")
 
 
-async def _remove(settings: Settings, application: str, user: str) -> None:
+async def _remove(settings: Settings, application: str, user: str, *, keeps_webhooks: bool) -> None:
     async with opened(settings) as accounts:
+        if not keeps_webhooks and (ids := await accounts.webhooks.ids(user=user, application=application)):
+            ends = "".join(f"\n  {command_line('webhooks', 'unsubscribe', webhook[:8])}" for webhook in ids)
+            raise click.ClickException(
+                f"nothing was removed: the service goes on calling the webhooks of {application} of user {user!r}, "
+                f"and a new install revives them. End them first, or leave them with --keep-webhooks:{ends}"
+            )
         if not await accounts.installs.remove(user, application):
             raise click.ClickException(_unknown(application, user))
 

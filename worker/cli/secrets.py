@@ -16,7 +16,7 @@ from worker.settings import Settings, load_settings
 @click.group(
     epilog="""\b
 Examples:
-  orchesty-worker secrets generate >> keys.txt
+  orchesty-worker secrets generate > keys.txt
   orchesty-worker secrets rotate
 """
 )
@@ -27,13 +27,16 @@ def secrets() -> None:
 @secrets.command(
     epilog="""\b
 Examples:
-  orchesty-worker secrets generate >> keys.txt
-  orchesty-worker secrets generate --id 2027
+  orchesty-worker secrets generate > keys.txt
+  orchesty-worker secrets generate --id 2027 | cat - keys.txt > newest-first.txt
 """
 )
 @click.option("--id", "key_id", help="Its name; the time when it was made unless given.")
 def generate(key_id: str | None) -> None:
-    """Make a key. Keep it where the database is not; who has both reads everything."""
+    """Make a key. Keep it where the database is not; who has both reads everything.
+
+    The first key of WORKER_SECRET_KEYS encrypts, so a new one goes before the old ones.
+    """
     from applications.crypt import Keyring, new_key  # noqa: PLC0415 - not for every command
 
     key = new_key(key_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}")
@@ -47,6 +50,7 @@ def generate(key_id: str | None) -> None:
 @secrets.command(
     epilog="""\b
 Example: put a new key before the old one, rotate, then take the old one away
+  orchesty-worker secrets generate | cat - keys.txt > both.txt && mv both.txt keys.txt
   orchesty-worker secrets rotate
 """
 )
@@ -67,9 +71,10 @@ async def _rotate(settings: Settings) -> None:
         with progress("rotated", len(found) + len(webhooks)) as bar:
             done = [await _tried(accounts.installs.rotate(install), bar, failed) for install in found]
             called = [await _tried(accounts.webhooks.rotate(webhook), bar, failed) for webhook in webhooks]
-    click.echo(f"{sum(done)} of {len(found)} installs encrypted anew")
+    newest = next((f" with the key {name!r}" for name in accounts.installs.keyring.key_ids), "")
+    click.echo(f"{sum(done)} of {len(found)} installs encrypted anew{newest}")
     if webhooks:
-        click.echo(f"{sum(called)} of {len(webhooks)} webhooks encrypted anew")
+        click.echo(f"{sum(called)} of {len(webhooks)} webhooks encrypted anew{newest}")
     if failed:
         raise click.ClickException("\n  ".join([f"{len(failed)} could not be:", *failed]))
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from applications import Application
 from worker.applications import find_application
-from worker.cli.accounts import installs_option, opened
+from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option, topology_option
@@ -106,15 +106,8 @@ def subscribe(
         raise click.UsageError("say under which the service reaches the worker: --public-url or WORKER_PUBLIC_URL")
     found = find_application(known(actions), application)
     target = load_topology(settings.topology).node(node)
-    asyncio.run(_subscribe(settings, found, user, name, _parameters(parameters), target, is_another=another))
+    asyncio.run(_subscribe(settings, found, user, name, read_parameters(parameters), target, is_another=another))
     click.echo(f"{application} of user {user} calls node {target.name} for {name}.")
-
-
-def _parameters(words: tuple[str, ...]) -> dict[str, str]:
-    pairs = [word.partition("=") for word in words]
-    if wrong := [name for name, equals, _ in pairs if not equals]:
-        raise click.UsageError(f"{wrong[0]} has no value; write {wrong[0]}=VALUE")
-    return {name: value for name, _, value in pairs}
 
 
 async def _subscribe(

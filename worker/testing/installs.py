@@ -67,10 +67,7 @@ async def _install(
     lacking = application.missing_for_calls(application.text_settings(installs.settings(install), left))
     await installs.save_plain(install, left | {name: f"{name} of the test" for name in lacking})
     if isinstance(application.authentication, TokenAuthentication):
-        fence = await installs.next_fence(user, application.key)
-        assert fence is not None, "it was just added"
-        sealed = installs.seal_token(user, application.key, token)
-        await installs.save_token(user, application.key, fence, sealed, token.expires)
+        await installs.save_login(user, application.key, token)
     accounts.forget(user, application.key)
 
 
