@@ -166,11 +166,22 @@ async def test_entries_are_rejected_one_by_one_by_filter_and_all(url: str) -> No
     out, err = run_trash(url, "reject", "--node", "node-1", "--dry-run")
     assert (out.split(), err) == ([numbered(number).id for number in (1, 3, 5)], "3 entries would be rejected\n")
     assert await states(url) == ["rejected", *["waiting"] * 5]
-    run_trash(url, "reject", "--node", "node-1")
-    run_trash(url, "reject", "--all")
+    run_trash(url, "reject", "--node", "node-1", "--yes")
+    run_trash(url, "reject", "--all", "--yes")
     assert await states(url) == ["rejected"] * 6
     assert run_trash(url, "reject", "--all")[0] == "Nothing fits.\n"
     assert "is rejected by" in run_trash(url, "reject", numbered(0).id, status=1)[1]
+
+
+@pytest.mark.parametrize(
+    "command", [["approve", "--all"], ["reject", "--reason", "r"], ["purge", "--waiting-days", "1"]]
+)
+async def test_nothing_is_done_to_many_where_nobody_can_be_asked(url: str, command: list[str]) -> None:
+    await fill(url, *(numbered(number, created=1, updated=1) for number in range(3)))
+    err = run_trash(url, *command, status=2, text_in="n\n")[1]
+    assert "3 entries" in err
+    assert "add --yes" in err
+    assert await states(url) == ["waiting"] * 3
 
 
 async def test_an_export_is_imported_elsewhere_without_loss_and_only_once(
@@ -220,9 +231,9 @@ async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_
         numbered(4, updated=now),
     )
     assert run_trash(url, "purge", "--dry-run")[0] == "1 entry to delete\n"
-    assert run_trash(url, "purge")[0] == "1 entry deleted\n"
+    assert run_trash(url, "purge", "--yes")[0] == "1 entry deleted\n"
     assert listed(url, "--state", "all") == [2, 3, 4]
-    assert run_trash(url, "purge", "--decided-days", "0", "--waiting-days", "1.5")[0] == "1 entry deleted\n"
+    assert run_trash(url, "purge", "--decided-days", "0", "--waiting-days", "1.5", "--yes")[0] == "1 entry deleted\n"
     assert listed(url, "--state", "all") == [2, 4]
 
 

@@ -151,7 +151,7 @@ async def test_an_edited_unreadable_message_is_approved_and_arrives(
     (entry,) = await in_trash(worker)
     assert "could not be read and cannot be sent on" in await worker.command("trash", "approve", entry.id, status=1)
     await worker.command("trash", "edit", entry.id, EDITOR=r"sed -i s/$/\}/")
-    await worker.command("trash", "approve", "--all")
+    await worker.command("trash", "approve", "--all", "--yes")
     (message,) = await queues.read(topology.queue("sink"), 1)
     assert (message.body, message.headers["user"]) == ("x", "alice")
 
@@ -164,7 +164,7 @@ async def test_what_the_broker_does_not_take_waits_again_and_the_command_says_wh
     store = worker.worker.handler.store
     for number in range(3):
         await store.put(numbered(number, return_exchange="no-such-exchange" if number else topology.exchange("start")))
-    text = await worker.command("trash", "approve", "--all", status=1)
+    text = await worker.command("trash", "approve", "--all", "--yes", status=1)
     assert f"{numbered(0).id} approved\n2 entries wait again: exchange no-such-exchange does not exist" in text
     assert [entry.id for entry in await store.waiting()] == [numbered(1).id, numbered(2).id]
 

@@ -9,7 +9,8 @@ from worker.broker.delays import LOST
 from worker.broker.once import looking, queue_states, taken
 from worker.cli.broker import address
 from worker.cli.options import amqp_option, topology_option, trash_option
-from worker.cli.trash.store import entries_text, opened, progress
+from worker.cli.terminal import progress
+from worker.cli.trash.store import entries_text, opened
 from worker.errors import BrokerError
 from worker.settings import Settings, load_settings
 from worker.trash.lost import entry_of

@@ -13,8 +13,9 @@ import click
 from worker.broker import Publisher
 from worker.cli.broker import PATIENCE_SECONDS, connected
 from worker.cli.options import amqp_option, topology_option, trash_option
+from worker.cli.terminal import confirm, progress
 from worker.cli.trash.filters import filters
-from worker.cli.trash.store import confirm, entries_text, found, opened, progress
+from worker.cli.trash.store import entries_text, found, opened
 from worker.logs import configure_logs
 from worker.settings import Settings, load_settings
 from worker.trash import EntryType, Search, State, TrashStore

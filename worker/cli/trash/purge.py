@@ -5,7 +5,8 @@ import asyncio
 import click
 
 from worker.cli.options import trash_option
-from worker.cli.trash.store import confirm, entries_text, opened, progress
+from worker.cli.terminal import confirm, progress
+from worker.cli.trash.store import entries_text, opened
 from worker.settings import Settings, load_settings
 from worker.trash import chunks
 from worker.trash.retention import Retention, expired

@@ -7,8 +7,9 @@ from typing import IO, TextIO
 import click
 
 from worker.cli.options import trash_option
+from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
-from worker.cli.trash.store import entries_text, opened, progress
+from worker.cli.trash.store import entries_text, opened
 from worker.settings import Settings, load_settings
 from worker.trash import Search, entries
 from worker.trash.transfer import from_line, to_line
