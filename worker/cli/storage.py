@@ -19,7 +19,7 @@ from worker.cli.options import Decorator, json_option
 from worker.cli.terminal import confirm, progress, time_text
 from worker.settings import Settings, load_settings
 from worker.storage import open_storage
-from worker.trash import shown_url
+from worker.urls import shown_url
 
 SHOWN = 100
 SHOWN_ITEMS = 20

@@ -17,7 +17,7 @@ from worker.cli.terminal import time_text
 from worker.runs import ENDED, RunState
 from worker.runs.search import RunSearch, find_runs
 from worker.settings import load_settings
-from worker.trash import shown_url
+from worker.urls import shown_url
 from worker.visit import now_ms
 
 SHOWN = 50

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import click
 
 from worker.settings import Settings
-from worker.trash import STORE_ERRORS, Entry, TrashStore, open_trash, shown_url
+from worker.trash import STORE_ERRORS, Entry, TrashStore, open_trash
+from worker.urls import shown_url
 
 
 @asynccontextmanager
