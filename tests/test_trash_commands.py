@@ -11,6 +11,7 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY, numbered, run_trash
 
 from worker.trash import Entry, EntryType, State, open_trash
+from worker.trash.transfer import to_line
 from worker.visit import now_ms
 
 Fill = Callable[..., Coroutine[Any, Any, None]]
@@ -219,6 +220,22 @@ async def test_a_wrong_line_is_named_and_what_came_before_it_is_there(url: str, 
     good, _ = run_trash(url, "export", "-")
     err = run_trash(url, "import", "-", status=1, text_in=good + line + "\n")[1]
     assert problem in err
+
+
+@pytest.mark.parametrize("change", [{"created": 10**16}, {"updated": -1}, {"edited": 10**16}, {"more": 2**70}], ids=str)
+async def test_numbers_that_no_store_can_hold_are_not_imported(url: str, change: dict[str, int]) -> None:
+    line = json.dumps(json.loads(to_line(numbered(1))) | change)
+    (name,) = change
+    assert f"line 1: {name}: must be from 0 to" in run_trash(url, "import", "-", status=1, text_in=line)[1]
+
+
+def test_an_export_of_nothing_is_an_empty_file(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "trash.jsonl"
+    for before in (None, "of yesterday"):
+        if before is not None:
+            file.write_text(before)
+        run_trash(url, "export", str(file))
+        assert file.read_text() == ""
 
 
 async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_when_told(url: str) -> None:

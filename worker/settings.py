@@ -333,5 +333,6 @@ def settings_page() -> str:
 
 _INTRODUCTION = (
     "Read from the environment; options of the command line win. A wrong value ends the start with status 2 and one "
-    "line for each variable. In the user, password and options of a URL, `/ @ # ?` are written `%2F %40 %23 %3F`. This page is written by `make docs` from `worker/settings.py`."
+    "line for each variable. In the user, password and options of a URL, `/ @ # ?` are written `%2F %40 %23 %3F`. This "
+    "page is written by `make docs` from `worker/settings.py`."
 )

@@ -10,6 +10,9 @@ from uuid import UUID, uuid4, uuid5
 ID_LENGTH = 24
 """Ids are 24 hexadecimal digits, so that MongoDB can use them as they are."""
 
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, after which Python and the databases know no time."""
+
 _ENTRIES = UUID("e2ff1d0c-3cf2-5d0a-8f54-6dd3b6a2a1f4")
 
 

@@ -22,7 +22,7 @@ Examples:
   orchesty-worker trash export - --node fetch-orders | gzip > fetch-orders.jsonl.gz
 """
 )
-@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True))
+@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True, lazy=False))
 @filters
 @state_option("all")
 @trash_option
