@@ -1,5 +1,6 @@
 """The commands of the trash, run as a person runs them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -236,6 +237,16 @@ def test_an_export_of_nothing_is_an_empty_file(url: str, tmp_path: Path) -> None
             file.write_text(before)
         run_trash(url, "export", str(file))
         assert file.read_text() == ""
+
+
+def test_an_export_that_fails_leaves_the_one_before(url: str, tmp_path: Path) -> None:
+    asyncio.run(fill(url, numbered(1)))
+    file = tmp_path / "trash.jsonl"
+    run_trash(url, "export", str(file))
+    before = file.read_text()
+    run_trash("postgresql://127.0.0.1:1/db", "export", str(file), status=1)
+    assert (file.read_text(), list(tmp_path.glob(".*.part"))) == (before, [])
+    assert "No such file or directory" in run_trash(url, "export", str(tmp_path / "no" / "file"), status=1)[1]
 
 
 async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_when_told(url: str) -> None:

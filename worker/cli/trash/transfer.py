@@ -1,8 +1,11 @@
 """`orchesty-worker trash export` and `import`."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO, TextIO
+from pathlib import Path
+from typing import IO
 
 import click
 
@@ -22,16 +25,43 @@ Examples:
   orchesty-worker trash export - --node fetch-orders | gzip > fetch-orders.jsonl.gz
 """
 )
-@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True, lazy=False))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @filters
 @state_option("all")
 @trash_option
-def export(file: TextIO, search: Search, state: str, trash_url: str | None) -> None:
-    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out."""
-    asyncio.run(_export(load_settings(trash_url=trash_url), replace(search, states=STATES[state]), file))
+def export(file: str, search: Search, state: str, trash_url: str | None) -> None:
+    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out.
+
+    A file that is there is replaced once all of them are written.
+    """
+    settings = load_settings(trash_url=trash_url)
+    try:
+        with _replacing(file) as lines:
+            asyncio.run(_export(settings, replace(search, states=STATES[state]), lines))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
-async def _export(settings: Settings, search: Search, file: TextIO) -> None:
+@contextmanager
+def _replacing(file: str) -> Iterator[IO[str]]:
+    """Open a file for writing, which takes the place of the one that is there when nothing has gone wrong."""
+    path = Path(file).resolve()
+    if file == "-" or (path.exists() and not path.is_file()):  # a pipe or a device
+        with click.open_file(file, "w", encoding="utf-8") as lines:
+            yield lines
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as lines:
+            if path.exists():
+                part.chmod(path.stat().st_mode)
+            yield lines
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _export(settings: Settings, search: Search, file: IO[str]) -> None:
     count = 0
     async with opened(settings) as store:
         ids = await store.ids(search)
