@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -130,9 +131,11 @@ async def test_an_edit_changes_the_body_and_keeps_it_as_it_came(url: str) -> Non
 @pytest.mark.parametrize(
     ("editor", "problem"),
     [
-        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: Expecting value: line 2 column 12"),
+        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: JSON is malformed"),
+        ("sed -i s/17/seventeen/", "line 2 column 12"),
         ("false", "false ended with status 1"),
         ("/no/such/editor", "cannot be started"),
+        ("rm /no/such/file", "ended with status 1"),
     ],
 )
 async def test_an_edit_that_went_wrong_changes_nothing(url: str, editor: str, problem: str) -> None:
@@ -140,6 +143,56 @@ async def test_an_edit_that_went_wrong_changes_nothing(url: str, editor: str, pr
     assert problem in run_trash(url, "edit", "0f1e", EDITOR=editor, VISUAL="", status=1)[1]
     assert run_trash(url, "show", "0f1e", "--raw")[0] == ENTRY.body
     assert run_trash(url, "edit", "0f1e", EDITOR="true")[0] == f"{ENTRY.id} not changed\n"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"bad":NaN}', '"\\ud800"', "[" * 100_000 + "]" * 100_000], ids=["NaN", "surrogate", "deep"]
+)
+async def test_what_is_no_json_is_refused_by_its_file_and_by_the_editor(url: str, tmp_path: Path, text: str) -> None:
+    await fill(url, ENTRY)
+    body, drafts = tmp_path / "body", tmp_path / "drafts"
+    await asyncio.to_thread(drafts.mkdir)
+    await asyncio.to_thread(body.write_text, text)
+    for arguments in (["--file", str(body)], []):
+        err = run_trash(url, "edit", "0f1e", *arguments, EDITOR=f"cp {body}", VISUAL="", TMPDIR=str(drafts), status=1)[
+            1
+        ]
+        assert "is no JSON now" in err
+    (draft,) = await asyncio.to_thread(lambda: list(drafts.iterdir()))
+    assert f"your text is in {draft}" in err
+    assert draft.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("editor", "is_left"),
+    [("true", False), ("false", False), ("/no/such/editor", False), ("sed -i s/17/18/", False), ("{script}", True)],
+)
+def test_only_a_text_that_would_be_lost_is_left_behind_and_named(
+    url: str, tmp_path: Path, editor: str, *, is_left: bool
+) -> None:
+    asyncio.run(fill(url, ENTRY))
+    script, drafts = tmp_path / "editor", tmp_path / "drafts"
+    drafts.mkdir()
+    script.write_text("#!/bin/sh\nsed -i s/17/18/ $1\nexit 3\n")
+    script.chmod(0o700)
+    status = 0 if editor.startswith(("true", "sed")) else 1
+    own = {"EDITOR": editor.format(script=script), "VISUAL": "", "TMPDIR": str(drafts)}
+    err = run_trash(url, "edit", "0f1e", status=status, **own)[1]
+    left = [str(path) for path in drafts.iterdir()]
+    assert len(left) == is_left
+    assert all(f"your text is in {path}" in err for path in left)
+
+
+async def test_an_edited_text_is_not_lost_when_somebody_else_was_faster(url: str, tmp_path: Path) -> None:
+    await fill(url, ENTRY)
+    script, body = tmp_path / "editor", tmp_path / "body"
+    body.write_text('{"order": 1}')
+    python = f"{sys.executable} -m worker trash edit 0f1e --file {body}"
+    script.write_text(f"#!/bin/sh\nsed -i s/17/18/ $1\n{python}\n")
+    script.chmod(0o700)
+    err = run_trash(url, "edit", "0f1e", EDITOR=str(script), VISUAL="", TMPDIR=str(tmp_path), status=1)[1]
+    assert "somebody else has changed" in err
+    assert f"your text is in {tmp_path}" in err
 
 
 async def test_an_edit_takes_the_body_from_a_file_too(url: str) -> None:
