@@ -104,7 +104,7 @@ async def test_equal_messages_that_say_nothing_of_themselves_are_all_collected(
     for _ in range(3):
         await queues.publish_raw(parked.exchange, raw, parked.routing_key, with_timestamp=False)
     await come_back(queues, before + 3)
-    await worker.command("trash", "collect")
+    assert json.loads(await worker.command("trash", "collect", "--json")) == {"collected": before + 3}
     assert len(json.loads(await worker.command("trash", "list", "--json", "--node", "gone"))) == 3
 
 

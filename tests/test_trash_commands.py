@@ -239,6 +239,27 @@ async def test_nothing_is_done_to_many_where_nobody_can_be_asked(url: str, comma
     assert await states(url) == ["waiting"] * 3
 
 
+async def test_scripts_are_told_what_became_of_the_entries(url: str, tmp_path: Path) -> None:
+    await fill(url, *(numbered(number, updated=1) for number in range(3)), numbered(3, body=None, raw=b"{", updated=1))
+    nothing: dict[str, Any] = {"decided": [], "taken": [], "unreadable": [], "refused": {}, "untried": []}
+    ids = [numbered(number).id for number in range(4)]
+
+    def told(*arguments: str, status: int = 0, text_in: str = "") -> Any:
+        return json.loads(run_trash(url, *arguments, "--json", status=status, text_in=text_in)[0])
+
+    assert told("edit", ids[0], "--file", "-", text_in="{}") == {"id": ids[0], "isEdited": True}
+    assert told("edit", ids[0], "--file", "-", text_in="{}") == {"id": ids[0], "isEdited": False}
+    assert told("reject", "--all", "--dry-run") == {"wouldBeDecided": ids}
+    assert told("reject", *ids[:2]) == nothing | {"decided": ids[:2]}
+    assert told("reject", *ids[1:3], status=1) == nothing | {"decided": [ids[2]], "taken": [ids[1]]}
+    assert told("reject", "--reason", "nope") == nothing
+    file = str(tmp_path / "trash.jsonl")
+    run_trash(url, "export", file)
+    assert told("purge", "--waiting-days", "1", "--dry-run") == {"toDelete": 1}
+    assert told("purge", "--waiting-days", "1", "--yes") == {"deleted": 1}
+    assert told("import", file) == {"imported": 1, "known": 3}
+
+
 async def test_an_export_is_imported_elsewhere_without_loss_and_only_once(
     url: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:

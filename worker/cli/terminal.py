@@ -26,7 +26,7 @@ def confirm(question: str, *, is_confirmed: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody can answer here: add --yes")
-    click.confirm(question, abort=True)
+    click.confirm(question, abort=True, err=True)
 
 
 def time_text(ms: int) -> str:

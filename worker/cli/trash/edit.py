@@ -1,6 +1,7 @@
 """`orchesty-worker trash edit`."""
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-from worker.cli.options import trash_option
+from worker.cli.options import json_option, trash_option
 from worker.cli.trash.look import pretty
 from worker.cli.trash.store import found, opened
 from worker.envelope import decode
@@ -44,17 +45,18 @@ Examples:
 )
 @click.argument("entry_id", metavar="ID")
 @click.option("--file", type=click.File("rb"), help="Take the body from this file; - is standard input.")
+@json_option
 @trash_option
-def edit(entry_id: str, file: BinaryIO | None, trash_url: str | None) -> None:
+def edit(entry_id: str, file: BinaryIO | None, *, as_json: bool, trash_url: str | None) -> None:
     """Change the body of a waiting entry in $VISUAL or $EDITOR.
 
     A body that was JSON must be JSON afterwards. The body as it came is kept: `trash show` shows both. A message that
     could not be read is edited whole: {"headers": {...}, "body": "..."}. Once it can be read it can be approved.
     """
-    asyncio.run(_edit(load_settings(trash_url=trash_url), entry_id, file))
+    asyncio.run(_edit(load_settings(trash_url=trash_url), entry_id, file, as_json=as_json))
 
 
-async def _edit(settings: Settings, reference: str, file: BinaryIO | None) -> None:
+async def _edit(settings: Settings, reference: str, file: BinaryIO | None, *, as_json: bool) -> None:
     async with opened(settings) as store:
         entry = await found(store, reference)
         if entry.state is not State.WAITING:
@@ -62,19 +64,25 @@ async def _edit(settings: Settings, reference: str, file: BinaryIO | None) -> No
                 f"{entry.id} is {entry.state} by {entry.changed_by}; only what waits can be edited"
             )
         if file is not None:
-            await _keep(store, entry, _checked(entry, file.read(), settings.max_message_bytes))
-            return
-        with _draft(entry) as path:
-            await _keep(store, entry, _ask_editor(entry, path, settings.max_message_bytes))
-
-
-async def _keep(store: TrashStore, entry: Entry, edited: Edited | None) -> None:
-    if edited is None or (edited.body == entry.body and edited.headers is None):
-        click.echo(f"{entry.id} not changed")
-    elif await store.edit(entry, edited.body, whoami(), edited.headers):
+            is_edited = await _keep(store, entry, _checked(entry, file.read(), settings.max_message_bytes))
+        else:
+            with _draft(entry) as path:
+                is_edited = await _keep(store, entry, _ask_editor(entry, path, settings.max_message_bytes))
+    if as_json:
+        click.echo(json.dumps({"id": entry.id, "isEdited": is_edited}))
+    elif is_edited:
         click.echo(f"{entry.id} edited. Send it on: orchesty-worker trash approve {entry.id[:8]}")
     else:
+        click.echo(f"{entry.id} not changed")
+
+
+async def _keep(store: TrashStore, entry: Entry, edited: Edited | None) -> bool:
+    """Return whether there was anything to keep. Raises a `ClickException` when somebody else was faster."""
+    if edited is None or (edited.body == entry.body and edited.headers is None):
+        return False
+    if not await store.edit(entry, edited.body, whoami(), edited.headers):
         raise click.ClickException(f"{entry.id}: somebody else has changed or decided it meanwhile")
+    return True
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`orchesty-worker trash export` and `import`."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import IO
 
 import click
 
-from worker.cli.options import trash_option
+from worker.cli.options import json_option, trash_option
 from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, opened
@@ -82,8 +83,9 @@ Examples:
 """,
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@json_option
 @trash_option
-def import_(file: str, trash_url: str | None) -> None:
+def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
     """Take entries from FILE (- is standard input), as `export` wrote it.
 
     Entries that are there already stay as they are, so it may be repeated.
@@ -91,12 +93,17 @@ def import_(file: str, trash_url: str | None) -> None:
     settings = load_settings(trash_url=trash_url)
     try:
         with click.open_file(file, encoding="utf-8", errors="surrogateescape") as lines:
-            asyncio.run(_import(settings, lines))
+            new, known = asyncio.run(_import(settings, lines))
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
+    if as_json:
+        click.echo(json.dumps({"imported": new, "known": known}))
+    else:
+        click.echo(f"{entries_text(new)} imported, {known:,} were there already")
 
 
-async def _import(settings: Settings, file: IO[str]) -> None:
+async def _import(settings: Settings, file: IO[str]) -> tuple[int, int]:
+    """Return how many entries were new, and how many were there already."""
     new = known = 0
     async with opened(settings) as store:
         with progress("imported", None) as bar:
@@ -113,4 +120,4 @@ async def _import(settings: Settings, file: IO[str]) -> None:
                 else:
                     known += 1
                 bar.advance(bar.task_ids[0])
-    click.echo(f"{entries_text(new)} imported, {known:,} were there already")
+    return new, known
