@@ -1,5 +1,6 @@
 """Messages that nobody can read, and stores that are away: a clear reason, and nothing lost."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import MakeTopology, RunWorker
 from support.queues import Queues, bodies, process_message
-from support.topologies import pass_on, sink
+from support.topologies import NodeEntry, pass_on, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
@@ -23,6 +24,14 @@ async def in_trash(worker: InProcess) -> Entry:
         return entries[0] if entries else None
 
     return await eventually(only, seconds=30, what="an entry in the trash")
+
+
+async def all_in_trash(worker: InProcess, count: int) -> Sequence[Entry]:
+    async def all_() -> Sequence[Entry] | None:
+        entries = await worker.worker.handler.store.waiting()
+        return entries if len(entries) == count else None
+
+    return await eventually(all_, seconds=30, what=f"{count} entries in the trash")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,22 @@ async def test_an_unreadable_message_is_in_the_trash_with_its_bytes_and_the_reas
     assert reason in (entry.reason or "")
     await queues.publish(topology.exchange("start"), process_message("next"))
     assert bodies(await queues.read(topology.queue("sink"), 1)) == ["next"]
+
+
+@pytest.mark.parametrize("raw", [b"not json", b'{"body": "{}"}'], ids=["unreadable", "user task"])
+async def test_equal_messages_of_a_foreign_publisher_are_all_kept(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, raw: bytes
+) -> None:
+    topology = make_topology(NodeEntry("ask", ("sink",), "worker.user"), sink())
+    worker = await run_worker(topology)
+    await queues.channel()
+    publish = queues.publish_raw
+    await asyncio.gather(*(publish(topology.exchange("ask"), raw, with_timestamp=False) for _ in range(100)))
+    kept = await all_in_trash(worker, 100)
+    await worker.command("trash", "reject", kept[0].id)
+    await publish(topology.exchange("ask"), raw, with_timestamp=False)
+    (new,) = {entry.id for entry in await all_in_trash(worker, 100)} - {entry.id for entry in kept}
+    assert new
 
 
 async def test_a_message_without_headers_goes_on(

@@ -56,6 +56,19 @@ def test_the_command_itself_lists_the_others() -> None:
     assert "Exit status: 0 done, 1 failed, 2 wrong usage" in done.stdout
 
 
+@pytest.mark.parametrize("line", [["check"], ["topology", "show"], ["trash", "collect"]], ids=" ".join)
+@pytest.mark.parametrize("address", ["localhost:5672", "amqp://u:pa/SECRET@localhost/%2F"])
+def test_an_address_that_is_none_is_told_without_its_password(
+    topology_path: Path, line: list[str], address: str
+) -> None:
+    done = command(*line, TOPOLOGY_JSON=str(topology_path), WORKER_AMQP_URL=address)
+    assert done.returncode in {1, 2}
+    text = " ".join((done.stdout + done.stderr).split())
+    assert "user:password@host" in text
+    assert "SECRET" not in text
+    assert "Traceback" not in text
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands(shell: str) -> None:
     script = command(_ORCHESTY_WORKER_COMPLETE=f"{shell}_source")

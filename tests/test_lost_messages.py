@@ -95,6 +95,19 @@ async def test_what_cannot_be_read_is_kept_as_it_came(
     assert entry["message"]["body"] == "\\xff no message"
 
 
+@pytest.mark.parametrize("raw", [b"\xff no message", b'{"body": "{}"}'], ids=["unreadable", "readable"])
+async def test_equal_messages_that_say_nothing_of_themselves_are_all_collected(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, raw: bytes
+) -> None:
+    worker = await run_worker(orders(make_topology), TwoTimes())
+    before, parked = await queues.length(LOST), delayed(node("next", id="gone"), b"", 0.125, None)
+    for _ in range(3):
+        await queues.publish_raw(parked.exchange, raw, parked.routing_key, with_timestamp=False)
+    await come_back(queues, before + 3)
+    assert json.loads(await worker.command("trash", "collect", "--json")) == {"collected": before + 3}
+    assert len(json.loads(await worker.command("trash", "list", "--json", "--node", "gone"))) == 3
+
+
 async def test_a_worker_tells_how_many_there_are(
     make_topology: MakeTopology, queues: Queues, run_worker: RunWorker
 ) -> None:

@@ -210,11 +210,11 @@ async def test_a_cancelled_run_ends_between_pages_and_repeats(
     worker = await run_worker(topology, Endless(), Never())
     await start_run(queues, topology, "start", run)
     await until_run(topology.state_url, run, lambda one: one.ok >= 1)
-    assert "cancelling" in await worker.command("processes", "cancel", run[:13])
+    assert "cancelling" in await worker.command("processes", "cancel", run[:13], "--yes")
     ended = await ended_run(topology.state_url, run)
     assert ended.state is RunState.CANCELLED
     assert (ended.nodes["work"].cancelled, ended.open) == (1, 0)
-    assert "had ended" in await worker.command("processes", "cancel", run, status=1)
+    assert "had ended" in await worker.command("processes", "cancel", run, "--yes", status=1)
 
 
 async def test_a_cancel_reaches_what_waits_in_queues_and_leaves_other_runs_alone(
@@ -227,7 +227,7 @@ async def test_a_cancel_reaches_what_waits_in_queues_and_leaves_other_runs_alone
     await eventually(lambda: action.held == 5, what="the other run at work")
     await start_run(queues, topology, "start", run)
     await until_run(topology.state_url, run, lambda one: one.ok == 1)
-    await worker.command("processes", "cancel", run)
+    await worker.command("processes", "cancel", run, "--yes")
     await eventually(lambda: run in worker.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
     action.open.set()
     ended = await ended_run(topology.state_url, run)

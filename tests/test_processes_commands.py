@@ -119,6 +119,8 @@ async def test_a_cancel_ends_what_waits_for_a_person(
     assert "1 user task rejected" in text
     ended = await ended_run(topology.state_url, run)
     assert (ended.state, ended.ok, ended.cancelled) == (RunState.CANCELLED, 1, 1)
+    told = json.loads(await worker.command("processes", "cancel", run, "--yes", "--json", status=1))
+    assert told == {"cancelling": [], "hadEnded": [run], "userTasksRejected": 0}
     assert not (await until_run(topology.state_url, other, lambda found: found.open == 1)).is_ended
 
 
@@ -130,7 +132,9 @@ async def test_a_cancel_says_how_user_tasks_end_when_the_broker_is_away(
     await start_run(queues, topology, "ask", run)
     await eventually(lambda: worker.worker.counts[topology.node_id("ask"), "kept"] == 1, what="a user task")
 
-    text = await worker.command("processes", "cancel", run, "--trash-url", "postgresql://127.0.0.1:1/trash", status=1)
+    text = await worker.command(
+        "processes", "cancel", run, "--yes", "--trash-url", "postgresql://127.0.0.1:1/trash", status=1
+    )
 
     assert f"{run}: cancelling" in text
     assert f"orchesty-worker trash reject --process {run} --type userTask" in text

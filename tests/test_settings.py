@@ -82,6 +82,44 @@ def test_a_wrong_address_of_the_trash_is_told_with_its_variable(monkeypatch: pyt
             load_settings()
 
 
+VARIABLES = {
+    "WORKER_AMQP_URL": "amqp",
+    "WORKER_TRASH_URL": "mongodb",
+    "WORKER_DATABASE_URL": "postgresql",
+    "MONGODB_DSN": "mongodb",
+    "WORKER_REDIS_URL": "redis",
+    "WORKER_STORAGE_URL": "redis",
+    "WORKER_INSTALLS_URL": "postgresql",
+}
+
+
+@pytest.mark.parametrize("password", ["SECRET/SECRET", "SECRET@SECRET", "SECRET#SECRET", "SECRET?SECRET", "1/SECRET"])
+@pytest.mark.parametrize(("name", "scheme"), VARIABLES.items())
+def test_a_password_that_is_not_escaped_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, scheme: str, password: str
+) -> None:
+    monkeypatch.setenv(name, f"{scheme}://worker:{password}@localhost:1/x")
+    with pytest.raises(SettingsError, match=f"{name}: .*%2F %40 %23") as caught:
+        load_settings()
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("WORKER_AMQP_URL", "amqp://a%40b:pa%2Fss@[::1]:5672/%2F?heartbeat=10"),
+        ("WORKER_TRASH_URL", "mongodb://worker:p@a:27017,b:27017,c/orchesty?replicaSet=rs"),
+        ("WORKER_TRASH_URL", "mongodb+srv://worker:p@cluster/orchesty"),
+        ("WORKER_DATABASE_URL", "postgresql:///worker?host=/run/postgresql"),
+        ("WORKER_DATABASE_URL", "sqlite:////home/me@work/a#b.sqlite"),
+        ("WORKER_REDIS_URL", "unix:///run/redis.sock?db=1"),
+    ],
+)
+def test_addresses_of_all_kinds_are_taken(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    monkeypatch.setenv(name, url)
+    assert url in environment_of(load_settings()).values()
+
+
 def test_the_password_of_a_database_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_DATABASE_URL", "postgresql://worker:hunter2@db/worker")
     monkeypatch.setenv("WORKER_TRASH_URL", "postgresql://worker:hunter2@db/worker")

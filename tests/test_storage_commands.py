@@ -65,6 +65,7 @@ async def test_only_what_was_chosen_is_purged(run: Run) -> None:
     assert (await run("purge", "--name", "products", "--dry-run"))[0] == "2 collections with 26 items to delete\n"
     assert (await run("purge", "--name", "products", "--yes"))[0] == "2 collections with 26 items deleted\n"
     assert [kept["name"] for kept in json.loads((await run("list", "--json"))[0])] == ["rates"]
+    assert "add --yes" in (await run("purge", "--name", "rates", status=2))[1]
     assert "say which" in (await run("purge", status=2))[1]
     assert "say which" in (await run("purge", "--all", "--user", "x", status=2))[1]
     assert (await run("purge", "--all", "-y"))[0] == "1 collection with 2 items deleted\n"

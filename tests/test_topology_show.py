@@ -56,6 +56,13 @@ def test_fan_out_fan_in_and_loops_are_drawn(tmp_path: Path) -> None:
     ]
 
 
+def test_what_was_checked_is_told_to_scripts(tmp_path: Path) -> None:
+    path = tmp_path / "topology.json"
+    path.write_text(json.dumps({"id": "t", "name": "orders", "nodes": [entry("start", "audit"), entry("audit")]}))
+    checked = json.loads(command("topology", "check", str(path), "--json").stdout)
+    assert (checked["name"], [node["name"] for node in checked["nodes"]]) == ("orders", ["start", "audit"])
+
+
 def test_a_large_graph_has_a_line_for_each_node_and_each_further_edge(tmp_path: Path) -> None:
     nodes = [
         entry(f"n{number}", *(f"n{follower}" for follower in (number + 1, number * 2) if follower < 20))

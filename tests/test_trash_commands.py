@@ -1,6 +1,8 @@
 """The commands of the trash, run as a person runs them."""
 
+import asyncio
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY, numbered, run_trash
 
 from worker.trash import Entry, EntryType, State, open_trash
+from worker.trash.transfer import to_line
 from worker.visit import now_ms
 
 Fill = Callable[..., Coroutine[Any, Any, None]]
@@ -128,9 +131,11 @@ async def test_an_edit_changes_the_body_and_keeps_it_as_it_came(url: str) -> Non
 @pytest.mark.parametrize(
     ("editor", "problem"),
     [
-        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: Expecting value: line 2 column 12"),
+        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: JSON is malformed"),
+        ("sed -i s/17/seventeen/", "line 2 column 12"),
         ("false", "false ended with status 1"),
         ("/no/such/editor", "cannot be started"),
+        ("rm /no/such/file", "ended with status 1"),
     ],
 )
 async def test_an_edit_that_went_wrong_changes_nothing(url: str, editor: str, problem: str) -> None:
@@ -138,6 +143,56 @@ async def test_an_edit_that_went_wrong_changes_nothing(url: str, editor: str, pr
     assert problem in run_trash(url, "edit", "0f1e", EDITOR=editor, VISUAL="", status=1)[1]
     assert run_trash(url, "show", "0f1e", "--raw")[0] == ENTRY.body
     assert run_trash(url, "edit", "0f1e", EDITOR="true")[0] == f"{ENTRY.id} not changed\n"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"bad":NaN}', '"\\ud800"', "[" * 100_000 + "]" * 100_000], ids=["NaN", "surrogate", "deep"]
+)
+async def test_what_is_no_json_is_refused_by_its_file_and_by_the_editor(url: str, tmp_path: Path, text: str) -> None:
+    await fill(url, ENTRY)
+    body, drafts = tmp_path / "body", tmp_path / "drafts"
+    await asyncio.to_thread(drafts.mkdir)
+    await asyncio.to_thread(body.write_text, text)
+    for arguments in (["--file", str(body)], []):
+        err = run_trash(url, "edit", "0f1e", *arguments, EDITOR=f"cp {body}", VISUAL="", TMPDIR=str(drafts), status=1)[
+            1
+        ]
+        assert "is no JSON now" in err
+    (draft,) = await asyncio.to_thread(lambda: list(drafts.iterdir()))
+    assert f"your text is in {draft}" in err
+    assert draft.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("editor", "is_left"),
+    [("true", False), ("false", False), ("/no/such/editor", False), ("sed -i s/17/18/", False), ("{script}", True)],
+)
+def test_only_a_text_that_would_be_lost_is_left_behind_and_named(
+    url: str, tmp_path: Path, editor: str, *, is_left: bool
+) -> None:
+    asyncio.run(fill(url, ENTRY))
+    script, drafts = tmp_path / "editor", tmp_path / "drafts"
+    drafts.mkdir()
+    script.write_text("#!/bin/sh\nsed -i s/17/18/ $1\nexit 3\n")
+    script.chmod(0o700)
+    status = 0 if editor.startswith(("true", "sed")) else 1
+    own = {"EDITOR": editor.format(script=script), "VISUAL": "", "TMPDIR": str(drafts)}
+    err = run_trash(url, "edit", "0f1e", status=status, **own)[1]
+    left = [str(path) for path in drafts.iterdir()]
+    assert len(left) == is_left
+    assert all(f"your text is in {path}" in err for path in left)
+
+
+async def test_an_edited_text_is_not_lost_when_somebody_else_was_faster(url: str, tmp_path: Path) -> None:
+    await fill(url, ENTRY)
+    script, body = tmp_path / "editor", tmp_path / "body"
+    body.write_text('{"order": 1}')
+    python = f"{sys.executable} -m worker trash edit 0f1e --file {body}"
+    script.write_text(f"#!/bin/sh\nsed -i s/17/18/ $1\n{python}\n")
+    script.chmod(0o700)
+    err = run_trash(url, "edit", "0f1e", EDITOR=str(script), VISUAL="", TMPDIR=str(tmp_path), status=1)[1]
+    assert "somebody else has changed" in err
+    assert f"your text is in {tmp_path}" in err
 
 
 async def test_an_edit_takes_the_body_from_a_file_too(url: str) -> None:
@@ -166,11 +221,43 @@ async def test_entries_are_rejected_one_by_one_by_filter_and_all(url: str) -> No
     out, err = run_trash(url, "reject", "--node", "node-1", "--dry-run")
     assert (out.split(), err) == ([numbered(number).id for number in (1, 3, 5)], "3 entries would be rejected\n")
     assert await states(url) == ["rejected", *["waiting"] * 5]
-    run_trash(url, "reject", "--node", "node-1")
-    run_trash(url, "reject", "--all")
+    run_trash(url, "reject", "--node", "node-1", "--yes")
+    run_trash(url, "reject", "--all", "--yes")
     assert await states(url) == ["rejected"] * 6
     assert run_trash(url, "reject", "--all")[0] == "Nothing fits.\n"
     assert "is rejected by" in run_trash(url, "reject", numbered(0).id, status=1)[1]
+
+
+@pytest.mark.parametrize(
+    "command", [["approve", "--all"], ["reject", "--reason", "r"], ["purge", "--waiting-days", "1"]]
+)
+async def test_nothing_is_done_to_many_where_nobody_can_be_asked(url: str, command: list[str]) -> None:
+    await fill(url, *(numbered(number, created=1, updated=1) for number in range(3)))
+    err = run_trash(url, *command, status=2, text_in="n\n")[1]
+    assert "3 entries" in err
+    assert "add --yes" in err
+    assert await states(url) == ["waiting"] * 3
+
+
+async def test_scripts_are_told_what_became_of_the_entries(url: str, tmp_path: Path) -> None:
+    await fill(url, *(numbered(number, updated=1) for number in range(3)), numbered(3, body=None, raw=b"{", updated=1))
+    nothing: dict[str, Any] = {"decided": [], "taken": [], "unreadable": [], "refused": {}, "untried": []}
+    ids = [numbered(number).id for number in range(4)]
+
+    def told(*arguments: str, status: int = 0, text_in: str = "") -> Any:
+        return json.loads(run_trash(url, *arguments, "--json", status=status, text_in=text_in)[0])
+
+    assert told("edit", ids[0], "--file", "-", text_in="{}") == {"id": ids[0], "isEdited": True}
+    assert told("edit", ids[0], "--file", "-", text_in="{}") == {"id": ids[0], "isEdited": False}
+    assert told("reject", "--all", "--dry-run") == {"wouldBeDecided": ids}
+    assert told("reject", *ids[:2]) == nothing | {"decided": ids[:2]}
+    assert told("reject", *ids[1:3], status=1) == nothing | {"decided": [ids[2]], "taken": [ids[1]]}
+    assert told("reject", "--reason", "nope") == nothing
+    file = str(tmp_path / "trash.jsonl")
+    run_trash(url, "export", file)
+    assert told("purge", "--waiting-days", "1", "--dry-run") == {"toDelete": 1}
+    assert told("purge", "--waiting-days", "1", "--yes") == {"deleted": 1}
+    assert told("import", file) == {"imported": 1, "known": 3}
 
 
 async def test_an_export_is_imported_elsewhere_without_loss_and_only_once(
@@ -210,6 +297,32 @@ async def test_a_wrong_line_is_named_and_what_came_before_it_is_there(url: str, 
     assert problem in err
 
 
+@pytest.mark.parametrize("change", [{"created": 10**16}, {"updated": -1}, {"edited": 10**16}, {"more": 2**70}], ids=str)
+async def test_numbers_that_no_store_can_hold_are_not_imported(url: str, change: dict[str, int]) -> None:
+    line = json.dumps(json.loads(to_line(numbered(1))) | change)
+    (name,) = change
+    assert f"line 1: {name}: must be from 0 to" in run_trash(url, "import", "-", status=1, text_in=line)[1]
+
+
+def test_an_export_of_nothing_is_an_empty_file(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "trash.jsonl"
+    for before in (None, "of yesterday"):
+        if before is not None:
+            file.write_text(before)
+        run_trash(url, "export", str(file))
+        assert file.read_text() == ""
+
+
+def test_an_export_that_fails_leaves_the_one_before(url: str, tmp_path: Path) -> None:
+    asyncio.run(fill(url, numbered(1)))
+    file = tmp_path / "trash.jsonl"
+    run_trash(url, "export", str(file))
+    before = file.read_text()
+    run_trash("postgresql://127.0.0.1:1/db", "export", str(file), status=1)
+    assert (file.read_text(), list(tmp_path.glob(".*.part"))) == (before, [])
+    assert "No such file or directory" in run_trash(url, "export", str(tmp_path / "no" / "file"), status=1)[1]
+
+
 async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_when_told(url: str) -> None:
     now = now_ms()
     await fill(
@@ -220,9 +333,9 @@ async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_
         numbered(4, updated=now),
     )
     assert run_trash(url, "purge", "--dry-run")[0] == "1 entry to delete\n"
-    assert run_trash(url, "purge")[0] == "1 entry deleted\n"
+    assert run_trash(url, "purge", "--yes")[0] == "1 entry deleted\n"
     assert listed(url, "--state", "all") == [2, 3, 4]
-    assert run_trash(url, "purge", "--decided-days", "0", "--waiting-days", "1.5")[0] == "1 entry deleted\n"
+    assert run_trash(url, "purge", "--decided-days", "0", "--waiting-days", "1.5", "--yes")[0] == "1 entry deleted\n"
     assert listed(url, "--state", "all") == [2, 4]
 
 

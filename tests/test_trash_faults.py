@@ -1,6 +1,9 @@
 """The trash while its database is away, floods, and what the worker does for it by itself."""
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -19,7 +22,7 @@ from support.workers import InProcess
 from connectors import CustomNode, Message, StopAndFail
 from deploy.databases import PrivateMongo, PrivateServer
 from worker.broker import Link, Publisher
-from worker.trash import Entry, Search, State, deciding, open_trash
+from worker.trash import CHUNK, Entry, Search, State, deciding, open_trash
 from worker.visit import now_ms
 
 Lines = Sequence[Mapping[str, Any]]
@@ -151,7 +154,7 @@ async def test_an_edited_unreadable_message_is_approved_and_arrives(
     (entry,) = await in_trash(worker)
     assert "could not be read and cannot be sent on" in await worker.command("trash", "approve", entry.id, status=1)
     await worker.command("trash", "edit", entry.id, EDITOR=r"sed -i s/$/\}/")
-    await worker.command("trash", "approve", "--all")
+    await worker.command("trash", "approve", "--all", "--yes")
     (message,) = await queues.read(topology.queue("sink"), 1)
     assert (message.body, message.headers["user"]) == ("x", "alice")
 
@@ -164,7 +167,7 @@ async def test_what_the_broker_does_not_take_waits_again_and_the_command_says_wh
     store = worker.worker.handler.store
     for number in range(3):
         await store.put(numbered(number, return_exchange="no-such-exchange" if number else topology.exchange("start")))
-    text = await worker.command("trash", "approve", "--all", status=1)
+    text = await worker.command("trash", "approve", "--all", "--yes", status=1)
     assert f"{numbered(0).id} approved\n2 entries wait again: exchange no-such-exchange does not exist" in text
     assert [entry.id for entry in await store.waiting()] == [numbered(1).id, numbered(2).id]
 
@@ -190,4 +193,41 @@ async def test_a_broker_that_does_not_confirm_is_told_and_the_entry_waits_again(
     running.cancel()
     assert decider.tally.refused == {numbered(1).id: deciding.NO_ANSWER}
     assert [entry.id for entry in await store.waiting()] == [numbered(1).id]
+    await store.close()
+
+
+IMPATIENT = """
+import sys, worker.trash.deciding, worker.cli
+worker.trash.deciding.PATIENCE_SECONDS = 0.5
+worker.cli.main()
+"""
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+async def test_what_was_not_tried_when_the_broker_stopped_answering_is_told(
+    make_topology: MakeTopology, make_database: MakeDatabase, queues: Queues, proxy: Proxy, *, is_json: bool
+) -> None:
+    topology = make_topology(pass_on("start"))
+    await queues.declare(topology.exchange("start"), topology.queue("start"))
+    url = make_database("sqlite")
+    store = open_trash(url)
+    for number in range(CHUNK + 20):
+        await store.put(numbered(number, return_exchange=topology.exchange("start")))
+    arguments = ["trash", "approve", "--all", "--yes", *(["--json"] if is_json else [])]
+    with proxy.losing(Lost.CONFIRM):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", IMPATIENT, *arguments),
+            env={**os.environ, "WORKER_AMQP_URL": proxy.url, "WORKER_TRASH_URL": url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 1, err.decode()
+    if is_json:
+        tally = json.loads(out)
+        assert set(tally["refused"]) == {numbered(number).id for number in range(CHUNK)}
+        assert tally["untried"] == [numbered(number).id for number in range(CHUNK, CHUNK + 20)]
+    else:
+        assert "20 entries were not tried" in err.decode()
+    assert len(await store.waiting()) == CHUNK + 20
     await store.close()

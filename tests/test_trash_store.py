@@ -118,6 +118,8 @@ async def test_unreadable_bytes_are_shown_as_text(store: TrashStore) -> None:
         (Search(type=EntryType.USER_TASK), [4]),
         (Search(created_before=LONG_AGO + 2000), [1]),
         (Search(created_after=LONG_AGO + 2000), [3, 4]),
+        (Search(created_after=LONG_AGO - 10**15), [1, 2, 3, 4]),
+        (Search(created_before=LONG_AGO - 10**15), []),
         (Search(nodes=("fetch",), reason="time", created_after=LONG_AGO), [2]),
         (Search(states=frozenset({State.REJECTED})), [5]),
         (Search(states=DECIDED), [5]),
@@ -187,6 +189,7 @@ async def test_an_id_may_be_shortened_while_it_is_unique(store: TrashStore) -> N
     assert await store.get("0f1e") == await store.get("0F1E2D3C-0000-4000-8000-000100000000") == ENTRY
     await store.add(numbered(1, id="0f1e" + "f" * 20))
     assert await store.get("0f1e") is None
+    assert await store.get("0f1e2") == await store.get("0F1E-2d3c") == ENTRY
     assert await store.get("9") is await store.get("") is await store.get("%") is await store.get("n" * 24) is None
 
 

@@ -29,7 +29,7 @@ from worker.runs import MessageState, Runs
 from worker.runs.following import Written
 from worker.settle import Cancelled, Decision, Duplicate, Keep, Settlement, Settler, UserTask
 from worker.topology import LIMITED_ROLES, ROUTING_KEY, Node, Role
-from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id
+from worker.trash import STORE_ERRORS, Entry, EntryType, TrashStore, entry_id, unknown_id
 from worker.visit import Visit, current_visit, now_ms, receive
 from worker.waiting import Wait, wait_for
 
@@ -300,8 +300,9 @@ def _reason(decision: Decision) -> str:
 def _entry(keep: Keep) -> Entry:
     visit = keep.visit
     node = visit.node
+    own = visit.header(h.PROCESS_ID) or unknown_id()
     return Entry(
-        id=entry_id(node.id, visit.header(h.PROCESS_ID), str(visit.timestamp), visit.header(h.CURSOR), visit.body),
+        id=entry_id(node.id, own, str(visit.timestamp), visit.header(h.CURSOR), visit.body),
         type=EntryType.USER_TASK if keep.reason is None else EntryType.TRASH,
         node_id=node.id,
         node_name=node.name,
@@ -322,7 +323,7 @@ def _entry(keep: Keep) -> Entry:
 
 def _unreadable_entry(node: Node, delivery: Delivery, reason: str) -> Entry:
     return Entry(
-        id=entry_id(node.id, str(delivery.timestamp), delivery.raw),
+        id=entry_id(node.id, str(delivery.timestamp or unknown_id()), delivery.raw),
         type=EntryType.TRASH,
         node_id=node.id,
         node_name=node.name,

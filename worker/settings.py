@@ -14,6 +14,7 @@ from worker.limits import WithoutRedis
 from worker.storage.opening import DEFAULT_URL as DEFAULT_STORAGE_URL
 from worker.storage.opening import check_storage_url
 from worker.trash import check_url
+from worker.urls import checked_url
 
 DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
 DEFAULT_PROCESS_URL = "sqlite:///var/processes.sqlite"
@@ -214,6 +215,13 @@ class Settings(BaseSettings):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
         return value
 
+    @field_validator("amqp_url", "redis_url", "trash_url", "database_url", "mongodb_dsn", "installs_url", "storage_url")
+    @classmethod
+    def _escaped(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            checked_url(value.get_secret_value())
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
@@ -325,5 +333,6 @@ def settings_page() -> str:
 
 _INTRODUCTION = (
     "Read from the environment; options of the command line win. A wrong value ends the start with status 2 and one "
-    "line for each variable. This page is written by `make docs` from `worker/settings.py`."
+    "line for each variable. In the user, password and options of a URL, `/ @ # ?` are written `%2F %40 %23 %3F`. This "
+    "page is written by `make docs` from `worker/settings.py`."
 )

@@ -14,6 +14,7 @@ from connectors import Kind
 from worker import headers
 from worker.errors import TopologyError
 from worker.keys import Key, parse_key
+from worker.urls import checked_url
 
 ROUTING_KEY = "1"
 """Key of everything that goes to a node's exchange, and of the binding of its queue."""
@@ -231,7 +232,7 @@ class _NodeEntry(BaseModel):
 
 
 class _BrokerEntry(BaseModel):
-    dsn: str
+    dsn: Annotated[str, AfterValidator(checked_url)]
 
 
 class _File(BaseModel):

@@ -61,13 +61,12 @@ class Queues:
             some = messages[start : start + PUBLISH_TOGETHER]
             await asyncio.gather(*(self.publish_raw(exchange, _encode(message)) for message in some))
 
-    async def publish_raw(self, exchange: str, body: bytes, routing_key: str = "1") -> None:
-        """Publish these bytes."""
-        properties = Basic.Properties(
-            content_type="application/json",
-            delivery_mode=2,
-            headers={"published-timestamp": time.time_ns() // 1_000_000},
-        )
+    async def publish_raw(
+        self, exchange: str, body: bytes, routing_key: str = "1", *, with_timestamp: bool = True
+    ) -> None:
+        """Publish these bytes; without timestamp as a publisher does that knows nothing of the platform."""
+        headers: dict[str, Any] = {"published-timestamp": time.time_ns() // 1_000_000} if with_timestamp else {}
+        properties = Basic.Properties(content_type="application/json", delivery_mode=2, headers=headers)
         channel = await self.channel()
         await channel.basic_publish(
             body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True

@@ -21,6 +21,8 @@ async def looking(url: str) -> AsyncIterator[Session]:
         connection = await aio_pika.connect(
             url, timeout=CONNECT_SECONDS, client_properties={"connection_name": "orchesty-worker command"}
         )
+    except ValueError as error:
+        raise BrokerError("its address must look like amqp://user:password@host:5672/%2F") from error
     except CONNECTION_ERRORS as error:
         if "Connection.OpenOk" in str(error):  # what aiormq makes of the broker's refusal
             raise BrokerError("the virtual host does not exist, or the user may not use it") from error

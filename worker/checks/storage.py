@@ -6,7 +6,7 @@ from worker.checks.tables import check_tables
 from worker.storage import open_storage
 from worker.storage.opening import REDIS
 from worker.storage.tables import CHAIN, chunks
-from worker.trash.opening import shown_url
+from worker.urls import shown_url
 
 VARIABLE = "WORKER_STORAGE_URL"
 

@@ -12,7 +12,7 @@ from worker.errors import SettingsError, StoreError
 from worker.runs import tables as runs
 from worker.settings import Settings
 from worker.topology import Node
-from worker.trash.opening import shown_url
+from worker.urls import shown_url
 
 VARIABLE = "WORKER_DATABASE_URL"
 REDIS_SECONDS = 5

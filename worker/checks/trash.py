@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from worker.checks.clock import compare_clocks
 from worker.checks.finding import Finding, State, failed, ok
 from worker.checks.tables import check_tables
-from worker.trash.opening import MONGODB, open_trash, shown_url
+from worker.trash.opening import MONGODB, open_trash
 from worker.trash.store import STORE_ERRORS
 from worker.trash.tables import CHAIN, trash
+from worker.urls import shown_url
 
 VARIABLE = "WORKER_TRASH_URL"
 

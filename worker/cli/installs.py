@@ -19,6 +19,7 @@ from worker.cli.applications import known
 from worker.cli.authorize import authorize
 from worker.cli.install_show import show
 from worker.cli.options import json_option
+from worker.cli.terminal import confirm
 from worker.settings import Settings, load_settings
 
 _application = click.argument("application")
@@ -187,8 +188,7 @@ async def _switch(settings: Settings, application: str, user: str, *, is_enabled
 @installs_option
 def remove(application: str, user: str, installs_url: str | None, *, is_confirmed: bool, keeps_webhooks: bool) -> None:
     """Delete an install for good, with its settings and login. Its webhooks have to be ended before."""
-    if not is_confirmed:
-        click.confirm(f"Delete {application} of user {user} with its settings and login?", abort=True)
+    confirm(f"Delete {application} of user {user} with its settings and login?", is_confirmed=is_confirmed)
     settings = load_settings(installs_url=installs_url)
     asyncio.run(_remove(settings, application, user, keeps_webhooks=keeps_webhooks))
     click.echo(f"{application} of user {user} is removed.")

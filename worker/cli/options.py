@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,3 +21,20 @@ trash_option: Decorator = click.option(
     "--trash-url", help="The trash: sqlite:///path, postgresql://... or mongodb://...  [env: WORKER_TRASH_URL]"
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+_AGE = r"(\d{1,6}(?:\.\d+)?)([smhdw])"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Age(click.ParamType[timedelta]):
+    """A time span: `2h`, `3d`, `1d12h`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text."""
+        text = str(value).lower().replace(" ", "")
+        if not re.fullmatch(rf"(?:{_AGE})+", text):
+            self.fail(f"{value} is no age; write 45m, 2h, 3d or 1d12h", param, ctx)
+        parts = re.findall(_AGE, text)
+        return sum((timedelta(**{UNITS[unit]: float(number)}) for number, unit in parts), timedelta())

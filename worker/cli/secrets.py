@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from applications import ApplicationError
 from worker.cli.accounts import installs_option, opened
-from worker.cli.trash.store import progress
+from worker.cli.terminal import progress
 from worker.settings import Settings, load_settings
 
 

@@ -24,7 +24,7 @@ from worker.runs.waiting import wait_for_end
 from worker.settings import Mode, Settings, load_settings
 from worker.starting import start_headers
 from worker.topology import ROUTING_KEY, Node, load_topology
-from worker.trash import shown_url
+from worker.urls import shown_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from rich.text import Text
 from connectors import Storage, StorageAway
 from connectors.storage import Kept, ScopeSearch
 from worker.cli.options import Decorator, json_option
-from worker.cli.trash.store import confirm, progress, time_text
+from worker.cli.terminal import confirm, progress, time_text
 from worker.settings import Settings, load_settings
 from worker.storage import open_storage
-from worker.trash import shown_url
+from worker.urls import shown_url
 
 SHOWN = 100
 SHOWN_ITEMS = 20

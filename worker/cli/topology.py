@@ -32,9 +32,13 @@ def topology() -> None:
 
 @topology.command(epilog="\b\nExample:\n  orchesty-worker topology check topology.json\n")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-def check(file: Path | None) -> None:
+@json_option
+def check(file: Path | None, *, as_json: bool) -> None:
     """Check a topology file (default: TOPOLOGY_JSON) and show its nodes."""
     checked = load_topology(file or load_settings().topology)
+    if as_json:
+        click.echo(json.dumps(_document(checked, None), indent=1, ensure_ascii=False))
+        return
     count = len(checked.nodes)
     click.echo(f"{checked.name} ({checked.id}): {count} node{'s' if count > 1 else ''}")
     width = max(len(node.name) for node in checked.nodes)

@@ -3,8 +3,8 @@
 `open_trash` chooses the store by its URL; importing this package loads no database driver.
 """
 
-from worker.trash.entry import DECIDED, OPEN, Entry, EntryType, State, entry_id, flood_key, short_id
-from worker.trash.opening import DEFAULT_FLOOD_LIMIT, check_url, open_trash, shown_url
+from worker.trash.entry import DECIDED, OPEN, Entry, EntryType, State, entry_id, flood_key, short_id, unknown_id
+from worker.trash.opening import DEFAULT_FLOOD_LIMIT, check_url, open_trash
 from worker.trash.search import WAITING, Search
 from worker.trash.store import CHUNK, CLAIM_MS, STORE_ERRORS, Claim, TrashStore, chunks, entries, whoami
 
@@ -29,6 +29,6 @@ __all__ = [
     "flood_key",
     "open_trash",
     "short_id",
-    "shown_url",
+    "unknown_id",
     "whoami",
 ]

@@ -13,7 +13,7 @@ from worker import headers as h
 from worker.broker import Outlet, Publication
 from worker.envelope import encode
 from worker.trash.entry import Entry, EntryType, State
-from worker.trash.store import CLAIM_MS, Claim, TrashStore, chunks
+from worker.trash.store import CHUNK, CLAIM_MS, Claim, TrashStore, chunks
 from worker.visit import now_ms
 
 PATIENCE_SECONDS = 30
@@ -37,6 +37,8 @@ class Tally:
     unreadable: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     """The broker did not take them, and why; they wait again."""
+    untried: list[str] = field(default_factory=list)
+    """Those left when the broker did not answer."""
 
     @property
     def handled(self) -> int:
@@ -57,11 +59,12 @@ class Decider:
 
         A cancel waits for the confirms of what was sent, for `FINISH_SECONDS`; the rest waits again.
         """
-        for chunk in chunks(ids):
+        for number, chunk in enumerate(chunks(ids), 1):
             claim = Claim.now()
             await self._decide(chunk, await self._store.claim(chunk, claim), claim, state)
             on_progress()
             if NO_ANSWER in self.tally.refused.values():
+                self.tally.untried += ids[number * CHUNK :]
                 return
 
     async def _decide(self, chunk: Sequence[str], entries: Sequence[Entry], claim: Claim, state: State) -> None:

@@ -15,7 +15,7 @@ from bson import ObjectId
 from bson.errors import BSONError
 
 from worker import headers as h
-from worker.trash.entry import Entry, EntryType, State, flood_key
+from worker.trash.entry import LAST_MS, Entry, EntryType, State, flood_key
 
 Document = dict[str, Any]
 Parts = dict[str, bytes]
@@ -143,7 +143,8 @@ def _flood_key(entry: Entry) -> str | None:
 
 
 def to_time(ms: int) -> datetime:
-    """Return a time in ms as BSON keeps it."""
+    """Return a time in ms as BSON keeps it; before 1970 or after the year 9999 the nearest one."""
+    ms = min(max(ms, 0), LAST_MS)
     return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
 
 

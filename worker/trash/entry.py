@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 ID_LENGTH = 24
 """Ids are 24 hexadecimal digits, so that MongoDB can use them as they are."""
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, after which Python and the databases know no time."""
 
 _ENTRIES = UUID("e2ff1d0c-3cf2-5d0a-8f54-6dd3b6a2a1f4")
 
@@ -118,6 +121,14 @@ def entry_id(*parts: str | bytes) -> str:
     """Return an id derived from what makes a message at a node unique, so that a redelivery adds no second entry."""
     digest = sha256(b"\x1f".join(part if isinstance(part, bytes) else part.encode() for part in parts))
     return short_id(str(uuid5(_ENTRIES, digest.hexdigest())))
+
+
+def unknown_id() -> str:
+    """Return what stands for the identity of a message that says none.
+
+    Another one each time: an equal message may be a redelivery or a second one, and two entries are better than none.
+    """
+    return uuid4().hex
 
 
 def short_id(reference: str) -> str:

@@ -6,7 +6,7 @@ from worker.broker.delays import node_of
 from worker.envelope import Envelope, decode
 from worker.errors import UnreadableMessage
 from worker.topology import ROUTING_KEY, exchange_of
-from worker.trash.entry import Entry, EntryType, entry_id
+from worker.trash.entry import Entry, EntryType, entry_id, unknown_id
 from worker.visit import now_ms
 
 REASON = "its node's queue was gone when it came back from a repeat or a limit"
@@ -24,8 +24,9 @@ def entry_of(delivery: Delivery) -> Entry:
     def header(name: str) -> str:
         return h.text(headers.get(name))
 
+    own = header(h.PROCESS_ID) if raw is None else str(delivery.timestamp or "")
     return Entry(
-        id=entry_id(node_id, header(h.PROCESS_ID), str(delivery.timestamp), header(h.CURSOR), delivery.raw),
+        id=entry_id(node_id, own or unknown_id(), str(delivery.timestamp), header(h.CURSOR), delivery.raw),
         type=EntryType.TRASH,
         node_id=node_id,
         node_name=header(h.NODE_NAME) or node_id,

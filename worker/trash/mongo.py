@@ -107,11 +107,13 @@ class MongoTrash:
     async def get(self, reference: str) -> Entry | None:
         """Return an entry by its id or the beginning of it, when that is unique."""
         own = short_id(reference)
-        if len(own) == ID_LENGTH:
-            ids: Sequence[str] = [own]
-        else:
-            ids = [one for one in await self.ids(Search(states=frozenset(State))) if one.startswith(own)]
-        return next(iter(await self.load(ids)), None) if own and len(ids) == 1 else None
+        first, last = own.ljust(ID_LENGTH, "0"), own.ljust(ID_LENGTH, "f")
+        if not own or not ObjectId.is_valid(first):
+            return None
+        between = {"_id": {"$gte": ObjectId(first), "$lte": ObjectId(last)}}
+        async with self._collections() as (open_, decided, _):
+            found = {one["_id"] for place in (open_, decided) async for one in place.find(between, {"_id": 1}).limit(2)}
+        return next(iter(await self.load([str(one) for one in found])), None) if len(found) == 1 else None
 
     async def edit(self, entry: Entry, body: str, by: str, headers: Mapping[str, object] | None = None) -> bool:
         """Give a waiting entry another body (and headers); False when it has changed since it was read."""

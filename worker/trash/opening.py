@@ -1,7 +1,5 @@
 """Which store a URL means."""
 
-from urllib.parse import urlsplit
-
 from worker.trash.store import TrashStore
 
 DEFAULT_FLOOD_LIMIT = 1000
@@ -16,10 +14,7 @@ def check_url(url: str) -> None:
     scheme, _, rest = url.partition("://")
     if scheme == SQLITE and rest.startswith("/") and rest != "/":
         return
-    if scheme in MONGODB and rest:
-        return
-    if scheme in POSTGRESQL and rest:
-        _ = urlsplit(url).port  # says what is wrong with it
+    if scheme in MONGODB | POSTGRESQL and rest:
         return
     raise ValueError(
         "must be sqlite:///path, postgresql://user:password@host/database or mongodb://user:password@host/database"
@@ -40,9 +35,3 @@ def open_trash(url: str, flood_limit: int = DEFAULT_FLOOD_LIMIT) -> TrashStore:
     from worker.trash.sql import SqlTrash  # noqa: PLC0415 - see above
 
     return SqlTrash(url, flood_limit)
-
-
-def shown_url(url: str) -> str:
-    """Return the URL without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

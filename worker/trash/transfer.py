@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from worker.trash.entry import ID_LENGTH, OPEN, Entry, State
+from worker.trash.entry import ID_LENGTH, LAST_MS, OPEN, Entry, State
 
 _entries = TypeAdapter(Entry)
 
@@ -38,6 +38,9 @@ def from_line(line: str) -> Entry:
     line.encode()  # else a store could not hold its texts
     if not re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", entry.id):
         raise ValueError(f"id: must be {ID_LENGTH} hexadecimal digits")
+    for name in ("created", "updated", "edited", "more"):
+        if not 0 <= (getattr(entry, name) or 0) <= LAST_MS:
+            raise ValueError(f"{name}: must be from 0 to {LAST_MS}")
     if entry.body is None and entry.raw is None:
         raise ValueError("body: missing, and there are no raw bytes either")
     return replace(entry, state=State.WAITING) if entry.state in OPEN else entry

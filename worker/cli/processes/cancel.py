@@ -1,15 +1,18 @@
 """`orchesty-worker processes cancel`."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 
 import click
 
-from worker.cli.options import amqp_option, trash_option
+from worker.cli.options import amqp_option, json_option, trash_option
 from worker.cli.processes.store import database_option, found, opened
+from worker.cli.terminal import confirm
 from worker.cli.trash.decide import carry_out
 from worker.cli.trash.store import opened as opened_trash
+from worker.runs import Run
 from worker.runs.recorder import REFRESH_SECONDS
 from worker.settings import Settings, load_settings
 from worker.trash import EntryType, Search, State
@@ -24,10 +27,13 @@ KNOWN_SECONDS = 2 * REFRESH_SECONDS
 Examples:
   orchesty-worker processes cancel 7f0c2b1e
   orchesty-worker processes cancel 7f0c2b1e 9d41aa02 --yes
+  orchesty-worker processes list --user alice --state open --json | jq -r '.[].correlationId' |
+    xargs orchesty-worker processes cancel --yes --json
 """
 )
 @click.argument("process_ids", metavar="PROCESS...", nargs=-1, required=True)
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
+@json_option
 @database_option
 @trash_option
 @amqp_option
@@ -35,6 +41,7 @@ def cancel(
     process_ids: tuple[str, ...],
     *,
     is_confirmed: bool,
+    as_json: bool,
     database_url: str | None,
     trash_url: str | None,
     amqp_url: str | None,
@@ -46,32 +53,43 @@ def cancel(
     """
     with opened(database_url) as store:
         runs = [found(store, own) for own in process_ids]
-        if not is_confirmed and sys.stdin.isatty():
-            messages = sum(run.open for run in runs)
-            click.confirm(f"Cancel {len(runs)} process(es) with {messages:,} open messages?", abort=True)
+        messages = sum(run.open for run in runs)
+        confirm(f"Cancel {len(runs)} process(es) with {messages:,} open messages?", is_confirmed=is_confirmed)
         ended = [run for run in runs if not store.cancel(run.correlation_id)]
-    for run in ended:
-        click.echo(f"{run.correlation_id}: had ended, {run.state.value}", err=True)
     cancelling = [run for run in runs if run not in ended]
-    for run in cancelling:
-        click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
+    if not as_json:
+        _tell(ended, cancelling)
     settings = load_settings(database_url=database_url, trash_url=trash_url, amqp_url=amqp_url)
-    if cancelling:
-        _end_user_tasks(settings, [run.correlation_id for run in cancelling])
+    rejected = _end_user_tasks(settings, [run.correlation_id for run in cancelling]) if cancelling else 0
+    if as_json:
+        ids = {"cancelling": cancelling, "hadEnded": ended}
+        told = {name: [run.correlation_id for run in some] for name, some in ids.items()}
+        click.echo(json.dumps({**told, "userTasksRejected": rejected}))
+    elif rejected:
+        click.echo(f"{rejected:,} user task{'s' if rejected > 1 else ''} rejected")
     sys.exit(1 if ended else 0)
 
 
-def _end_user_tasks(settings: Settings, runs: Sequence[str]) -> None:
-    """Reject the user tasks of runs: else they would wait for a person. Raises a `ClickException` that says how to."""
+def _tell(ended: Sequence[Run], cancelling: Sequence[Run]) -> None:
+    for run in ended:
+        click.echo(f"{run.correlation_id}: had ended, {run.state.value}", err=True)
+    for run in cancelling:
+        click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
+
+
+def _end_user_tasks(settings: Settings, runs: Sequence[str]) -> int:
+    """Reject the user tasks of runs: else they would wait for a person. Return how many.
+
+    Raises a `ClickException` that says how to.
+    """
     by_hand = "\n".join(f"  orchesty-worker trash reject --process {run} --type userTask" for run in runs)
     try:
         tally = asyncio.run(_reject_user_tasks(settings, runs))
     except click.ClickException as error:
         raise click.ClickException(f"{error.message}\nUser tasks wait until they are rejected:\n{by_hand}") from None
-    if tally.refused:
-        raise click.ClickException(f"{len(tally.refused):,} user tasks wait until they are rejected:\n{by_hand}")
-    if tally.decided:
-        click.echo(f"{len(tally.decided):,} user task{'s' if len(tally.decided) > 1 else ''} rejected")
+    if left := len(tally.refused) + len(tally.untried):
+        raise click.ClickException(f"{left:,} user tasks wait until they are rejected:\n{by_hand}")
+    return len(tally.decided)
 
 
 async def _reject_user_tasks(settings: Settings, runs: Sequence[str]) -> Tally:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -9,14 +10,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from worker.cli.options import json_option
+from worker.cli.options import Age, json_option
 from worker.cli.processes.store import database_option, found, opened
-from worker.cli.processes.tables import COUNTS, nodes_table, runs_table, state_text, time_text, took_text
-from worker.cli.trash.filters import Age
+from worker.cli.processes.tables import COUNTS, nodes_table, runs_table, state_text, took_text
+from worker.cli.terminal import time_text
 from worker.runs import ENDED, RunState
 from worker.runs.search import RunSearch, find_runs
 from worker.settings import load_settings
-from worker.trash import shown_url
+from worker.urls import shown_url
 from worker.visit import now_ms
 
 SHOWN = 50
@@ -64,9 +65,8 @@ Examples:
 @database_option
 def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | None) -> None:
     """List processes, the newest last."""
-    limited = RunSearch(search.states, search.topology, search.user, search.started_after, limit)
     with opened(database_url) as store:
-        runs = find_runs(store, limited)
+        runs = find_runs(store, replace(search, limit=limit))
     if as_json:
         click.echo(json.dumps([run.document(now_ms()) for run in runs], indent=1, ensure_ascii=False))
     elif runs:

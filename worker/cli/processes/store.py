@@ -11,7 +11,7 @@ from worker.runs import Run
 from worker.runs.search import get_runs
 from worker.runs.store import RunStore
 from worker.settings import Mode, Settings, load_settings
-from worker.trash import shown_url
+from worker.urls import shown_url
 
 database_option: Decorator = click.option(
     "--database-url", help="sqlite:///path or postgresql://...  [env: WORKER_DATABASE_URL]"

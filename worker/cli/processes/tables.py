@@ -1,11 +1,11 @@
 """Runs as tables for people."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from rich.table import Table
 from rich.text import Text
 
+from worker.cli.terminal import time_text
 from worker.runs import Run, RunState
 
 STYLES = {
@@ -51,11 +51,6 @@ def nodes_table(run: Run) -> Table:
 def state_text(run: Run) -> Text:
     """Return the state in its colour."""
     return Text(run.state.value, style=STYLES[run.state])
-
-
-def time_text(ms: int) -> str:
-    """Return a time in ms for a person, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _day_text(ms: int) -> str:

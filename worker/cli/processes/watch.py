@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import click
 from rich.console import Console, Group
@@ -41,7 +42,7 @@ def watch(process_id: str | None, search: RunSearch, *, every: float, as_json: b
     """
     with opened(database_url) as store:
         if process_id is None:
-            limited = RunSearch(search.states, search.topology, search.user, search.started_after, SHOWN)
+            limited = replace(search, limit=SHOWN)
             _watch_many(lambda: find_runs(store, limited), every, as_json=as_json)
         else:
             run = follow(store, found(store, process_id).correlation_id, every, as_json=as_json)

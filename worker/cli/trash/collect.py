@@ -1,6 +1,7 @@
 """`orchesty-worker trash collect`."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import click
@@ -8,8 +9,9 @@ import click
 from worker.broker.delays import LOST
 from worker.broker.once import looking, queue_states, taken
 from worker.cli.broker import address
-from worker.cli.options import amqp_option, topology_option, trash_option
-from worker.cli.trash.store import entries_text, opened, progress
+from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.cli.terminal import progress
+from worker.cli.trash.store import entries_text, opened
 from worker.errors import BrokerError
 from worker.settings import Settings, load_settings
 from worker.trash.lost import entry_of
@@ -25,16 +27,25 @@ Examples:
 @topology_option
 @amqp_option
 @trash_option
-def collect(topology_path: Path | None, amqp_url: str | None, trash_url: str | None) -> None:
+@json_option
+def collect(topology_path: Path | None, amqp_url: str | None, trash_url: str | None, *, as_json: bool) -> None:
     """Take in messages whose node's queue was gone when they came back from a repeat or a limit.
 
     They lie in the broker's queue orchesty-worker.delay.lost, those of all topologies of the broker. In the trash they
     can be looked at, and approved once their node is there again.
     """
-    asyncio.run(_collect(load_settings(topology=topology_path, amqp_url=amqp_url, trash_url=trash_url)))
+    settings = load_settings(topology=topology_path, amqp_url=amqp_url, trash_url=trash_url)
+    count = asyncio.run(_collect(settings))
+    if as_json:
+        click.echo(json.dumps({"collected": count}))
+    elif count:
+        click.echo(f"{entries_text(count)} collected. See: orchesty-worker trash list")
+    else:
+        click.echo("Nothing was lost.")
 
 
-async def _collect(settings: Settings) -> None:
+async def _collect(settings: Settings) -> int:
+    """Return how many entries the trash has got."""
     count = 0
     try:
         async with opened(settings) as store, looking(address(settings)) as session:
@@ -47,4 +58,4 @@ async def _collect(settings: Settings) -> None:
                     bar.advance(bar.task_ids[0])
     except BrokerError as error:
         raise click.ClickException(f"{error}\nIs WORKER_AMQP_URL right?") from None
-    click.echo(f"{entries_text(count)} collected. See: orchesty-worker trash list" if count else "Nothing was lost.")
+    return count

@@ -1,10 +1,12 @@
 """`orchesty-worker trash approve` and `reject`."""
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import click
 
 from worker.broker import Publisher
 from worker.cli.broker import PATIENCE_SECONDS, connected
-from worker.cli.options import amqp_option, topology_option, trash_option
+from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.cli.terminal import confirm, progress
 from worker.cli.trash.filters import filters
-from worker.cli.trash.store import confirm, entries_text, found, opened, progress
+from worker.cli.trash.store import entries_text, found, opened
 from worker.logs import configure_logs
 from worker.settings import Settings, load_settings
 from worker.trash import EntryType, Search, State, TrashStore
@@ -30,6 +33,7 @@ def _decision(command: Callable[..., Any]) -> Callable[..., Any]:
         topology_option,
         amqp_option,
         trash_option,
+        json_option,
         click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask before many are decided."),
         click.option("--dry-run", is_flag=True, help="Only say which would be decided."),
         click.option("--all", "is_all", is_flag=True, help="All that wait."),
@@ -75,6 +79,7 @@ def _run(
     is_all: bool,
     dry_run: bool,
     is_confirmed: bool,
+    as_json: bool,
     trash_url: str | None,
     amqp_url: str | None,
     topology_path: Path | None,
@@ -84,27 +89,48 @@ def _run(
         raise click.UsageError("name ids, or filters, or --all" + (", not several of them" if any(ways) else ""))
     settings = load_settings(trash_url=trash_url, amqp_url=amqp_url, topology=topology_path)
     configure_logs(settings)
-    sys.exit(asyncio.run(_decide(settings, ids, search, state, dry_run=dry_run, is_confirmed=is_confirmed)))
+    own = {"dry_run": dry_run, "is_confirmed": is_confirmed or bool(ids), "as_json": as_json}
+    sys.exit(asyncio.run(_decide(settings, ids, search, state, **own)))
 
 
 async def _decide(
-    settings: Settings, references: tuple[str, ...], search: Search, state: State, *, dry_run: bool, is_confirmed: bool
+    settings: Settings,
+    references: tuple[str, ...],
+    search: Search,
+    state: State,
+    *,
+    dry_run: bool,
+    is_confirmed: bool,
+    as_json: bool,
 ) -> int:
+    """Decide, say what became of the entries, and return the exit status: 1 when some could not be decided."""
     async with opened(settings) as store:
         ids = [(await found(store, one)).id for one in references] if references else await store.ids(search)
         ids = list(dict.fromkeys(ids))
-        if not ids:
-            click.echo("Nothing fits.")
-            return 0
         if dry_run:
-            click.echo("\n".join(ids))
-            click.echo(f"{entries_text(len(ids))} would be {state}", err=True)
+            _tell_only(ids, state, as_json=as_json)
             return 0
-        if not references:
+        if ids:
             verb = "Approve" if state is State.APPROVED else "Reject"
             confirm(f"{verb} {entries_text(len(ids))}?", is_confirmed=is_confirmed)
-        tally = await carry_out(settings, store, ids, state)
-        return await _report(store, tally, state, are_named=bool(references))
+        tally = await carry_out(settings, store, ids, state) if ids else Tally()
+        if as_json:
+            click.echo(json.dumps(asdict(tally), indent=1))
+        elif ids:
+            await _report(store, tally, state, are_named=bool(references))
+        else:
+            click.echo("Nothing fits.")
+    return 1 if tally.unreadable or tally.refused or tally.untried or (references and tally.taken) else 0
+
+
+def _tell_only(ids: Sequence[str], state: State, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"wouldBeDecided": ids}, indent=1))
+    elif ids:
+        click.echo("\n".join(ids))
+        click.echo(f"{entries_text(len(ids))} would be {state}", err=True)
+    else:
+        click.echo("Nothing fits.")
 
 
 async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:
@@ -139,8 +165,7 @@ async def _publisher(settings: Settings, *, is_needed: bool) -> AsyncIterator[Pu
         yield publisher
 
 
-async def _report(store: TrashStore, tally: Tally, state: State, *, are_named: bool) -> int:
-    """Say what became of the entries, and return the exit status."""
+async def _report(store: TrashStore, tally: Tally, state: State, *, are_named: bool) -> None:
     if len(tally.decided) <= NAMED:
         for own in tally.decided:
             click.echo(f"{own} {state}")
@@ -160,4 +185,5 @@ async def _report(store: TrashStore, tally: Tally, state: State, *, are_named: b
         )
     for why, count in Counter(tally.refused.values()).items():
         click.echo(f"{entries_text(count)} wait again: {why}", err=True)
-    return 1 if tally.unreadable or tally.refused or (are_named and tally.taken) else 0
+    if tally.untried:
+        click.echo(f"{entries_text(len(tally.untried))} were not tried", err=True)

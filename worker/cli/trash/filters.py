@@ -1,6 +1,5 @@
 """The filters that the commands of the trash share."""
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -8,7 +7,7 @@ from typing import Any
 
 import click
 
-from worker.cli.options import Decorator
+from worker.cli.options import Age, Decorator
 from worker.trash import DECIDED, OPEN, EntryType, Search, State
 from worker.visit import now_ms
 
@@ -18,23 +17,6 @@ STATES = {
     "all": frozenset(State),
     **{state.value: frozenset({state}) for state in State},
 }
-_AGE = r"(\d{1,6}(?:\.\d+)?)([smhdw])"
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-class Age(click.ParamType[timedelta]):
-    """A time span: `2h`, `3d`, `1d12h`."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read the text."""
-        text = str(value).lower().replace(" ", "")
-        if not re.fullmatch(rf"(?:{_AGE})+", text):
-            self.fail(f"{value} is no age; write 45m, 2h, 3d or 1d12h", param, ctx)
-        parts = re.findall(_AGE, text)
-        return sum((timedelta(**{UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
-
 
 _OPTIONS = (
     click.option("--node", "nodes", multiple=True, help="Id or name of a node; may be repeated."),

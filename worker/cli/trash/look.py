@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.cli.options import json_option, trash_option
+from worker.cli.terminal import time_text
 from worker.cli.trash.filters import STATES, filters, state_option
-from worker.cli.trash.store import entries_text, found, opened, time_text
+from worker.cli.trash.store import entries_text, found, opened
 from worker.headers import text
 from worker.settings import Settings, load_settings
-from worker.trash import Entry, Search, State, entries, shown_url
+from worker.trash import Entry, Search, State, entries
+from worker.urls import shown_url
 
 SHOWN = 100
 SHOWN_CHARACTERS = 100_000

@@ -1,11 +1,13 @@
 """`orchesty-worker trash purge`."""
 
 import asyncio
+import json
 
 import click
 
-from worker.cli.options import trash_option
-from worker.cli.trash.store import confirm, entries_text, opened, progress
+from worker.cli.options import json_option, trash_option
+from worker.cli.terminal import confirm, progress
+from worker.cli.trash.store import entries_text, opened
 from worker.settings import Settings, load_settings
 from worker.trash import chunks
 from worker.trash.retention import Retention, expired
@@ -23,28 +25,40 @@ Examples:
 @click.option("--waiting-days", type=click.FloatRange(min=0), help="0: none.  [env: WORKER_TRASH_KEEP_WAITING_DAYS]")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
+@json_option
 @trash_option
 def purge(
-    decided_days: float | None, waiting_days: float | None, *, dry_run: bool, is_confirmed: bool, trash_url: str | None
+    decided_days: float | None,
+    waiting_days: float | None,
+    *,
+    dry_run: bool,
+    is_confirmed: bool,
+    as_json: bool,
+    trash_url: str | None,
 ) -> None:
     """Delete for good what has been decided, and if you say so what waits, longer ago than this.
 
     A running worker does so by itself every hour.
     """
     settings = load_settings(trash_url=trash_url, trash_keep_days=decided_days, trash_keep_waiting_days=waiting_days)
-    asyncio.run(_purge(settings, dry_run=dry_run, is_confirmed=is_confirmed))
+    count, is_done = asyncio.run(_purge(settings, dry_run=dry_run, is_confirmed=is_confirmed))
+    if as_json:
+        click.echo(json.dumps({"deleted" if is_done else "toDelete": count}))
+    else:
+        click.echo(f"{entries_text(count)} {'deleted' if is_done else 'to delete'}")
 
 
-async def _purge(settings: Settings, *, dry_run: bool, is_confirmed: bool) -> None:
+async def _purge(settings: Settings, *, dry_run: bool, is_confirmed: bool) -> tuple[int, bool]:
+    """Return how many entries, and whether they were deleted; they are only counted in a dry run."""
     async with opened(settings) as store:
         ids = await expired(store, Retention.of(settings), now_ms())
-        if dry_run or not ids:
-            click.echo(f"{entries_text(len(ids))} to delete")
-            return
-        confirm(f"Delete {entries_text(len(ids))} for good?", is_confirmed=is_confirmed)
+        if dry_run:
+            return len(ids), False
+        if ids:
+            confirm(f"Delete {entries_text(len(ids))} for good?", is_confirmed=is_confirmed)
         count = 0
         with progress("purged", len(ids)) as bar:
             for chunk in chunks(ids):
                 count += await store.purge(chunk)
                 bar.advance(bar.task_ids[0], len(chunk))
-    click.echo(f"{entries_text(count)} deleted")
+    return count, True

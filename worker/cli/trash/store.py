@@ -1,16 +1,13 @@
-"""The store of a command, what is said when it is away, and what is shown while it works."""
+"""The store of a command, and what is said when it is away."""
 
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from worker.settings import Settings
-from worker.trash import STORE_ERRORS, Entry, TrashStore, open_trash, shown_url
+from worker.trash import STORE_ERRORS, Entry, TrashStore, open_trash
+from worker.urls import shown_url
 
 
 @asynccontextmanager
@@ -36,27 +33,6 @@ async def found(store: TrashStore, reference: str) -> Entry:
     return entry
 
 
-@contextmanager
-def progress(label: str, total: int | None) -> Iterator[Progress]:
-    """Show a bar on a terminal, with one task; nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        bar.add_task(label, total=total)
-        yield bar
-
-
-def confirm(question: str, *, is_confirmed: bool) -> None:
-    """Ask on a terminal, unless it was answered before. Ends the command when the answer is no."""
-    if not is_confirmed and sys.stdin.isatty():
-        click.confirm(question, abort=True)
-
-
 def entries_text(count: int) -> str:
     """Return `1 entry` or `1,234 entries`."""
     return "1 entry" if count == 1 else f"{count:,} entries"
-
-
-def time_text(ms: int) -> str:
-    """Return a time in ms for a person, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,14 +1,19 @@
 """`orchesty-worker trash export` and `import`."""
 
 import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO, TextIO
+from pathlib import Path
+from typing import IO
 
 import click
 
-from worker.cli.options import trash_option
+from worker.cli.options import json_option, trash_option
+from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
-from worker.cli.trash.store import entries_text, opened, progress
+from worker.cli.trash.store import entries_text, opened
 from worker.settings import Settings, load_settings
 from worker.trash import Search, entries
 from worker.trash.transfer import from_line, to_line
@@ -21,16 +26,43 @@ Examples:
   orchesty-worker trash export - --node fetch-orders | gzip > fetch-orders.jsonl.gz
 """
 )
-@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @filters
 @state_option("all")
 @trash_option
-def export(file: TextIO, search: Search, state: str, trash_url: str | None) -> None:
-    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out."""
-    asyncio.run(_export(load_settings(trash_url=trash_url), replace(search, states=STATES[state]), file))
+def export(file: str, search: Search, state: str, trash_url: str | None) -> None:
+    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out.
+
+    A file that is there is replaced once all of them are written.
+    """
+    settings = load_settings(trash_url=trash_url)
+    try:
+        with _replacing(file) as lines:
+            asyncio.run(_export(settings, replace(search, states=STATES[state]), lines))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
-async def _export(settings: Settings, search: Search, file: TextIO) -> None:
+@contextmanager
+def _replacing(file: str) -> Iterator[IO[str]]:
+    """Open a file for writing, which takes the place of the one that is there when nothing has gone wrong."""
+    path = Path(file).resolve()
+    if file == "-" or (path.exists() and not path.is_file()):  # a pipe or a device
+        with click.open_file(file, "w", encoding="utf-8") as lines:
+            yield lines
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as lines:
+            if path.exists():
+                part.chmod(path.stat().st_mode)
+            yield lines
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _export(settings: Settings, search: Search, file: IO[str]) -> None:
     count = 0
     async with opened(settings) as store:
         ids = await store.ids(search)
@@ -51,8 +83,9 @@ Examples:
 """,
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@json_option
 @trash_option
-def import_(file: str, trash_url: str | None) -> None:
+def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
     """Take entries from FILE (- is standard input), as `export` wrote it.
 
     Entries that are there already stay as they are, so it may be repeated.
@@ -60,12 +93,17 @@ def import_(file: str, trash_url: str | None) -> None:
     settings = load_settings(trash_url=trash_url)
     try:
         with click.open_file(file, encoding="utf-8", errors="surrogateescape") as lines:
-            asyncio.run(_import(settings, lines))
+            new, known = asyncio.run(_import(settings, lines))
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
+    if as_json:
+        click.echo(json.dumps({"imported": new, "known": known}))
+    else:
+        click.echo(f"{entries_text(new)} imported, {known:,} were there already")
 
 
-async def _import(settings: Settings, file: IO[str]) -> None:
+async def _import(settings: Settings, file: IO[str]) -> tuple[int, int]:
+    """Return how many entries were new, and how many were there already."""
     new = known = 0
     async with opened(settings) as store:
         with progress("imported", None) as bar:
@@ -82,4 +120,4 @@ async def _import(settings: Settings, file: IO[str]) -> None:
                 else:
                     known += 1
                 bar.advance(bar.task_ids[0])
-    click.echo(f"{entries_text(new)} imported, {known:,} were there already")
+    return new, known

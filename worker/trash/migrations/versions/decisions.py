@@ -1,9 +1,9 @@
 """Claims, edits, flood control, and the node's application; ids that MongoDB can use as well."""
 
+from hashlib import sha256
+
 import sqlalchemy as sa
 from alembic import op
-
-from worker.trash.entry import flood_key, short_id
 
 revision = "0002"
 down_revision = "0001"
@@ -38,8 +38,13 @@ def _fill() -> None:
         .values(id=sa.bindparam("short"), flood_key=sa.bindparam("key"))
     )
     filled = [
-        {"at": number, "short": short_id(own), "key": flood_key(node, process, reason)}
+        {"at": number, "short": own.replace("-", "").lower()[:24], "key": _flood_key(node, process, reason)}
         for number, own, node, process, reason in rows
     ]
     if filled:
         bind.execute(update, filled)
+
+
+def _flood_key(node_id: str, correlation_id: str, reason: str | None) -> str:
+    parts = "\x1f".join((node_id, correlation_id, reason or ""))
+    return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
