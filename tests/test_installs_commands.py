@@ -126,7 +126,9 @@ def test_commands_that_are_told_work_when_they_are_pasted(terminal: Terminal) ->
 
 def test_a_value_is_cleared(terminal: Terminal) -> None:
     terminal.run("installs", "add", "git-hub", "alice", f"token={CANARY}", "useLimit=true", "time=1", "value=2")
-    assert "Still missing: token" in terminal.run("installs", "set", "git-hub", "alice", "token=", "value=", "useLimit=")
+    assert "Still missing: token" in terminal.run(
+        "installs", "set", "git-hub", "alice", "token=", "value=", "useLimit="
+    )
     forms = terminal.json("installs", "show", "git-hub", "alice")["forms"]
     values = {field["key"]: field["value"] for form in forms.values() for field in form["fields"]}
     assert (values["token"], values["value"], values["time"]) == (None, None, 1)
