@@ -100,4 +100,4 @@ async def test_settings_that_were_changed_meanwhile_are_not_overwritten(accounts
     (before,) = await accounts.installs.list()
     await accounts.save("alice", GitHub, {"authorization_form": {"token": "second"}})
     with pytest.raises(ChangedMeanwhile):
-        await accounts.installs.save_settings(before, {})
+        await accounts.installs.save_settings(before, {}, keeps_token=True)

@@ -15,6 +15,7 @@ from support.workers import InProcess
 import applications
 from applications import Application
 from connectors import Connector, Message
+from worker.broker.partitions import TRIAL_SECONDS
 from worker.errors import LimitRefused, LimitsAway, SettingsError
 from worker.limits import (
     Limit,
@@ -132,7 +133,9 @@ async def test_workers_that_keep_order_by_key_know_of_each_other(
     topology, actions = make_topology(limited("note", orderBy="header:key"), sink()), (Note(), Note())
     workers = [await run_worker(topology, action) for action in actions]
     await eventually(
-        lambda: [worker.worker._count_processes() for worker in workers] == [2, 2], what="two workers that know"
+        lambda: [worker.worker._count_processes() for worker in workers] == [2, 2],
+        seconds=TRIAL_SECONDS + 10,
+        what="two workers that know",
     )
     await publish(topology, queues, 20)
     await eventually(lambda: lines(log_lines, "limits_away"), what="the log line")
@@ -145,7 +148,9 @@ async def test_a_worker_goes_on_when_the_other_one_has_ended(
     topology, actions = make_topology(limited("note"), sink()), (Note(), Note())
     workers = [await run_worker(topology, action, silence_seconds=0.5) for action in actions]
     await eventually(
-        lambda: [worker.worker._count_processes() for worker in workers] == [2, 2], what="two workers that know"
+        lambda: [worker.worker._count_processes() for worker in workers] == [2, 2],
+        seconds=TRIAL_SECONDS + 10,
+        what="two workers that know",
     )
     await publish(topology, queues, 4)
     await eventually(lambda: len(lines(log_lines, "limits_away")) == 2, what="both log lines")
