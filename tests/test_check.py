@@ -1,5 +1,6 @@
 """`orchesty-worker check`, on a real broker."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from sqlalchemy import text
 from support.command import command_async
 from support.databases import MakeDatabase
 from support.queues import Queues
-from support.rabbitmqctl import user
+from support.rabbitmqctl import rabbitmqctl, user
 from support.topologies import TopologyFile, connector, custom_node, pass_on
 
 from applications.crypt import new_key
@@ -127,12 +128,18 @@ async def test_the_permissions_that_the_cure_gives_are_enough(make_topology: Mak
     assert "failed" not in states(found).values()
 
 
-async def test_a_queue_with_other_arguments_fails(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
+@pytest.mark.parametrize("arguments", [{"x-queue-type": "classic"}, {"x-queue-type": "quorum", "x-max-length": 9}])
+async def test_a_queue_with_other_arguments_fails_until_its_cure_was_run(
+    make_topology: MakeTopology, queues: Queues, own_broker: Broker, arguments: Mapping[str, object]
+) -> None:
     topology = make_topology(pass_on("start"))
-    await queues.declare(topology.exchange("start"), topology.queue("start"), {"x-queue-type": "classic"})
-    found = await check(topology, broker_url, status=1)
+    await queues.declare(topology.exchange("start"), topology.queue("start"), arguments)
+    found = await check(topology, own_broker.url, status=1)
     assert topology.queue("start") in found["queues"]["detail"]
-    assert f"delete_queue {topology.queue('start')} --if-empty" in found["queues"]["cure"]
+    assert "when no message is left" in found["queues"]["cure"]
+    command = found["queues"]["cure"].rpartition("rabbitmqctl ")[2]
+    await asyncio.to_thread(rabbitmqctl, own_broker, *command.split())
+    assert (await check(topology, own_broker.url))["queues"]["state"] == "ok"
 
 
 async def test_partitions_are_compared_too(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
