@@ -60,7 +60,7 @@ async def _save(
     except BaseException as error:
         try:
             await application().unsubscribe(client, remote_id)
-        except Exception:
+        except Exception:  # the application's own code may raise anything
             raise SubscribeRefused(
                 f"{application.key} calls us as {remote_id}, which could be neither saved nor taken back: "
                 f"remove it there ({error})"
