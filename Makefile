@@ -15,7 +15,7 @@ help:  ## List the targets
 
 install: $(INSTALLED)  ## Create .venv from the lock file
 
-$(INSTALLED): requirements.lock pyproject.toml deploy/install.sh worker/launcher.py worker/pytest_plugin.py
+$(INSTALLED): requirements.lock pyproject.toml deploy/install.sh worker/launcher.py worker/testing/pytest_plugin.py
 	@sh deploy/install.sh
 	@touch $@
 

@@ -15,12 +15,12 @@ from benchmarks.contestants import ours
 from benchmarks.relay import measure, median_cost
 from benchmarks.rig import Setup
 from connectors import Forward, Message, Outcome
-from worker.broker import Delivery
-from worker.envelope import Envelope
-from worker.measures import Measures
-from worker.metrics import CONFIRM_SECONDS, Histogram
-from worker.topology import Node, Topology, load_topology
-from worker.visit import Visit, receive
+from worker.app.metrics import Measures
+from worker.prometheus import CONFIRM_SECONDS, Histogram
+from worker.protocol.message import Envelope, Visit, receive
+from worker.protocol.topology import Node, Topology
+from worker.protocol.topology_file import load_topology
+from worker.protocol.transport import Delivery
 
 TIMES = 200_000
 PUBLISHES = 2

@@ -13,15 +13,7 @@ from applications import Access, Application
 from connectors.download import Download
 from connectors.errors import DoNotContinue, LimitExceeded, RepeatLater, ReplyTruncated, StopAndFail
 from connectors.files import FileChunks
-from connectors.http import (
-    ConnectionLost,
-    Http,
-    NeverSent,
-    Request,
-    Stream,
-    is_elsewhere,
-    with_query,
-)
+from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, is_elsewhere, with_query
 from connectors.message import current_message
 from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice

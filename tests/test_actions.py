@@ -25,11 +25,12 @@ from connectors import (
     StopAndFail,
     Trash,
 )
-from worker.actions import bind, local_call, timed
+from worker.actions.binding import bind
+from worker.actions.local import local_call, timed
+from worker.actions.registry import Registry, load_actions
+from worker.actions.remote import RemoteActions
 from worker.errors import ActionsError, ActionUnreachable
-from worker.registry import Registry, load_actions
-from worker.remote import RemoteActions
-from worker.topology import Role
+from worker.protocol.topology import Role
 
 
 class Order(BaseModel):

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from support.visits import node, visit
 
 from connectors import Forward, Message, Outcome, Page, Trash, audit_checkpoint, audit_entity
-from worker.audit import audited
+from worker.pipeline.audit import audited
 
 GOLDEN = '{"order":{"key":"id","fields":[{"id":"1","a":"b"},{"id":"2"}]},"cust":{"key":"no","fields":[{"no":"9"}]}}'
 BODY = '{"id":1,"note":"x","customer":{"id":7,"token":"t"},"api_key":"k"}'

@@ -13,7 +13,7 @@ from support.topologies import NodeEntry, pass_on, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from worker.trash import Entry
+from worker.trash.entry import Entry
 
 FIFTY_MEGABYTES = 50 * 1024 * 1024
 

@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from connectors import Call
-from worker.calls import Calls
-from worker.metrics import render
+from worker.actions.service_calls import Calls
+from worker.prometheus import render
 
 
 def test_calls_are_counted_by_application_method_and_status_and_logged_with_their_host() -> None:

@@ -18,7 +18,8 @@ from support.topologies import NodeEntry, TopologyFile, connector, sink
 from support.waiting import eventually
 from test_installs_commands import Terminal
 
-from worker.trash import Entry, open_trash
+from worker.trash.entry import Entry
+from worker.trash.opening import open_trash
 
 
 @pytest.fixture

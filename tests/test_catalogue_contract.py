@@ -12,7 +12,7 @@ from test_soap import ENVELOPE, WSDL
 import connectors.catalogue
 from connectors import Batch, Stop, Trash
 from connectors.catalogue import github, servant, shopify
-from worker.registry import AnyAction, load_actions
+from worker.actions.registry import AnyAction, load_actions
 from worker.testing import BatchContract, ConnectorContract
 from worker.testing.contract import ActionContract
 

@@ -24,10 +24,9 @@ from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_disk, check_file, check_journal
 from worker.checks.finding import State
-from worker.checks.storage import check_storage
-from worker.checks.tables import check_redis, check_tables
-from worker.checks.trash import check_trash
-from worker.database import bring_up_to_date, sync_engine
+from worker.checks.stores import check_redis, check_storage, check_tables, check_trash
+from worker.database.engine import sync_engine
+from worker.database.migrate import bring_up_to_date
 from worker.deduplication import tables as deduplication
 from worker.runs.store import RunStore
 from worker.runs.tables import CHAIN, messages

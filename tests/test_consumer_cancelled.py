@@ -8,7 +8,9 @@ from conftest import MakeTopology
 from support.queues import Queues, process_message
 from support.topologies import sink
 
-from worker.broker import Delivery, QueueConsumer, Session
+from worker.broker.consumer import QueueConsumer
+from worker.broker.link import Session
+from worker.protocol.transport import Delivery
 
 IN_WORK = 5
 

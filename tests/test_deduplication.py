@@ -20,7 +20,7 @@ from support.workers import InProcess
 from connectors import Batch, CustomNode, Message, Page, StopAndFail
 from worker import load_settings
 from worker.errors import SettingsError, TopologyError
-from worker.topology import load_topology
+from worker.protocol.topology_file import load_topology
 
 AnyMessage = Message[Any]
 HOUR = 3600

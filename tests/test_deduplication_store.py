@@ -8,7 +8,8 @@ from conftest import MakeDatabase
 from support.waiting import eventually
 
 from deploy.redis import PrivateRedis
-from worker.deduplication import Mark, Marks, Taken, open_marks
+from worker.deduplication.marks import Mark, Marks, Taken
+from worker.deduplication.opening import open_marks
 from worker.errors import StoreError
 
 

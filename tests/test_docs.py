@@ -9,7 +9,7 @@ import click
 import pytest
 
 from worker.cli import cli
-from worker.topology import load_topology
+from worker.protocol.topology_file import load_topology
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,6 +1,6 @@
 """Actions that do not answer: rounds, giving up, expiry."""
 
-from worker.failures import EXPIRY_SECONDS, Failures
+from worker.pipeline.back_off import EXPIRY_SECONDS, Failures
 
 
 class Clock:

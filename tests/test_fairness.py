@@ -1,7 +1,7 @@
 """Lines at a limit of all users: one step each in turn, whatever their length."""
 
-from worker.limits import Limit
 from worker.limits.fairness import LAG, SAMPLE, Share
+from worker.limits.limit import Limit
 
 RATE = 10
 

@@ -23,7 +23,7 @@ from connectors import (
     connector,
     custom_node,
 )
-from worker.action_types import place_of, types_of
+from worker.actions.description import place_of, types_of
 
 
 class Shop(Application):

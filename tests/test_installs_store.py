@@ -19,7 +19,7 @@ from applications.crypt import Keyring, new_key
 from applications.deliveries import deliveries_among
 from applications.errors import InstallsAway
 from applications.migrations import STEPS
-from worker.trash import open_trash
+from worker.trash.opening import open_trash
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -26,12 +26,11 @@ from connectors.http import Http, Request
 from connectors.message import current_message
 from connectors.secrets import current_secrets
 from deploy.ports import free_ports
-from worker import interface as interfaces
-from worker.calls import Calls
-from worker.envelope import Envelope
-from worker.interface import CALLS, LOGS, Interface
-from worker.settings import load_settings
-from worker.visit import Visit, current_visit, receive
+from worker.actions.service_calls import Calls
+from worker.modes import ui_log as interfaces
+from worker.modes.ui_log import CALLS, LOGS, Interface
+from worker.protocol.message import Envelope, Visit, current_visit, receive
+from worker.settings.settings import load_settings
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "interface.json").read_text())
 KEY = "golden-api-key"

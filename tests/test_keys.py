@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from worker.keys import NO_KEY, parse_key
+from worker.protocol.keys import NO_KEY, parse_key
 
 BODY = '{"order": {"id": 17, "paid": true, "lines": [{"sku": "A"}]}, "shop": "oak", "none": null}'
 

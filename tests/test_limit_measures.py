@@ -4,9 +4,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from worker.limits import LimitMeasures
-from worker.limits.measures import GROWING_SECONDS, KNOWN_SECONDS
-from worker.metrics import render
+from worker.limits.measures import GROWING_SECONDS, KNOWN_SECONDS, LimitMeasures
+from worker.prometheus import render
 
 
 def shown(measures: LimitMeasures, now: float, name: str) -> list[str]:

@@ -18,15 +18,16 @@ from support.waiting import eventually
 from connectors import Connector, Http, Message, RateNotice
 from connectors.http import Request as HttpRequest
 from deploy.redis import PrivateRedis
-from worker import headers as h
-from worker.broker import Delivery
-from worker.envelope import encode
-from worker.limits import Go, Held, LimitState, MemoryReservations, ReservingGate, gate
-from worker.limits.gate import AWAY_SECONDS, HELD_SECONDS, WAY_SECONDS
-from worker.limits.hearing import Heard, hearing
+from worker.limits import gate
+from worker.limits.call_observer import Heard, hearing
+from worker.limits.gate import AWAY_SECONDS, HELD_SECONDS, WAY_SECONDS, Go, Held, ReservingGate
+from worker.limits.memory import MemoryReservations
 from worker.limits.redis import RedisReservations
-from worker.topology import Role
-from worker.visit import Visit
+from worker.limits.reservations import LimitState
+from worker.protocol import headers as h
+from worker.protocol.message import Visit, encode
+from worker.protocol.topology import Role
+from worker.protocol.transport import Delivery
 
 NOBODY = "redis://127.0.0.1:1/0"
 

@@ -5,7 +5,7 @@ from bisect import insort
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.limits.clock import DRIFT, RemoteClock
+from worker.limits.redis import DRIFT, RemoteClock
 from worker.limits.windows import earliest, spaced, wait_behind
 
 amounts = st.integers(1, 8)

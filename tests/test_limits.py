@@ -17,23 +17,14 @@ from connectors import Repeat, Trash
 from worker.accounts import access_of_message
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
-from worker.limits import (
-    Go,
-    Held,
-    Limit,
-    MemoryReservations,
-    PlatformGate,
-    Request,
-    ReservingGate,
-    Turn,
-    Wait,
-    limits_of,
-    parse_limits,
-)
-from worker.limits.gate import WAY_SECONDS, parked_seconds
-from worker.limits.hearing import Heard
-from worker.topology import Role
-from worker.visit import Visit, current_visit
+from worker.limits.call_observer import Heard
+from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
+from worker.limits.limit import Limit, limits_of, parse_limits
+from worker.limits.memory import MemoryReservations
+from worker.limits.reservations import Request, Turn, Wait
+from worker.modes.platform import PlatformGate
+from worker.protocol.message import Visit, current_visit
+from worker.protocol.topology import Role
 
 KEY = "alice|shop;10;2;|shop;1;40"
 

@@ -16,7 +16,7 @@ from support.workers import InProcess
 
 from connectors import CustomNode, Message, RepeatLater
 from worker.broker.delays import LOST, delayed
-from worker.trash.lost import REASON
+from worker.trash.making import QUEUE_GONE
 
 
 class TwoTimes(CustomNode[Any, Any]):
@@ -72,7 +72,7 @@ async def test_a_message_without_its_queue_is_told_collected_and_sent_on(
     assert "trash collect" in found["cure"]
     assert f"{before + 1} entr" in await worker.command("trash", "collect")
     (entry,) = json.loads(await worker.command("trash", "list", "--json", "--node", "pack"))
-    assert (entry["reason"], entry["user"], entry["message"]["body"]) == (REASON, "alice", '{"order": 17}')
+    assert (entry["reason"], entry["user"], entry["message"]["body"]) == (QUEUE_GONE, "alice", '{"order": 17}')
     assert (entry["nodeName"], entry["topologyId"]) == ("pack", topology.id)
     assert "Nothing was lost" in await worker.command("trash", "collect")
 

@@ -25,7 +25,7 @@ from connectors import (
     RepeatLater,
     StopAndFail,
 )
-from worker.trash import EntryType, State
+from worker.trash.entry import EntryType, State
 
 Begin = Callable[[str, TopologyFile, Sequence[Action[Any, Any]]], Any]
 PLACES = ("memory", "rabbitmq")

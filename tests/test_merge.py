@@ -21,7 +21,7 @@ from connectors.nodes.mapping import Map
 from connectors.nodes.merging import Merge
 from connectors.nodes.routing import Route
 from connectors.nodes.splitting import Split
-from worker.storage import open_storage
+from worker.storage.opening import open_storage
 
 KINDS = ["sqlite", "postgresql", "redis"]
 

@@ -16,7 +16,7 @@ from support.waiting import eventually
 
 from connectors import Connector, Message, StopAndFail
 from worker.broker.delays import tier_queues
-from worker.metrics import Family, Histogram, merge, render
+from worker.prometheus import Family, Histogram, merge, render
 
 OPERATIONS = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
 OF_THE_SUPERVISOR = {"orchesty_worker_up", "orchesty_worker_restarts_total"}

@@ -16,12 +16,11 @@ from connectors.nodes.filtering import Filter
 from connectors.nodes.mapping import Map
 from connectors.nodes.routing import Route
 from connectors.nodes.splitting import Split
-from worker.actions import bind
-from worker.configuration import configured
+from worker.actions.binding import bind, configured
+from worker.actions.registry import AnyAction, load_actions
+from worker.actions.remote import RemoteActions
 from worker.errors import ActionsError
-from worker.registry import AnyAction, load_actions
-from worker.remote import RemoteActions
-from worker.topology import load_topology
+from worker.protocol.topology_file import load_topology
 
 ORDER = {"number": 7, "total": 120.5, "country": "CZ", "lines": [{"sku": "a", "n": 1}, {"sku": "b", "n": 2}]}
 

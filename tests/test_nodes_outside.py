@@ -23,10 +23,10 @@ from connectors.clients import Clients
 from connectors.nodes.amqp import AmqpPublish
 from connectors.nodes.sql import SqlExecute, SqlQuery
 from connectors.nodes.starting import StartTopology
-from worker.configuration import configured
+from worker.actions.binding import configured
+from worker.actions.registry import AnyAction
 from worker.errors import ActionsError
-from worker.registry import AnyAction
-from worker.starters import PlatformStarter
+from worker.modes.platform import PlatformStarter
 
 VARIABLE = "ERP_ADDRESS"
 CREATE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, shop TEXT, total NUMERIC(10, 2))"

@@ -21,14 +21,7 @@ from test_worker_accounts import trashed
 
 from applications import Application
 from applications.accounts import Accounts
-from applications.errors import (
-    LoginDead,
-    LoginForged,
-    LoginRefused,
-    NeedsReconnect,
-    NotAuthorized,
-    TokenEndpointAway,
-)
+from applications.errors import LoginDead, LoginForged, LoginRefused, NeedsReconnect, NotAuthorized, TokenEndpointAway
 
 
 @pytest.fixture

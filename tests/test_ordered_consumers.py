@@ -13,12 +13,12 @@ from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 
 from deploy.broker import Broker
-from worker.broker.consumer import Delivery
 from worker.broker.link import Session
 from worker.broker.ordered import Handle, KeyedConsumer
 from worker.broker.partitions import Partition, PartitionedConsumer
 from worker.broker.publisher import Publisher
-from worker.topology import load_topology
+from worker.protocol.topology_file import load_topology
+from worker.protocol.transport import Delivery
 
 QUEUES = 20
 COUNT = 15

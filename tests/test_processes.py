@@ -17,10 +17,10 @@ from support.topologies import NodeEntry, custom_node, pass_on, sink
 from support.waiting import eventually
 
 from connectors import Batch, Connector, CustomNode, Forward, Message, Page, RepeatLater, StopAndFail
-from worker.runs import NodeCounts, RunState
-from worker.runs.steps import first_step, next_step
+from worker.protocol.identity import first_step, next_step
+from worker.protocol.message import now_ms
+from worker.runs.run import NodeCounts, RunState
 from worker.runs.store import RunStore
-from worker.visit import now_ms
 
 DATABASES = ("sqlite", "postgresql")
 

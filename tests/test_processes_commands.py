@@ -14,7 +14,7 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import CustomNode, Message, StopAndFail
-from worker.runs import Run, RunState
+from worker.runs.run import Run, RunState
 
 
 class FailOdd(CustomNode[Any, Any]):

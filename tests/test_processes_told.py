@@ -18,10 +18,10 @@ from support.waiting import eventually
 from connectors import CustomNode, Message, StopAndFail
 from worker import Worker, load_settings
 from worker.errors import SettingsError
-from worker.runs import RunState
+from worker.protocol.message import now_ms
 from worker.runs.due import claim_due
+from worker.runs.run import RunState
 from worker.runs.store import RunStore
-from worker.visit import now_ms
 
 
 class Fail(CustomNode[Any, Any]):

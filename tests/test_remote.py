@@ -8,9 +8,9 @@ import pytest
 from support.visits import node, visit
 
 from connectors import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
-from worker.remote import NO_VERDICT, verdict
-from worker.topology import Role
-from worker.visit import Visit
+from worker.actions.remote import NO_VERDICT, verdict
+from worker.protocol.message import Visit
+from worker.protocol.topology import Role
 
 AT = visit(node("next"))
 AT_BATCH = visit(node("next", role=Role.BATCH))

@@ -10,9 +10,10 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.limits import MemoryReservations, Request, Turn, parse_limits
 from worker.limits.gate import WAY_SECONDS
-from worker.limits.reservations import LATEST_SECONDS, SLACK_SECONDS
+from worker.limits.limit import parse_limits
+from worker.limits.memory import MemoryReservations
+from worker.limits.reservations import LATEST_SECONDS, SLACK_SECONDS, Request, Turn
 
 windows = st.tuples(st.integers(1, 5), st.integers(1, 6))
 users = st.sampled_from("abc")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from deploy.redis import PrivateRedis
 from tests.support.driven import DrivenTime, driven_script
-from worker.limits import Limit, LimitState, Request, Reservations, Turn, Wait, parse_limits
 from worker.limits.fairness import SAMPLE
-from worker.limits.redis import BASE
-from worker.limits.scripts import LISTED_SECONDS
+from worker.limits.limit import Limit, parse_limits
+from worker.limits.redis import BASE, LISTED_SECONDS
+from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
 
 windows = st.lists(
     st.tuples(st.sampled_from([1, 2, 3, 30]), st.integers(1, 6)), max_size=2, unique_by=lambda own: own[0]

@@ -11,9 +11,10 @@ import pytest
 
 from deploy.redis import PrivateRedis
 from worker.errors import LimitsAway
-from worker.limits import MemoryReservations, Request, Reservations, Turn, Wait, parse_limits
+from worker.limits.limit import parse_limits
+from worker.limits.memory import MemoryReservations
 from worker.limits.redis import RedisReservations
-from worker.limits.reservations import SLACK_SECONDS
+from worker.limits.reservations import SLACK_SECONDS, Request, Reservations, Turn, Wait
 
 RUNS = count()
 

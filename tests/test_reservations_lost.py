@@ -10,8 +10,9 @@ import pytest
 
 from deploy.redis import PrivateRedis
 from worker.errors import LimitsAway
-from worker.limits import Request, Turn, Wait, parse_limits
+from worker.limits.limit import parse_limits
 from worker.limits.redis import RedisReservations
+from worker.limits.reservations import Request, Turn, Wait
 
 MEMBERS = count()
 

@@ -11,7 +11,7 @@ from support.topologies import NodeEntry, connector, custom_node, sink
 
 from connectors import Connector, CustomNode, Message
 from worker.broker.delays import delay_of, delayed
-from worker.topology import load_topology
+from worker.protocol.topology_file import load_topology
 
 
 class Name(Connector[Any, Any]):

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from support.runs import counts
 from support.visits import node, visit
 
-from worker.runs import MessageState, Run, RunState, Sent
+from worker.protocol.identity import Sent, approved_step, first_step, next_step
+from worker.protocol.message import now_ms
 from worker.runs.records import Record, record
+from worker.runs.run import MessageState, Run, RunState
 from worker.runs.search import get_runs
-from worker.runs.steps import approved_step, first_step, next_step
 from worker.runs.store import RunStore
-from worker.visit import now_ms
 
 Shape = list[tuple[int, bool]]
 """Of each message but the first: which one before it sends it (modulo how many there are), and whether it fails until

@@ -16,14 +16,14 @@ from support.databases import MakeDatabase
 from support.runs import counts, ok
 from support.visits import RUN, node, visit
 
-from worker.runs import MessageState, NodeCounts, Run, RunState, Sent
+from worker.protocol.identity import Sent, first_step, next_step
+from worker.protocol.message import now_ms
 from worker.runs.due import claim_due
 from worker.runs.records import Record, record
+from worker.runs.run import MessageState, NodeCounts, Run, RunState
 from worker.runs.search import get_runs
-from worker.runs.steps import first_step, next_step
 from worker.runs.store import RunStore
 from worker.runs.tables import CHAIN, messages, nodes, runs
-from worker.visit import now_ms
 
 SEED = 20261124
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from worker.errors import SettingsError
-from worker.settings import Mode, load_settings, settings_page
-from worker.variables import environment_of, unknown_variables
+from worker.settings.environment import environment_of, unknown_variables
+from worker.settings.page import settings_page
+from worker.settings.settings import Mode, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 

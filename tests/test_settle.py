@@ -9,12 +9,13 @@ import pytest
 from support.visits import PROCESS_ID, TIMESTAMP, node, repeater, visit
 
 from connectors import Exponential, Forward, Limited, Message, Page, Repeat, Stop, Trash
-from worker.broker import Publication
-from worker.counter import PlatformCounter
-from worker.limits import Held
-from worker.parking import BrokerParking, PlatformParking
-from worker.settle import Decision, Settlement, Settler, UserTask
-from worker.visit import Visit
+from worker.limits.gate import Held
+from worker.modes.platform import PlatformCounter, PlatformParking
+from worker.modes.standalone import BrokerParking
+from worker.pipeline.decisions import Decision, UserTask
+from worker.pipeline.settle import Settlement, Settler
+from worker.protocol.message import Visit
+from worker.protocol.transport import Publication
 
 
 def settle(at: Visit, decision: Decision) -> Settlement:

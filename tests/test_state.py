@@ -11,7 +11,7 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import Batch, Message, Page
-from worker.storage import open_storage
+from worker.storage.opening import open_storage
 
 
 class ListOrders(Batch[Any, Any]):

@@ -17,8 +17,9 @@ from connectors import storage as storages
 from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
 from deploy.redis import PrivateRedis
 from worker.checks.finding import State
-from worker.checks.storage import check_storage
-from worker.storage import check_storage_url, open_storage
+from worker.checks.stores import check_storage
+from worker.storage.opening import open_storage
+from worker.urls import check_storage_url
 
 HOUR = 3_600_000
 MakeStorage = Callable[[], Storage]

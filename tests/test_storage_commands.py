@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from support.databases import MakeDatabase
 
 from worker.cli import cli
-from worker.storage import open_storage
+from worker.storage.opening import open_storage
 
 Run = Callable[..., Any]
 

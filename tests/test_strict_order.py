@@ -11,7 +11,7 @@ from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess, WorkerProcess
 
-from worker import line
+from worker.pipeline import hold
 
 TAKEOVER_SECONDS = 5
 ACTIONS = "support.ordering"
@@ -126,7 +126,7 @@ async def test_a_repeated_message_holds_the_line_where_the_node_says_so(
 async def test_a_long_repeat_is_given_back_before_the_broker_loses_patience_and_waits_on(
     make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "LONGEST_HOLD_SECONDS", 0.4)
+    monkeypatch.setattr(hold, "LONGEST_HOLD_SECONDS", 0.4)
     topology = make_topology(custom_node("work", "repeat-marked", "sink", prefetch=1, repeatHoldsLine=True), sink())
     worker = await run_worker(topology, RepeatMarked())
     await queues.publish(
@@ -142,7 +142,7 @@ async def test_a_long_repeat_is_given_back_before_the_broker_loses_patience_and_
 async def test_a_message_that_has_held_the_line_until_its_deliveries_run_out_is_parked(
     make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "LONGEST_HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(hold, "LONGEST_HOLD_SECONDS", 0.2)
     topology = make_topology(custom_node("work", "repeat-marked", "sink", prefetch=1, repeatHoldsLine=True), sink())
     worker = await run_worker(topology, RepeatMarked(), max_deliveries=3)
     await queues.publish(
@@ -162,7 +162,7 @@ async def test_a_message_that_holds_the_line_goes_to_the_next_worker_when_its_ow
     await queues.publish(
         topology.exchange("work"), *(process_message({"n": n, "repeat": 4 if n == 0 else None}) for n in range(3))
     )
-    await eventually(lambda: first.worker.in_work == 1, what="a message that holds the line")
+    await eventually(lambda: first.worker.in_work == 1, what="a message that holds the hold")
 
     first.worker.stop()
     await run_worker(topology, RepeatMarked())

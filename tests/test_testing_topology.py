@@ -16,7 +16,7 @@ from support.shop import PAGES, AddVat, GetOrder, ListOrders
 from connectors import Connector, Forward, LimitExceeded, Message, Repeat
 from worker import WorkerError
 from worker.testing import EndlessRun, InMemoryTopology, UnexpectedRequest, answering
-from worker.trash import Entry
+from worker.trash.entry import Entry
 
 ORDER = {"id": 17, "total": 99.5}
 

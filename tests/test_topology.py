@@ -8,7 +8,8 @@ import pytest
 
 from connectors import Kind
 from worker.errors import TopologyError
-from worker.topology import Role, load_topology
+from worker.protocol.topology import Role
+from worker.protocol.topology_file import load_topology
 
 
 def node(**changes: Any) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from support.workers import InProcess
 
 from connectors import CustomNode, Message, StopAndFail
 from worker.broker.delays import LOST
-from worker.trash import Entry, Search, State
+from worker.trash.entry import Entry, State
+from worker.trash.search import Search
 
 PAGE = Path(__file__).parent.parent / "docs" / "operations.md"
 SHOWN_ID = "1f3a2b4c"

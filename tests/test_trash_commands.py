@@ -12,9 +12,10 @@ import pytest
 from support.databases import MakeDatabase
 from support.entries import ENTRY, numbered, run_trash
 
-from worker.trash import Entry, EntryType, State, open_trash
+from worker.protocol.message import now_ms
+from worker.trash.entry import Entry, EntryType, State
+from worker.trash.opening import open_trash
 from worker.trash.transfer import to_line
-from worker.visit import now_ms
 
 Fill = Callable[..., Coroutine[Any, Any, None]]
 HOUR_MS = 3_600_000

@@ -13,8 +13,11 @@ from pymongo import AsyncMongoClient
 from support.databases import MakeDatabase
 from support.entries import ENTRY
 
-from worker.trash import Claim, EntryType, Search, State, open_trash
 from worker.trash.documents import LARGE, to_document, to_entry
+from worker.trash.entry import EntryType, State
+from worker.trash.opening import open_trash
+from worker.trash.search import Search
+from worker.trash.store import Claim
 
 AWARE = json_util.JSONOptions(tz_aware=True)
 SAMPLES = sorted((Path(__file__).parent / "conformance").glob("*.json"))

@@ -21,9 +21,14 @@ from support.workers import InProcess
 
 from connectors import CustomNode, Message, StopAndFail
 from deploy.databases import PrivateMongo, PrivateServer
-from worker.broker import Link, Publisher
-from worker.trash import CHUNK, Entry, Search, State, deciding, open_trash
-from worker.visit import now_ms
+from worker.broker.link import Link
+from worker.broker.publisher import Publisher
+from worker.protocol.message import now_ms
+from worker.trash import deciding
+from worker.trash.entry import Entry, State
+from worker.trash.opening import open_trash
+from worker.trash.search import Search
+from worker.trash.store import CHUNK
 
 Lines = Sequence[Mapping[str, Any]]
 DAY_MS = 24 * 3_600_000

@@ -13,7 +13,9 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY, run_trash
 
 import worker.trash
-from worker.trash import Search, State, entry_id, open_trash, short_id
+from worker.trash.entry import State, entry_id, short_id
+from worker.trash.opening import open_trash
+from worker.trash.search import Search
 from worker.trash.tables import HEAD, trash
 
 FIRST = """

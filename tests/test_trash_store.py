@@ -12,7 +12,10 @@ import pytest
 from support.databases import KINDS, MakeDatabase
 from support.entries import ENTRY, LONG_AGO, numbered
 
-from worker.trash import CLAIM_MS, DECIDED, Claim, EntryType, Search, State, TrashStore, open_trash
+from worker.trash.entry import DECIDED, EntryType, State
+from worker.trash.opening import open_trash
+from worker.trash.search import Search
+from worker.trash.store import CLAIM_MS, Claim, TrashStore
 from worker.trash.transfer import from_line, to_line
 
 ALL = Search(states=frozenset(State))

@@ -17,7 +17,10 @@ from support.proxy import Lost, Proxy
 from support.queues import Queues
 from support.topologies import TopologyFile, pass_on
 
-from worker.trash import CLAIM_MS, Claim, Search, State, TrashStore, open_trash
+from worker.trash.entry import State
+from worker.trash.opening import open_trash
+from worker.trash.search import Search
+from worker.trash.store import CLAIM_MS, Claim, TrashStore
 
 COUNT = 1000
 

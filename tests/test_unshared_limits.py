@@ -17,15 +17,11 @@ from applications import Application
 from connectors import Connector, Message
 from worker.broker.partitions import TRIAL_SECONDS
 from worker.errors import LimitRefused, LimitsAway, SettingsError
-from worker.limits import (
-    Limit,
-    MemoryReservations,
-    Request,
-    Turn,
-    UnsharedReservations,
-    WithoutRedis,
-    parse_limits,
-)
+from worker.limits.limit import Limit, parse_limits
+from worker.limits.memory import MemoryReservations
+from worker.limits.reservations import Request, Turn
+from worker.limits.unshared import UnsharedReservations
+from worker.settings.settings import WithoutRedis
 
 KEY = "alice|shop;60;4"
 

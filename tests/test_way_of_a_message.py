@@ -17,7 +17,8 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import Batch, Connector, Message, Page, StopAndFail
-from worker.trash import Entry, EntryType, TrashStore
+from worker.trash.entry import Entry, EntryType
+from worker.trash.store import TrashStore
 
 
 class Count(Batch[Any, int]):

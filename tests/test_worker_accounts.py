@@ -22,10 +22,10 @@ from support.workers import InProcess
 
 from applications.accounts import Accounts
 from worker.accounts import connect_accounts
+from worker.actions.registry import Registry
 from worker.errors import SettingsError
-from worker.registry import Registry
-from worker.settings import load_settings
-from worker.trash import Entry
+from worker.settings.settings import load_settings
+from worker.trash.entry import Entry
 
 STRANGE_USERS = ("a:b", "a/b", "a+b", "a b", "žofie", "'; drop table installs; --")
 

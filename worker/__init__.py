@@ -1,10 +1,10 @@
 """The machine room: from the broker to the action and on."""
 
 try:
+    from worker.actions.registry import Registry
+    from worker.app.process import Worker
     from worker.errors import StartupError, WorkerError
-    from worker.process import Worker
-    from worker.registry import Registry
-    from worker.settings import Settings, load_settings
+    from worker.settings.settings import Settings, load_settings
 except (ImportError, AttributeError) as error:
     from orchesty_worker import explain_shadowing
 

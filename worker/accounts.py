@@ -9,12 +9,13 @@ from applications import Access, Application
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from connectors.http import FindAccess, of_class
-from worker import headers as h
+from worker.actions.applications import applications_of
+from worker.actions.registry import Registry
 from worker.errors import SettingsError
-from worker.registry import AnyAction, Registry
-from worker.settings import Settings
-from worker.topology import Node
-from worker.visit import current_visit
+from worker.protocol import headers as h
+from worker.protocol.message import current_visit
+from worker.protocol.topology import Node
+from worker.settings.settings import Settings
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
@@ -102,9 +103,3 @@ def access_of_message(accounts: "Accounts") -> FindAccess:
         return await accounts.access(application, visit.header(h.USER) if visit else "")
 
     return access
-
-
-def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
-    """Return the applications of these actions."""
-    found = (getattr(action, "application", None) for action in actions)
-    return {application for application in found if application is not None}

@@ -10,9 +10,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from applications import Application, SecretsError
-from worker.applications import applications_in
+from worker.actions.applications import applications_in
 from worker.grouped import Grouped
-from worker.topology import Topology
+from worker.protocol.topology import Topology
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts

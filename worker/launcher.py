@@ -12,7 +12,7 @@ from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = {"worker": "settle.py", "connectors": "outcome.py", "applications": "application.py"}
+PACKAGES = {"worker": "patience.py", "connectors": "outcome.py", "applications": "application.py"}
 """Our packages, and a file by which to know them."""
 
 DISTRIBUTION = "orchesty-worker"

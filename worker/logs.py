@@ -12,9 +12,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from applications.hiding import hide
 from connectors.secrets import known_secrets
-from worker import headers as h
-from worker.settings import Settings
-from worker.visit import current_visit
+from worker.protocol import headers as h
+from worker.protocol.message import current_visit
+from worker.settings.settings import Settings
 
 NOISY = ("aiosqlite", "alembic", "httpx", "httpcore", "aiohttp.access", "pymongo", "asyncssh", "aioftp", "zeep")
 """Libraries of which only errors are logged: their lines hold URLs with their queries, and bodies."""

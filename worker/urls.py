@@ -2,6 +2,38 @@
 
 from urllib.parse import urlsplit
 
+SQLITE = "sqlite"
+
+
+POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+
+
+MONGODB = frozenset({"mongodb", "mongodb+srv"})
+
+
+def check_url(url: str) -> None:
+    """Raise `ValueError` that says how the URL of a trash looks, when this is none."""
+    scheme, _, rest = url.partition("://")
+    if scheme == SQLITE and rest.startswith("/") and rest != "/":
+        return
+    if scheme in MONGODB | POSTGRESQL and rest:
+        return
+    raise ValueError(
+        "must be sqlite:///path, postgresql://user:password@host/database or mongodb://user:password@host/database"
+    )
+
+
+REDIS = frozenset({"redis", "rediss", "unix"})
+
+
+def check_storage_url(url: str) -> None:
+    """Raise `ValueError` that says how the URL of a storage looks, when this is none."""
+    scheme, _, rest = url.partition("://")
+    is_file = scheme == SQLITE and rest.startswith("/") and rest != "/"
+    if not (is_file or (scheme in POSTGRESQL | REDIS and rest)):
+        raise ValueError("must be sqlite:///path, postgresql://user:password@host/database or redis://host:6379/0")
+
+
 _CURE = (
     "no host can be read from it: write scheme://user:password@host:port/..., "
     "and in user, password and options / @ # ? as %2F %40 %23 %3F"

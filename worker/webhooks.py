@@ -18,13 +18,13 @@ from aiohttp import web
 
 from applications import Application, ApplicationError, Incoming, TryLater
 from applications.signatures import Forged, KeyUnusable
-from worker import headers as h
-from worker.broker import Publication, Publisher
+from worker.broker.publisher import Publisher
 from worker.called_webhooks import Called, CalledWebhooks
 from worker.deliveries import OncePerDelivery
-from worker.envelope import encode
-from worker.topology import ROUTING_KEY, Node, Topology
-from worker.visit import now_ms
+from worker.protocol import headers as h
+from worker.protocol.message import encode, now_ms
+from worker.protocol.topology import ROUTING_KEY, Node, Topology
+from worker.protocol.transport import Publication
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts

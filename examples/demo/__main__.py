@@ -24,10 +24,10 @@ from examples.demo.records import load_records
 from examples.demo.results import Results
 from examples.demo.service import serve
 from examples.demo.story import Story
+from worker.app.process import Worker
 from worker.logs import configure_logs
-from worker.process import Worker
-from worker.settings import Mode, Settings, load_settings
-from worker.topology import load_topology
+from worker.protocol.topology_file import load_topology
+from worker.settings.settings import Mode, Settings, load_settings
 
 LINE_WIDTH = 120
 """Of lines that go to a file or a pipe."""

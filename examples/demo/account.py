@@ -4,7 +4,7 @@ from pathlib import Path
 
 from examples.demo.actions import Tally
 from worker.accounts import open_accounts
-from worker.settings import Settings
+from worker.settings.settings import Settings
 
 USER = "ada"
 INSTALLS = Path("var/demo/installs.sqlite")

@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-from worker.topology import Node
+from worker.protocol.topology import Node
 
 KINDS = ("arrived", "done", "repeated", "limited", "trashed")
 OUTCOMES = ("done", "repeated", "limited", "kept", "trashed")

@@ -16,14 +16,15 @@ from examples.demo.errors import DemonstrationFailed
 from examples.demo.results import Results
 from examples.demo.screen import Screen, print_facts, until
 from examples.demo.service import BROKEN, WorldService
-from worker import headers as h
-from worker.broker import Publication, Publisher
+from worker.app.process import Worker
+from worker.broker.publisher import Publisher
 from worker.cli.broker import connected, publish
-from worker.envelope import encode
-from worker.process import Worker
-from worker.settings import Settings
-from worker.starting import start_headers
-from worker.topology import ROUTING_KEY, Topology
+from worker.protocol import headers as h
+from worker.protocol.message import encode
+from worker.protocol.start import start_headers
+from worker.protocol.topology import ROUTING_KEY, Topology
+from worker.protocol.transport import Publication
+from worker.settings.settings import Settings
 
 PATIENCE_SECONDS = 120
 SHORT_ID = 8

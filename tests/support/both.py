@@ -11,8 +11,8 @@ from support.queues import ProcessMessage, Queues
 from support.topologies import TopologyFile
 from support.waiting import eventually
 from worker.testing import InMemoryTopology
-from worker.trash import Entry, State
 from worker.trash.deciding import Decider
+from worker.trash.entry import Entry, State
 
 SECONDS = 30
 

@@ -13,7 +13,7 @@ from connectors import Action, Call, Http, Outcome, RateNotice
 from connectors.action import ServiceAction
 from support.services import serving
 from support.visits import node, visit
-from worker.actions import local_call
+from worker.actions.local import local_call
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

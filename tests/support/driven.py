@@ -2,10 +2,8 @@
 
 from redis.asyncio import Redis
 
-from worker.limits import MemoryReservations
-from worker.limits.clock import RemoteClock
-from worker.limits.redis import RedisReservations
-from worker.limits.scripts import script
+from worker.limits.memory import MemoryReservations
+from worker.limits.redis import RedisReservations, RemoteClock, script
 
 TIME = "redis.call('TIME')"
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from worker.trash import Entry, EntryType
+from worker.trash.entry import Entry, EntryType
 
 LONG_AGO = 1_795_489_382_982
 ENTRY = Entry(

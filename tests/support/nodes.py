@@ -6,8 +6,8 @@ from typing import Any
 
 from connectors import Action, Outcome
 from support.visits import node, visit
-from worker.actions import local_call
-from worker.configuration import configured
+from worker.actions.binding import configured
+from worker.actions.local import local_call
 
 
 async def outcome_of(

@@ -22,8 +22,8 @@ from deploy.ports import free_ports
 from support.queues import Queues
 from support.waiting import eventually
 from worker import Settings, Worker, load_settings
-from worker.trash import open_trash
-from worker.visit import now_ms
+from worker.protocol.message import now_ms
+from worker.trash.opening import open_trash
 
 Traffic = dict[str, Any]
 """A recording, or what was heard in the same form."""

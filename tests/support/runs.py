@@ -9,7 +9,7 @@ from typing import Any
 from support.queues import ProcessMessage, Queues
 from support.topologies import TopologyFile
 from support.waiting import eventually
-from worker.runs import NodeCounts, Run
+from worker.runs.run import NodeCounts, Run
 from worker.runs.search import RunSearch, find_runs, get_runs
 from worker.runs.store import RunStore
 

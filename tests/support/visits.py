@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-from worker.envelope import Envelope
-from worker.topology import Follower, Node, Repeater, Role
-from worker.visit import Visit, receive
+from worker.protocol.message import Envelope, Visit, receive
+from worker.protocol.topology import Follower, Node, Repeater, Role
 
 PROCESS_ID = "11111111-1111-4111-8111-111111111111"
 RUN = "22222222-2222-4222-8222-222222222222"

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from worker.broker.consumer import QueueState
 from worker.broker.link import Session
-from worker.broker.once import queue_states
+from worker.broker.one_shot import queue_states
 from worker.broker.partitions import members_queue, partition_queues
-from worker.topology import Node
+from worker.protocol.topology import Node
 
 
 def node_queues(node: Node, *, is_platform: bool) -> Iterator[str]:

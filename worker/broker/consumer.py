@@ -13,6 +13,7 @@ from worker.broker import frames
 from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session, raise_swallowed_cancel, why_closed
 from worker.broker.objects import RPC_SECONDS
 from worker.errors import ChannelLost, HandBack
+from worker.protocol.transport import Delivery
 
 log = structlog.get_logger()
 
@@ -70,25 +71,6 @@ class Acknowledgements:
         self.flush()
         await self._outbox.flush()
         await self._channel.basic_qos(prefetch_count=prefetch, timeout=RPC_SECONDS)
-
-
-class Delivery:
-    """One message from a queue."""
-
-    __slots__ = ("deliveries", "is_settling", "raw", "routing_key", "tag", "timestamp")
-
-    def __init__(
-        self, raw: bytes, timestamp: int | None, deliveries: int = 1, tag: int = 0, routing_key: str = ""
-    ) -> None:
-        self.raw = raw
-        self.tag = tag
-        self.routing_key = routing_key
-        self.timestamp = timestamp
-        """`published-timestamp`, ms; None when the publisher set none."""
-        self.deliveries = deliveries
-        """How often it has been delivered, this time included."""
-        self.is_settling = False
-        """Whether the action is done and its outcome is being carried out."""
 
 
 def delivery_of(message: aiormq.abc.DeliveredMessage) -> Delivery:

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from worker.broker.objects import Declarations
-from worker.broker.publisher import Publication
-from worker.topology import Node
+from worker.protocol.topology import Node
+from worker.protocol.transport import Publication
 
 DELIVERY_EXCHANGE = "orchesty-worker.delay"
 LOST = f"{DELIVERY_EXCHANGE}.lost"

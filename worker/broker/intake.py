@@ -16,7 +16,7 @@ import aiormq
 import structlog
 
 from worker.broker.backlog import backlog, leftovers
-from worker.broker.consumer import Delivery, QueueConsumer, QueueState, SharingConsumer
+from worker.broker.consumer import QueueConsumer, QueueState, SharingConsumer
 from worker.broker.delays import LOST, declare_tiers, let_out, tier_queues
 from worker.broker.link import Session, raise_swallowed_cancel
 from worker.broker.objects import (
@@ -28,14 +28,15 @@ from worker.broker.objects import (
     RPC_SECONDS,
     Declarations,
 )
-from worker.broker.once import queue_states
+from worker.broker.one_shot import queue_states
 from worker.broker.ordered import KeyedConsumer, SoleConsumer
 from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
-from worker.broker.publisher import Publication, Publisher
-from worker.envelope import decode
+from worker.broker.publisher import Publisher
 from worker.errors import ChannelLost, UnreadableMessage
-from worker.keys import NO_KEY, Key
-from worker.topology import ROUTING_KEY, Node, Topology
+from worker.protocol.keys import NO_KEY, Key
+from worker.protocol.message import decode
+from worker.protocol.topology import ROUTING_KEY, Node, Topology
+from worker.protocol.transport import Delivery, Publication
 
 log = structlog.get_logger()
 

@@ -8,11 +8,12 @@ in the order of handing back, behind a successor that may be in work already.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from worker.broker.consumer import Acknowledgements, Delivery, QueueConsumer
-from worker.broker.fence import Fence
+from worker.broker.ack_barrier import Fence
+from worker.broker.consumer import Acknowledgements, QueueConsumer
+from worker.broker.leadership import Turn
 from worker.broker.link import Session
-from worker.broker.turn import Turn
 from worker.errors import ChannelLost, HandBack, HeldTooLong
+from worker.protocol.transport import Delivery
 
 Handle = Callable[[Delivery], Awaitable[None]]
 

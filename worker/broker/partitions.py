@@ -18,14 +18,15 @@ from hashlib import blake2b
 
 import structlog
 
-from worker.broker.consumer import Delivery, QueueConsumer, QueueState
+from worker.broker.consumer import QueueConsumer, QueueState
 from worker.broker.link import Session, raise_swallowed_cancel
-from worker.broker.members import Membership
+from worker.broker.membership import Membership
 from worker.broker.objects import Declarations
 from worker.broker.ordered import KeyedConsumer
-from worker.broker.publisher import Publication, Publisher
+from worker.broker.publisher import Publisher
 from worker.errors import ChannelLost
-from worker.topology import Node
+from worker.protocol.topology import Node
+from worker.protocol.transport import Delivery, Publication
 
 log = structlog.get_logger()
 

@@ -4,9 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import aiormq
 import structlog
@@ -14,7 +12,8 @@ import structlog
 from worker.broker import frames
 from worker.broker.link import CONNECTION_ERRORS, Session, raise_swallowed_cancel, why_closed
 from worker.errors import BrokerError, ChannelLost, PublishRefused
-from worker.metrics import CONFIRM_SECONDS, Histogram
+from worker.prometheus import CONFIRM_SECONDS, Histogram
+from worker.protocol.transport import Publication
 
 log = structlog.get_logger()
 
@@ -23,24 +22,6 @@ WINDOW = 512
 
 LONGEST_PAUSE_SECONDS = 30
 DECLARE_SECONDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One message to publish. `timestamp` is `published-timestamp` in ms; None means the time of publishing."""
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    timestamp: int | None = None
-    mandatory: bool = True
-
-
-class Outlet(Protocol):
-    """Takes messages: the broker's `Publisher`, or the memory of `worker.testing`."""
-
-    async def publish(self, publications: Sequence[Publication], *, is_patient: bool = True) -> None:
-        """Return when all are safe. Raises `PublishRefused` when it is not to be patient about a refusal."""
 
 
 class ConfirmChannel:

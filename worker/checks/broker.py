@@ -12,15 +12,15 @@ from typing import Any
 import aiormq
 from yarl import URL
 
-from worker.broker import CONNECTION_ERRORS, Session
 from worker.broker.backlog import leftovers, node_queues
 from worker.broker.delays import LOST, tier_queues
+from worker.broker.link import CONNECTION_ERRORS, Session
 from worker.broker.objects import COUNTER_QUEUE, LIMITER_QUEUE, PLUGIN, QUORUM, REPEATER_QUEUE, RPC_SECONDS
-from worker.broker.once import looking, queue_states
+from worker.broker.one_shot import looking, queue_states
 from worker.checks.clock import check_broker_clock
 from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import BrokerError
-from worker.topology import Node
+from worker.protocol.topology import Node
 
 OLDEST = (3, 10)
 NAMES = r"^(node\.|pipes\.|orchesty|amq\.(default|gen))"

@@ -4,17 +4,15 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from worker.accounts import has_keys
+from worker.app.process import broker_url
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk, check_journal
 from worker.checks.finding import Finding, State, failed
-from worker.checks.storage import check_storage
-from worker.checks.tables import check_databases
+from worker.checks.stores import check_databases, check_storage, check_trash
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
-from worker.checks.trash import check_trash
 from worker.errors import SettingsError
-from worker.process import broker_url
-from worker.settings import Mode, Settings, load_settings
-from worker.topology import Node, Topology
+from worker.protocol.topology import Node, Topology
+from worker.settings.settings import Mode, Settings, load_settings
 
 
 async def check_everything(environment: Mapping[str, str], **overrides: Any) -> AsyncIterator[Finding]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from worker.actions import bind
+from worker.actions.binding import bind
+from worker.actions.registry import load_actions
+from worker.actions.remote import RemoteActions
 from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import ActionsError, TopologyError
-from worker.failures import LONGEST_PAUSE_SECONDS
-from worker.registry import load_actions
-from worker.remote import RemoteActions
-from worker.settings import Settings
-from worker.topology import Node, Topology, load_topology
-from worker.variables import unknown_variables
+from worker.pipeline.back_off import LONGEST_PAUSE_SECONDS
+from worker.protocol.topology import Node, Topology
+from worker.protocol.topology_file import load_topology
+from worker.settings.environment import unknown_variables
+from worker.settings.settings import Settings
 
 CONSUMER_TIMEOUT_SECONDS = 1800
 """RabbitMQ's default `consumer_timeout`."""

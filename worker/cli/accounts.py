@@ -10,11 +10,11 @@ import click
 from applications import Application, ApplicationError, SettingsInvalid
 from applications.forms import FieldFacts, FormFacts
 from worker.accounts import has_keys, open_accounts
-from worker.applications import applications_in, load_applications
+from worker.actions.applications import applications_in, load_applications
 from worker.cli.options import Decorator
 from worker.logs import configure_logs
-from worker.settings import Settings
-from worker.topology import Topology
+from worker.protocol.topology import Topology
+from worker.settings.settings import Settings
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts

@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 
 from connectors import Kind
+from worker.actions.registry import AnyAction, Registry, load_actions
 from worker.cli.options import Decorator
-from worker.registry import AnyAction, Registry, load_actions
-from worker.settings import load_settings
+from worker.settings.settings import load_settings
 
 actions_option: Decorator = click.option(
     "--actions", multiple=True, help="Module or package with actions; may be repeated.  [env: WORKER_ACTIONS]"

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from connectors.http import network
-from worker.accounts import access_of_message, applications_of, open_accounts
-from worker.registry import AnyAction
-from worker.settings import Settings
+from worker.accounts import access_of_message, open_accounts
+from worker.actions.applications import applications_of
+from worker.actions.registry import AnyAction
+from worker.settings.settings import Settings
 from worker.testing.action import ActionResult, run_action
 from worker.testing.scrub import Scrubber
 from worker.testing.transports import Exchange

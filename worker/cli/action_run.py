@@ -8,7 +8,7 @@ import click
 from worker.cli.action_options import actions_option, find_action, kind_option, load
 from worker.cli.options import json_option
 from worker.logs import configure_logs
-from worker.settings import load_settings
+from worker.settings.settings import load_settings
 
 
 @click.command(

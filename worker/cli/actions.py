@@ -8,11 +8,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from worker.action_types import Place, place_of, schema, types_of
+from worker.actions.description import Place, place_of, schema, types_of
+from worker.actions.registry import AnyAction
 from worker.cli.action_options import actions_option, find_action, kind_option, load
 from worker.cli.action_run import run_
 from worker.cli.options import json_option
-from worker.registry import AnyAction
 
 SHIPPED = "the worker"
 

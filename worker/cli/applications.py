@@ -15,11 +15,11 @@ from rich.table import Table
 from applications import Application
 from applications.forms import FieldFacts, show
 from applications.hiding import hide
-from worker.applications import find_application, load_applications
+from worker.actions.applications import find_application, load_applications
 from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.options import json_option
-from worker.settings import Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 
 
 @click.group(

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from applications import Application, ApplicationError
 from applications.errors import LoginForged
-from worker.applications import find_application
+from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
-from worker.settings import Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts

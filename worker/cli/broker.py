@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
-from worker.broker import Link, Publication, Publisher, Session
-from worker.process import broker_url
-from worker.settings import Settings
-from worker.topology import load_topology
+from worker.app.process import broker_url
+from worker.broker.link import Link, Session
+from worker.broker.publisher import Publisher
+from worker.protocol.topology_file import load_topology
+from worker.protocol.transport import Publication
+from worker.settings.settings import Settings
 
 PATIENCE_SECONDS = 30
 

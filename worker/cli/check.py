@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.checks import Finding, State, check_everything
+from worker.checks.everything import check_everything
+from worker.checks.finding import Finding, State
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.UNKNOWN: "dim"}

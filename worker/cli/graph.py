@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.topology import Follower, Node, Topology
+from worker.protocol.topology import Follower, Node, Topology
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from rich.table import Table
 from applications import Application, ApplicationError
 from applications.errors import NotInstalled
 from applications.forms import show as show_forms
-from worker.applications import find_application
+from worker.actions.applications import find_application
 from worker.cli.accounts import installs_option, opened
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option
-from worker.settings import Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 
 
 @click.command(

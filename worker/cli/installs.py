@@ -12,7 +12,7 @@ from rich.table import Table
 from applications import Application
 from applications.authentication import TokenAuthentication
 from applications.install import Install
-from worker.applications import find_application
+from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened, read_values
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
@@ -20,7 +20,7 @@ from worker.cli.authorize import authorize
 from worker.cli.install_show import show
 from worker.cli.options import json_option
 from worker.cli.terminal import confirm
-from worker.settings import Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 
 _application = click.argument("application")
 _user = click.argument("user")

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from worker.cli.options import json_option
 from worker.errors import LimitsAway, SettingsError
-from worker.limits import LimitState, Reservations
 from worker.limits.opening import reservations_of
-from worker.settings import Settings, load_settings
+from worker.limits.reservations import LimitState, Reservations
+from worker.settings.settings import Settings, load_settings
 
 redis_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--redis-url", help="Where the workers keep the limits.  [env: WORKER_REDIS_URL]"

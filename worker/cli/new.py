@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from worker.cli.options import Decorator
-from worker.skeletons import Names, write_skeleton
+from worker.cli.skeletons import Names, write_skeleton
 
 EXAMPLE_DATA = {"connector": """ --data '{"id": 17}'""", "batch": "", "node": """ --data '{"name": "Ann"}'"""}
 

@@ -13,15 +13,15 @@ import click
 import structlog
 import uvloop
 
+from worker.app.http_api import UNIX
+from worker.app.process import Worker, run_until_signal
 from worker.cli.options import amqp_option, topology_option, trash_option
-from worker.http_api import UNIX
 from worker.logs import configure_logs
-from worker.process import Worker, run_until_signal
-from worker.settings import Settings, load_settings
-from worker.supervisor import Supervisor, supervise_until_signal
+from worker.protocol.topology_file import load_topology
+from worker.settings.environment import unknown_variables
+from worker.settings.settings import Settings, load_settings
 from worker.supervisor.lifeline import on_supervisor_lost
-from worker.topology import load_topology
-from worker.variables import unknown_variables
+from worker.supervisor.supervisor import Supervisor, supervise_until_signal
 
 log = structlog.get_logger()
 

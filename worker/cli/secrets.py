@@ -10,7 +10,7 @@ from rich.progress import Progress
 from applications import ApplicationError
 from worker.cli.accounts import installs_option, opened
 from worker.cli.terminal import progress
-from worker.settings import Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 
 
 @click.group(

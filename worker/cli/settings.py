@@ -2,7 +2,7 @@
 
 import click
 
-from worker.settings import settings_page
+from worker.settings.page import settings_page
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker settings > settings.md\n")

@@ -10,20 +10,23 @@ from typing import IO
 import click
 from rich.console import Console
 
-from worker import headers as h
-from worker.broker import Publication, Publisher, Session
+from worker.broker.link import Session
+from worker.broker.publisher import Publisher
+from worker.broker.run_watch import RunWatch
 from worker.cli.accounts import limits_of
 from worker.cli.broker import PATIENCE_SECONDS, connected, publish
 from worker.cli.options import amqp_option, json_option, topology_option
 from worker.cli.processes.store import opened_by
-from worker.envelope import encode
 from worker.logs import configure_logs
-from worker.run_watch import RunWatch
-from worker.runs import Run
-from worker.runs.waiting import wait_for_end
-from worker.settings import Mode, Settings, load_settings
-from worker.starting import start_headers
-from worker.topology import ROUTING_KEY, Node, load_topology
+from worker.protocol import headers as h
+from worker.protocol.message import encode
+from worker.protocol.start import start_headers
+from worker.protocol.topology import ROUTING_KEY, Node
+from worker.protocol.topology_file import load_topology
+from worker.protocol.transport import Publication
+from worker.runs.run import Run
+from worker.runs.search import wait_for_end
+from worker.settings.settings import Mode, Settings, load_settings
 from worker.urls import shown_url
 
 

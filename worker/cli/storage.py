@@ -17,8 +17,8 @@ from connectors import Storage, StorageAway
 from connectors.storage import Kept, ScopeSearch
 from worker.cli.options import Decorator, json_option
 from worker.cli.terminal import confirm, progress, time_text
-from worker.settings import Settings, load_settings
-from worker.storage import open_storage
+from worker.settings.settings import Settings, load_settings
+from worker.storage.opening import open_storage
 from worker.urls import shown_url
 
 SHOWN = 100

@@ -12,15 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.actions import ACTION_ROLES
-from worker.broker import CONNECTION_ERRORS
+from worker.actions.binding import ACTION_ROLES
 from worker.broker.backlog import backlog
 from worker.broker.consumer import QueueState
-from worker.broker.once import looking
+from worker.broker.link import CONNECTION_ERRORS
+from worker.broker.one_shot import looking
 from worker.cli.graph import Row, draw
 from worker.cli.options import amqp_option, json_option
-from worker.settings import load_settings
-from worker.topology import Node, Topology, load_topology
+from worker.protocol.topology import Node, Topology
+from worker.protocol.topology_file import load_topology
+from worker.settings.settings import load_settings
 
 States = Mapping[str, QueueState | None]
 

@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from applications import Application
-from worker.applications import find_application
+from worker.actions.applications import find_application
 from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option, topology_option
-from worker.settings import Settings, load_settings
-from worker.topology import Node, load_topology
+from worker.protocol.topology import Node
+from worker.protocol.topology_file import load_topology
+from worker.settings.settings import Settings, load_settings
 
 
 @click.group(

@@ -7,10 +7,12 @@ from typing import TypeVar
 from sqlalchemy import Connection, and_, delete, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from worker.database import bring_up_to_date, store_errors, sync_engine
+from worker.database.engine import sync_engine
+from worker.database.errors import store_errors
+from worker.database.migrate import bring_up_to_date
 from worker.deduplication.marks import Mark, Taken
 from worker.deduplication.tables import CHAIN, marks
-from worker.visit import now_ms
+from worker.protocol.message import now_ms
 
 Value = TypeVar("Value")
 

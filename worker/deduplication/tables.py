@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table
 
-from worker.database import Chain
+from worker.database.migrate import Chain
 
 VERSION_TABLE = "deduplication_version"
 CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, "0001")

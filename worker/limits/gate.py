@@ -20,18 +20,17 @@ from applications.errors import NotReady, SecretsError, TryLater
 from connectors import Outcome, Trash
 from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
-from worker import headers as h
-from worker.application_errors import outcome_of
+from worker.actions.errors import outcome_of
 from worker.broker.delays import STEP_SECONDS
-from worker.errors import HandBack, LimitsAway
-from worker.limits.hearing import Heard
+from worker.errors import HandBack, LimitRefused, LimitsAway
+from worker.limits.call_observer import Heard
 from worker.limits.limit import Limit, limits_of, line_of
 from worker.limits.measures import LimitMeasures
-from worker.limits.outages import Outages
 from worker.limits.reservations import LATEST_SECONDS, Request, Reservations, Turn, Wait
-from worker.metrics import Family
-from worker.topology import Node
-from worker.visit import Visit
+from worker.prometheus import Family
+from worker.protocol import headers as h
+from worker.protocol.message import Visit
+from worker.protocol.topology import Node
 
 log = structlog.get_logger()
 
@@ -106,38 +105,6 @@ class Gate(Protocol):
 
     async def close(self) -> None:
         """Close the store."""
-
-
-class PlatformGate:
-    """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
-
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
-        """Hold what is limited and has not passed the limiter yet."""
-        try:
-            limits = limits_of(visit)
-        except ValueError as error:
-            return Trash(str(error))
-        if limits and not visit.header(h.LIMIT_PASSED):
-            return Held(visit.node.application)
-        if visit.headers.pop(h.LIMIT_PASSED, None):
-            visit.headers.pop(h.APPLICATION, None)
-        return Go(limits)
-
-    async def sent(self, go: Go, at: float) -> None:
-        """Nothing: the platform's limiter counts what it lets go."""
-
-    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
-        """Leave it to the verdict, which the platform's limiter gets."""
-
-    async def left(self, visit: Visit) -> None:
-        """Nothing: what comes from the limiter has left it."""
-
-    def families(self) -> Iterable[Family]:
-        """Nothing: the limiter has its own."""
-        return ()
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 class ReservingGate:
@@ -302,3 +269,25 @@ def parked_seconds(foreseen: float) -> float:
 def _place(visit: Visit) -> int:
     place = visit.header(h.LIMIT_PLACE)
     return int(place) if place.isascii() and place.isdecimal() and len(place) <= PLACE_DIGITS else 0
+
+
+class Outages:
+    """Remembers what has been told, over all messages of the process."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._refused: set[str] = set()
+        """Of limits that cannot be kept while others can: the store's answers do not end these."""
+
+    def noticed(self, away: LimitsAway) -> None:
+        """Tell of it, unless it has been told."""
+        told, cause = self._refused if isinstance(away, LimitRefused) else self._told, str(away)
+        if cause not in told:
+            told.add(cause)
+            log.warning("limits_away", cause=cause, consequence="limited messages wait in the broker")
+
+    def answered(self) -> None:
+        """Tell that the store is back."""
+        if self._told:
+            self._told.clear()
+            log.info("limits_back")

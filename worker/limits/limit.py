@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import applications
 from applications.limit import MOST, limit_name
-from worker import headers as h
-from worker.visit import Visit
+from worker.protocol import headers as h
+from worker.protocol.message import Visit
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from worker.metrics import WAITING_SECONDS, Family, Histogram
+from worker.prometheus import WAITING_SECONDS, Family, Histogram
 
 log = structlog.get_logger()
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
@@ -11,10 +12,83 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import LimitsAway
-from worker.limits.clock import RemoteClock
+from worker.limits import fairness, reservations, windows
 from worker.limits.limit import Limit
 from worker.limits.reservations import SLACK_SECONDS, LimitState, Request, Turn, Wait
-from worker.limits.scripts import script
+
+FOLDER = Path(__file__).parent
+
+LISTED_SECONDS = 86_400
+"""Limits that nobody has used for this time are not listed any more."""
+
+CONSTANTS = {
+    "AHEAD": reservations.AHEAD_SECONDS,
+    "SLACK": reservations.SLACK_SECONDS,
+    "EAGERNESS": reservations.EAGERNESS,
+    "PATIENCE": reservations.PATIENCE_SECONDS,
+    "IDLE": reservations.IDLE_SECONDS,
+    "HALVING": reservations.HALVING_SECONDS,
+    "SLOWEST": reservations.SLOWEST,
+    "ROUNDING": windows.ROUNDING_SECONDS,
+    "SPACINGS": windows.SPACINGS,
+    "LAG": fairness.LAG,
+    "SAMPLE": fairness.SAMPLE,
+    "PASSES": fairness.PASSES,
+    "FEW": fairness.FEW,
+    "LISTED": LISTED_SECONDS,
+}
+
+
+def script(name: str) -> str:
+    """Return the whole text of a script, such as `ask`."""
+    constants = [f"local {constant} = {_lua(value)}\n" for constant, value in CONSTANTS.items()]
+    return "".join([*constants, *((FOLDER / f"{part}.lua").read_text() for part in ("limit", name))])
+
+
+def _lua(value: object) -> str:
+    return "{" + ", ".join(map(_lua, value)) + "}" if isinstance(value, tuple) else repr(value)
+
+
+DRIFT = 0.0005
+"""Seconds by which two clocks drift apart in a second at most: what NTP corrects a clock by."""
+
+KEPT_SECONDS = 60.0
+"""After this time without an exchange the clock is asked before anything depends on it."""
+
+
+class RemoteClock:
+    """Translates the server's time to our monotonic clock; our wall clock plays no part."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._taken_at = float("-inf")
+        self._took = float("inf")
+
+    def exchanged(self, sent: float, theirs: float, received: float) -> None:
+        """Take note that the server answered `theirs` between `sent` and `received`."""
+        took, offset, known = received - sent, (sent + received) / 2 - theirs, self.uncertain_seconds(received)
+        has_moved = abs(offset - self._offset) > (took + known) / 2 + 0.001
+        if took <= known or has_moved:
+            self._offset, self._taken_at, self._took = offset, received, took
+
+    def exchanges_needed(self, now: float) -> int:
+        """Return how many exchanges to make first: one connects, which takes long, and one after that is good."""
+        if self._took == float("inf"):
+            return 2
+        return int(now - self._taken_at > KEPT_SECONDS)
+
+    def uncertain_seconds(self, now: float) -> float:
+        """Return the width of what is not known of the translation: half of it to either side."""
+        return self._took if self._took == float("inf") else self._took + DRIFT * (now - self._taken_at)
+
+    def ours(self, theirs: float, now: float) -> float:
+        """Return when the server's time has come for certain, by our monotonic clock."""
+        return theirs + self._offset + self.uncertain_seconds(now) / 2
+
+    def theirs(self, ours: float, now: float) -> float:
+        """Return the server's time at most, at our monotonic time."""
+        return ours - self._offset + self.uncertain_seconds(now) / 2
+
 
 logger = structlog.get_logger()
 

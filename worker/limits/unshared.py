@@ -2,20 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 
 from worker.errors import LimitRefused, LimitsAway
 from worker.limits.limit import Limit
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
-
-
-class WithoutRedis(StrEnum):
-    """What several processes do with limited messages when they share no Redis."""
-
-    REFUSE = "refuse"
-    """The messages wait in the broker."""
-    DIVIDE = "divide"
-    """Each process takes its part of the limit."""
+from worker.settings.settings import WithoutRedis
 
 
 class UnsharedReservations:

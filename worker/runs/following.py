@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from worker.protocol.identity import Sent
+from worker.protocol.message import Visit
 from worker.runs.run import MessageState
-from worker.runs.steps import Sent
-from worker.visit import Visit
 
 
 class Written(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import structlog
 
 from worker.errors import StoreError
+from worker.protocol.message import now_ms
 from worker.runs.recorder import Recorder
 from worker.runs.store import TOGETHER
-from worker.visit import now_ms
 
 log = structlog.get_logger()
 

@@ -9,15 +9,15 @@ import httpx
 import msgspec
 import structlog
 
-from worker import headers as h
-from worker.broker import Publication, Publisher
-from worker.envelope import encode
+from worker.broker.publisher import Publisher
 from worker.errors import PublishRefused, StoreError
+from worker.protocol import headers as h
+from worker.protocol.message import encode, now_ms
+from worker.protocol.topology import ROUTING_KEY
+from worker.protocol.transport import Publication
 from worker.runs.due import TOGETHER, Due, claim_due, finish_due
 from worker.runs.recorder import Recorder
 from worker.runs.run import Run, RunState
-from worker.topology import ROUTING_KEY
-from worker.visit import now_ms
 
 log = structlog.get_logger()
 

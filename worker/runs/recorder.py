@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 
 import structlog
 
-from worker import headers as h
 from worker.errors import HandBack, StoreError
+from worker.protocol import headers as h
+from worker.protocol.identity import Sent, approved_step, root_step
+from worker.protocol.message import Visit
+from worker.protocol.topology import Topology
 from worker.runs.following import Written
 from worker.runs.records import Record, record
 from worker.runs.run import MessageState
-from worker.runs.steps import Sent, approved_step, root_step
 from worker.runs.store import RunStore
-from worker.topology import Topology
-from worker.visit import Visit
 
 log = structlog.get_logger()
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from worker import headers as h
+from worker.protocol import headers as h
+from worker.protocol.identity import Sent, step_numbers
+from worker.protocol.message import Visit, now_ms
 from worker.runs.run import MessageState
-from worker.runs.steps import Sent, step_numbers
-from worker.visit import Visit, now_ms
 
 LONGEST_ID = 255
 

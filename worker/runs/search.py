@@ -1,7 +1,8 @@
 """Looking at runs."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
@@ -89,3 +90,19 @@ def run_of(row: RowMapping) -> Run:
     same = ("correlation_id", "topology_id", "topology_name", "user", "started", "ended")
     counts = ("total", "ok", "failed", "cancelled")
     return Run(**{name: row[name] for name in (*same, *counts)}, state=RunState(row["state"]))
+
+
+LOOK_SECONDS = 0.3
+
+
+async def wait_for_end(store: RunStore, correlation_id: str, on_look: Callable[[Run | None], None]) -> Run:
+    """Return the run when it has ended; `on_look` gets it about every third of a second, None while nobody counts it.
+
+    Raises `StoreError` while the database is away.
+    """
+    while True:
+        run = next(iter(await asyncio.to_thread(get_runs, store, correlation_id)), None)
+        on_look(run)
+        if run is not None and run.is_ended:
+            return run
+        await asyncio.sleep(LOOK_SECONDS)

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Protocol
 
-from worker.broker import Publisher
+from worker.broker.publisher import Publisher
 from worker.errors import SettingsError
+from worker.protocol.topology import Topology
 from worker.runs.following import Runs, UncountedRuns
-from worker.settings import Settings
-from worker.topology import Topology
+from worker.settings.settings import Settings
 
 
 class RunService(Protocol):
@@ -93,8 +93,3 @@ class CountingService:
     async def close(self) -> None:
         """Close the connections."""
         await self._recorder.close()
-
-
-def open_service(settings: Settings, topology: Topology, publisher: Publisher) -> RunService:
-    """Return what the settings ask for."""
-    return CountingService(settings, topology, publisher) if settings.counts_processes else NoService()

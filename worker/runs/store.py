@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from worker.database import bring_up_to_date, store_errors, sync_engine
+from worker.database.engine import sync_engine
+from worker.database.errors import store_errors
+from worker.database.migrate import bring_up_to_date
 from worker.errors import StoreError
+from worker.protocol.message import now_ms
 from worker.runs.fold import Known, Tally, fold
 from worker.runs.records import Record, run_facts
 from worker.runs.run import RunState
 from worker.runs.statements import statements
 from worker.runs.tables import CHAIN, runs
-from worker.visit import now_ms
 
 TOGETHER = 500
 """Runs that are compacted or deleted in one transaction."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, SmallInteger, String, Table, Text
 
-from worker.database import Chain
+from worker.database.migrate import Chain
 
 VERSION_TABLE = "process_version"
 

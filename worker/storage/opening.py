@@ -1,18 +1,7 @@
 """Which store a URL means."""
 
 from connectors.storage import Storage, Store
-from worker.trash.opening import POSTGRESQL, SQLITE
-
-REDIS = frozenset({"redis", "rediss", "unix"})
-DEFAULT_URL = "sqlite:///var/storage.sqlite"
-
-
-def check_storage_url(url: str) -> None:
-    """Raise `ValueError` that says how the URL of a storage looks, when this is none."""
-    scheme, _, rest = url.partition("://")
-    is_file = scheme == SQLITE and rest.startswith("/") and rest != "/"
-    if not (is_file or (scheme in POSTGRESQL | REDIS and rest)):
-        raise ValueError("must be sqlite:///path, postgresql://user:password@host/database or redis://host:6379/0")
+from worker.urls import REDIS, check_storage_url
 
 
 def open_storage(url: str) -> Storage:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, Text
 
-from worker.database import Chain
+from worker.database.migrate import Chain
 
 VERSION_TABLE = "storage_version"
 CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, "0002")

@@ -3,7 +3,3 @@
 The supervisor answers HTTP for all of them. Each worker answers on a socket of its own in a private folder, which the
 supervisor asks, and reads from a pipe whose other end the supervisor holds: the pipe's end is the supervisor's end.
 """
-
-from worker.supervisor.supervisor import Supervisor, supervise_until_signal
-
-__all__ = ["Supervisor", "supervise_until_signal"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
-from worker.registry import ENTRY_POINTS
-from worker.settings import Settings
+from worker.actions.registry import ENTRY_POINTS
+from worker.settings.settings import Settings
 
 OnChange = Callable[[Sequence[str]], None]
 

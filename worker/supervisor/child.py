@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 import worker
-from worker.http_api import UNIX
+from worker.app.http_api import UNIX
 
 log = structlog.get_logger()
 

@@ -11,8 +11,8 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from worker.http_api import MAX_BODY_BYTES, WEBHOOK_PATH, metrics_response
-from worker.metrics import Family, merge, render
+from worker.app.http_api import MAX_BODY_BYTES, WEBHOOK_PATH, metrics_response
+from worker.prometheus import Family, merge, render
 from worker.supervisor.child import Child
 
 log = structlog.get_logger()

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from worker.http_api import listening
-from worker.settings import Settings
+from worker.app.http_api import listening
+from worker.settings.environment import environment_of
+from worker.settings.settings import Settings
 from worker.supervisor.changes import watch_changes
 from worker.supervisor.child import Child
 from worker.supervisor.front import Front
-from worker.variables import environment_of
 
 log = structlog.get_logger()
 

@@ -10,9 +10,8 @@ from worker.testing.clock import FakeClock
 from worker.testing.contract import ActionContract, BatchContract, ConnectorContract, answering
 from worker.testing.installs import installed
 from worker.testing.memory import RunCounts
-from worker.testing.topology import ActionCall, EndlessRun, InMemoryTopology
+from worker.testing.topology import ActionCall, EndlessRun, InMemoryTopology, load_trash
 from worker.testing.transports import Exchange, UnexpectedRequest
-from worker.testing.trashed import load_trash
 
 __all__ = [
     "ActionCall",

@@ -10,11 +10,11 @@ import httpx
 
 from connectors import Kind, Message, Outcome, Trash
 from connectors.http import FindAccess, of_class
-from worker import headers as h
-from worker.registry import AnyAction
+from worker.actions.registry import AnyAction
+from worker.protocol import headers as h
 from worker.testing.topology import InMemoryTopology
 from worker.testing.transports import Exchange, RecordingTransport, no_network
-from worker.trash import Entry
+from worker.trash.entry import Entry
 
 WORKERS = {Kind.CONNECTOR: "worker.http", Kind.CUSTOM_NODE: "worker.custom_node", Kind.BATCH: "worker.batch"}
 

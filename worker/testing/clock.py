@@ -45,7 +45,7 @@ class FakeClock:
         heappush(self._alarms, (self._seconds + seconds, next(self._numbers), callback))
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
-        """Wait by this clock, as `worker.waiting.wait_for` does by the real one; the event counts at the end."""
+        """Wait by this clock, as `worker.patience.wait_for` does by the real one; the event counts at the end."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(over)
         self.call_later(seconds, partial(_finish, over))

@@ -7,8 +7,11 @@ ActionContract             name, text, example, success
 
 import asyncio
 import inspect
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain, repeat
 from pathlib import Path
@@ -17,18 +20,18 @@ from unittest import SkipTest
 
 import httpx
 from pydantic import TypeAdapter
+from structlog.testing import capture_logs
 
 from applications import Application
 from applications.authentication import TokenAuthentication
 from connectors import Forward, Limited, Page, Repeat, Stop, Trash
-from worker.action_types import schema, types_of
-from worker.actions import describe
-from worker.registry import AnyAction
+from worker.actions.description import schema, types_of
+from worker.actions.errors import describe
+from worker.actions.registry import AnyAction
+from worker.logs import NOISY
 from worker.testing.action import ActionResult, run_action
 from worker.testing.cassette import Cassette
 from worker.testing.installs import installed
-from worker.testing.logs import all_logs
-from worker.testing.renewal import Renewal
 from worker.testing.scrub import Scrubber
 from worker.testing.transports import UnexpectedRequest
 
@@ -259,3 +262,59 @@ def answering(*replies: Any) -> httpx.AsyncBaseTransport:
 
 def _json(data: Any) -> str:
     return TypeAdapter(Any).dump_json(data).decode()
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(NOISY) or record.levelno >= logging.ERROR:
+            self.lines.append(f"{record.name} {record.getMessage()} {record.exc_info or ''}")
+
+
+@contextmanager
+def all_logs() -> Iterator[list[str]]:
+    """Collect what a worker would log from debug up; complete when the context has ended."""
+    root, handler = logging.getLogger(), _Lines()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        with capture_logs() as events:
+            yield handler.lines
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+    handler.lines += [repr(event) for event in events]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request, as it was when it was sent: signing it anew changes it."""
+
+    call: str
+    """Method and URL."""
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class Renewal:
+    """Counts renewals, and keeps what was sent to the service."""
+
+    def __init__(self, answers: httpx.AsyncBaseTransport, reply: Mapping[str, Any]) -> None:
+        """`answers` follow once the token endpoint has given its `reply`."""
+        self.count = 0
+        self.sent: list[Sent] = []
+        self.service = httpx.MockTransport(self._answer)
+        self.endpoint = httpx.MockTransport(self._renew)
+        self._answers = answers
+        self._reply = reply
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(Sent(f"{request.method} {request.url}", dict(request.headers)))
+        return await self._answers.handle_async_request(request) if self.count else httpx.Response(401)
+
+    def _renew(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        return httpx.Response(200, json=self._reply)

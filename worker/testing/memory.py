@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from connectors import Message
-from worker.broker import Delivery, Publication
 from worker.broker.delays import DELIVERY_EXCHANGE, delay_of
 from worker.broker.objects import COUNTER_EXCHANGE
-from worker.envelope import decode
 from worker.errors import PublishRefused
+from worker.protocol.message import decode
+from worker.protocol.topology import Topology
+from worker.protocol.transport import Delivery, Publication
 from worker.testing.clock import FakeClock
-from worker.topology import Topology
 
 
 @dataclass(slots=True)

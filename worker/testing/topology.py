@@ -16,33 +16,35 @@ from pydantic_core import to_json
 
 from connectors import Action, Http, Message, Outcome
 from connectors.http import FindAccess, of_class
-from worker import headers as h
-from worker.actions import Call, bind
-from worker.broker import Delivery
-from worker.counter import OpenCounter
-from worker.envelope import encode
-from worker.equipment import Equipment
+from worker.actions.applications import limited_applications
+from worker.actions.binding import bind
+from worker.actions.injection import Equipment
+from worker.actions.local import Call
+from worker.actions.registry import AnyAction, Registry, load_actions
+from worker.actions.remote import RemoteActions
 from worker.errors import HandBack
-from worker.failures import Failures
-from worker.handler import Handler
-from worker.limits import MemoryReservations, ReservingGate
-from worker.limits.hearing import hear
-from worker.limits.opening import limited_applications
-from worker.notice import NoNotice
-from worker.parking import BrokerParking
-from worker.registry import AnyAction, Registry, load_actions
-from worker.remote import RemoteActions
-from worker.runs import UncountedRuns
-from worker.settings import Settings, load_settings
-from worker.settle import Settler
-from worker.starting import start_headers
+from worker.limits.call_observer import hear
+from worker.limits.gate import ReservingGate
+from worker.limits.memory import MemoryReservations
+from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter
+from worker.pipeline.back_off import Failures
+from worker.pipeline.handler import Handler
+from worker.pipeline.settle import Settler
+from worker.protocol import headers as h
+from worker.protocol.message import Visit, encode
+from worker.protocol.start import start_headers
+from worker.protocol.topology import Node, Topology
+from worker.protocol.topology_file import load_topology
+from worker.protocol.transport import Delivery
+from worker.runs.following import UncountedRuns
+from worker.settings.settings import Settings, load_settings
 from worker.testing.clock import FakeClock
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
-from worker.topology import Node, Topology, load_topology
-from worker.trash import Entry, EntryType, State, open_trash
 from worker.trash.deciding import Decider
-from worker.visit import Visit
+from worker.trash.entry import Entry, EntryType, State
+from worker.trash.opening import open_trash
+from worker.trash.transfer import from_line
 
 Actions = Iterable[AnyAction | type[AnyAction] | str]
 """Actions, classes of them, or names of modules that hold them."""
@@ -305,3 +307,18 @@ def _registry(actions: Actions, http: Http) -> Registry:
         elif isinstance(action, type):
             own.append(action())
     return load_actions([name for name in given if isinstance(name, str)], http, own)
+
+
+def load_trash(path: str | Path) -> list[Entry]:
+    """Return the entries of a file; give one to `run_action` as its data, or to `InMemoryTopology.send`.
+
+    Raises `ValueError` that names the line that is wrong.
+    """
+    entries = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
+        if line.strip():
+            try:
+                entries.append(from_line(line))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    return entries

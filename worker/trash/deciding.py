@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from worker import headers as h
-from worker.broker import Outlet, Publication
-from worker.envelope import encode
+from worker.protocol import headers as h
+from worker.protocol.message import encode, now_ms
+from worker.protocol.transport import Outlet, Publication
 from worker.trash.entry import Entry, EntryType, State
 from worker.trash.store import CHUNK, CLAIM_MS, Claim, TrashStore, chunks
-from worker.visit import now_ms
 
 PATIENCE_SECONDS = 30
 """How long the broker may take for the messages of one chunk."""

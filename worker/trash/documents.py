@@ -14,7 +14,7 @@ import bson
 from bson import ObjectId
 from bson.errors import BSONError
 
-from worker import headers as h
+from worker.protocol import headers as h
 from worker.trash.entry import LAST_MS, Entry, EntryType, State, flood_key
 
 Document = dict[str, Any]

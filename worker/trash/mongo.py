@@ -16,6 +16,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 
+from worker.protocol.message import now_ms
 from worker.trash.collections import (
     Collection,
     client_of,
@@ -32,7 +33,6 @@ from worker.trash.entry import ID_LENGTH, Entry, EntryType, State, short_id
 from worker.trash.queries import mongo_query
 from worker.trash.search import Search
 from worker.trash.store import Claim, chunks, load_waiting
-from worker.visit import now_ms
 
 _OLDEST = [("created", 1), ("_id", 1)]
 

@@ -1,24 +1,9 @@
 """Which store a URL means."""
 
 from worker.trash.store import TrashStore
+from worker.urls import MONGODB, check_url
 
 DEFAULT_FLOOD_LIMIT = 1000
-
-SQLITE = "sqlite"
-POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
-MONGODB = frozenset({"mongodb", "mongodb+srv"})
-
-
-def check_url(url: str) -> None:
-    """Raise `ValueError` that says how the URL of a trash looks, when this is none."""
-    scheme, _, rest = url.partition("://")
-    if scheme == SQLITE and rest.startswith("/") and rest != "/":
-        return
-    if scheme in MONGODB | POSTGRESQL and rest:
-        return
-    raise ValueError(
-        "must be sqlite:///path, postgresql://user:password@host/database or mongodb://user:password@host/database"
-    )
 
 
 def open_trash(url: str, flood_limit: int = DEFAULT_FLOOD_LIMIT) -> TrashStore:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from worker.settings import Settings
+from worker.protocol.message import now_ms
+from worker.settings.settings import Settings
 from worker.trash.entry import DECIDED, State
 from worker.trash.search import Search
 from worker.trash.store import STORE_ERRORS, TrashStore
-from worker.visit import now_ms
 
 log = structlog.get_logger()
 

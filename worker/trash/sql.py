@@ -13,12 +13,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from worker.database import async_engine, bring_up_to_date, store_errors
+from worker.database.engine import async_engine
+from worker.database.errors import store_errors
+from worker.database.migrate import bring_up_to_date
+from worker.protocol.message import now_ms
 from worker.trash.entry import OPEN, Entry, EntryType, State, flood_key, short_id
 from worker.trash.search import Search
 from worker.trash.store import Claim, chunks, load_waiting
 from worker.trash.tables import CHAIN, trash
-from worker.visit import now_ms
 
 _FIELDS = tuple(field.name for field in fields(Entry))
 

@@ -10,9 +10,9 @@ from typing import Protocol
 from uuid import uuid4
 
 from worker.errors import StoreError
+from worker.protocol.message import now_ms
 from worker.trash.entry import Entry, State
 from worker.trash.search import WAITING, Search
-from worker.visit import now_ms
 
 STORE_ERRORS = (StoreError, OSError)
 """What a store that is away raises; `OSError` covers a time that is up as well."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from worker.database import Chain
+from worker.database.migrate import Chain
 
 VERSION_TABLE = "trash_version"
 HEAD = "0002"

@@ -12,11 +12,12 @@ from worker.cli.processes.store import database_option, found, opened
 from worker.cli.terminal import confirm
 from worker.cli.trash.decide import carry_out
 from worker.cli.trash.store import opened as opened_trash
-from worker.runs import Run
 from worker.runs.recorder import REFRESH_SECONDS
-from worker.settings import Settings, load_settings
-from worker.trash import EntryType, Search, State
+from worker.runs.run import Run
+from worker.settings.settings import Settings, load_settings
 from worker.trash.deciding import Tally
+from worker.trash.entry import EntryType, State
+from worker.trash.search import Search
 
 KNOWN_SECONDS = 2 * REFRESH_SECONDS
 """After this all workers know of a cancel. A user task that is rejected before ends well, and the process may too."""

@@ -14,11 +14,11 @@ from worker.cli.options import Age, json_option
 from worker.cli.processes.store import database_option, found, opened
 from worker.cli.processes.tables import COUNTS, nodes_table, runs_table, state_text, took_text
 from worker.cli.terminal import time_text
-from worker.runs import ENDED, RunState
+from worker.protocol.message import now_ms
+from worker.runs.run import ENDED, RunState
 from worker.runs.search import RunSearch, find_runs
-from worker.settings import load_settings
+from worker.settings.settings import load_settings
 from worker.urls import shown_url
-from worker.visit import now_ms
 
 SHOWN = 50
 OPEN = frozenset(RunState) - ENDED

@@ -7,10 +7,10 @@ import click
 
 from worker.cli.options import Decorator
 from worker.errors import StoreError
-from worker.runs import Run
+from worker.runs.run import Run
 from worker.runs.search import get_runs
 from worker.runs.store import RunStore
-from worker.settings import Mode, Settings, load_settings
+from worker.settings.settings import Mode, Settings, load_settings
 from worker.urls import shown_url
 
 database_option: Decorator = click.option(

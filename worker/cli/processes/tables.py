@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.cli.terminal import time_text
-from worker.runs import Run, RunState
+from worker.runs.run import Run, RunState
 
 STYLES = {
     RunState.RUNNING: "cyan",

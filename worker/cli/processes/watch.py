@@ -15,10 +15,10 @@ from worker.cli.options import json_option
 from worker.cli.processes.look import SHOWN, filters
 from worker.cli.processes.store import database_option, found, opened
 from worker.cli.processes.tables import nodes_table, runs_table
-from worker.runs import Run, RunState
+from worker.protocol.message import now_ms
+from worker.runs.run import Run, RunState
 from worker.runs.search import RunSearch, find_runs
 from worker.runs.store import RunStore
-from worker.visit import now_ms
 
 
 @click.command(

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from worker.broker.delays import LOST
-from worker.broker.once import looking, queue_states, taken
+from worker.broker.one_shot import looking, queue_states, taken
 from worker.cli.broker import address
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
 from worker.cli.terminal import progress
 from worker.cli.trash.store import entries_text, opened
 from worker.errors import BrokerError
-from worker.settings import Settings, load_settings
-from worker.trash.lost import entry_of
+from worker.settings.settings import Settings, load_settings
+from worker.trash.making import lost_entry
 
 
 @click.command(
@@ -53,7 +53,7 @@ async def _collect(settings: Settings) -> int:
             total = state.messages if state else 0
             with progress("collected", total) as bar:
                 async for delivery in taken(session, LOST, total):
-                    await store.add(entry_of(delivery))
+                    await store.add(lost_entry(delivery))
                     count += 1
                     bar.advance(bar.task_ids[0])
     except BrokerError as error:

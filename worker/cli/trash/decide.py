@@ -12,16 +12,18 @@ from typing import Any
 
 import click
 
-from worker.broker import Publisher
+from worker.broker.publisher import Publisher
 from worker.cli.broker import PATIENCE_SECONDS, connected
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
 from worker.cli.terminal import confirm, progress
 from worker.cli.trash.filters import filters
 from worker.cli.trash.store import entries_text, found, opened
 from worker.logs import configure_logs
-from worker.settings import Settings, load_settings
-from worker.trash import EntryType, Search, State, TrashStore
+from worker.settings.settings import Settings, load_settings
 from worker.trash.deciding import Decider, Tally
+from worker.trash.entry import EntryType, State
+from worker.trash.search import Search
+from worker.trash.store import TrashStore
 
 NAMED = 20
 """Up to so many entries are named one by one."""

@@ -20,10 +20,11 @@ import msgspec
 from worker.cli.options import json_option, trash_option
 from worker.cli.trash.look import pretty
 from worker.cli.trash.store import found, opened
-from worker.envelope import decode
 from worker.errors import UnreadableMessage
-from worker.settings import Settings, load_settings
-from worker.trash import Entry, State, TrashStore, whoami
+from worker.protocol.message import decode
+from worker.settings.settings import Settings, load_settings
+from worker.trash.entry import Entry, State
+from worker.trash.store import TrashStore, whoami
 
 
 @dataclass(frozen=True, slots=True)

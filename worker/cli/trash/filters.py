@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from worker.cli.options import Age, Decorator
-from worker.trash import DECIDED, OPEN, EntryType, Search, State
-from worker.visit import now_ms
+from worker.protocol.message import now_ms
+from worker.trash.entry import DECIDED, OPEN, EntryType, State
+from worker.trash.search import Search
 
 STATES = {
     "open": OPEN,

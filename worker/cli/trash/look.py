@@ -16,9 +16,11 @@ from worker.cli.options import json_option, trash_option
 from worker.cli.terminal import time_text
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, found, opened
-from worker.headers import text
-from worker.settings import Settings, load_settings
-from worker.trash import Entry, Search, State, entries
+from worker.protocol.headers import text
+from worker.settings.settings import Settings, load_settings
+from worker.trash.entry import Entry, State
+from worker.trash.search import Search
+from worker.trash.store import entries
 from worker.urls import shown_url
 
 SHOWN = 100

@@ -8,10 +8,10 @@ import click
 from worker.cli.options import json_option, trash_option
 from worker.cli.terminal import confirm, progress
 from worker.cli.trash.store import entries_text, opened
-from worker.settings import Settings, load_settings
-from worker.trash import chunks
+from worker.protocol.message import now_ms
+from worker.settings.settings import Settings, load_settings
 from worker.trash.retention import Retention, expired
-from worker.visit import now_ms
+from worker.trash.store import chunks
 
 
 @click.command(

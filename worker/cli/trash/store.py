@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 import click
 
-from worker.settings import Settings
-from worker.trash import STORE_ERRORS, Entry, TrashStore, open_trash
+from worker.settings.settings import Settings
+from worker.trash.entry import Entry
+from worker.trash.opening import open_trash
+from worker.trash.store import STORE_ERRORS, TrashStore
 from worker.urls import shown_url
 
 

@@ -14,8 +14,9 @@ from worker.cli.options import json_option, trash_option
 from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, opened
-from worker.settings import Settings, load_settings
-from worker.trash import Search, entries
+from worker.settings.settings import Settings, load_settings
+from worker.trash.search import Search
+from worker.trash.store import entries
 from worker.trash.transfer import from_line, to_line
 
 

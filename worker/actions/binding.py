@@ -1,0 +1,63 @@
+"""Binds each node to the action it names, with the node's configuration."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from connectors.configured import Configured
+from worker.actions.local import Call, local_call, timed
+from worker.actions.registry import AnyAction, Registry
+from worker.actions.remote import RemoteActions
+from worker.errors import ActionsError
+from worker.protocol.topology import Node, Role
+
+PLACE = "settings.configuration"
+
+
+def configured(action: AnyAction, node: Node) -> AnyAction:
+    """Return the action as the node configures it; most actions have no configuration and are returned as they are.
+
+    Raises `ActionsError` with file, node, and the place in the configuration and in the expression.
+    """
+    if not isinstance(action, Configured):
+        return action
+    followers = [name for follower in node.followers for name in (follower.id, follower.name) if name]
+    try:
+        own = action.configured(node.configuration, followers)
+    except ValidationError as error:
+        raise ActionsError("\n".join(_lines(action, node, error))) from None
+    assert isinstance(own, type(action))
+    return own
+
+
+def _lines(action: AnyAction, node: Node, error: ValidationError) -> list[str]:
+    start = f"{node.place or 'node'}.{PLACE}"
+    who = f"(node {node.name}, action {action.name})"
+    return [
+        f"{start}{''.join(f'.{part}' for part in problem['loc'])}: {problem['msg']} {who}" for problem in error.errors()
+    ] + ["See docs/nodes.md for what each node takes."]
+
+
+ACTION_ROLES = frozenset({Role.CONNECTOR, Role.CUSTOM_NODE, Role.BATCH})
+
+
+def bind(nodes: Iterable[Node], registry: Registry, remote: RemoteActions) -> dict[str, Call]:
+    """Return the call of each node with an action, by node id.
+
+    An action of this process wins over the node's URL. Raises `ActionsError` listing what exists for a node whose
+    action is neither here nor at a URL.
+    """
+    return {node.id: _call(node, registry, remote) for node in nodes if node.role in ACTION_ROLES}
+
+
+def _call(node: Node, registry: Registry, remote: RemoteActions) -> Call:
+    action = registry.get(*node.action) if node.action else None
+    if action is not None:
+        return timed(local_call(configured(action, node)))
+    if urlsplit(node.url).hostname:
+        return timed(remote.call)
+    raise ActionsError(
+        f"node {node.name} ({node.id}) wants the action {node.action_path!r}, which is not in this process, and its "
+        f"settings.url names no service. Actions here: {registry.names()}. Add a module with --actions."
+    )

@@ -1,0 +1,60 @@
+"""What errors of actions and applications mean for a message, and how they are told."""
+
+import os
+import traceback
+from pathlib import Path
+
+import pydantic
+from pydantic import ValidationError
+
+import connectors
+from applications import ApplicationError, TryLater
+from connectors import (
+    Outcome,
+    Repeat,
+    Trash,
+)
+
+MAX_TRIES = 100
+"""How often a message waits for a token endpoint or a database before it goes to the trash: hours, not minutes."""
+
+
+def outcome_of(error: ApplicationError) -> Outcome:
+    """Return what becomes of the message whose action met the error."""
+    if isinstance(error, TryLater):
+        return Repeat(error.after, str(error), MAX_TRIES)
+    return Trash(str(error))
+
+
+_LIBRARIES = (Path(os.__file__).parent, Path(pydantic.__file__).parent.parent)
+
+
+_OUR_PACKAGES = {Path(__file__).parent, Path(connectors.__file__).parent}
+
+
+def describe(error: BaseException) -> str:
+    """Return type, text and place of an error. No values of variables: they may hold secrets."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {_text(error)}{_place(frames) if frames else ''}"
+
+
+def _place(frames: traceback.StackSummary) -> str:
+    """Show the innermost line of the action itself: what it called in libraries says less."""
+    own = [frame for frame in frames if not _is_library(frame)]
+    own = [frame for frame in own if Path(frame.filename).parent not in _OUR_PACKAGES]
+    frame = (own or frames)[-1]
+    path = Path(frame.filename)
+    return f" (at {path.parent.name}/{path.name}:{frame.lineno} in {frame.name})"
+
+
+def _is_library(frame: traceback.FrameSummary) -> bool:
+    return any(Path(frame.filename).is_relative_to(folder) for folder in _LIBRARIES)
+
+
+def _text(error: BaseException) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problems = error.errors(include_input=False, include_url=False)
+    return f"{error.title}: " + "; ".join(
+        f"at ${''.join(f'.{part}' for part in problem['loc'])}: {problem['msg']}" for problem in problems
+    )

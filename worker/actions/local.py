@@ -1,0 +1,99 @@
+"""Calling the action of a node: in this process, or at the service that owns it."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from applications import ApplicationError
+from connectors import (
+    ActionInterrupted,
+    Batch,
+    Connector,
+    CustomNode,
+    Forward,
+    Message,
+    Outcome,
+    Trash,
+    current_message,
+)
+from connectors.secrets import current_secrets, without_known
+from worker.actions.errors import describe, outcome_of
+from worker.actions.registry import AnyAction
+from worker.errors import ActionsError, ActionUnreachable
+from worker.protocol import headers as h
+from worker.protocol.message import Visit
+
+Call = Callable[[Visit], Awaitable[Outcome]]
+
+
+def local_call(action: AnyAction) -> Call:
+    """Return the call of an action of this process. What the action raises becomes an outcome here."""
+    run = _runner(action)
+
+    async def call(visit: Visit) -> Outcome:
+        current_secrets.set({})
+        return without_known(await outcome_of_run(visit))
+
+    async def outcome_of_run(visit: Visit) -> Outcome:
+        message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
+        current_message.set(message)
+        try:
+            result = await run(message, visit)
+        except ActionInterrupted as interruption:
+            return interruption.outcome
+        except ApplicationError as error:
+            return outcome_of(error)
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            return Trash(describe(error))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            return Trash(describe(error))
+        return Forward(result) if isinstance(result, Message) else _checked(result, action)
+
+    return call
+
+
+def timed(call: Call) -> Call:
+    """Cancel the call when the node's time is up, and treat it like an action that cannot be reached."""
+
+    async def timed_call(visit: Visit) -> Outcome:
+        try:
+            async with asyncio.timeout(visit.node.timeout_seconds):
+                return await call(visit)
+        except TimeoutError as error:
+            raise ActionUnreachable(
+                f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s"
+            ) from error
+
+    return timed_call
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody cancels this task, rather than code in it raising `CancelledError`."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _runner(action: AnyAction) -> Callable[[Message[Any], Visit], Awaitable[Any]]:
+    match action:
+        case CustomNode() | Connector():
+            process = _awaitable(action.process)
+            return lambda message, _: process(message)
+        case Batch():
+            page = _awaitable(action.page)
+            return lambda message, visit: page(message, visit.header(h.CURSOR) or None)
+    raise ActionsError(f"{type(action).__qualname__} is neither CustomNode, Connector nor Batch: derive from one.")
+
+
+def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """A method that is not async runs in a thread, where it holds up nobody."""
+    return function if inspect.iscoroutinefunction(function) else partial(asyncio.to_thread, function)
+
+
+def _checked(result: Any, action: AnyAction) -> Outcome:
+    if isinstance(result, Outcome):
+        return result
+    return Trash(f"{action.name} returned {type(result).__name__}, not a Message or an outcome")

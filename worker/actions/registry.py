@@ -1,0 +1,152 @@
+"""The actions of this process, by kind and name."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from orchesty_worker import PACKAGES
+
+import connectors.catalogue
+import connectors.nodes
+from connectors import Action, Http, Kind
+from connectors.action import ServiceAction
+from worker.actions.description import place_of
+from worker.actions.service_calls import Calls
+from worker.errors import ActionsError
+
+ENTRY_POINTS = "orchesty_worker.actions"
+
+AnyAction = Action[Any, Any]
+
+
+class Registry:
+    """Finds an action by kind and name. The actions share one HTTP client; `close` closes it."""
+
+    def __init__(self, actions: Iterable[AnyAction] = (), http: Http | None = None) -> None:
+        self._actions: dict[tuple[Kind, str], AnyAction] = {}
+        self.http = http or Http()
+        self.calls = Calls()
+        self.http.called = self.calls.note
+        for action in actions:
+            self.add(action)
+
+    def add(self, action: AnyAction) -> None:
+        """Add an action. Raises `ActionsError` when its name is taken."""
+        key = (action.kind, action.name)
+        if self._actions.get(key) is action:
+            return
+        if (other := self._actions.get(key)) is not None:
+            raise ActionsError(
+                f"two actions are named {action.kind} {action.name!r}: {_place(other)} and {_place(action)}. "
+                "Rename one of them."
+            )
+        if isinstance(action, ServiceAction):
+            action.http = self.http
+        self._actions[key] = action
+
+    def get(self, kind: Kind, name: str) -> AnyAction | None:
+        """Return the action, if there is one."""
+        return self._actions.get((kind, name))
+
+    def __iter__(self) -> Iterator[AnyAction]:
+        """Iterate by kind and name."""
+        return iter(action for _, action in sorted(self._actions.items()))
+
+    def names(self) -> str:
+        """List what there is, for an error."""
+        return ", ".join(f"{action.kind} {action.name}" for action in self) or "none"
+
+    async def close(self) -> None:
+        """Close the HTTP client."""
+        await self.http.close()
+
+
+def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable[AnyAction] = ()) -> Registry:
+    """Collect the actions of the catalogue, of the entry points and of these modules or packages, and the ready nodes.
+
+    `own` is added to them. They call services with `http`. An action of the same kind and name takes the place of a
+    ready node.
+    Raises `ActionsError` when one cannot be imported, holds no action, or two actions have the same name.
+    """
+    given = list(own)
+    registry = Registry(given, http)
+    installed = {point.value for point in entry_points(group=ENTRY_POINTS)}
+    sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
+    for source in sources:
+        found = [action for module in _modules(source) for action in _actions(module)]
+        if not found and source != connectors.catalogue.__name__:
+            raise ActionsError(f"{source} defines no action. Name the module or package that holds the classes.")
+        for action in found:
+            if not _is_instead(registry.get(action.kind, action.name), action, given):
+                registry.add(action)
+    _add_ready_nodes(registry)
+    return registry
+
+
+def _add_ready_nodes(registry: Registry) -> None:
+    for module in _modules(connectors.nodes.__name__):
+        for action in _actions(module):
+            if registry.get(action.kind, action.name) is None:
+                registry.add(action)
+
+
+def _modules(name: str) -> Iterator[ModuleType]:
+    try:
+        module = importlib.import_module(name)
+        yield module
+        for entry in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+            yield importlib.import_module(entry.name)
+    except Exception as error:  # importing runs somebody's code, which may raise anything
+        raise _not_importable(name, error) from error
+
+
+def _not_importable(name: str, error: Exception) -> ActionsError:
+    return ActionsError(
+        f"cannot import the actions of {name}: {type(error).__name__}: {error}. "
+        f"Is its package installed, and is its folder on PYTHONPATH?{_shadowed(name)}"
+    )
+
+
+def _shadowed(name: str) -> str:
+    """Say so when the module is looked for in a package of ours that has the name of the user's."""
+    top = name.partition(".")[0]
+    return f" {top} is a package of the worker's own: rename yours." if top in PACKAGES else ""
+
+
+def _actions(module: ModuleType) -> Iterator[AnyAction]:
+    """An action belongs to the module that defines it, not to those that import it."""
+    for value in vars(module).values():
+        if isinstance(value, Action):
+            if place_of(value).module == module.__name__:
+                yield value
+            continue
+        if not (isinstance(value, type) and issubclass(value, Action)) or _is_base(value):
+            continue
+        if value.__module__ == module.__name__:
+            yield _instance(value)
+
+
+def _is_base(action: type[AnyAction]) -> bool:
+    """Whether a class is there to be derived from: without `process` or `page`, or of no kind yet."""
+    return inspect.isabstract(action) or not hasattr(action, "kind")
+
+
+def _instance(action: type[AnyAction]) -> AnyAction:
+    if not getattr(action, "name", None):
+        raise ActionsError(f"{action.__module__}.{action.__qualname__} has no name. Give the class a `name`.")
+    return action()
+
+
+def _is_instead(there: AnyAction | None, found: AnyAction, given: Iterable[AnyAction]) -> bool:
+    """Whether the caller gave an instance of the class that was found: a test runs an action of a package."""
+    is_given = there is not None and any(there is action for action in given)
+    return is_given and there is not None and there.declared is None and there.definition is found.definition
+
+
+def _place(action: AnyAction) -> str:
+    place = place_of(action)
+    return f"{place.module}.{place.name}"

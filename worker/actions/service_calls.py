@@ -1,0 +1,54 @@
+"""Calls of services: a log line at debug level for each, and figures by application, method and status."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from connectors import Call
+from worker.prometheus import ACTION_SECONDS, Family, Histogram
+
+log = structlog.get_logger()
+
+
+class Calls:
+    """What the actions of a process have called. By application, not by host: a tenant each would be too many."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, int]] = Counter()
+        self.told: Callable[[Call], object] | None = None
+        """Is told of each call as well."""
+        self._seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(ACTION_SECONDS))
+
+    def note(self, call: Call) -> None:
+        """Count and log a call."""
+        self._counts[call.application, call.method, call.status] += 1
+        self._seconds[call.application].observe(call.seconds)
+        log.debug(
+            "service_called",
+            method=call.method,
+            host=call.host,
+            status=call.status,
+            seconds=round(call.seconds, 4),
+            application=call.application,
+            user=call.user,
+        )
+        if self.told is not None:
+            self.told(call)
+
+    def families(self) -> Iterator[Family]:
+        """Return the metrics."""
+        counts = [
+            ({"application": application, "method": method, "status": str(status or "none")}, count)
+            for (application, method, status), count in sorted(self._counts.items())
+        ]
+        seconds = [({"application": name}, histogram) for name, histogram in sorted(self._seconds.items())]
+        yield Family(
+            "orchesty_worker_service_calls_total",
+            "counter",
+            "Requests that actions sent to services, by the status of the reply; none: there was no reply.",
+            counts,
+        )
+        yield Family(
+            "orchesty_worker_service_call_seconds", "histogram", "Time until the head of the reply came.", seconds
+        )

@@ -1,0 +1,1 @@
+"""A worker process: its life, its wiring, its HTTP API and its metrics."""

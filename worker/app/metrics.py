@@ -1,0 +1,220 @@
+"""What a worker tells Prometheus: `docs/operations.md` lists it."""
+
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from connectors import Outcome
+from worker.actions.local import Call
+from worker.broker.consumer import LOST_BY
+from worker.broker.intake import Intake
+from worker.broker.link import Link
+from worker.broker.publisher import Publisher
+from worker.pipeline.handler import OUTCOMES
+from worker.prometheus import ACTION_SECONDS, WAITING_SECONDS, Family, Histogram, Labels
+from worker.protocol.message import Visit
+from worker.protocol.topology import Node, Topology
+from worker.protocol.transport import Delivery
+
+Deliver = Callable[[Node, Delivery], Awaitable[None]]
+
+ARRIVED = "arrived"
+PREFIX = "orchesty_worker_"
+STARTED = time.time()
+
+
+class Measures:
+    """Measures the way of messages through the nodes of one worker."""
+
+    def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
+        self.labels = {node.id: _labels(topology, node) for node in topology.nodes}
+        self.action_seconds: dict[str, Histogram] = {}
+        self.waiting_seconds = {node.id: Histogram(WAITING_SECONDS) for node in nodes}
+
+    def delivered(self, deliver: Deliver) -> Deliver:
+        """Measure how long ago each message that is delivered was published."""
+        histograms, now = self.waiting_seconds, time.time
+
+        def measured(node: Node, delivery: Delivery) -> Awaitable[None]:
+            if delivery.timestamp is not None:
+                histograms[node.id].observe(max(now() - delivery.timestamp / 1000, 0))
+            return deliver(node, delivery)
+
+        return measured
+
+    def called(self, calls: Mapping[str, Call]) -> dict[str, Call]:
+        """Measure how long the actions of the nodes take."""
+        self.action_seconds |= {node: Histogram(ACTION_SECONDS) for node in calls}
+        return {node: _measured(call, self.action_seconds[node]) for node, call in calls.items()}
+
+
+def _measured(call: Call, histogram: Histogram) -> Call:
+    clock = time.perf_counter
+
+    async def measured(visit: Visit) -> Outcome:
+        started = clock()
+        try:
+            return await call(visit)
+        finally:
+            histogram.observe(clock() - started)
+
+    return measured
+
+
+def _labels(topology: Topology, node: Node) -> Labels:
+    is_alone = sum(other.name == node.name for other in topology.nodes) == 1
+    return {"topology": topology.name, "node": node.name if is_alone else f"{node.name} ({node.id})"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a worker that are measured."""
+
+    measures: Measures
+    counts: Counter[tuple[str, str]]
+    intake: Intake
+    publisher: Publisher
+    links: Sequence[Link]
+    is_ready: bool
+
+
+def families(parts: Parts) -> Iterator[Family]:
+    """Return all metrics of a worker.
+
+    What can be counted begins at 0: Prometheus sees no increase in a series that begins with its first event.
+    """
+    yield from _messages(parts)
+    yield from _queues(parts)
+    yield from _broker(parts)
+    yield from _process(parts)
+
+
+def _messages(parts: Parts) -> Iterator[Family]:
+    labels, counts, nodes = parts.measures.labels, parts.counts, parts.intake.consumers
+    yield _counter(
+        "messages_received_total",
+        "Messages taken from the queue of a node.",
+        [(labels[node], counts[node, ARRIVED]) for node in nodes],
+    )
+    yield _counter(
+        "messages_total",
+        "Messages that a node has finished with, by what became of them.",
+        [({**labels[node], "outcome": kind}, counts[node, kind]) for node in nodes for kind in OUTCOMES],
+    )
+    yield _gauge(
+        "messages_in_flight",
+        "Messages that a node has taken and not acknowledged.",
+        [(labels[node], parts.intake.in_work(node)) for node in parts.intake.consumers],
+    )
+    yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.measures.action_seconds)
+    yield _histogram(
+        "message_waiting_seconds",
+        "Time from publishing to arrival; that of repeats and limits is included.",
+        labels,
+        parts.measures.waiting_seconds,
+    )
+
+
+def _queues(parts: Parts) -> Iterator[Family]:
+    labels, intake = parts.measures.labels, parts.intake
+    consumers = intake.consumers.items()
+    seen = [(labels[node], state) for node, state in intake.seen.items()]
+    yield _gauge(
+        "queue_messages",
+        "Messages that wait in the queues of a node or a follower, every WORKER_SILENCE_SECONDS.",
+        [(label, queue.messages) for label, queue in seen],
+    )
+    yield _gauge(
+        "queue_consumers",
+        "Consumers of the queue of a node or a follower, of all workers, every WORKER_SILENCE_SECONDS.",
+        [(label, queue.consumers) for label, queue in seen],
+    )
+    yield _gauge(
+        "lost_messages",
+        "Messages that came out of a delay when their node was gone, every WORKER_SILENCE_SECONDS.",
+        [({}, intake.lost)],
+    )
+    yield _gauge(
+        "parked_messages",
+        "Messages that wait in the broker for a repeat or a limit, every WORKER_SILENCE_SECONDS.",
+        [({}, intake.parked)],
+    )
+    yield _gauge(
+        "consuming",
+        "1 while the queue of a node is consumed.",
+        [(labels[node], consumer.is_consuming) for node, consumer in consumers],
+    )
+    yield _gauge(
+        "standing_by",
+        "1 while a node with strict order is consumed by another worker, and this one waits for its turn.",
+        [(labels[node], consumer.is_standing_by) for node, consumer in consumers],
+    )
+    yield _counter(
+        "consumer_restarts_total",
+        f"Consumers started again, by cause: {', '.join(LOST_BY)}.",
+        [
+            ({**labels[node], "cause": cause}, intake.restarts[node, cause])
+            for node in intake.consumers
+            for cause in LOST_BY
+        ],
+    )
+
+
+def _broker(parts: Parts) -> Iterator[Family]:
+    yield _gauge(
+        "connected",
+        "1 while connected to the broker.",
+        [({"connection": link.name}, link.is_up) for link in parts.links],
+    )
+    yield _counter(
+        "reconnects_total",
+        "Connections to the broker that were lost and replaced.",
+        [({"connection": link.name}, link.losses) for link in parts.links],
+    )
+    yield Family(
+        f"{PREFIX}publish_confirm_seconds",
+        "histogram",
+        "Time from publishing a message to the broker's confirm.",
+        [({}, parts.publisher.confirm_seconds)],
+    )
+    yield _counter(
+        "publish_refused_total",
+        "Rounds in which the broker did not take a message; it is tried again.",
+        [({}, parts.publisher.refusals)],
+    )
+
+
+def _process(parts: Parts) -> Iterator[Family]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    yield _gauge("ready", "1 while every node is consumed and results can be published.", [({}, parts.is_ready)])
+    yield _gauge("info", "The version.", [({"version": version("orchesty-worker")}, 1)])
+    yield Family(
+        "process_cpu_seconds_total", "counter", "CPU time, user and system.", [({}, usage.ru_utime + usage.ru_stime)]
+    )
+    yield Family("process_resident_memory_bytes", "gauge", "Memory in use.", [({}, _resident_bytes(usage))])
+    yield Family("process_start_time_seconds", "gauge", "When the process started.", [({}, STARTED)])
+
+
+def _resident_bytes(usage: resource.struct_rusage) -> int:
+    """The memory now; where the system has no /proc, the most so far."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return usage.ru_maxrss * 1024
+
+
+def _counter(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> Family:
+    return Family(PREFIX + name, "counter", text, samples)
+
+
+def _gauge(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> Family:
+    return Family(PREFIX + name, "gauge", text, samples)
+
+
+def _histogram(name: str, text: str, labels: Mapping[str, Labels], values: Mapping[str, Histogram]) -> Family:
+    return Family(PREFIX + name, "histogram", text, [(labels[node], value) for node, value in values.items()])

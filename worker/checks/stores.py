@@ -1,0 +1,130 @@
+"""Checks of the stores: can they be reached, and are their tables those of this version?"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Table
+
+from connectors.errors import StorageAway
+from worker.checks.clock import compare_clocks
+from worker.checks.files import check_file, sqlite_path
+from worker.checks.finding import Finding, State, failed, ok
+from worker.database.migrate import Chain, probe
+from worker.deduplication import tables as deduplication
+from worker.errors import SettingsError, StoreError
+from worker.protocol.topology import Node
+from worker.runs import tables as runs
+from worker.settings.settings import Settings
+from worker.storage import tables as storage_tables
+from worker.storage.opening import open_storage
+from worker.trash import tables as trash_tables
+from worker.trash.opening import open_trash
+from worker.trash.store import STORE_ERRORS
+from worker.urls import MONGODB, REDIS, shown_url
+
+VARIABLE = "WORKER_DATABASE_URL"
+REDIS_SECONDS = 5
+REDIS_KEY = "orchesty-worker:check"
+
+
+async def check_databases(settings: Settings, nodes: Sequence[Node]) -> AsyncIterator[Finding]:
+    """Yield how the databases stand that this worker would use."""
+    if settings.redis_url is not None:
+        yield await check_redis(settings.redis_url.get_secret_value())
+    if settings.counts_processes:
+        yield _check("process state", lambda: settings.process_address, runs.CHAIN, runs.messages)
+    if settings.redis_url is None and any(node.deduplicate for node in nodes):
+        yield _check("deduplication", lambda: settings.marks_address, deduplication.CHAIN, deduplication.marks)
+
+
+def _check(check: str, address: Callable[[], str], chain: Chain, table: Table) -> Finding:
+    try:
+        return check_tables(check, address(), chain, table)
+    except SettingsError as error:
+        return failed(check, str(error), f"Correct {VARIABLE}.")
+
+
+def check_tables(check: str, url: str, chain: Chain, table: Table, variable: str = VARIABLE) -> Finding:
+    """Reach the database and begin to write to the table, without changing anything there.
+
+    Compare the tables, which are those that belong to this one, and their version with what the worker knows.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        found = check_file(path, check, variable)
+        if found.cure or not path.exists():
+            return found
+    try:
+        version, missing = probe(url, chain, table)
+    except StoreError as error:
+        cure = (
+            f"Start it, or correct {variable}; its user has to own the tables, or may create them where there are none."
+        )
+        return failed(check, f"{shown_url(url)}: {error}", cure)
+    if version is None:
+        return ok(check, f"{shown_url(url)} answers; the tables will be made at the first use")
+    if missing and version >= chain.head:
+        names = ", ".join([chain.version_table, *table.metadata.tables])
+        cure = f"Restore the database from a copy. Or drop all of {names}: the worker makes them anew, empty."
+        return failed(check, f"{shown_url(url)} lacks {', '.join(missing)}", cure)
+    if version < chain.head:
+        return ok(check, f"{shown_url(url)} answers; tables of version {version} will be brought to {chain.head}")
+    return ok(check, f"{shown_url(url)} answers, its tables are up to date")
+
+
+async def check_redis(url: str) -> Finding:
+    """Write a key that ends at once: a replica, or a server without memory, refuses it."""
+    from redis.asyncio import Redis  # noqa: PLC0415 - a worker without Redis need not hold its client in memory
+    from redis.exceptions import RedisError  # noqa: PLC0415 - as above
+
+    redis = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    try:
+        await redis.set(REDIS_KEY, "", px=1)
+    except (RedisError, OSError) as error:
+        cure = "Start it, or correct WORKER_REDIS_URL; it has to be a primary with memory left."
+        return failed("redis", f"{shown_url(url)}: {error}", cure)
+    finally:
+        await redis.aclose()
+    return ok("redis", f"{shown_url(url)} answers and can be written")
+
+
+STORAGE_VARIABLE = "WORKER_STORAGE_URL"
+
+
+async def check_storage(url: str) -> Finding:
+    """Reach the storage without changing anything there."""
+    if url.partition("://")[0] not in REDIS:
+        return check_tables("storage", url, storage_tables.CHAIN, storage_tables.chunks, STORAGE_VARIABLE)
+    storage = open_storage(url)
+    try:
+        await storage.ping()
+    except StorageAway as error:
+        return failed("storage", f"{shown_url(url)}: {error}", f"Start it, or correct {STORAGE_VARIABLE}.")
+    finally:
+        await storage.close()
+    return ok("storage", f"{shown_url(url)} answers")
+
+
+TRASH_VARIABLE = "WORKER_TRASH_URL"
+
+
+async def check_trash(url: str) -> AsyncIterator[Finding]:
+    """Reach the trash without changing anything there, and compare its clock with ours."""
+    scheme = url.partition("://")[0]
+    if scheme not in MONGODB:
+        found = check_tables("trash", url, trash_tables.CHAIN, trash_tables.trash, TRASH_VARIABLE)
+        yield found
+        if found.state is State.FAILED or scheme.startswith("sqlite"):
+            return
+    store = open_trash(url)
+    try:
+        theirs = await store.clock()
+    except STORE_ERRORS as error:
+        cure = f"Start the database, or correct {TRASH_VARIABLE} (WORKER_DATABASE_URL, MONGODB_DSN)."
+        yield failed("trash", f"{shown_url(url)}: {error}", cure)
+    else:
+        if scheme in MONGODB:
+            yield ok("trash", f"{shown_url(url)} answers")
+        yield compare_clocks("trash's clock", theirs, datetime.now(UTC))
+    finally:
+        await store.close()

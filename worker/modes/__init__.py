@@ -1,0 +1,1 @@
+"""What differs between standalone and platform mode: one factory for each."""

@@ -1,0 +1,185 @@
+"""Platform mode: the services of the Orchesty platform keep limits, repeats and counts."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from connectors import Outcome, RepeatLater, StopAndFail, Trash
+from connectors.topologies import Start
+from worker.broker.objects import COUNTER_QUEUE, EVENTS_EXCHANGE, LIMITER_QUEUE, REPEATER_QUEUE
+from worker.limits.call_observer import Heard
+from worker.limits.gate import Go, Held, Pause
+from worker.limits.limit import limits_of
+from worker.modes.mode import AGAIN_AFTER, log
+from worker.prometheus import Family
+from worker.protocol import headers as h
+from worker.protocol.message import Visit
+from worker.protocol.start import PREVIOUS_CORRELATION_ID
+from worker.protocol.topology import Node
+from worker.protocol.transport import Publication
+from worker.trash.entry import Entry
+
+ANSWER_SECONDS = 30
+
+
+class PlatformStarter:
+    """Asks the platform's starting point."""
+
+    def __init__(self, starting_point: str | None, api_key: str) -> None:
+        self._base = starting_point
+        self._key = api_key
+        self._client: httpx.AsyncClient | None = None
+
+    async def start(self, start: Start) -> None:
+        """Call the starting point."""
+        if self._base is None:
+            raise StopAndFail(f"cannot start {start.topology}: STARTING_POINT_DSN names no starting point")
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
+        previous = h.text(start.by.headers.get(h.CORRELATION_ID))
+        sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", PREVIOUS_CORRELATION_ID: previous}
+        url = f"http://{self._base}{_path(start)}"
+        try:
+            answer = await self._client.post(url, content=start.body.encode(), headers=sent)
+        except httpx.TransportError as error:
+            raise RepeatLater(AGAIN_AFTER, f"POST {url}: {type(error).__name__}: {error}", max_hops=100) from error
+        if answer.is_server_error:
+            raise RepeatLater(AGAIN_AFTER, f"POST {url} answered {answer.status_code}", max_hops=100)
+        if not answer.is_success:
+            raise StopAndFail(f"POST {url} answered {answer.status_code}: {answer.text[:200]}")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _path(start: Start) -> str:
+    user = f"/user/{quote(start.user, safe='')}" if start.user else ""
+    run = "run" if start.by_id else "run-by-name"
+    return f"/topologies/{quote(start.topology, safe='')}/nodes/{quote(start.node, safe='')}{user}/{run}"
+
+
+class PlatformGate:
+    """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
+
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
+        """Hold what is limited and has not passed the limiter yet."""
+        try:
+            limits = limits_of(visit)
+        except ValueError as error:
+            return Trash(str(error))
+        if limits and not visit.header(h.LIMIT_PASSED):
+            return Held(visit.node.application)
+        if visit.headers.pop(h.LIMIT_PASSED, None):
+            visit.headers.pop(h.APPLICATION, None)
+        return Go(limits)
+
+    async def sent(self, go: Go, at: float) -> None:
+        """Nothing: the platform's limiter counts what it lets go."""
+
+    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
+        """Leave it to the verdict, which the platform's limiter gets."""
+
+    async def left(self, visit: Visit) -> None:
+        """Nothing: what comes from the limiter has left it."""
+
+    def families(self) -> Iterable[Family]:
+        """Nothing: the limiter has its own."""
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class PlatformParking:
+    """The platform's repeater and limiter, which call `POST /api/process` when the time has come."""
+
+    def repeat(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
+        """Hand over to the repeater; it reads the time from the headers."""
+        return Publication("", REPEATER_QUEUE, body, timestamp)
+
+    def limit(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
+        """Hand over to the limiter; it decides the time."""
+        return Publication("", LIMITER_QUEUE, body, timestamp)
+
+
+class PlatformCounter:
+    """The platform's counter service."""
+
+    def report(self, visit: Visit, body: bytes) -> Publication:
+        """Send to the counter's queue."""
+        return Publication("", COUNTER_QUEUE, body, visit.timestamp)
+
+
+RUN_BY_NAME = "/topologies/system-events/nodes/start/run-by-name"
+
+
+STATUS_SECONDS = 5
+
+
+class PlatformNotice:
+    """The platform's status call and its event."""
+
+    def __init__(self, starting_point: str | None, api_key: str) -> None:
+        self._url = f"http://{starting_point}{RUN_BY_NAME}" if starting_point else None
+        self._headers = {"Orchesty-Api-Key": api_key}
+        self._client = httpx.AsyncClient(timeout=STATUS_SECONDS, trust_env=False)
+
+    async def publication(self, visit: Visit, entry: Entry) -> Publication | None:
+        """Call the starting point and return the event. A starting point that is away is only logged."""
+        if self._url:
+            try:
+                answer = await self._client.post(self._url, json=_status(visit, entry), headers=self._headers)
+                answer.raise_for_status()
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                log.warning("status_call_failed", url=self._url, cause=f"{type(error).__name__}: {error}")
+        return Publication(EVENTS_EXCHANGE, "topology.message", _event(visit, entry), mandatory=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _status(visit: Visit, entry: Entry) -> dict[str, Any]:
+    return {
+        "type": "messageInTrash",
+        "data": {
+            "topologyName": entry.topology_name,
+            "topologyVersion": 0,
+            "applications": "",
+            "topologyId": entry.topology_id,
+            "resultMessage": entry.reason,
+            "correlationId": entry.correlation_id,
+            "processId": visit.header(h.PROCESS_ID),
+            "user": entry.user or "",
+            "timestampMs": visit.timestamp,
+        },
+        "contents": [{"trashId": entry.id, "body": entry.body}],
+    }
+
+
+def _event(visit: Visit, entry: Entry) -> bytes:
+    now = datetime.now(UTC)
+    return msgspec.json.encode(
+        {
+            "event_id": f"trash-{entry.correlation_id}-{int(now.timestamp() * 1000)}",
+            "event_type": "topology_failed_message",
+            "occurred_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "tenant_id": "orchesty",
+            "topology": {"id": entry.topology_id, "name": entry.topology_name},
+            "node": {"id": entry.node_id, "name": entry.node_name},
+            "severity": "warning",
+            "context": {
+                "correlation_id": entry.correlation_id,
+                "process_id": visit.header(h.PROCESS_ID),
+                "result_message": entry.reason,
+                "trash_id": entry.id,
+            },
+            "message": entry.reason,
+        }
+    )

@@ -1,0 +1,1 @@
+"""The life of a message: `handler` has it on one page, `stages` in one list."""

@@ -1,0 +1,99 @@
+"""Names of the message headers and what is removed from them when.
+
+The rules are those of the platform's own worker; `tests/conformance` replays its recorded traffic.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+Headers = dict[str, Any]
+
+CORRELATION_ID: Final = "correlation-id"
+PROCESS_ID: Final = "process-id"
+PARENT_ID: Final = "parent-id"
+PREVIOUS_NODE_ID: Final = "previous-node-id"
+NODE_ID: Final = "node-id"
+NODE_NAME: Final = "node-name"
+TOPOLOGY_ID: Final = "topology-id"
+WORKER_FOLLOWERS: Final = "worker-followers"
+SYSTEM_EVENT: Final = "system-event"
+USER: Final = "user"
+SOURCE: Final = "source"
+APPLICATION: Final = "application"
+CURSOR: Final = "cursor"
+CURSOR_TRAIL: Final = "cursor-trail"
+AUDIT_CHECKPOINT: Final = "audit-checkpoint"
+STEP: Final = "worker-step"
+"""Standalone: who this message is, in the count of its run (`worker/protocol/identity.py`)."""
+RESULT_CODE: Final = "result-code"
+RESULT_MESSAGE: Final = "result-message"
+RESULT_DETAIL: Final = "result-detail"
+FORCE_TARGET_QUEUE: Final = "force-target-queue"
+USER_TASK_STATE: Final = "user-task-state"
+REPEAT_INTERVAL: Final = "repeat-interval"
+REPEAT_MAX_HOPS: Final = "repeat-max-hops"
+REPEAT_HOPS: Final = "repeat-hops"
+REPEAT_QUEUE: Final = "repeat-queue"
+LIMITER_KEY: Final = "limiter-key"
+LIMITER_KEY_BASE: Final = "limiter-key-base"
+LIMIT_RETURN_EXCHANGE: Final = "limit-return-exchange"
+LIMIT_RETURN_ROUTING_KEY: Final = "limit-return-routing-key"
+LIMIT_PASSED: Final = "limit-message-from-limiter"
+LIMIT_PLACE: Final = "limit-place"
+"""Our own: the place in the line of a message that is parked for a limit."""
+
+RESULT: Final = frozenset({RESULT_CODE, RESULT_MESSAGE, RESULT_DETAIL})
+VERDICT: Final = RESULT | {FORCE_TARGET_QUEUE, USER_TASK_STATE}
+"""Removed before an action is called."""
+
+PARKING: Final = frozenset(
+    {
+        REPEAT_HOPS,
+        REPEAT_INTERVAL,
+        REPEAT_QUEUE,
+        REPEAT_MAX_HOPS,
+        LIMIT_RETURN_EXCHANGE,
+        LIMIT_RETURN_ROUTING_KEY,
+        LIMIT_PASSED,
+        LIMIT_PLACE,
+    }
+)
+TRANSIENT: Final = VERDICT | PARKING
+"""Removed before a message leaves for a follower or the trash."""
+
+NOT_INHERITED: Final = frozenset(
+    {CURSOR, CURSOR_TRAIL, AUDIT_CHECKPOINT, "audit-entity", "audit-entity-ids", "audit-entity-fields"}
+)
+"""What the items of a batch do not take over from the message they came from."""
+
+COUNTED: Final = (
+    CORRELATION_ID,
+    PROCESS_ID,
+    PARENT_ID,
+    TOPOLOGY_ID,
+    USER,
+    SYSTEM_EVENT,
+    SOURCE,
+    "process-started",
+    "audit-entity-ids",
+    "applications",
+    NODE_ID,
+    NODE_NAME,
+)
+"""What the counter reads, and which node reports."""
+
+SYSTEM_TOPOLOGIES: Final = frozenset({"system-events", "system-email-notifications", "system-cloud-notifications"})
+
+
+def without(headers: Mapping[str, Any], names: frozenset[str]) -> Headers:
+    """Return the headers but these."""
+    return {name: value for name, value in headers.items() if name not in names}
+
+
+def text(value: object) -> str:
+    """Return the text form of a header value, in which values are compared: 1001 equals "1001"."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,42 @@
+"""What comes from the broker and what goes to it, without the broker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Delivery:
+    """One message from a queue."""
+
+    __slots__ = ("deliveries", "is_settling", "raw", "routing_key", "tag", "timestamp")
+
+    def __init__(
+        self, raw: bytes, timestamp: int | None, deliveries: int = 1, tag: int = 0, routing_key: str = ""
+    ) -> None:
+        self.raw = raw
+        self.tag = tag
+        self.routing_key = routing_key
+        self.timestamp = timestamp
+        """`published-timestamp`, ms; None when the publisher set none."""
+        self.deliveries = deliveries
+        """How often it has been delivered, this time included."""
+        self.is_settling = False
+        """Whether the action is done and its outcome is being carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One message to publish. `timestamp` is `published-timestamp` in ms; None means the time of publishing."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    timestamp: int | None = None
+    mandatory: bool = True
+
+
+class Outlet(Protocol):
+    """Takes messages: the broker's `Publisher`, or the memory of `worker.testing`."""
+
+    async def publish(self, publications: Sequence[Publication], *, is_patient: bool = True) -> None:
+        """Return when all are safe. Raises `PublishRefused` when it is not to be patient about a refusal."""
