@@ -50,7 +50,7 @@ async def measure_all(setup: Setup, runs: int) -> Cost:
 
 async def _metrics_ms(topology: Topology) -> float:
     node, measures = topology.nodes[0], Measures(topology, topology.nodes)
-    delivery, visit = Delivery(b"", int(time.time() * 1000)), receive(node, Envelope("", {}), None)
+    delivery, visit = Delivery(b"", int(time.time() * 1000)), receive(node, Envelope("", {}), Delivery(b"", None))
     outcome = Forward(Message({}, ""))
 
     async def deliver(_: Node, __: Delivery) -> None:

@@ -30,6 +30,7 @@ from worker.actions.service_calls import Calls
 from worker.modes import ui_log as interfaces
 from worker.modes.ui_log import CALLS, LOGS, Interface
 from worker.protocol.message import Envelope, Visit, current_visit, receive
+from worker.protocol.transport import Delivery
 from worker.settings.settings import load_settings
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "interface.json").read_text())
@@ -88,7 +89,7 @@ def visit_of(headers: Mapping[str, Any]) -> Visit:
         topology_name=headers.get("topology-name", ""),
         stamp={},
     )
-    return receive(at, Envelope("{}", dict(headers)), None)
+    return receive(at, Envelope("{}", dict(headers)), Delivery(b"", None))
 
 
 def timeless(posts: Sequence[tuple[str, str]], service: str = "") -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from support.visits import node, visit
 
 import applications
 from applications import Application, Form
-from connectors import Repeat, Trash
+from connectors import Repeat, Stop, Trash
 from worker.accounts import access_of_message
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
@@ -23,6 +23,9 @@ from worker.limits.limit import Limit, limits_of, parse_limits
 from worker.limits.memory import MemoryReservations
 from worker.limits.reservations import Request, Turn, Wait
 from worker.modes.platform import PlatformGate
+from worker.patience import Patience
+from worker.pipeline.stages import decides
+from worker.pipeline.turns import Turns
 from worker.protocol.message import Visit, current_visit
 from worker.protocol.topology import Role
 
@@ -79,9 +82,10 @@ def test_a_users_own_limit_has_the_same_key_with_and_without_a_header(user: str)
     ],
 )
 async def test_a_malformed_key_is_trashed_with_the_part_named(key: str, part: str) -> None:
-    decision = await gate().admit(limited(limiter_key=key), asyncio.sleep)
-    assert isinstance(decision, Trash)
-    assert part in decision.reason
+    turns = Turns(gate(), Patience())
+    decided = await turns.take(limited(limiter_key=key), decides(Stop("called")))
+    assert isinstance(decided.decision, Trash)
+    assert part in decided.decision.reason
 
 
 async def test_the_platforms_limiter_gets_what_has_not_passed_it() -> None:
@@ -202,8 +206,8 @@ async def test_without_the_database_of_installs_limited_messages_wait(tmp_path: 
         at = node("next", role=Role.CONNECTOR, application="shop")
         message = visit(at)
         current_visit.set(message)
-        decision = await chosen.admit(message, asyncio.sleep)
-        assert isinstance(decision, Repeat)
+        decided = await Turns(chosen, Patience()).take(message, decides(Stop("called")))
+        assert isinstance(decided.decision, Repeat)
 
 
 class Away:

@@ -113,7 +113,7 @@ def test_what_failed_and_then_went_well_counts_as_well(store: RunStore) -> None:
     store.write(records)
     failed = records[-1]
     assert store.compact(now_ms() + 1) == 1
-    after = Sent(next_step(failed.visit.header("worker-step"), "after", 0), "after")
+    after = Sent(next_step(failed.visit.headers.text("worker-step"), "after", 0), "after")
     store.write([record(failed.visit, MessageState.OK, [after])])
     assert (only(store).state, counts(only(store))) == (RunState.RUNNING, (22, 21, 0, 0, 1))
     store.write([of("after", after.step, MessageState.OK)])

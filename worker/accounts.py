@@ -100,6 +100,6 @@ def access_of_message(accounts: "Accounts") -> FindAccess:
         if not application.needs_install():
             return await of_class(application)
         visit = current_visit.get()
-        return await accounts.access(application, visit.header(h.USER) if visit else "")
+        return await accounts.access(application, visit.headers.text(h.USER) if visit else "")
 
     return access

@@ -74,14 +74,14 @@ def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         return event
     node = visit.node
     ids = {
-        "correlationId": visit.header(h.CORRELATION_ID),
-        "processId": visit.header(h.PROCESS_ID),
-        "parentId": visit.header(h.PARENT_ID),
+        "correlationId": visit.headers.text(h.CORRELATION_ID),
+        "processId": visit.headers.text(h.PROCESS_ID),
+        "parentId": visit.headers.text(h.PARENT_ID),
         "nodeId": node.id,
         "nodeName": node.name,
         "topologyId": node.topology_id,
         "topologyName": node.topology_name,
-        "userId": visit.header(h.USER),
+        "userId": visit.headers.text(h.USER),
     }
     return {**ids, **event}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from worker.protocol.message import Envelope, Visit, receive
 from worker.protocol.topology import Follower, Node, Repeater, Role
+from worker.protocol.transport import Delivery
 
 PROCESS_ID = "11111111-1111-4111-8111-111111111111"
 RUN = "22222222-2222-4222-8222-222222222222"
@@ -42,7 +43,7 @@ def visit(at: Node, body: str = '{"n":1}', **headers: Any) -> Visit:
     """Return a message at a node; `repeat_hops=2` sets the header `repeat-hops`."""
     sent = {"correlation-id": RUN, "process-id": PROCESS_ID, "parent-id": "", "user": "alice"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return receive(at, Envelope(body, sent), TIMESTAMP)
+    return receive(at, Envelope(body, sent), Delivery(b"", TIMESTAMP))
 
 
 def repeater(interval_seconds: int, max_hops: int) -> Repeater:

@@ -84,7 +84,7 @@ def _runner(action: AnyAction) -> Callable[[Message[Any], Visit], Awaitable[Any]
             return lambda message, _: process(message)
         case Batch():
             page = _awaitable(action.page)
-            return lambda message, visit: page(message, visit.header(h.CURSOR) or None)
+            return lambda message, visit: page(message, visit.headers.text(h.CURSOR) or None)
     raise ActionsError(f"{type(action).__qualname__} is neither CustomNode, Connector nor Batch: derive from one.")
 
 

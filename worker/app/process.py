@@ -31,14 +31,20 @@ from worker.modes.mode import Parking, TrashNotice
 from worker.modes.platform import PlatformCounter, PlatformGate, PlatformNotice, PlatformParking
 from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter, check_shared, open_service
 from worker.modes.ui_log import Interface
+from worker.patience import Patience
 from worker.pipeline.back_off import Failures
+from worker.pipeline.carrying import Carrier
 from worker.pipeline.handler import Handler
 from worker.pipeline.settle import Settler
+from worker.pipeline.stages import Stages
+from worker.pipeline.turns import Turns
 from worker.prometheus import render
-from worker.protocol.message import Envelope, current_visit, receive
+from worker.protocol.message import Envelope, receive
 from worker.protocol.topology import Topology
 from worker.protocol.topology_file import load_topology
+from worker.protocol.transport import Delivery
 from worker.settings.settings import Mode, Settings
+from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
 from worker.trash.retention import Retention, purge_regularly
 from worker.webhooks import WebhookIntake
@@ -69,6 +75,7 @@ class Worker:
         self._nodes = self._topology.select(settings.nodes)
         self._measures = Measures(self._topology, self._nodes)
         self._stopping = asyncio.Event()
+        self._patience = Patience()
         self._called: set[asyncio.Task[Any]] = set()
         self._is_platform = settings.mode is Mode.PLATFORM
         self._remote = RemoteActions()
@@ -141,7 +148,7 @@ class Worker:
             telling = group.create_task(self._interface.run(), name="user interface")
             await self._stopping.wait()
             log.info("worker_stopping", in_work=self.in_work, grace_seconds=self.settings.grace)
-            self.handler.stop_waiting()
+            self._patience.end()
             self._state.stop_waiting()
             await self._finish_work()
             consuming.cancel()
@@ -162,13 +169,11 @@ class Worker:
         node = next((node for node in self._nodes if node.id == node_id), None)
         if node is None or self._stopping.is_set():
             return False
-        visit = receive(node, envelope, published)
-        current_visit.set(visit)
         task = asyncio.current_task()
         assert task is not None, "called by the HTTP server"
         self._called.add(task)
         try:
-            await self.handler.carry_out(visit, await self.handler.decide(visit))
+            await self.handler.handle(receive(node, envelope, Delivery(b"", published)))
         except HandBack:
             return False
         finally:
@@ -223,19 +228,19 @@ class Worker:
 
     def _make_handler(self) -> Handler:
         parking: Parking = PlatformParking() if self._is_platform else BrokerParking()
-        return Handler(
+        trash, patience, runs = Keeper(self._store, self._patience), self._patience, self._state.runs
+        stages = Stages(
             calls=self._measures.called(bind(self._nodes, self._registry, self._remote)),
-            gate=self._gate,
+            carrier=Carrier(self._publisher, trash, self._notice, runs, patience),
             settler=Settler(parking, self._make_counter()),
+            turns=Turns(self._gate, patience),
             failures=Failures(self.settings.max_failures, time.monotonic),
-            publisher=self._publisher,
-            store=self._store,
-            notice=self._notice,
-            runs=self._state.runs,
-            max_message_bytes=self.settings.max_message_bytes,
+            runs=runs,
+            patience=patience,
             max_deliveries=self.settings.max_deliveries,
             marks=self._marks,
         )
+        return Handler(self._nodes, stages, trash, self.settings.max_message_bytes)
 
     def _make_counter(self) -> RunCounter | None:
         if self._is_platform:

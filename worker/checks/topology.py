@@ -7,7 +7,7 @@ from worker.actions.registry import load_actions
 from worker.actions.remote import RemoteActions
 from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import ActionsError, TopologyError
-from worker.pipeline.back_off import LONGEST_PAUSE_SECONDS
+from worker.patience import LONGEST_SECONDS
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables
@@ -57,7 +57,7 @@ def check_time(settings: Settings, nodes: Sequence[Node]) -> Iterator[Finding]:
     if not calls:
         return
     slowest = max(calls, key=lambda node: node.timeout_seconds)
-    longest = slowest.timeout_seconds * settings.max_failures + LONGEST_PAUSE_SECONDS * (settings.max_failures - 1)
+    longest = slowest.timeout_seconds * settings.max_failures + LONGEST_SECONDS * (settings.max_failures - 1)
     said = f"node {slowest.name} may hold a message for {longest / 60:.0f} min ({settings.max_failures} rounds)"
     if longest < CONSUMER_TIMEOUT_SECONDS:
         yield ok("consumer timeout", f"{said}; RabbitMQ's default is {CONSUMER_TIMEOUT_SECONDS // 60} min")

@@ -17,14 +17,12 @@ import structlog
 
 from applications import Application
 from applications.errors import NotReady, SecretsError, TryLater
-from connectors import Outcome, Trash
 from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
-from worker.actions.errors import outcome_of
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitRefused, LimitsAway
 from worker.limits.call_observer import Heard
-from worker.limits.limit import Limit, limits_of, line_of
+from worker.limits.limit import Limit, LimitMalformed, limits_of, line_of
 from worker.limits.measures import LimitMeasures
 from worker.limits.reservations import LATEST_SECONDS, Request, Reservations, Turn, Wait
 from worker.prometheus import Family
@@ -61,6 +59,9 @@ PARKED_DIGITS = 4
 
 PLACE_DIGITS = 15
 
+USED = frozenset({h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED})
+"""Headers that a message has had its turn with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Go:
@@ -72,6 +73,8 @@ class Go:
     """Names its turn, where the store can be told when the service has seen the call."""
     at: float = 0
     """Its turn, by our monotonic clock."""
+    used: frozenset[str] = frozenset()
+    """The headers that said how the message waited; the call goes without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,11 @@ class Held:
 class Gate(Protocol):
     """Decides about the call of one message."""
 
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
-        """Return when the call may be made, or say what else to do with the message."""
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
+        """Return when the call may be made, or how long the message waits elsewhere.
+
+        Raises `LimitMalformed`, `TryLater` while the installs are away, and `HandBack` when the worker stops.
+        """
 
     async def sent(self, go: Go, at: float) -> None:
         """Take note that a request of the limited call leaves, at once and without waiting for anybody."""
@@ -127,14 +133,9 @@ class ReservingGate:
         self._outages = Outages()
         self._clock = clock
 
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Return when the turn has come. A distant one is waited for in the broker."""
-        try:
-            limits = await self._limits(visit)
-        except TryLater as error:
-            return outcome_of(error)
-        except ValueError as error:
-            return Trash(str(error))
+        limits = await self._limits(visit)
         if not limits:
             return Go()
         asked = self._clock()
@@ -142,10 +143,8 @@ class ReservingGate:
         turn = await self._pass(visit.node, request, pause)
         if isinstance(turn, Held):
             return turn
-        for name in (h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED):
-            visit.headers.pop(name, None)
         self._measures.granted(visit.node.application, self._clock() - asked)
-        return Go(limits, request, turn.at)
+        return Go(limits, request, turn.at, USED)
 
     async def sent(self, go: Go, at: float) -> None:
         """Tell the store of a request that leaves late, as one that had to connect first, so that others make way."""
@@ -169,11 +168,10 @@ class ReservingGate:
 
     async def left(self, visit: Visit) -> None:
         """Give back the place in the line, so that nobody is told to wait for it."""
-        if not _place(visit):
-            return
         try:
-            await self._reservations.leave(line_of(visit, await self._limits(visit)))
-        except (LimitsAway, TryLater, ValueError) as error:
+            if _place(visit) and (limits := await self._limits(visit)):
+                await self._reservations.leave(line_of(visit, limits))
+        except (LimitsAway, LimitMalformed, TryLater) as error:
             log.warning("limit_place_not_given_back", cause=str(error), consequence="others are told to wait longer")
 
     def families(self) -> Iterable[Family]:
@@ -185,7 +183,7 @@ class ReservingGate:
         await self._reservations.close()
 
     async def _limits(self, visit: Visit) -> Sequence[Limit]:
-        """Return the limits of the call. Raises `ValueError` for a malformed key, `TryLater` without the installs."""
+        """Return the limits of the call. Raises `LimitMalformed`, `TryLater` without the installs."""
         application = self._applications.get(visit.node.id)
         if application is None:
             return limits_of(visit)
@@ -267,7 +265,7 @@ def parked_seconds(foreseen: float) -> float:
 
 
 def _place(visit: Visit) -> int:
-    place = visit.header(h.LIMIT_PLACE)
+    place = visit.headers.text(h.LIMIT_PLACE)
     return int(place) if place.isascii() and place.isdecimal() and len(place) <= PLACE_DIGITS else 0
 
 

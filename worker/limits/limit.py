@@ -10,6 +10,10 @@ from worker.protocol import headers as h
 from worker.protocol.message import Visit
 
 
+class LimitMalformed(ValueError):
+    """A `limiter-key` is not what it should be; the text names the part that is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """At most `amount` calls in any `seconds` for the key `user|application`; without user, for all users."""
@@ -37,11 +41,11 @@ class Limit:
 def parse_limits(key: str) -> tuple[Limit, ...]:
     """Read a `limiter-key`: `key;seconds;amount` groups joined by `;`; of two of a key and window the stricter counts.
 
-    Raises `ValueError` naming the part that is wrong.
+    Raises `LimitMalformed` naming the part that is wrong.
     """
     parts = [part.strip() for part in key.strip().strip(";").split(";")] if key.strip(" ;") else []
     if len(parts) % 3:
-        raise ValueError(f"limiter-key {key!r}: groups of key;seconds;amount expected, {parts[-1]!r} is left over")
+        raise LimitMalformed(f"limiter-key {key!r}: groups of key;seconds;amount expected, {parts[-1]!r} is left over")
     limits = [_limit(*parts[start : start + 3]) for start in range(0, len(parts), 3)]
     strictest = {(limit.key, limit.seconds): limit for limit in sorted(limits, key=lambda limit: -limit.amount)}
     return tuple(limit for limit in dict.fromkeys(limits) if strictest[limit.key, limit.seconds] == limit)
@@ -49,11 +53,13 @@ def parse_limits(key: str) -> tuple[Limit, ...]:
 
 def _limit(key: str, seconds: str, amount: str) -> Limit:
     if not key.rpartition("|")[1] or not key.rpartition("|")[2]:
-        raise ValueError(f"limiter-key: {key!r} must be user|application, or |application for all users")
+        raise LimitMalformed(f"limiter-key: {key!r} must be user|application, or |application for all users")
     for name, value in (("seconds", seconds), ("amount", amount)):
         is_whole = value.isascii() and value.isdecimal() and len(value) <= len(str(MOST))
         if not is_whole or not 1 <= int(value) <= MOST:
-            raise ValueError(f"limiter-key: {name} of {key!r} must be a whole number from 1 to {MOST}, not {value!r}")
+            raise LimitMalformed(
+                f"limiter-key: {name} of {key!r} must be a whole number from 1 to {MOST}, not {value!r}"
+            )
     return Limit(key, int(seconds), int(amount))
 
 
@@ -62,7 +68,7 @@ def limits_of(
 ) -> Sequence[Limit]:
     """Return the limits that hold for this visit's call: those of its key, and its application's own.
 
-    A key that has a limit of the same kind wins over the application's. Raises `ValueError` for a malformed key.
+    A key that has a limit of the same kind wins over the application's. Raises `LimitMalformed` for a malformed key.
     """
     node = visit.node
     if not node.is_limitable:
@@ -70,8 +76,8 @@ def limits_of(
     limits: tuple[Limit, ...] = ()
     if visit.headers.get(h.LIMITER_KEY):
         names = {node.application, f"{node.headers.get('sdk', '')}:{node.application}"}
-        limits = tuple(limit for limit in parse_limits(visit.header(h.LIMITER_KEY)) if limit.application in names)
-    user, application = visit.header(h.USER), node.application
+        limits = tuple(limit for limit in parse_limits(visit.headers.text(h.LIMITER_KEY)) if limit.application in names)
+    user, application = visit.headers.text(h.USER), node.application
     if of_user is not None and user and not any(limit.user for limit in limits):
         limits += (Limit(limit_name(user, application), of_user.seconds, of_user.amount),)
     if of_all is not None and all(limit.user for limit in limits):
@@ -82,4 +88,4 @@ def limits_of(
 def line_of(visit: Visit, limits: Sequence[Limit]) -> str:
     """Name the line in which the message waits: that of its user at the application, in all topologies."""
     own = next((limit.key for limit in limits if limit.user), None)
-    return own or limit_name(visit.header(h.USER), limits[0].application)
+    return own or limit_name(visit.headers.text(h.USER), limits[0].application)

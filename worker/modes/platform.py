@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from connectors import Outcome, RepeatLater, StopAndFail, Trash
+from connectors import RepeatLater, StopAndFail
 from connectors.topologies import Start
 from worker.broker.objects import COUNTER_QUEUE, EVENTS_EXCHANGE, LIMITER_QUEUE, REPEATER_QUEUE
 from worker.limits.call_observer import Heard
@@ -67,17 +67,12 @@ def _path(start: Start) -> str:
 class PlatformGate:
     """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
 
-    async def admit(self, visit: Visit, pause: Pause) -> Go | Held | Outcome:
+    async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Hold what is limited and has not passed the limiter yet."""
-        try:
-            limits = limits_of(visit)
-        except ValueError as error:
-            return Trash(str(error))
-        if limits and not visit.header(h.LIMIT_PASSED):
+        limits, has_passed = limits_of(visit), visit.headers.text(h.LIMIT_PASSED)
+        if limits and not has_passed:
             return Held(visit.node.application)
-        if visit.headers.pop(h.LIMIT_PASSED, None):
-            visit.headers.pop(h.APPLICATION, None)
-        return Go(limits)
+        return Go(limits, used=frozenset({h.LIMIT_PASSED, h.APPLICATION}) if has_passed else frozenset())
 
     async def sent(self, go: Go, at: float) -> None:
         """Nothing: the platform's limiter counts what it lets go."""
@@ -155,7 +150,7 @@ def _status(visit: Visit, entry: Entry) -> dict[str, Any]:
             "topologyId": entry.topology_id,
             "resultMessage": entry.reason,
             "correlationId": entry.correlation_id,
-            "processId": visit.header(h.PROCESS_ID),
+            "processId": visit.headers.text(h.PROCESS_ID),
             "user": entry.user or "",
             "timestampMs": visit.timestamp,
         },
@@ -176,7 +171,7 @@ def _event(visit: Visit, entry: Entry) -> bytes:
             "severity": "warning",
             "context": {
                 "correlation_id": entry.correlation_id,
-                "process_id": visit.header(h.PROCESS_ID),
+                "process_id": visit.headers.text(h.PROCESS_ID),
                 "result_message": entry.reason,
                 "trash_id": entry.id,
             },

@@ -127,7 +127,7 @@ class OpenCounter:
 
     def report(self, visit: Visit, body: bytes) -> Publication:
         """Send to whoever listens; nobody need to."""
-        run = visit.header(h.CORRELATION_ID).encode()[:LONGEST_ROUTING_KEY].decode(errors="ignore")
+        run = visit.headers.text(h.CORRELATION_ID).encode()[:LONGEST_ROUTING_KEY].decode(errors="ignore")
         return Publication(COUNTER_EXCHANGE, run, body, visit.timestamp, mandatory=False)
 
 

@@ -232,7 +232,7 @@ def call_of(call: Call, visit: Visit) -> dict[str, Any]:
         "user_id": call.user or _NOBODY,
         "node_id": visit.node.id,
         "application_id": call.application,
-        "correlation_id": visit.header(h.CORRELATION_ID),
+        "correlation_id": visit.headers.text(h.CORRELATION_ID),
         "url": call.url,
     }
     return {
@@ -248,18 +248,18 @@ def call_of(call: Call, visit: Visit) -> dict[str, Any]:
 def _ids(visit: Visit) -> dict[str, str]:
     """Return the ids of the message; the worker-api refuses empty ones."""
     ids = {
-        "previousNodeId": visit.header(h.PREVIOUS_NODE_ID),
+        "previousNodeId": visit.headers.text(h.PREVIOUS_NODE_ID),
         "nodeId": visit.node.id,
         "nodeName": visit.node.name,
-        "previousCorrelationId": visit.header("previous-correlation-id"),
-        "correlationId": visit.header(h.CORRELATION_ID),
+        "previousCorrelationId": visit.headers.text("previous-correlation-id"),
+        "correlationId": visit.headers.text(h.CORRELATION_ID),
         "topologyId": visit.node.topology_id,
-        "topologyName": visit.header("topology-name") or visit.node.topology_name,
-        "processId": visit.header(h.PROCESS_ID),
-        "parentId": visit.header(h.PARENT_ID),
-        "sequenceId": visit.header("sequence-id") or _NOBODY,
-        "userId": visit.header(h.USER) or _NOBODY,
-        "applications": visit.header("applications"),
+        "topologyName": visit.headers.text("topology-name") or visit.node.topology_name,
+        "processId": visit.headers.text(h.PROCESS_ID),
+        "parentId": visit.headers.text(h.PARENT_ID),
+        "sequenceId": visit.headers.text("sequence-id") or _NOBODY,
+        "userId": visit.headers.text(h.USER) or _NOBODY,
+        "applications": visit.headers.text("applications"),
     }
     return {name: value for name, value in ids.items() if value}
 

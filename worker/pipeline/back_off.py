@@ -1,16 +1,29 @@
-"""Actions that do not answer: how long to wait, and when to give a run up.
+"""The stages around an action that may not answer: it is called again, or its run is given up.
 
 The platform's rule: after `WORKER_MAX_FAILURES` rounds in a row for a host and node, the run whose message failed is
 trashed at once, while messages of other runs still probe. Any success clears it, and entries expire after ten
 minutes. Several messages that fail at the same time are one round.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import structlog
+
+from connectors import Trash
+from worker.actions.local import Call
+from worker.errors import ActionUnreachable
+from worker.patience import Patience, back_off
+from worker.pipeline.audit import audited
+from worker.pipeline.decisions import Decided, Unreachable, Way
+from worker.protocol import headers as h
+from worker.protocol.message import Visit
+from worker.protocol.topology import Node
+
+log = structlog.get_logger()
 
 EXPIRY_SECONDS = 600
-LONGEST_PAUSE_SECONDS = 30
 
 
 @dataclass(slots=True)
@@ -54,9 +67,45 @@ class Failures:
         if streak.rounds >= self._max_rounds:
             streak.given_up[run] = now
             return None
-        return random.uniform(0.5, 1) * min(2.0 ** (streak.rounds - 1), LONGEST_PAUSE_SECONDS)  # noqa: S311 - jitter
+        return back_off(streak.rounds - 1)
 
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that `started` is read from."""
         return self._clock
+
+
+class BackOff:
+    """Calls the action of one node until it answers."""
+
+    def __init__(self, node: Node, call: Call, failures: Failures, patience: Patience) -> None:
+        self._target = f"{urlsplit(node.url).netloc} {node.id}"
+        self._call = call
+        self._failures = failures
+        self._patience = patience
+
+    async def stage(self, visit: Visit, call_next: Way) -> Decided:
+        """Take the message through the rest of its way again and again, until the action answers or the run is over."""
+        run = visit.headers.text(h.CORRELATION_ID)
+        while not self._failures.has_given_up(self._target, run):
+            decided = await call_next(visit)
+            failure = decided.decision
+            if not isinstance(failure, Unreachable):
+                return decided
+            visit = decided.visit
+            pause = self._failures.failed(self._target, run, failure.started)
+            if pause is None:
+                return Decided(visit, Trash(f"given up after too many failures in a row: {failure.reason}"))
+            log.warning("action_unreachable", cause=failure.reason, retry_in_seconds=round(pause, 1))
+            await self._patience.pause(pause)
+        return Decided(visit, Trash("given up: the action of this run did not answer before"))
+
+    async def attempt(self, visit: Visit) -> Decided:
+        """Call the action once; the end of the way in."""
+        started = self._failures.clock()
+        try:
+            outcome = await self._call(visit)
+        except ActionUnreachable as error:
+            return Decided(visit, Unreachable(str(error), started))
+        self._failures.succeeded(self._target)
+        return Decided(visit, audited(visit, outcome))

@@ -1,19 +1,18 @@
-"""Repeats that hold the line: on nodes with `repeatHoldsLine` a repeated or limited message waits in its place.
+"""The stage of nodes with `repeatHoldsLine`: a repeated or limited message waits in its place.
 
 It stays unacknowledged meanwhile, so that nothing behind it is delivered or begun.
 """
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
 
 from worker.errors import HeldTooLong
-from worker.pipeline.decisions import Decision
-from worker.pipeline.settle import Parked, Settler
+from worker.patience import Patience
+from worker.pipeline.decisions import Decided, Parked, Way
 from worker.protocol import headers as h
-from worker.protocol.message import Envelope, Visit, current_visit, receive
+from worker.protocol.message import Visit, current_visit
 
 log = structlog.get_logger()
 
@@ -31,54 +30,46 @@ class _Wait:
     visit: Visit
     """The message as it comes back."""
     until: float
-    before: tuple[Visit, Decision]
+    before: Decided
     """The message as it came, and what it waits for."""
 
 
-class Line:
-    """Decides about messages, and lets them wait for their repeats in place."""
+class Hold:
+    """Lets messages wait for their repeats in place. One for all nodes of the process."""
 
-    def __init__(
-        self,
-        settler: Settler,
-        decide: Callable[[Visit], Awaitable[Decision]],
-        pause: Callable[[float], Awaitable[None]],
-        max_deliveries: int,
-    ) -> None:
-        """`pause` raises `HandBack` when the worker stops."""
-        self._settler = settler
-        self._decide = decide
-        self._pause = pause
+    def __init__(self, patience: Patience, max_deliveries: int) -> None:
+        self._patience = patience
         self._max_deliveries = max_deliveries
         self._waits: dict[tuple[str, ...], _Wait] = {}
 
-    async def decide(self, visit: Visit, deliveries: int) -> tuple[Visit, Decision]:
-        """Return the decision about the message that ends its waiting, and the message as it was then.
+    async def stage(self, visit: Visit, call_next: Way) -> Decided:
+        """Return the decision that ends the waiting, and the message as it was then.
 
         Raises `HeldTooLong` before the broker loses patience. The broker delivers it again, and the wait goes on where
-        it was; near the end of its deliveries it lets go of the line and is parked in the broker.
+        it was; near the end of its deliveries it is let go and parked in the broker.
         """
-        key = (visit.node.id, visit.header(h.PROCESS_ID), visit.header(h.CURSOR), str(visit.timestamp))
+        key = (visit.node.id, visit.headers.text(h.PROCESS_ID), visit.headers.text(h.CURSOR), str(visit.timestamp))
+        deliveries_left = self._max_deliveries - 1 - visit.delivery.deliveries
+        if deliveries_left <= 0:
+            return await self._last(key, visit, call_next, is_over=deliveries_left < 0)
         give_back_at = time.monotonic() + LONGEST_HOLD_SECONDS
-        has_deliveries_left = deliveries < self._max_deliveries - 1
         while True:
-            if key in self._waits and not has_deliveries_left:
-                return self._let_go(self._waits.pop(key).before)
             if key in self._waits:
-                visit = await self._wait(key, give_back_at)
-            decision = await self._decide(visit)
-            parked = self._settler.settle(visit, decision).parked
-            if parked is None:
-                return visit, decision
-            if not has_deliveries_left:
-                return self._let_go((visit, decision))
-            self._begin(key, parked, (visit, decision))
+                visit = await self._wait(key, visit, give_back_at)
+            decided = await call_next(visit)
+            if decided.settlement is None or decided.settlement.parked is None:
+                return decided
+            self._begin(key, decided.settlement.parked, decided)
 
-    def _let_go(self, waiting: tuple[Visit, Decision]) -> tuple[Visit, Decision]:
-        log.warning("line_let_go", consequence="parked for its whole time: messages behind it pass")
-        return waiting
+    async def _last(self, key: tuple[str, ...], visit: Visit, call_next: Way, *, is_over: bool) -> Decided:
+        """Do not wait in place once more: the next delivery would be one too many."""
+        wait = self._waits.pop(key, None)
+        decided = await call_next(visit) if wait is None or is_over else wait.before
+        if decided.settlement is not None and decided.settlement.parked is not None:
+            log.warning("line_let_go", consequence="parked for its whole time: messages behind it pass")
+        return decided
 
-    def _begin(self, key: tuple[str, ...], parked: Parked, before: tuple[Visit, Decision]) -> None:
+    def _begin(self, key: tuple[str, ...], parked: Parked, decided: Decided) -> None:
         log.info(
             "message_holds_line",
             seconds=round(parked.seconds, 1),
@@ -87,18 +78,18 @@ class Line:
         )
         now = time.monotonic()
         self._waits = {other: wait for other, wait in self._waits.items() if wait.until > now - FORGET_SECONDS}
-        came = before[0]
-        returning = receive(came.node, Envelope(parked.body, dict(parked.headers)), came.timestamp)
-        self._waits[key] = _Wait(returning, now + parked.seconds, before)
+        returning = decided.visit.back(parked.headers, parked.body)
+        self._waits[key] = _Wait(returning, now + parked.seconds, decided)
 
-    async def _wait(self, key: tuple[str, ...], give_back_at: float) -> Visit:
+    async def _wait(self, key: tuple[str, ...], visit: Visit, give_back_at: float) -> Visit:
         wait = self._waits[key]
         left = wait.until - time.monotonic()
         room = give_back_at - time.monotonic()
         if left > room:
-            await self._pause(room)
+            await self._patience.pause(room)
             raise HeldTooLong
-        await self._pause(max(left, 0))
+        await self._patience.pause(max(left, 0))
         del self._waits[key]
-        current_visit.set(wait.visit)
-        return wait.visit
+        returned = wait.visit.from_delivery(visit.delivery)
+        current_visit.set(returned)
+        return returned

@@ -7,8 +7,8 @@ been published.
 
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,15 @@ from pydantic_core import to_json
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
 from worker.limits.gate import Held
 from worker.modes.mode import Counter, Parking
-from worker.pipeline.decisions import Cancelled, Decision, UserTask
+from worker.pipeline.decisions import (
+    Decided,
+    Decision,
+    Keep,
+    Parked,
+    Settlement,
+    UserTask,
+    Way,
+)
 from worker.protocol import headers as h
 from worker.protocol.identity import Sent, child_id, sent_steps
 from worker.protocol.message import Visit, encode, encode_report
@@ -26,47 +34,6 @@ from worker.protocol.transport import Publication
 
 DEFAULT_LIMIT_PAUSE = timedelta(seconds=60)
 """How long a message stays away when its service's limit is used up and nobody knows until when."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """An entry for the trash or the list of user tasks."""
-
-    visit: Visit
-    headers: Mapping[str, Any]
-    reason: str | None
-    """Why it is in the trash; None for a user task."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """How a message looks when it comes back, and after how long."""
-
-    headers: Mapping[str, Any]
-    body: str
-    seconds: float
-
-
-@dataclass(slots=True)
-class Settlement:
-    """What is to be done: publish, keep, report; in this order."""
-
-    publications: Sequence[Publication] = ()
-    next_page: Publication | None = None
-    """The batch's own message with the next cursor, for when the broker has the items."""
-    keep: Keep | None = None
-    is_success: bool | None = None
-    """What the counter is told; None: nothing, the message is still on its way."""
-    headers: Mapping[str, Any] | None = None
-    """The headers to count with, where the action changed them."""
-    report: Publication | None = None
-    """The message for the counter."""
-    sent: Sequence[Sent] = ()
-    """Who the messages are that are sent on, where the run is counted here."""
-    parked: Parked | None = None
-    """What the publication brings back; None when somebody else decides when."""
-    confirmed: Callable[[], Awaitable[None]] | None = None
-    """What the action wants to be done when the broker has the publications."""
 
 
 class UnknownFollower(ValueError):
@@ -80,6 +47,12 @@ class Settler:
         """Without a counter nothing is reported."""
         self._parking = parking
         self._counter = counter
+
+    async def stage(self, visit: Visit, call_next: Way) -> Decided:
+        """Work out what the decision means."""
+        decided = await call_next(visit)
+        settlement = self.settle(decided.visit, decided.decision)
+        return Decided(decided.visit, decided.decision, settlement)
 
     def settle(self, visit: Visit, decision: Decision) -> Settlement:
         """Return what is to be done. A decision that cannot be carried out puts the message into the trash."""
@@ -116,10 +89,9 @@ class Settler:
                 return Settlement(is_success=True, headers=_headers(visit, decision.message))
             case Trash():
                 return _trash(visit, decision)
-            case Cancelled():
-                return Settlement()
             case UserTask():
-                return Settlement(keep=Keep(visit, h.without(visit.headers, h.TRANSIENT), None))
+                return Settlement(keep=Keep(h.without(visit.headers, h.TRANSIENT), None))
+        return Settlement()
 
     def _repeat(self, visit: Visit, repeat: Repeat) -> Settlement:
         node = visit.node
@@ -151,7 +123,7 @@ class Settler:
         return self._at_limit(visit, headers | _way_back(visit.node), body, seconds)
 
     def _held(self, visit: Visit, held: Held) -> Settlement:
-        headers = visit.headers | _way_back(visit.node) | {h.APPLICATION: held.application}
+        headers = {**visit.headers, **_way_back(visit.node), h.APPLICATION: held.application}
         if held.place:
             headers[h.LIMIT_PLACE] = str(held.place)
         return self._at_limit(visit, headers, visit.body, held.after_seconds)
@@ -183,7 +155,7 @@ def _whole(name: str, value: object) -> int:
 def _trash(visit: Visit, trash: Trash) -> Settlement:
     sent = _headers(visit, trash.message)
     headers = h.without(sent, h.TRANSIENT) | {h.RESULT_MESSAGE: trash.reason}
-    return Settlement(keep=Keep(visit, headers, trash.reason), is_success=False, headers=sent)
+    return Settlement(keep=Keep(headers, trash.reason), is_success=False, headers=sent)
 
 
 def _forward(visit: Visit, forward: Forward) -> Settlement:
@@ -274,6 +246,6 @@ def _stepped(headers: h.Headers, steps: Sequence[Sent], at: int) -> h.Headers:
 
 
 def _child(visit: Visit, headers: Mapping[str, Any], follower: Follower, index: int) -> h.Headers:
-    parent = visit.header(h.PROCESS_ID)
-    own_id = child_id(parent, visit.node.id, follower.id, visit.header(h.CURSOR), index)
+    parent = visit.headers.text(h.PROCESS_ID)
+    own_id = child_id(parent, visit.node.id, follower.id, visit.headers.text(h.CURSOR), index)
     return {**headers, h.PARENT_ID: parent, h.PROCESS_ID: own_id}

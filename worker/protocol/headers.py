@@ -4,9 +4,10 @@ The rules are those of the platform's own worker; `tests/conformance` replays it
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 Headers = dict[str, Any]
+"""Headers in the making."""
 
 CORRELATION_ID: Final = "correlation-id"
 PROCESS_ID: Final = "process-id"
@@ -83,6 +84,26 @@ COUNTED: Final = (
 """What the counter reads, and which node reports."""
 
 SYSTEM_TOPOLOGIES: Final = frozenset({"system-events", "system-email-notifications", "system-cloud-notifications"})
+
+
+class Received(dict[str, Any]):
+    """Headers as a node has received them: they can be read, and copied, but not changed.
+
+    A `dict` all the same, because nothing else is read and encoded as fast.
+    """
+
+    __slots__ = ()
+
+    def text(self, name: str) -> str:
+        """Return a header in its text form, in which values are compared; empty when it is missing."""
+        value = self.get(name)
+        return value if type(value) is str else text(value)
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("received headers do not change: `visit.having(...)` makes a message with others")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 def without(headers: Mapping[str, Any], names: frozenset[str]) -> Headers:

@@ -33,7 +33,7 @@ class Sent:
 
 def root_step(visit: Visit) -> str:
     """Return the step of a message that does not say: the first one of a run."""
-    return first_step(visit.node.id, visit.header(h.PROCESS_ID), visit.header(h.CURSOR))
+    return first_step(visit.node.id, visit.headers.text(h.PROCESS_ID), visit.headers.text(h.CURSOR))
 
 
 def first_step(node_id: str, process_id: str, cursor: str = "") -> str:

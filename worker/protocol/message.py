@@ -4,6 +4,7 @@ No pydantic model on the hot path.
 """
 
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from worker.errors import UnreadableMessage
 from worker.protocol import headers as h
 from worker.protocol.topology import Node
+from worker.protocol.transport import Delivery
 
 
 class Envelope(msgspec.Struct):
@@ -20,6 +22,13 @@ class Envelope(msgspec.Struct):
 
     body: str
     headers: dict[str, Any] | None = None
+
+
+class _Outgoing(msgspec.Struct):
+    """An envelope to be written."""
+
+    body: str
+    headers: Mapping[str, Any]
 
 
 class Report(msgspec.Struct):
@@ -45,12 +54,12 @@ def decode(raw: bytes, max_bytes: int) -> Envelope:
         raise UnreadableMessage(f"not a process message: {error}") from error
 
 
-def encode(headers: dict[str, Any], body: str) -> bytes:
+def encode(headers: Mapping[str, Any], body: str) -> bytes:
     """Return the bytes of a message."""
-    return _encoder.encode(Envelope(body, headers))
+    return _encoder.encode(_Outgoing(body, headers))
 
 
-def encode_report(headers: dict[str, Any], *, success: bool, following: int) -> bytes:
+def encode_report(headers: Mapping[str, Any], *, success: bool, following: int) -> bytes:
     """Return the bytes of a message for the counter."""
     return encode(headers, _encoder.encode(Report(success, following)).decode())
 
@@ -64,24 +73,39 @@ class Visit:
     """A message as this node received it: what every step of its way starts from."""
 
     node: Node
-    headers: h.Headers
+    headers: h.Received
     """The consumed headers with the node's stamp."""
     body: str
     timestamp: int
-    """`published-timestamp` of the consumed message, ms."""
+    """`published-timestamp` of the consumed message, ms; the time of its arrival where it had none."""
+    delivery: Delivery
+    """How it came."""
 
-    def header(self, name: str) -> str:
-        """Return a header as text; empty when it is missing."""
-        return h.text(self.headers.get(name))
+    def having(self, headers: Mapping[str, Any]) -> "Visit":
+        """Return the message with these headers in place of its own."""
+        return Visit(self.node, h.Received(headers), self.body, self.timestamp, self.delivery)
+
+    def back(self, headers: Mapping[str, Any], body: str) -> "Visit":
+        """Return the message as it comes back to its node with these headers and this body."""
+        return Visit(self.node, _stamped(self.node, headers), body, self.timestamp, self.delivery)
+
+    def from_delivery(self, delivery: Delivery) -> "Visit":
+        """Return the message as it came by another delivery."""
+        return Visit(self.node, self.headers, self.body, self.timestamp, delivery)
 
 
-def receive(node: Node, envelope: Envelope, timestamp: int | None) -> Visit:
-    """Make the visit of a consumed message."""
-    headers = envelope.headers or {}
+def receive(node: Node, envelope: Envelope, delivery: Delivery) -> Visit:
+    """Make the visit of a delivered message."""
+    timestamp = now_ms() if delivery.timestamp is None else delivery.timestamp
+    return Visit(node, _stamped(node, envelope.headers or {}), envelope.body, timestamp, delivery)
+
+
+def _stamped(node: Node, headers: Mapping[str, Any]) -> h.Received:
+    """Return what the node makes of the headers of a message that arrives."""
     if h.LIMITER_KEY_BASE in headers:
-        headers[h.LIMITER_KEY] = headers.pop(h.LIMITER_KEY_BASE)
-    headers.update(node.stamp)
-    return Visit(node, headers, envelope.body, now_ms() if timestamp is None else timestamp)
+        headers = {**headers, h.LIMITER_KEY: headers[h.LIMITER_KEY_BASE]}
+        del headers[h.LIMITER_KEY_BASE]
+    return h.Received(headers, **node.stamp) if node.stamp else h.Received(headers)
 
 
 def now_ms() -> int:

@@ -18,10 +18,10 @@ class Written(Protocol):
 class Runs(Protocol):
     """Follows the messages of runs."""
 
-    def arrived(self, visit: Visit) -> Written | None:
+    def arrived(self, visit: Visit) -> tuple[Visit, Written | None]:
         """Note a message that comes from nobody: a run begins, or a person has approved it.
 
-        Returns what has to be written before it is sent on.
+        Returns it with its step, and what has to be written before it is sent on.
         """
 
     def is_cancelled(self, visit: Visit) -> bool:
@@ -37,8 +37,9 @@ class Runs(Protocol):
 class UncountedRuns:
     """Runs that nobody counts here: in the platform, or where it is switched off."""
 
-    def arrived(self, visit: Visit) -> None:
-        """Do nothing."""
+    def arrived(self, visit: Visit) -> tuple[Visit, None]:
+        """Return it as it is."""
+        return visit, None
 
     def is_cancelled(self, visit: Visit) -> bool:
         """No."""

@@ -76,23 +76,23 @@ class Recorder:
         self._stopping = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="process-state")
 
-    def arrived(self, visit: Visit) -> Written | None:
+    def arrived(self, visit: Visit) -> tuple[Visit, Written | None]:
         """Note a message that nobody has sent on, and give it its step; or that a person has sent it on again."""
         headers = visit.headers
         if not headers.get(h.CORRELATION_ID):
-            return None
+            return visit, None
         if h.STEP not in headers:
-            headers[h.STEP] = root_step(visit)
+            visit = visit.having({**headers, h.STEP: root_step(visit)})
             self._begun[_key(visit)] = visit
             self._has_begun.set()
         elif headers.get(h.USER_TASK_STATE) == "accept":
-            headers[h.STEP] = approved_step(visit.header(h.STEP))
-            return self._add(record(visit, MessageState.OPEN, is_again=True))
-        return None
+            visit = visit.having({**headers, h.STEP: approved_step(headers.text(h.STEP))})
+            return visit, self._add(record(visit, MessageState.OPEN, is_again=True))
+        return visit, None
 
     def is_cancelled(self, visit: Visit) -> bool:
         """Whether somebody has cancelled the run, as of the last second."""
-        return bool(self._cancelled) and visit.header(h.CORRELATION_ID) in self._cancelled
+        return bool(self._cancelled) and visit.headers.text(h.CORRELATION_ID) in self._cancelled
 
     async def set_aside(self, visit: Visit) -> None:
         """Put down a first message that will wait, for people to see it; return when that is committed."""
@@ -198,4 +198,4 @@ class Recorder:
 
 
 def _key(visit: Visit) -> tuple[str, str]:
-    return visit.header(h.CORRELATION_ID), visit.header(h.STEP)
+    return visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)

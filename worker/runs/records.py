@@ -44,15 +44,15 @@ class Record:
 
 def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = (), *, is_again: bool = False) -> Record:
     """Return the record of a message, which has a step and a correlation id."""
-    first, step = step_numbers(visit.header(h.STEP))
+    first, step = step_numbers(visit.headers.text(h.STEP))
     following = [(step_numbers(one.step)[1], one.node) for one in sent]
-    return Record(stored(visit.header(h.CORRELATION_ID)), first, step, state, following, visit, is_again)
+    return Record(stored(visit.headers.text(h.CORRELATION_ID)), first, step, state, following, visit, is_again)
 
 
 def run_facts(record: Record) -> tuple[str, str, str, str, int]:
     """Return what is noted of a run when its first record comes: the columns of `Statements.insert_runs`."""
     visit, node = record.visit, record.visit.node
-    return record.run, node.topology_id, node.topology_name, stored(visit.header(h.USER)), _started(visit)
+    return record.run, node.topology_id, node.topology_name, stored(visit.headers.text(h.USER)), _started(visit)
 
 
 def stored(text: str) -> str:
@@ -63,7 +63,7 @@ def stored(text: str) -> str:
 def _started(visit: Visit) -> int:
     now = now_ms()
     try:
-        started = int(visit.header("process-started"))
+        started = int(visit.headers.text("process-started"))
     except ValueError:
         return min(visit.timestamp, now)
     return started if 0 < started <= now else now

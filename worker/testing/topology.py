@@ -27,9 +27,13 @@ from worker.limits.call_observer import hear
 from worker.limits.gate import ReservingGate
 from worker.limits.memory import MemoryReservations
 from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter
+from worker.patience import Patience
 from worker.pipeline.back_off import Failures
+from worker.pipeline.carrying import Carrier
 from worker.pipeline.handler import Handler
 from worker.pipeline.settle import Settler
+from worker.pipeline.stages import Stages
+from worker.pipeline.turns import Turns
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
 from worker.protocol.start import start_headers
@@ -43,6 +47,7 @@ from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
 from worker.trash.deciding import Decider
 from worker.trash.entry import Entry, EntryType, State
+from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
 from worker.trash.transfer import from_line
 
@@ -249,19 +254,20 @@ class InMemoryTopology:
         reservations = MemoryReservations(self.clock, guard_seconds=defaults["limit_guard"].default)
         limited = limited_applications(self._nodes, self._registry)
         calls = bind(self._nodes, self._registry, self._remote)
-        return Handler(
+        patience, runs = Patience(self.clock.wait), UncountedRuns()
+        trash = Keeper(self._store, patience)
+        gate = ReservingGate(reservations, self.clock, limited, self._registry.http.access)
+        stages = Stages(
             calls={node_id: self._recorded(node_id, call) for node_id, call in calls.items()},
-            gate=ReservingGate(reservations, self.clock, limited, self._registry.http.access),
+            carrier=Carrier(self._broker, trash, NoNotice(), runs, patience),
             settler=Settler(BrokerParking(), OpenCounter()),
+            turns=Turns(gate, patience),
             failures=Failures(defaults["max_failures"].default, self.clock),
-            publisher=self._broker,
-            store=self._store,
-            notice=NoNotice(),
-            runs=UncountedRuns(),
-            max_message_bytes=defaults["max_message_bytes"].default,
+            runs=runs,
+            patience=patience,
             max_deliveries=defaults["max_deliveries"].default,
-            wait=self.clock.wait,
         )
+        return Handler(self._nodes, stages, trash, defaults["max_message_bytes"].default)
 
     def _recorded(self, node_id: str, call: Call) -> Call:
         async def recorded(visit: Visit) -> Outcome:

@@ -1,10 +1,12 @@
 """Entries for the trash and the list of user tasks, made of messages."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from worker.broker.delays import node_of
 from worker.errors import UnreadableMessage
-from worker.pipeline.settle import Keep
 from worker.protocol import headers as h
-from worker.protocol.message import Envelope, decode, now_ms
+from worker.protocol.message import Envelope, Visit, decode, now_ms
 from worker.protocol.topology import ROUTING_KEY, Node, exchange_of
 from worker.protocol.transport import Delivery
 from worker.trash.entry import Entry, EntryType, entry_id, unknown_id
@@ -45,46 +47,46 @@ def lost_entry(delivery: Delivery) -> Entry:
     )
 
 
-def entry_of_message(keep: Keep) -> Entry:
-    visit = keep.visit
-    node = visit.node
-    own = visit.header(h.PROCESS_ID) or unknown_id()
+def message_entry(visit: Visit, headers: Mapping[str, Any], reason: str | None) -> Entry:
+    """Return the entry of a message with these headers: a user task where there is no reason for the trash."""
+    own = visit.headers.text(h.PROCESS_ID) or unknown_id()
     return Entry(
-        id=entry_id(node.id, own, str(visit.timestamp), visit.header(h.CURSOR), visit.body),
-        type=EntryType.USER_TASK if keep.reason is None else EntryType.TRASH,
-        node_id=node.id,
-        node_name=node.name,
-        topology_id=node.topology_id,
-        topology_name=node.topology_name,
-        correlation_id=visit.header(h.CORRELATION_ID),
-        user=visit.header(h.USER) if visit.headers.get(h.USER) is not None else None,
-        reason=keep.reason,
-        return_exchange=node.exchange,
-        return_routing_key=ROUTING_KEY,
-        headers=keep.headers,
+        id=entry_id(visit.node.id, own, str(visit.timestamp), visit.headers.text(h.CURSOR), visit.body),
+        type=EntryType.USER_TASK if reason is None else EntryType.TRASH,
+        correlation_id=visit.headers.text(h.CORRELATION_ID),
+        user=visit.headers.text(h.USER) if visit.headers.get(h.USER) is not None else None,
+        reason=reason,
+        headers=headers,
         body=visit.body,
         raw=None,
-        created=now_ms(),
-        application=node.application,
+        **_place(visit.node),
     )
 
 
 def unreadable_entry(node: Node, delivery: Delivery, reason: str) -> Entry:
+    """Return the entry of a delivery that is no message: its raw bytes."""
     return Entry(
         id=entry_id(node.id, str(delivery.timestamp or unknown_id()), delivery.raw),
         type=EntryType.TRASH,
-        node_id=node.id,
-        node_name=node.name,
-        topology_id=node.topology_id,
-        topology_name=node.topology_name,
         correlation_id="",
         user=None,
         reason=reason,
-        return_exchange=node.exchange,
-        return_routing_key=ROUTING_KEY,
         headers={h.RESULT_MESSAGE: reason},
         body=None,
         raw=delivery.raw,
-        created=now_ms(),
-        application=node.application,
+        **_place(node),
     )
+
+
+def _place(node: Node) -> dict[str, Any]:
+    """Return where an entry comes from, and where it goes when it is approved."""
+    return {
+        "node_id": node.id,
+        "node_name": node.name,
+        "topology_id": node.topology_id,
+        "topology_name": node.topology_name,
+        "application": node.application,
+        "return_exchange": node.exchange,
+        "return_routing_key": ROUTING_KEY,
+        "created": now_ms(),
+    }
