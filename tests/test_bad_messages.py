@@ -20,7 +20,7 @@ FIFTY_MEGABYTES = 50 * 1024 * 1024
 
 async def in_trash(worker: InProcess) -> Entry:
     async def only() -> Entry | None:
-        entries = await worker.worker.handler.store.waiting()
+        entries = await worker.worker.handler.trash.store.waiting()
         return entries[0] if entries else None
 
     return await eventually(only, seconds=30, what="an entry in the trash")
@@ -28,7 +28,7 @@ async def in_trash(worker: InProcess) -> Entry:
 
 async def all_in_trash(worker: InProcess, count: int) -> Sequence[Entry]:
     async def all_() -> Sequence[Entry] | None:
-        entries = await worker.worker.handler.store.waiting()
+        entries = await worker.worker.handler.trash.store.waiting()
         return entries if len(entries) == count else None
 
     return await eventually(all_, seconds=30, what=f"{count} entries in the trash")

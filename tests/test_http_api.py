@@ -76,7 +76,7 @@ async def test_a_user_task_answers_ok_when_it_is_kept(make_topology: MakeTopolog
     topology = make_topology(NodeEntry("ask", (), "worker.user"))
     worker = await run_worker(topology, orchesty_api_key=KEY)
     assert (await post(worker, request(topology.node_id("ask")))).json()["ok"] is True
-    assert len(await worker.worker.handler.store.waiting()) == 1
+    assert len(await worker.worker.handler.trash.store.waiting()) == 1
 
 
 async def test_a_port_in_use_ends_the_start_with_the_setting_to_change(

@@ -168,7 +168,7 @@ async def test_a_message_is_published_to_a_queue_of_somebody_else(
     taken = [await channel.basic_get(foreign, no_ack=True) for _ in sent]
     assert sorted(json.loads(one.body)["id"] for one in taken) == [0, 1, 2]
     assert {one.header.properties.message_id for one in taken} == {one.headers["process-id"] for one in sent}
-    (entry,) = await eventually(worker.worker.handler.store.waiting, what="an entry in the trash")
+    (entry,) = await eventually(worker.worker.handler.trash.store.waiting, what="an entry in the trash")
     assert entry.reason is not None
     assert "no queue takes it" in entry.reason
     await channel.queue_delete(foreign)
@@ -204,7 +204,7 @@ async def test_another_topology_is_started_by_name_and_by_id(
     for headers in started.values():
         assert headers["previous-correlation-id"] == sent.headers["correlation-id"] != headers["correlation-id"]
     assert [one.data for one in await queues.read(topology.queue("sink"), 2)] == [sent.data, sent.data]
-    (entry,) = await eventually(worker.worker.handler.store.waiting, what="an entry in the trash")
+    (entry,) = await eventually(worker.worker.handler.trash.store.waiting, what="an entry in the trash")
     assert "there is no node 'start' of a topology 'nobody'" in str(entry.reason)
 
 

@@ -93,7 +93,7 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
     action = PriceOrder()
     topology = make_topology(custom_node("price-order", "price-order", "sink"), sink())
     worker = await run_worker(topology, action, trash_url=make_database(kind))
-    store = worker.worker.handler.store
+    store = worker.worker.handler.trash.store
     await queues.publish(topology.exchange("price-order"), process_message({"order": 17, "total": "three"}))
     (entry,) = await eventually(store.waiting, what="the order in the trash")
 

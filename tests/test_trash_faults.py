@@ -49,7 +49,7 @@ def logged(lines: Lines, event: str) -> Callable[[], Lines]:
 
 async def in_trash(worker: InProcess, count: int = 1) -> Sequence[Entry]:
     async def all_there() -> Sequence[Entry]:
-        found = await worker.worker.handler.store.waiting()
+        found = await worker.worker.handler.trash.store.waiting()
         return found if len(found) == count else ()
 
     return await eventually(all_there, seconds=40, what="entries in the trash")
@@ -70,7 +70,7 @@ async def test_a_message_waits_in_the_broker_while_the_database_is_stopped(
         await in_trash(worker, 2)
         await eventually(lambda: worker.worker.in_work == 0, what="the acknowledgement")
         assert await queues.length(topology.queue("start")) == 0
-        await worker.worker.handler.store.close()
+        await worker.worker.handler.trash.store.close()
 
 
 async def stop_and_start(
@@ -169,7 +169,7 @@ async def test_what_the_broker_does_not_take_waits_again_and_the_command_says_wh
 ) -> None:
     topology = make_topology(pass_on("start", "sink"), sink())
     worker = await run_worker(topology)
-    store = worker.worker.handler.store
+    store = worker.worker.handler.trash.store
     for number in range(3):
         await store.put(numbered(number, return_exchange="no-such-exchange" if number else topology.exchange("start")))
     text = await worker.command("trash", "approve", "--all", "--yes", status=1)

@@ -44,7 +44,7 @@ class Refuse(Connector[Any, Any]):
 
 
 async def entries(worker: InProcess) -> list[Entry]:
-    store: TrashStore = worker.worker.handler.store
+    store: TrashStore = worker.worker.handler.trash.store
     return list(await store.waiting())
 
 

@@ -58,7 +58,7 @@ def topology(make_topology: MakeTopology) -> TopologyFile:
 
 async def trashed(worker: InProcess) -> Entry:
     async def only() -> Entry | None:
-        found = await worker.worker.handler.store.waiting()
+        found = await worker.worker.handler.trash.store.waiting()
         return found[0] if found else None
 
     return await eventually(only, what="an entry in the trash")
@@ -146,7 +146,7 @@ async def test_messages_wait_in_the_broker_while_the_token_endpoint_is_away(
     await server.arrived.wait()
     server.misbehaviour = None
     assert len(await queues.read(topology.queue("sink"), 5)) == 5
-    assert not await worker.worker.handler.store.waiting()
+    assert not await worker.worker.handler.trash.store.waiting()
 
 
 async def test_a_message_whose_user_has_settings_to_fill_in_goes_to_the_trash_with_the_cure(

@@ -79,7 +79,7 @@ class OnRabbitMQ:
         return await self._queues.read(self._topology.queue(node), count, seconds=SECONDS)
 
     async def waiting(self, count: int) -> Sequence[Entry]:
-        store = self._worker._store
+        store = self._worker.handler.trash.store
 
         async def are_there() -> Sequence[Entry] | None:
             entries = await store.waiting()
@@ -88,7 +88,7 @@ class OnRabbitMQ:
         return await eventually(are_there, seconds=SECONDS, what=f"{count} entries")
 
     async def decide(self, entry: Entry, state: State) -> None:
-        await Decider(self._worker._store, self._worker._publisher).decide([entry.id], state)
+        await Decider(self._worker.handler.trash.store, self._worker._publisher).decide([entry.id], state)
 
 
 def comparable(message: ProcessMessage) -> Mapping[str, Any]:

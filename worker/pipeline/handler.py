@@ -43,7 +43,7 @@ class Handler:
 
     def __init__(self, nodes: Iterable[Node], stages: Stages, trash: Keeper, max_message_bytes: int) -> None:
         self._ways = {node.id: stages.way(node) for node in nodes}
-        self._trash = trash
+        self.trash = trash
         self._max_message_bytes = max_message_bytes
         self.counts: Counter[tuple[str, str]] = Counter()
         """By node id and what happened: arrived, or one of `OUTCOMES`."""
@@ -65,7 +65,7 @@ class Handler:
         self._note(await self._ways[visit.node.id](visit))
 
     async def _keep_unreadable(self, node: Node, delivery: Delivery, reason: str) -> None:
-        await self._trash.keep(unreadable_entry(node, delivery, reason))
+        await self.trash.keep(unreadable_entry(node, delivery, reason))
         self.counts[node.id, "trashed"] += 1
         log.error("message_unreadable", nodeId=node.id, nodeName=node.name, reason=reason)
 

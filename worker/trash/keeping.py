@@ -19,7 +19,7 @@ class Keeper:
     """Puts entries into the trash, however long that is away."""
 
     def __init__(self, store: TrashStore, patience: Patience) -> None:
-        self._store = store
+        self.store = store
         self._patience = patience
 
     async def keep(self, entry: Entry) -> Entry:
@@ -31,7 +31,7 @@ class Keeper:
 
     async def _add(self, entry: Entry) -> str:
         async with asyncio.timeout(STORE_SECONDS):
-            return await self._store.add(entry)
+            return await self.store.add(entry)
 
 
 def _away(error: Exception, seconds: float) -> None:
