@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from applications.errors import LoginDead, TokenEndpointAway
+from applications.reply_times import retry_after
 
 SECONDS: Final = 20
 """How long a token endpoint may take."""
@@ -84,7 +84,7 @@ def judge(url: str, reply: httpx.Response, content: bytes) -> Mapping[str, Any]:
     error = (said.get("error") or said.get("oauth_problem")) if said is not None else None
     status = f"{url} answered {reply.status_code}"
     if reply.status_code == HTTPStatus.TOO_MANY_REQUESTS or reply.is_server_error:
-        raise TokenEndpointAway(status, _retry_after(reply) or AWAY_FOR)
+        raise TokenEndpointAway(status, min(retry_after(reply.headers) or AWAY_FOR, LONGEST))
     if isinstance(error, str) and error:
         text = f"{error}: {said.get('error_description') or ''}".rstrip(": ") if said else error
         if error in DEAD:
@@ -123,14 +123,3 @@ def _read(reply: httpx.Response, content: bytes) -> Mapping[str, Any] | None:
 
 def _form(content: bytes) -> dict[str, str]:
     return dict(parse_qsl(content.decode(errors="replace")))
-
-
-def _retry_after(reply: httpx.Response) -> timedelta | None:
-    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date."""
-    value = reply.headers.get("retry-after", "")
-    if value.isdecimal():
-        return min(timedelta(seconds=int(value[:9])), LONGEST)
-    try:
-        return min(max(parsedate_to_datetime(value) - datetime.now(UTC), timedelta(0)), LONGEST)
-    except (ValueError, TypeError):
-        return None

@@ -99,6 +99,7 @@ def expected(number: int) -> Totals:
 
 async def prove(amqp_url: str, database_url: str, processes: int, progress: Progress) -> Proof:
     """Run the processes, kill two workers, and compare every process with its shape."""
+    VAR.mkdir(exist_ok=True)
     shape = Shape(VAR)
     setup = Setup(amqp_url, nodes=tuple(shape.ids), counter=f"{shape.ids[0]}-counter")
     started = time.perf_counter()

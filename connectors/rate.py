@@ -6,16 +6,15 @@ Brevo, HubSpot, Meta, OpenAI and Xero.
 """
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
-LONGEST_WAIT: Final = timedelta(days=1)
-"""A service that names a later moment is asked again by then."""
+import http_sf
+
+from applications.reply_times import bounded, read_date, read_number, retry_after, service_time
 
 _REMAINING: Final = (
     "x-ratelimit-remaining",
@@ -81,31 +80,15 @@ def read_notice(application: str, user: str, status: int, headers: Mapping[str, 
     return RateNotice(application, user, seconds, remaining, reset, is_refusal)
 
 
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date. None when absent or unreadable."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    seconds = _number(value)
-    if seconds is None:
-        moment = _date(value)
-        seconds = (moment - _now(headers)).total_seconds() if moment else None
-    return None if seconds is None else _wait(seconds)
-
-
-def _wait(seconds: float) -> timedelta:
-    return min(max(timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())), timedelta(0)), LONGEST_WAIT)
-
-
 def _remaining(headers: Mapping[str, str]) -> int | None:
     for name in _REMAINING:
-        if (number := _number(headers.get(name, ""))) is not None:
+        if (number := read_number(headers.get(name, ""))) is not None:
             return int(number)
     for name in _USED_OF_LIMIT:
         used, _, limit = headers.get(name, "").partition("/")
         if used.strip().isdecimal() and limit.strip().isdecimal():
             return max(int(limit) - int(used), 0)
-    return _structured(headers, "r")
+    return _structured(headers)[0]
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:
@@ -113,15 +96,16 @@ def _reset(headers: Mapping[str, str]) -> float | None:
         value = headers.get(name, "").strip()
         seconds = _duration(f"{value}ms" if name.endswith("-ms") else value)
         if seconds is not None:
-            return _wait(_until(seconds, headers)).total_seconds()
-        if value and (moment := _date(value)):
-            return _wait((moment - _now(headers)).total_seconds()).total_seconds()
-    return _structured(headers, "t")
+            return bounded(_until(seconds, headers)).total_seconds()
+        if value and (moment := read_date(value)):
+            return bounded((moment - service_time(headers)).total_seconds()).total_seconds()
+    seconds = _structured(headers)[1]
+    return None if seconds is None else bounded(seconds).total_seconds()
 
 
 def _duration(value: str) -> float | None:
     """Read `540`, `540 seconds`, `6m0s` or `250ms`."""
-    number = _number(value)
+    number = read_number(value)
     if number is None and (parts := _PART.findall(value)) and not _PART.sub("", value).strip():
         return sum(float(amount) * _UNITS[unit] for amount, unit in parts)
     return number
@@ -130,37 +114,38 @@ def _duration(value: str) -> float | None:
 def _shut_out(headers: Mapping[str, str]) -> timedelta | None:
     """Return for how long Meta refuses calls, which it says among the numbers of what was used."""
     minutes = max(map(int, _META_MINUTES.findall(headers.get(_META, ""))), default=0)
-    return _wait(minutes * 60) if minutes else None
+    return bounded(minutes * 60) if minutes else None
 
 
 def _until(seconds: float, headers: Mapping[str, str]) -> float:
     if seconds >= _EPOCH_MILLISECONDS:
         seconds /= 1000
-    return seconds - _now(headers).timestamp() if seconds >= _EPOCH_SECONDS else seconds
+    return seconds - service_time(headers).timestamp() if seconds >= _EPOCH_SECONDS else seconds
 
 
-def _structured(headers: Mapping[str, str], name: str) -> int | None:
-    """Read `RateLimit: "default";r=50;t=30`, and where several limits are named, the tightest."""
-    found = re.findall(rf";\s*{name}=(\d+)", headers.get("ratelimit", ""))
-    return min(map(int, found)) if found else None
+def _structured(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Return what is left and the seconds to the reset of the tightest limit that `RateLimit` names.
+
+    Where several are used up, that is the one which lasts longest.
+    """
+    limits = _limits(headers.get("ratelimit", "").encode("latin-1", "replace"))
+    most = float("inf")
+    return min(limits, key=lambda own: (most if own[0] is None else own[0], -(own[1] or 0)), default=(None, None))
 
 
-def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None
+def _limits(value: bytes) -> Iterator[tuple[int | None, int | None]]:
+    """Read `"burst";r=50;t=1, "daily";r=0;t=36000`, or `limit=100, remaining=0, reset=30` as in draft 07."""
+    for kind in ("list", "dictionary"):
+        try:
+            found: Any = http_sf.parse(value, tltype=kind)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            yield _whole(found.get("remaining", (None,))[0]), _whole(found.get("reset", (None,))[0])
+        else:
+            yield from ((_whole(parameters.get("r")), _whole(parameters.get("t"))) for _, parameters in found)
+        return
 
 
-def _date(value: str) -> datetime | None:
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        with suppress(ValueError):
-            moment = parse(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return None
-
-
-def _now(headers: Mapping[str, str]) -> datetime:
-    """The service's clock where it tells the time, else ours."""
-    return _date(headers.get("date", "")) or datetime.now(UTC)
+def _whole(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None

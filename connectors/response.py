@@ -20,6 +20,9 @@ _FORMATS = {
     "csv": "csv",
     **dict.fromkeys(("x-ndjson", "ndjson", "jsonl", "x-jsonlines", "jsonlines", "json-seq"), "lines"),
 }
+_PARAMETER = r"""\s*;\s*([^\s=;,]*)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?"""
+_LINK_PARAMETER = re.compile(_PARAMETER)
+_LINK = re.compile(rf"<([^<>]*)>((?:{_PARAMETER})*)")
 _PROBLEM_KEYS = ("message", "error_description", "detail", "title", "error", "errors", "fault")
 _PROBLEM_CHARACTERS = 300
 
@@ -79,9 +82,10 @@ class Head:
 
     def link(self, relation: str) -> str | None:
         """Return the URL that the `Link` header names for this relation, such as `next` (RFC 8288)."""
-        for target, parameters in re.findall(r"<([^>]*)>([^<]*)", self.headers.get("link", "")):
-            found = re.search(r"""\brel\s*=\s*(?:"([^"]*)"|([\w-]+))""", parameters)
-            if found and relation in (found[1] or found[2]).split():
+        for target, parameters, *_ in _LINK.findall(self.headers.get("link", "")):
+            named = [(name.lower(), quoted or plain) for name, quoted, plain in _LINK_PARAMETER.findall(parameters)]
+            relations = next((value for name, value in named if name == "rel"), "")
+            if relation.lower() in relations.lower().split():
                 return str(target)
         return None
 

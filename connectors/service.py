@@ -208,7 +208,7 @@ def _hop() -> int:
 
 
 def _hops(rules: Rules) -> int:
-    return rules.max_hops or DEFAULT_MAX_HOPS
+    return DEFAULT_MAX_HOPS if rules.max_hops is None else rules.max_hops
 
 
 def _because(reason: str) -> str:

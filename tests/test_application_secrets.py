@@ -1,5 +1,6 @@
 """Secrets at rest."""
 
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,6 +30,35 @@ def test_a_value_that_was_moved_does_not_open(place: tuple[str, ...]) -> None:
     keyring = Keyring.read(NEW)
     with pytest.raises(CannotDecrypt, match="changed or moved"):
         keyring.open(keyring.seal(b"canary", "alice", "books"), *place)
+
+
+@pytest.mark.parametrize(
+    ("sealed_at", "moved_to"),
+    [
+        (("alice/books", "form"), ("alice", "books/form")),
+        (("alice", "books"), ("alice/books",)),
+        (('alice", "books',), ("alice", "books")),
+        (("alice", "", "books"), ("alice", "books", "")),
+        (("alice\x00books",), ("alice", "books")),
+    ],
+)
+def test_names_with_separators_do_not_make_one_place_of_two(
+    sealed_at: tuple[str, ...], moved_to: tuple[str, ...]
+) -> None:
+    keyring = Keyring.read(NEW)
+    sealed = keyring.seal(b"canary", *sealed_at)
+    assert keyring.open(sealed, *sealed_at) == b"canary"
+    with pytest.raises(CannotDecrypt, match="changed or moved"):
+        keyring.open(sealed, *moved_to)
+
+
+def test_a_key_may_be_written_in_either_base64() -> None:
+    key = bytes([0xFB, 0xEF, 0xFF] * 10 + [0xFB, 0xEF])
+    standard, url_safe = b64encode(key).decode(), urlsafe_b64encode(key).decode()
+    assert set("+/") < set(standard)
+    assert set("-_") < set(url_safe)
+    sealed = Keyring.read(f"one:{standard}").seal(b"canary", "alice")
+    assert Keyring.read(f"one:{url_safe}").open(sealed, "alice") == b"canary"
 
 
 def test_every_changed_character_is_noticed() -> None:

@@ -259,3 +259,57 @@ async def test_a_private_key_that_is_none_is_a_wrong_setting(here: Accounts, ser
             ):
                 await ask(here, PrivateKey)
     assert not server.calls
+
+
+async def test_a_token_that_has_ended_is_renewed_however_young_it_is(here: Accounts, server: OAuthServer) -> None:
+    server.lifetime = 5
+    await install_books(here, server)
+    young = await log_in(here, server, age=6)
+    renewed = await here.tokens.get(Books, "alice", refused=young.access_token)
+    assert renewed.access_token == server.issued[-1] != young.access_token
+
+
+async def test_who_joins_a_look_for_the_token_does_not_get_the_refused_one_back(
+    here: Accounts, server: OAuthServer
+) -> None:
+    await install_books(here, server)
+    old = await log_in(here, server, age=100)
+    first, joining = await asyncio.gather(
+        here.tokens.get(Books, "alice"), here.tokens.get(Books, "alice", refused=old.access_token)
+    )
+    assert first == old
+    assert joining.access_token == server.issued[-1] != old.access_token
+
+
+async def test_a_lease_is_given_back_when_somebody_saved_during_a_refusal(here: Accounts, server: OAuthServer) -> None:
+    async def refuse_while_a_person_saves() -> web.Response:
+        found = await here.installs.get("alice", "books")
+        assert found is not None
+        await here.installs.save_plain(found, {"note": "new"})
+        server.misbehaviour = None
+        return web.json_response({"error": "invalid_grant"}, status=400)
+
+    await install_books(here, server)
+    await log_in(here, server, age=4000)
+    server.misbehaviour = refuse_while_a_person_saves
+    async with asyncio.timeout(10):
+        assert (await ask(here)).status_code == 200
+    assert len(server.calls) == 2
+
+
+async def test_the_token_at_hand_stays_while_the_database_has_no_later_one(here: Accounts, server: OAuthServer) -> None:
+    await install_books(here, server)
+    old = await log_in(here, server)
+    assert await here.tokens.get(Books, "alice") == old
+    found = await here.installs.get("alice", "books")
+    assert found is not None
+    here.tokens.compare(found)
+    at_once = here.tokens.get(Books, "alice")
+    with pytest.raises(StopIteration) as ended:  # it waits for nothing: no database is asked
+        at_once.send(None)
+    assert ended.value.value == old
+    here.tokens.compare(replace(found, token_fence=found.token_fence + 1))
+    asking = asyncio.ensure_future(here.tokens.get(Books, "alice"))
+    await asyncio.sleep(0)
+    assert not asking.done()
+    assert await asking == old

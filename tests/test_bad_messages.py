@@ -77,8 +77,7 @@ async def test_equal_messages_of_a_foreign_publisher_are_all_kept(
     kept = await all_in_trash(worker, 100)
     await worker.command("trash", "reject", kept[0].id)
     await publish(topology.exchange("ask"), raw, with_timestamp=False)
-    (new,) = {entry.id for entry in await all_in_trash(worker, 100)} - {entry.id for entry in kept}
-    assert new
+    (_,) = {entry.id for entry in await all_in_trash(worker, 100)} - {entry.id for entry in kept}
 
 
 async def test_a_message_without_headers_goes_on(

@@ -5,6 +5,7 @@ import zlib
 from types import MappingProxyType
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 from support.calls import bench, data_of
@@ -13,6 +14,7 @@ from support.services import serving
 from applications import Application
 from connectors import Endpoints, Forward, Repeat, ReplyUnreadable, Trash
 from connectors.formats import gunzip, parse_csv
+from connectors.http import _is_at_home
 from connectors.xml import parse_xml, write_xml, xml_data
 
 
@@ -176,25 +178,47 @@ async def test_redirects_without_end() -> None:
     assert "/thing: more than 20 redirects" in outcome.reason
 
 
-async def test_a_redirect_to_another_host_carries_no_credentials() -> None:
+@pytest.mark.parametrize(("host", "is_same_port"), [("127.0.0.2", True), ("127.0.0.1", False)])
+async def test_a_redirect_to_another_host_or_port_carries_no_credentials(host: str, is_same_port: bool) -> None:
     seen: list[Any] = []
 
     async def elsewhere(request: web.Request) -> web.StreamResponse:
         seen.append(request.headers)
         return web.json_response({"at": "elsewhere"})
 
-    async with serving(elsewhere) as other:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers)
+        raise web.HTTPFound("/moved" if request.path == "/thing" else f"{other}/file")
 
-        async def answer(request: web.Request) -> web.StreamResponse:
-            seen.append(request.headers)
-            if request.path == "/thing":
-                raise web.HTTPFound("/moved")
-            raise web.HTTPFound(f"{other}/file")
-
-        async with bench(answer) as at:
+    async with bench(answer) as at:
+        port = int(at.url.rpartition(":")[2]) if is_same_port else 0
+        async with serving(elsewhere, port, host) as other:
             outcome = await at.call(fetch, {})
     assert isinstance(outcome, Forward)
     assert [headers.get("X-Token") for headers in seen] == ["hunter2", "hunter2", None]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_home"),
+    [
+        ("https://shop.example/other", True),
+        ("https://SHOP.example:443/", True),
+        ("https://evil.example/", False),
+        ("https://shop.example.evil.example/", False),
+        ("https://shop.example@evil.example/", False),
+        ("https://shop.example:8443/", False),
+        ("http://shop.example/", False),
+    ],
+)
+def test_a_redirect_stays_at_home_with_scheme_host_and_port(url: str, is_home: bool) -> None:
+    assert _is_at_home(httpx.URL(url), httpx.URL("https://shop.example/api")) is is_home
+
+
+def test_a_redirect_may_change_to_https_at_the_same_host_only() -> None:
+    before = httpx.URL("http://shop.example/api")
+    assert _is_at_home(httpx.URL("https://shop.example/api"), before)
+    assert not _is_at_home(httpx.URL("https://evil.example/api"), before)
+    assert not _is_at_home(httpx.URL("https://shop.example:8443/api"), before)
 
 
 async def test_a_redirected_post_is_not_turned_into_a_get() -> None:

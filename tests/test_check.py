@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopology
+from redis.asyncio import Redis
 from sqlalchemy import text
 from support.command import command_async
 from support.databases import MakeDatabase
@@ -20,6 +21,7 @@ from support.topologies import TopologyFile, connector, custom_node, pass_on
 from applications.crypt import new_key
 from deploy.broker import Broker
 from deploy.ports import free_ports
+from deploy.redis import PrivateRedis
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_disk, check_file, check_journal
@@ -290,6 +292,36 @@ async def test_what_remembers_duplicates_is_checked_where_a_node_asks_for_it(
     found = await check(once, broker_url, status=1, **own)
     assert found["deduplication"]["detail"].endswith("lacks deduplication_mark")
     assert "deduplication_version, deduplication_mark" in found["deduplication"]["cure"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "policy", "state"),
+    [
+        ("100mb", "allkeys-lru", State.WARNING),
+        ("100mb", "volatile-ttl", State.WARNING),
+        ("100mb", "noeviction", State.OK),
+        ("0", "allkeys-lru", State.OK),
+    ],
+)
+async def test_a_redis_that_throws_keys_away_is_told(
+    own_redis: PrivateRedis, memory: str, policy: str, state: State
+) -> None:
+    redis = Redis.from_url(own_redis.url)
+    await redis.config_set("maxmemory", memory)
+    await redis.config_set("maxmemory-policy", policy)
+    await redis.aclose()
+    found = await check_redis(own_redis.url)
+    assert found.state is state
+    assert (policy in found.detail) == (state is State.WARNING)
+
+
+async def test_a_user_who_may_not_ask_how_redis_evicts_is_served_all_the_same(own_redis: PrivateRedis) -> None:
+    redis = Redis.from_url(own_redis.url)
+    await redis.config_set("maxmemory", "100mb")
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    await redis.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", "~*", "+@all", "-info")
+    await redis.aclose()
+    assert (await check_redis(own_redis.url.replace("redis://", "redis://worker:s3cret@"))).state is State.OK
 
 
 async def test_redis_is_written_and_one_that_is_away_fails(redis_url: str) -> None:

@@ -1,6 +1,7 @@
 """Ready ways of paging, their ends and their circles."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from connectors import (
     Trash,
 )
 from connectors.paging import TRAIL_HEADER
+from connectors.response import Head
 
 ROWS = [{"id": number} for number in range(1, 8)]
 
@@ -164,6 +166,73 @@ async def test_cursors_that_go_round_are_noticed_and_no_page_is_published_twice_
     assert isinstance(outcome, Trash)
     assert "the pages go round in a circle" in outcome.reason
     assert len(steps) < 3 * (3 + circle)
+
+
+async def test_pages_that_take_turns_behind_ever_new_cursors_are_noticed() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        at = int(request.query.get("cursor", 0))
+        return web.json_response({"rows": [{"at": at % 2}], "next": at + 1})
+
+    async with bench(answer) as at:
+        items, outcome, _ = await walk(at, listing(CursorParam(next="next"), "rows"))
+    assert isinstance(outcome, Trash)
+    assert "page 4 holds the same 1 items as an earlier one" in outcome.reason
+    assert [item["at"] for item in items] == [0, 1, 0]
+
+
+async def test_pages_without_end_are_ended_at_a_hundred_thousand() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"rows": [request.query.get("cursor")], "next": "more"})
+
+    async with bench(answer) as at:
+        last: Any = await at.call(
+            listing(CursorParam(next="next"), "rows"), {"list": "rows"}, cursor_trail='{"page": 99999}'
+        )
+        assert last.next_cursor == "more"
+        over: Any = await at.call(
+            listing(CursorParam(next="next"), "rows"), {"list": "rows"}, cursor_trail='{"page": 100000}'
+        )
+    assert "no end after 100000 pages" in over.reason
+
+
+async def test_an_empty_page_ends_offsets_although_the_total_promises_more() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        rows = ROWS[:2] if request.query["offset"] == "0" else []
+        return web.json_response({"rows": rows, "total": 7})
+
+    async with bench(answer) as at:
+        items, _, cursors = await walk(at, listing(Offset(total="total"), "rows"))
+    assert (items, cursors) == (ROWS[:2], ["2", None])
+
+
+@pytest.mark.parametrize(
+    ("link", "found"),
+    [
+        ('</2>; rel="next"', "/2"),
+        ("</2>; rel=next", "/2"),
+        ("</2>;rel=next,</3>;rel=last", "/2"),
+        ('</1>; rel="prev", </2>; title="of pages, <all>; rel=prev"; rel="last NEXT"', "/2"),
+        ('</2>; REL="next"', "/2"),
+        ("</2>; crossorigin; Rel = Next", "/2"),
+        ('</1>; title="rel=next"; rel="prev"', None),
+        ('</1>; title="\\"; rel=next"; rel="prev"', None),
+        ("</1>; rel=prev; rel=next", None),
+        ('</1>; rel="nextpage"', None),
+        ('</1>; rel="page-next"', None),
+        ('</1>; rev="next"', None),
+        ("/2; rel=next", None),
+        ("", None),
+    ],
+)
+def test_links_are_read_as_rfc_8288_writes_them(link: str, found: str | None) -> None:
+    assert Head("GET", "http://shop.invalid/1", 200, {"link": link}).link("next") == found
+
+
+@pytest.mark.parametrize("link", ["<" * 60_000, "<a>" + ";" * 60_000, '<a>;a="' * 9_000, "<a>" + " " * 60_000])
+def test_a_long_broken_link_takes_no_time(link: str) -> None:
+    started = time.process_time()
+    assert Head("GET", "http://shop.invalid/1", 200, {"link": link}).link("next") is None
+    assert time.process_time() - started < 1
 
 
 async def test_empty_pages_with_a_cursor_are_no_circle() -> None:

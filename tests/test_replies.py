@@ -105,6 +105,38 @@ async def test_rules_of_a_call_win_over_the_actions_and_these_over_the_applicati
         assert isinstance(await at.call(Ask(), {"status": 418, "tea": True}), Forward)
 
 
+async def test_checks_of_a_call_are_asked_before_the_actions_and_these_before_the_applications() -> None:
+    class Strict(Application):
+        key = "strict"
+        rules = Rules(checks=[fail_when(lambda reply: "all" in reply.text, "application")])
+
+    class Ask(Connector[Any, Any]):
+        name = "ask"
+        application = Strict
+        rules = Rules(checks=[fail_when(lambda reply: reply.text in {"all", "two"}, "action")])
+
+        async def process(self, message: Message[Any]) -> Message[Any]:
+            own = Rules(checks=[stop_when(lambda reply: reply.text == "all", "call")])
+            await self.get("/thing", rules=own if message.data["with_call"] else Rules())
+            return message
+
+    async with bench(answering(200, "all")) as at:
+        assert await at.call(Ask(), {"with_call": True}) == Stop(f"GET {at.url}/thing answered 200: call")
+        assert (await at.call(Ask(), {"with_call": False})).reason.endswith(": action")
+    async with bench(answering(200, "all of them")) as at:
+        assert (await at.call(Ask(), {"with_call": True})).reason.endswith(": application")
+
+
+@pytest.mark.parametrize(("own", "expected"), [(0, 0), (None, 7)])
+async def test_zero_hops_are_not_taken_for_hops_that_are_left_open(own: int | None, expected: int) -> None:
+    class Lasting(Application):
+        key = "lasting"
+        rules = Rules(max_hops=7)
+
+    ask = Endpoints(Lasting).get("ask", "/thing", Any, Any, rules=Rules(max_hops=own))
+    assert (await outcome_of(answering(500), ask)).max_hops == expected
+
+
 async def test_checks_look_at_the_body_of_a_success() -> None:
     rules = Rules(
         checks=(
@@ -165,16 +197,30 @@ META = '{"1": [{"call_count": 95, "estimated_time_to_regain_access": 19}, {"esti
         (429, {"x-ratelimit-reset-after": "1.5", "x-ratelimit-reset": str(EPOCH)}, (1.5, None, 1.5)),
         (200, {"x-rate-limit-reset": "2026-11-24T13:00:08Z", "date": DATE}, (None, None, 8)),
         (200, {"ratelimit": '"default";r=50;t=30'}, (None, 50, 30)),
+        (200, {"ratelimit": '"burst";r=50;t=1, "daily";r=0;t=36000'}, (36000, 0, 36000)),
+        (200, {"ratelimit": '"daily";r=900;t=36000, "burst";r=3;t=1'}, (None, 3, 1)),
+        (200, {"ratelimit": '"burst";r=0;t=1, "daily";r=0;t=36000'}, (36000, 0, 36000)),
+        (200, {"ratelimit": '"r=1;t=2";r=7;t=30'}, (None, 7, 30)),
+        (429, {"ratelimit": '"daily";t=30'}, (30, None, 30)),
+        (200, {"ratelimit": '"daily";r=0;t=999999999999999'}, (86400, 0, 86400)),
+        (200, {"ratelimit": "limit=100, remaining=0, reset=30"}, (30, 0, 30)),
+        (200, {"ratelimit": "limit=100;w=60, remaining=41, reset=9"}, (None, 41, 9)),
+        (200, {"ratelimit": "limit=100"}, None),
+        (200, {"ratelimit": '"daily";r=-1;t=x, "other";r'}, None),
+        (200, {"ratelimit": "remaining=1, reset=;"}, None),
+        (200, {"ratelimit": "\u017e"}, None),
         (429, {"x-ratelimit-reset": "540 seconds"}, (540, None, 540)),
         (200, {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, (360, 0, 360)),
         (429, {"x-ratelimit-reset-requests": "250ms"}, (0.25, None, 0.25)),
         (200, {"x-rate-limit-requests-left": "0", "x-rate-limit-time-reset-ms": "4500"}, (4.5, 0, 4.5)),
         (429, {"x-sib-ratelimit-reset": "17"}, (17, None, 17)),
+        (429, {"x-sib-ratelimit-remaining": "0", "x-sib-ratelimit-reset": "17"}, (17, 0, 17)),
         (200, {"x-minlimit-remaining": "45"}, (None, 45, None)),
         (200, {"x-ratelimit-bucket-filling": "150/200"}, (None, 50, None)),
         (400, {"x-business-use-case-usage": META}, (19 * 60, 0, None)),
         (200, {"ratelimit-remaining": "3", "ratelimit-reset": "10"}, (None, 3, 10)),
         (200, {"x-shopify-shop-api-call-limit": "39/40"}, (None, 1, None)),
+        (200, {"x-shopify-shop-api-call-limit": "43/40"}, (None, 0, None)),
         (200, {"retry-after": "99999999999999"}, (86400, None, None)),
         (200, {"retry-after": "nan"}, None),
         (200, {"content-type": "text/plain"}, None),

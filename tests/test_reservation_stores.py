@@ -13,8 +13,10 @@ from deploy.redis import PrivateRedis
 from tests.support.driven import DrivenTime, driven_script
 from worker.limits.fairness import SAMPLE
 from worker.limits.limit import Limit, parse_limits
-from worker.limits.redis import BASE, LISTED_SECONDS
+from worker.limits.opening import reservations_of
+from worker.limits.redis import BASE, LISTED_SECONDS, script
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
+from worker.settings.settings import load_settings
 
 windows = st.lists(
     st.tuples(st.sampled_from([1, 2, 3, 30]), st.integers(1, 6)), max_size=2, unique_by=lambda own: own[0]
@@ -312,6 +314,73 @@ async def test_limits_that_nobody_uses_are_forgotten_whether_or_not_anybody_look
     assert [await time.redis.zcard(f"{BASE}limits"), await time.redis.hlen(f"{BASE}amounts")] == [1, 1]
     assert await every_key_ends(time)
     await store.close()
+
+
+async def test_an_amount_is_halved_at_most_every_ten_seconds_and_grows_back(
+    store: Reservations, time: DrivenTime
+) -> None:
+    limits = parse_limits("a|shop;1;100")
+
+    async def amount() -> int:
+        await store.ask(asking("a|shop;1;100"))
+        (state,) = await store.states()
+        return state.amount_now
+
+    async def refused() -> int:
+        await store.learn(limits, seconds=0, slow_down=True)
+        return await amount()
+
+    assert [await amount(), await refused()] == [100, 50]
+    await time.passes(5)
+    assert await refused() == 50
+    await time.passes(145)
+    assert await amount() == 75
+    await time.passes(150)
+    assert await amount() == 100
+    assert await refused() == 50
+    await time.passes(10.5)
+    assert await refused() == 25
+    await time.passes(300)
+    assert await amount() == 75
+    await time.passes(150)
+    assert await amount() == 100
+
+
+async def test_an_amount_is_not_halved_below_one_in_sixty_four_and_is_whole_after_ten_minutes(
+    store: Reservations, time: DrivenTime
+) -> None:
+    for _ in range(20):
+        await store.ask(asking("a|shop;1;640"))
+        await store.learn(parse_limits("a|shop;1;640"), seconds=0, slow_down=True)
+        await time.passes(10.1)
+    (low,) = await store.states()
+    assert 10 <= low.amount_now <= 32
+    await time.passes(600 - 10.1)
+    await store.ask(asking("a|shop;1;640"))
+    (whole,) = await store.states()
+    assert whole.amount_now == 640
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+@pytest.mark.parametrize(("recovery", "amounts"), [(None, [8, 8]), (0, [8, 8]), (600, [8, 4])])
+async def test_a_refusal_halves_the_amount_only_where_the_settings_say_so(
+    redis_url: str, kind: str, recovery: float | None, amounts: Sequence[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.limits.redis.script", script)
+    monkeypatch.delenv("WORKER_LIMIT_RECOVERY", raising=False)
+    settings_ = load_settings(redis_url=redis_url if kind == "redis" else None, limit_recovery=recovery)
+    store = reservations_of(settings_, lambda: 1)
+    key = f"{kind} {recovery}|shop"
+    try:
+        found = []
+        for _ in range(2):
+            await store.ask(asking(f"{key};60;8"))
+            found += [state.amount_now for state in await store.states(key)]
+            await store.learn(parse_limits(f"{key};60;8"), seconds=0, slow_down=True)
+    finally:
+        await store.reset(key)
+        await store.close()
+    assert found == amounts
 
 
 async def test_what_a_refusal_has_left_is_shown_by_whoever_looks(time: DrivenTime) -> None:

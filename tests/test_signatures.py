@@ -22,6 +22,7 @@ from applications.signatures import (
     STRIPE,
     ZENDESK,
     Forged,
+    HmacSignature,
     KeyUnusable,
     RsaSignature,
     Signature,
@@ -117,13 +118,56 @@ def test_the_published_example_of_github_passes() -> None:
     GITHUB.check(example, "It's a Secret to Everybody")
 
 
+def test_the_published_example_of_slack_passes() -> None:
+    """https://docs.slack.dev/authentication/verifying-requests-from-slack"""
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
+        b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="
+        b"&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+        b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+    headers = {"x-slack-signature": signature, "x-slack-request-timestamp": "1531420618"}
+    SLACK.check(Incoming("POST", URL, headers, body, 1531420618), "8f742231b10e8888abcd99yyyzzz85a5")
+
+
+def test_the_signature_in_the_tests_of_hubspots_client_passes() -> None:
+    """https://github.com/HubSpot/hubspot-api-python/blob/master/tests/spec/utils/test_signature.py"""
+    headers = {
+        "x-hubspot-signature-v3": "K36dawei4A+QBNolUOqo7s91KQDWQ5MXZ/QufNYuk/Y=",
+        "x-hubspot-request-timestamp": "1693657560000",
+    }
+    body = b"{'example_field':'example_value'}"
+    example = Incoming("POST", "https://www.example.com/webhook_uri", headers, body, 1693657560)
+    HUBSPOT.check(example, "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy")
+
+
+def test_a_right_signature_of_another_version_does_not_pass() -> None:
+    signed = stripe(NOW)["stripe-signature"].rpartition("v1=")[2]
+    STRIPE.check(call({"stripe-signature": f"t={NOW:.0f},v1={signed}"}), SECRET)
+    for header in (f"t={NOW:.0f},v0={signed}", f"t={NOW:.0f},v1x={signed}", f"t={NOW:.0f},{signed}"):
+        with pytest.raises(Forged):
+            STRIPE.check(call({"stripe-signature": header}), SECRET)
+
+
+@pytest.mark.parametrize(("scheme", "sign", "prefix"), [(GITHUB, github, "sha256="), (SLACK, slack, "v0=")])
+@pytest.mark.parametrize("wrong", ["", "v1=", "sha1="])
+def test_a_right_digest_without_its_prefix_does_not_pass(
+    scheme: HmacSignature, sign: Sign, prefix: str, wrong: str
+) -> None:
+    headers = sign(NOW)
+    digested = headers[scheme.header].removeprefix(prefix)
+    with pytest.raises(Forged, match=f"does not begin with {prefix}"):
+        scheme.check(call({**headers, scheme.header: f"{wrong}{digested}"}), SECRET)
+
+
 def test_rsa_signatures_are_verified_with_the_public_key() -> None:
     key = rsa.generate_private_key(65537, 2048)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     signed = base64.b64encode(key.sign(BODY, padding.PKCS1v15(), hashes.SHA256())).decode()
     scheme = RsaSignature("x-signature")
     scheme.check(call({"x-signature": signed}), public)
-    for wrong in ({}, {"x-signature": "AAAA"}, {"x-signature": "?"}):
+    for wrong in ({}, {"x-signature": "AAAA"}, {"x-signature": "?"}, {"x-signature": f"{signed[:8]}!{signed[8:]}"}):
         with pytest.raises(Forged):
             scheme.check(call(wrong), public)
 

@@ -7,21 +7,23 @@ from aiohttp import web
 
 
 @asynccontextmanager
-async def served(application: web.Application, port: int = 0) -> AsyncIterator[str]:
+async def served(application: web.Application, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve until the context ends; it is the URL."""
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], port: int = 0) -> AsyncIterator[str]:
+async def serving(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], port: int = 0, host: str = "127.0.0.1"
+) -> AsyncIterator[str]:
     """Answer every request by this function; the context is the service's URL."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
-    async with served(application, port) as url:
+    async with served(application, port, host) as url:
         yield url

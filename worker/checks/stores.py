@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Table
 
 from connectors.errors import StorageAway
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_file, sqlite_path
-from worker.checks.finding import Finding, State, failed, ok
+from worker.checks.finding import Finding, State, failed, ok, warning
 from worker.database.migrate import Chain, probe
 from worker.deduplication import tables as deduplication
 from worker.errors import SettingsError, StoreError
@@ -22,9 +23,13 @@ from worker.trash.opening import open_trash
 from worker.trash.store import STORE_ERRORS
 from worker.urls import MONGODB, REDIS, shown_url
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 VARIABLE = "WORKER_DATABASE_URL"
 REDIS_SECONDS = 5
 REDIS_KEY = "orchesty-worker:check"
+NO_EVICTION = "noeviction"
 
 
 async def check_databases(settings: Settings, nodes: Sequence[Node]) -> AsyncIterator[Finding]:
@@ -80,12 +85,28 @@ async def check_redis(url: str) -> Finding:
     redis = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
     try:
         await redis.set(REDIS_KEY, "", px=1)
+        policy = await _eviction(redis)
     except (RedisError, OSError) as error:
         cure = "Start it, or correct WORKER_REDIS_URL; it has to be a primary with memory left."
         return failed("redis", f"{shown_url(url)}: {error}", cure)
     finally:
         await redis.aclose()
+    if policy:
+        cure = "Set maxmemory-policy noeviction: a key that Redis throws away is a call that is not counted."
+        return warning("redis", f"{shown_url(url)} throws keys away when its memory is full ({policy})", cure)
     return ok("redis", f"{shown_url(url)} answers and can be written")
+
+
+async def _eviction(redis: "Redis") -> str:
+    """Return the policy by which keys are thrown away; empty when they never are, or when it cannot be known."""
+    from redis.exceptions import ResponseError  # noqa: PLC0415 - as above
+
+    try:
+        memory = await redis.info("memory")
+    except ResponseError:  # our user may not ask
+        return ""
+    policy = str(memory.get("maxmemory_policy", NO_EVICTION))
+    return policy if memory.get("maxmemory") and policy != NO_EVICTION else ""
 
 
 STORAGE_VARIABLE = "WORKER_STORAGE_URL"

@@ -186,12 +186,13 @@ class ConnectorContract(ActionContract):
         assert "Cure: orchesty-worker installs" in result.reason, f"the cure is missing in {result.reason!r}"
 
     def test_a_used_up_limit_waits_as_long_as_the_service_says(self) -> None:
-        """429 with `Retry-After`."""
+        """429 with `Retry-After`; an outcome without a time is asked for sooner."""
         headers = {"retry-after": str(int(RETRY_AFTER.total_seconds()))}
         result = self.run(self.wrong(httpx.Response(429, headers=headers)))
         assert isinstance(result.outcome, Repeat | Limited), f"after 429: {result.outcome}"
         after = result.outcome.after
-        assert after is None or (isinstance(after, timedelta) and after >= RETRY_AFTER), f"sooner than asked: {after}"
+        assert isinstance(after, timedelta), f"not the time that the service says, but {after}: pass it on as `after`"
+        assert after >= RETRY_AFTER, f"sooner than asked: {after}"
 
     def test_a_service_in_trouble_is_asked_again_later(self) -> None:
         """500 and a connection that breaks."""

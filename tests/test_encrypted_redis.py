@@ -1,0 +1,93 @@
+"""What is kept in Redis goes there encrypted with `rediss://`, and to no server that cannot prove itself."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from redis.asyncio import Redis
+
+from connectors import Message
+from deploy.ports import free_ports
+from deploy.redis import PrivateRedis
+from worker.checks.finding import State
+from worker.checks.stores import check_redis
+from worker.deduplication.marks import Mark, Taken
+from worker.deduplication.opening import open_marks
+from worker.limits.limit import parse_limits
+from worker.limits.opening import reservations_of
+from worker.limits.reservations import Request, Turn
+from worker.settings.settings import load_settings
+from worker.storage.opening import open_storage
+
+
+def write_certificate(directory: Path) -> tuple[Path, Path]:
+    """Write a certificate of 127.0.0.1 that is its own authority, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis of the test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = directory / "redis.crt", directory / "redis.key"
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate, private
+
+
+@pytest.fixture
+async def port(own_redis: PrivateRedis, tmp_path: Path) -> int:
+    """Where the Redis listens for encrypted connections; the certificate lies in `tmp_path`."""
+    (port,) = free_ports(1)
+    certificate, private = write_certificate(tmp_path)
+    redis = Redis.from_url(own_redis.url)
+    wanted = {"tls-cert-file": certificate, "tls-key-file": private, "tls-ca-cert-file": certificate, "tls-port": port}
+    parts = [str(part) for pair in wanted.items() for part in pair]
+    await redis.execute_command("CONFIG", "SET", "tls-auth-clients", "no", *parts)
+    await redis.aclose()
+    return port
+
+
+@pytest.fixture
+def url(port: int, tmp_path: Path) -> str:
+    return f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path / 'redis.crt'}"
+
+
+async def test_limits_are_kept_over_an_encrypted_connection(url: str) -> None:
+    store = reservations_of(load_settings(redis_url=url), lambda: 1)
+    try:
+        assert isinstance(await store.ask(Request(parse_limits("a|shop;60;1"), "a|shop", "one")), Turn)
+        (state,) = await store.states("a|shop")
+        assert state.used == 1
+    finally:
+        await store.close()
+
+
+async def test_marks_and_data_are_kept_over_an_encrypted_connection(url: str) -> None:
+    marks, storage = open_marks(url), open_storage(url)
+    try:
+        assert await marks.take(Mark("1" * 64, "2" * 64, 60)) is Taken.OURS
+        state = storage.state(Message({"user": "alice", "node-id": "orders"}, "{}"))
+        await state.save("17")
+        assert await state.load() == "17"
+    finally:
+        await marks.close()
+        await storage.close()
+
+
+async def test_a_server_that_cannot_prove_itself_is_not_written_to(port: int, url: str) -> None:
+    assert (await check_redis(url)).state is State.OK
+    found = await check_redis(f"rediss://127.0.0.1:{port}/0")
+    assert found.state is State.FAILED
+    assert "certificate verify failed" in found.detail
