@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +12,12 @@ from pamqp.commands import Basic
 from support.actions import Copy, RepeatOnce
 from support.queues import ProcessMessage, Queues, process_message
 from support.runs import until_run
-from support.topologies import TopologyFile, custom_node, sink
+from support.topologies import NodeEntry, TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import Batch, CustomNode, Message, Page, StopAndFail
+from deploy.redis import PrivateRedis
 from worker import load_settings
 from worker.errors import SettingsError, TopologyError
 from worker.protocol.topology_file import load_topology
@@ -42,14 +42,15 @@ class FailOnce(CustomNode[Any, Any]):
         return message
 
 
-class TwoPages(Batch[Any, Any]):
-    """Two pages of one item each."""
+class Pages(Batch[Any, Any]):
+    """Three pages of one item each."""
 
-    name = "two-pages"
+    name = "pages"
 
     async def page(self, message: AnyMessage, cursor: str | None) -> Page:
         """Return the next page."""
-        return Page([{"order": message.data["order"], "page": cursor or "1"}], None if cursor else "2")
+        number = int(cursor or "1")
+        return Page([{"order": message.data["order"], "page": number}], str(number + 1) if number < 3 else None)
 
 
 def once(by: str | None = None) -> Mapping[str, Any]:
@@ -147,20 +148,43 @@ async def test_a_repeated_message_is_no_duplicate_of_itself(
     assert counts(worker, topology) == {"arrived": 3, "repeated": 1, "duplicate": 1, "done": 1}
 
 
-async def test_the_next_page_of_a_batch_is_no_duplicate(
+async def test_the_next_pages_of_a_batch_are_no_duplicates(
     make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, store: Mapping[str, str]
 ) -> None:
-    node = replace(
-        custom_node("work", "two-pages", "sink", **once()),
-        worker="worker.batch",
-        settings={"actionPath": "/batch/two-pages/action", "rabbitPrefetch": 10, **once()},
-    )
-    topology = make_topology(node, sink())
-    await run_worker(topology, TwoPages(), **store)
+    """One after another, so that each page is settled before the next one is looked at."""
+    settings = {"actionPath": "/batch/pages/action", "rabbitPrefetch": 1, **once()}
+    topology = make_topology(NodeEntry("work", ["sink"], "worker.batch", settings=settings), sink())
+    worker = await run_worker(topology, Pages(), **store)
+    message = process_message({"order": 1})
+
+    await queues.publish(topology.exchange("work"), message)
+    await finished(worker, topology, 3)
+    await queues.publish(topology.exchange("work"), message)
+    await finished(worker, topology, 4)
+
+    assert [message.data["page"] for message in await queues.read(topology.queue("sink"), 3)] == [1, 2, 3]
+    assert counts(worker, topology) == {"arrived": 4, "done": 3, "duplicate": 1}
+
+
+async def test_messages_wait_while_the_store_of_marks_is_away(
+    topology: TopologyFile,
+    queues: Queues,
+    run_worker: RunWorker,
+    own_redis: PrivateRedis,
+    log_lines: Sequence[Mapping[str, Any]],
+) -> None:
+    worker = await run_worker(topology, Copy(), redis_url=own_redis.url)
+    own_redis.stop()
 
     await queues.publish(topology.exchange("work"), process_message({"order": 1}))
+    lines = await eventually(lambda: [line for line in log_lines if line["event"] == "deduplication_away"])
+    assert (lines[0]["consequence"], worker.worker.in_work) == ("the message waits in the broker", 1)
+    assert await queues.length(topology.queue("sink")) == 0
+    own_redis.start()
 
-    assert [message.data["page"] for message in await queues.read(topology.queue("sink"), 2)] == ["1", "2"]
+    await finished(worker, topology, 1)
+    assert counts(worker, topology) == {"arrived": 1, "done": 1}
+    assert await queues.length(topology.queue("sink")) == 1
 
 
 async def test_a_message_that_went_to_the_trash_leaves_its_key_and_may_be_approved(

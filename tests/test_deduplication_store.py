@@ -1,13 +1,18 @@
 """What every store of marks promises."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from conftest import MakeDatabase
+from sqlalchemy import func, select
 from support.waiting import eventually
 
 from deploy.redis import PrivateRedis
+from worker.database.engine import sync_engine
+from worker.deduplication import sql, tables
 from worker.deduplication.marks import Mark, Marks, Taken
 from worker.deduplication.opening import open_marks
 from worker.errors import StoreError
@@ -89,6 +94,33 @@ async def test_a_key_is_free_when_its_time_is_over(marks: Marks, node: str) -> N
         return await marks.take(second) is Taken.OURS
 
     await eventually(is_free, seconds=5, what="a free key")
+
+
+async def test_the_time_runs_from_the_end_of_the_message(marks: Marks, node: str) -> None:
+    first = mark("a", node=node, seconds=0.3)
+    await marks.take(first)
+    await marks.confirm(replace(first, seconds=60))
+    await asyncio.sleep(0.4)  # longer than the time that began with `take`
+    assert await marks.take(mark("b", node=node)) is Taken.DUPLICATE
+
+
+async def test_node_and_key_are_not_mistaken_for_one_another(marks: Marks, node: str) -> None:
+    assert await marks.take(mark("a", node=f"{node} 1", key="2x")) is Taken.OURS
+    assert await marks.take(mark("b", node=f"{node} 12", key="x")) is Taken.OURS
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_marks_whose_time_is_over_are_deleted(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(sql, "PURGE_MS", -1)
+    url = make_database(kind)
+    opened = open_marks(url)
+    for key, seconds in {"first": 0, "second": 0, "stays": 60, "newest": 60}.items():
+        await opened.take(mark("a", key=key, seconds=seconds))
+    await opened.close()
+    with closing(sync_engine(url).connect()) as connection:
+        assert connection.execute(select(func.count()).select_from(tables.marks)).scalar() == 2
 
 
 async def test_two_workers_see_the_same_marks(url: str, marks: Marks, node: str) -> None:

@@ -1,7 +1,8 @@
 """The state of runs: exact whatever way their messages take."""
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -13,12 +14,14 @@ from support.actions import Copy, RepeatOnce
 from support.databases import MakeDatabase
 from support.queues import ProcessMessage, Queues
 from support.runs import counts, ended_run, ok, run_in, start_run, until_run
-from support.topologies import NodeEntry, custom_node, pass_on, sink
+from support.topologies import NodeEntry, connector, custom_node, pass_on, sink
 from support.waiting import eventually
 
 from connectors import Batch, Connector, CustomNode, Forward, Message, Page, RepeatLater, StopAndFail
+from deploy.ports import free_ports
 from worker.protocol.identity import first_step, next_step
 from worker.protocol.message import now_ms
+from worker.runs import recorder
 from worker.runs.run import NodeCounts, RunState
 from worker.runs.store import RunStore
 
@@ -215,6 +218,40 @@ async def test_a_cancelled_run_ends_between_pages_and_repeats(
     assert ended.state is RunState.CANCELLED
     assert (ended.nodes["work"].cancelled, ended.open) == (1, 0)
     assert "had ended" in await worker.command("processes", "cancel", run, "--yes", status=1)
+
+
+async def test_a_cancel_ends_a_message_whose_service_does_not_answer(
+    make_topology: MakeTopology,
+    run_worker: RunWorker,
+    queues: Queues,
+    run: str,
+    log_lines: Sequence[Mapping[str, Any]],
+) -> None:
+    (nobody,) = free_ports(1)
+    topology = make_topology(connector("ask", "away", "end", url=f"http://127.0.0.1:{nobody}"), pass_on("end"))
+    worker = await run_worker(topology, max_failures=1000)
+    await start_run(queues, topology, "ask", run)
+    await eventually(lambda: [line for line in log_lines if line["event"] == "action_unreachable"], what="an attempt")
+    await until_run(topology.state_url, run, lambda one: one.open == 1)
+
+    await worker.command("processes", "cancel", run, "--yes")
+
+    ended = await ended_run(topology.state_url, run)
+    assert (ended.state, counts(ended)) == (RunState.CANCELLED, (1, 0, 0, 1, 0))
+
+
+async def test_a_first_message_that_is_put_aside_is_seen(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only by chance, because it was at work for a moment."""
+    monkeypatch.setattr(recorder, "MOMENT_SECONDS", 3600)
+    topology = make_topology(custom_node("start", "repeat-once", "end"), pass_on("end"))
+    worker = await run_worker(topology, RepeatOnce())
+    await start_run(queues, topology, "start", run, {"seconds": 60})
+    await eventually(lambda: worker.worker.counts[topology.node_id("start"), "repeated"], what="a parked message")
+
+    (seen,) = json.loads(await worker.command("processes", "list", "--json"))
+    assert (seen["correlationId"], seen["state"], seen["open"]) == (run, "running", 1)
 
 
 async def test_a_cancel_reaches_what_waits_in_queues_and_leaves_other_runs_alone(

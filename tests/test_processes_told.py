@@ -1,27 +1,32 @@
 """Others are told that a run has ended."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
 from conftest import MakeTopology, RunWorker
+from sqlalchemy import select, update
 from support.queues import Queues
 from support.runs import ended_run, start_run
 from support.services import serving
-from support.topologies import custom_node, pass_on, sink
+from support.topologies import TopologyFile, custom_node, pass_on, sink
 from support.waiting import eventually
 
 from connectors import CustomNode, Message, StopAndFail
 from worker import Worker, load_settings
 from worker.errors import SettingsError
-from worker.protocol.message import now_ms
-from worker.runs.due import claim_due
-from worker.runs.run import RunState
+from worker.protocol.message import decode
+from worker.runs import notices
+from worker.runs.notices import start_message
+from worker.runs.run import Run, RunState
 from worker.runs.store import RunStore
+from worker.runs.tables import runs
 
 
 class Fail(CustomNode[Any, Any]):
@@ -86,13 +91,53 @@ async def test_a_webhook_that_refuses_is_called_again_also_by_the_next_worker(
     await run_worker(topology, finished_webhook=hook.url)
     before = len(hook.told)
     await eventually(lambda: len(hook.told) > before, seconds=20, what="the call of the next worker")
+    await all_told(topology)
+
+
+async def all_told(topology: TopologyFile) -> None:
+    """Wait until everything that follows from the end of the runs is done."""
     with closing(RunStore(topology.state_url)) as store:
-        later = now_ms() + 3_600_000
 
-        async def is_noted() -> bool:
-            return not claim_due(store, topology.id, later - 10_000, later)
+        def is_told() -> bool:
+            with store.transaction() as connection:
+                return set(connection.execute(select(runs.c.notice_due)).scalars()) == {None}
 
-        await eventually(is_noted, what="nothing left to tell")
+        await eventually(is_told, seconds=20, what="nothing left to tell")
+
+
+async def test_a_webhook_that_does_not_answer_is_called_again_after_growing_pauses(
+    make_topology: MakeTopology,
+    run_worker: RunWorker,
+    queues: Queues,
+    run: str,
+    log_lines: Sequence[Mapping[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notices, "CALL_SECONDS", 0.2)
+    topology = make_topology(pass_on("start"))
+
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def pauses() -> list[int]:
+        return [line["retry_in_seconds"] for line in log_lines if line["event"] == "end_of_process_not_told"]
+
+    async with serving(never) as url:
+        await run_worker(topology, finished_webhook=url)
+        await start_run(queues, topology, "start", run)
+        await eventually(lambda: pauses() == [2], what="the first pause")
+        for tries, pause in {1: 4, 8: 512, 9: 600, 100: 600}.items():
+            told = len(pauses())
+            make_due(topology, tries=tries)
+            await eventually(lambda told=told: len(pauses()) > told, what=f"the pause after {tries + 1} tries")
+            assert pauses()[told] == pause
+
+
+def make_due(topology: TopologyFile, *, tries: int) -> None:
+    """Let the worker tell the end of the run now, as if it had tried this often."""
+    with closing(RunStore(topology.state_url)) as store, store.transaction(is_writing=True) as connection:
+        connection.execute(update(runs).values(notice_due=0, notice_tries=tries))
 
 
 async def test_a_finished_run_starts_another_topology_under_ids_of_its_own(
@@ -120,7 +165,20 @@ async def test_a_failed_run_starts_nothing(
     await start_run(queues, topology, "start", run)
     assert (await ended_run(topology.state_url, run)).state is RunState.FAILED
     await eventually(lambda: hook.told, what="the call")
+    await all_told(topology)
     assert await queues.length(reports.queue("report")) == 0
+
+
+def test_an_end_that_is_told_twice_starts_one_run() -> None:
+    def started(run: Run) -> tuple[str, str]:
+        headers = decode(start_message(run), 10_000).headers or {}
+        return headers["correlation-id"], headers["process-id"]
+
+    ended = Run("run", "t1", "sample", "alice", RunState.FINISHED, 1000, 2000, 1, 1, 0, 0)
+    first = started(ended)
+    assert started(ended) == first
+    later, other = started(replace(ended, ended=3000)), started(replace(ended, correlation_id="other"))
+    assert len({"run", *first, *later, *other}) == 7
 
 
 def test_a_topology_does_not_start_itself(make_topology: MakeTopology, broker_url: str) -> None:

@@ -50,7 +50,14 @@ def test_a_batch_gives_items_and_a_cursor() -> None:
     assert (tuple(only_cursor.items), only_cursor.next_cursor) == ((), "5")
 
 
-@pytest.mark.parametrize("body", ["{}", "nothing", '[{"headers": {}}]', "[1]"])
+NESTED = '{"a": ' * 100_000 + "1" + "}" * 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{}", "nothing", '[{"headers": {}}]', "[1]", f'[{{"body": "x", "headers": {NESTED}}}]'],
+    ids=lambda body: body[:20],
+)
 def test_a_batch_without_an_array_of_messages_goes_to_the_trash(body: str) -> None:
     outcome = answered("0", body, at=AT_BATCH)
     assert isinstance(outcome, Trash)
@@ -65,7 +72,12 @@ def test_a_repeat_without_whole_numbers_goes_to_the_trash(hops: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", b"[]", b'{"headers": {}}', b'{"body": "x"}', b"\xff", b'{"headers": 1}']
+    "content",
+    [
+        *(b"", b"<html>", b"[]", b'{"headers": {}}', b'{"body": "x"}', b"\xff", b'{"headers": 1}', NESTED.encode()),
+        f'{{"headers": {{"result-code": "0", "own": {NESTED}}}, "body": "x"}}'.encode(),
+    ],
+    ids=lambda content: content[:20],
 )
 def test_an_answer_without_a_verdict_goes_to_the_trash(content: bytes) -> None:
     outcome = verdict(AT, 200, content)

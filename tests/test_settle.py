@@ -18,6 +18,13 @@ from worker.protocol.message import Visit
 from worker.protocol.transport import Publication
 
 
+def nested(depth: int) -> dict[str, Any]:
+    inner: dict[str, Any] = {}
+    for _ in range(depth):
+        inner = {"a": inner}
+    return inner
+
+
 def settle(at: Visit, decision: Decision) -> Settlement:
     return Settler(PlatformParking(), PlatformCounter()).settle(at, decision)
 
@@ -239,9 +246,68 @@ def test_a_report_falls_back_on_the_consumed_headers_that_a_reply_dropped() -> N
     assert headers["process-id"] == PROCESS_ID
 
 
-@pytest.mark.parametrize("message", [Message({"own": object()}, "x"), Message({}, "\ud800")])
+@pytest.mark.parametrize(
+    "message",
+    [Message({"own": object()}, "x"), Message({}, "\ud800"), Message({"own": nested(5000)}, "x")],
+    ids=["object", "surrogate", "nested"],
+)
 def test_what_json_cannot_hold_goes_to_the_trash_before_anything_is_published(message: Message[Any]) -> None:
     settlement = settle(visit(node("next")), Forward(message))
     assert settlement.publications == ()
     assert settlement.keep is not None
     assert "the outcome cannot be sent" in (settlement.keep.reason or "")
+
+
+class Steep:
+    """A delay that nobody can wait for."""
+
+    def after(self, hop: int, _: object) -> timedelta:
+        return timedelta(days=1) * 10**hop
+
+
+def test_a_delay_that_cannot_be_computed_goes_to_the_trash() -> None:
+    delay: Any = Steep()
+    keep = settle(visit(node(), repeat_hops=20), Repeat(delay, max_hops=100)).keep
+    assert keep is not None
+    assert "the outcome cannot be sent: OverflowError" in (keep.reason or "")
+
+
+@pytest.mark.parametrize("own", [object(), nested(5000), {("a", 1): 2}], ids=["object", "nested", "keys"])
+def test_what_no_store_can_hold_is_trashed_with_the_headers_that_came(own: Any) -> None:
+    at = visit(node("next"))
+    keep = settle(at, Trash("no stock", Message({"own": own}, "x"))).keep
+    assert keep is not None
+    assert (keep.reason or "").startswith("no stock; the outcome cannot be sent: ")
+    assert keep.headers == {**at.headers, "result-message": keep.reason}
+
+
+def test_a_reason_that_is_no_text_is_kept_readable() -> None:
+    keep = settle(visit(node("next")), Trash("no file \udcff")).keep
+    assert keep is not None
+    assert keep.reason == keep.headers["result-message"] == "no file \\udcff"
+
+
+def test_where_a_batch_stands_and_what_it_audits_is_no_matter_of_its_followers() -> None:
+    at = visit(node("next"), cursor="2", audit_checkpoint="own")
+    items = [Message({"cursor": "9", "audit-checkpoint": "x", "own": "kept"}, "first"), "second"]
+    first, second = (sent(publication)[0] for publication in settle(at, Page(items)).publications)
+    assert not (first.keys() | second.keys()) & {"cursor", "audit-checkpoint"}
+    assert first["own"] == "kept"
+
+
+@pytest.mark.parametrize(("seconds", "interval"), [(0.2, "1"), (1, "1"), (1.01, "2")])
+def test_a_repeat_never_comes_earlier_than_asked_for(seconds: float, interval: str) -> None:
+    settlement = settle(visit(node()), Repeat(timedelta(seconds=seconds)))
+    assert sent(settlement.publications[0])[0]["repeat-interval"] == interval
+    assert settlement.parked is not None
+    assert settlement.parked.seconds == seconds
+
+
+def test_what_the_platforms_limiter_holds_is_not_waited_for_here() -> None:
+    assert settle(visit(node()), Held("shop")).parked is None
+
+
+def test_a_limit_without_a_time_is_over_after_a_minute() -> None:
+    parked = settle(visit(node()), Limited()).parked
+    assert parked is not None
+    assert parked.seconds == 60

@@ -1,8 +1,9 @@
 """Several worker processes and their supervisor, as real processes."""
 
+import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from support.queues import Queues, bodies, process_message
 from support.topologies import custom_node, pass_on, sink
 from support.waiting import eventually
 from support.workers import WorkerProcess
+
+from worker.supervisor import child as supervised
 
 ACTIONS = """
 from connectors import CustomNode
@@ -135,6 +138,26 @@ async def test_the_second_signal_ends_at_once(
     await eventually(lambda: queues.length(topology.queue("sleep")), what="the message back in its queue")
 
 
+async def test_the_exit_status_is_the_worst_of_the_processes(
+    make_topology: MakeTopology, start_worker: StartWorker, queues: Queues
+) -> None:
+    topology = make_topology(custom_node("sleep", "sleep", "sink"), sink())
+    worker = await start_worker(topology, processes=2, grace=600)
+    children = await pids(worker)
+    await queues.publish(topology.exchange("sleep"), process_message({"seconds": 300}))
+    await eventually(worker.in_work, what="a message in work")
+    worker.signal()
+    (busy,) = await eventually(
+        lambda: only_one([pid for pid in children if is_running(pid)]), what="the idle one's end"
+    )
+    os.kill(busy, signal.SIGKILL)
+    assert await worker.ended() == 128 + signal.SIGKILL
+
+
+def only_one(running: list[int]) -> list[int]:
+    return running if len(running) == 1 else []
+
+
 async def test_workers_whose_supervisor_is_killed_stop_gracefully(
     make_topology: MakeTopology, start_worker: StartWorker, queues: Queues
 ) -> None:
@@ -227,3 +250,32 @@ async def test_ctrl_c_in_the_terminal_is_one_signal_for_each_worker(
     groups = {os.getpgid(pid) for pid in await pids(worker)}
     assert os.getpgid(worker.pid) not in groups
     assert len(groups) == 2
+
+
+async def test_a_process_that_does_not_stop_is_killed(
+    make_topology: MakeTopology,
+    queues: Queues,
+    broker_url: str,
+    tmp_path: Path,
+    log_lines: Sequence[Mapping[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervised, "CLOSE_SECONDS", 0.5)
+    topology = make_topology(custom_node("work", "block-the-thread", "sink"), sink())
+    await queues.declare(topology.exchange("work"), topology.queue("work"))
+    await queues.publish(topology.exchange("work"), process_message("stays"))
+    environment = WorkerProcess(topology, amqp_url=broker_url)._environment
+    child = supervised.Child(1, environment, tmp_path, 0.2, awaits_changes=False)
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: is_taken(queues, topology.queue("work")), seconds=30, what="a message in work")
+
+    child.stop(signal.SIGTERM)
+    await running
+
+    assert child.status == 128 + signal.SIGKILL
+    assert [line["worker"] for line in log_lines if line["event"] == "worker_process_killed"] == [1]
+    assert bodies(await queues.read(topology.queue("work"), 1)) == ["stays"]
+
+
+async def is_taken(queues: Queues, queue: str) -> bool:
+    return await queues.length(queue) == 0

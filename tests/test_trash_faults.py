@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from conftest import MakeTopology, RunWorker
 from support.databases import KINDS, MakeDatabase, private_postgres
@@ -23,6 +24,7 @@ from connectors import CustomNode, Message, StopAndFail
 from deploy.databases import PrivateMongo, PrivateServer
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
+from worker.pipeline import handler
 from worker.protocol.message import now_ms
 from worker.trash import deciding
 from worker.trash.entry import Entry, State
@@ -133,6 +135,42 @@ async def test_the_worker_deletes_what_was_decided_long_ago(
     assert line["entries"] == 1
     assert await store.ids(Search(states=frozenset(State))) == [numbered(2).id, numbered(3).id]
     await store.close()
+
+
+async def test_the_worker_deletes_what_waited_too_long_where_it_is_told_to(
+    make_topology: MakeTopology, run_worker: RunWorker, make_database: MakeDatabase, log_lines: Lines
+) -> None:
+    url = make_database("sqlite")
+    store = open_trash(url)
+    for number, days in enumerate((99, 97)):
+        await store.put(numbered(number, updated=now_ms() - days * DAY_MS))
+    await run_worker(make_topology(pass_on("start")), trash_url=url, trash_keep_waiting_days=98)
+    (line,) = await eventually(logged(log_lines, "trash_purged"), what="a log line")
+    assert line["entries"] == 1
+    assert await store.ids(Search(states=frozenset(State))) == [numbered(1).id]
+    await store.close()
+
+
+async def test_a_database_that_does_not_answer_is_told_and_waited_for(
+    make_topology: MakeTopology,
+    run_worker: RunWorker,
+    queues: Queues,
+    log_lines: Lines,
+    make_database: MakeDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handler, "STORE_SECONDS", 0.5)
+    url = make_database("postgresql")
+    topology = make_topology(custom_node("start", "refuse"))
+    worker = await run_worker(topology, Refuse(), trash_url=url)
+    await worker.worker.handler.store.waiting()
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE trash IN ACCESS EXCLUSIVE MODE")
+        await queues.publish(topology.exchange("start"), process_message(1))
+        (line, *_) = await eventually(logged(log_lines, "trash_away"), what="a log line")
+        assert (line["cause"], worker.worker.in_work) == ("no answer within 0.5 s", 1)
+    await in_trash(worker)
+    await eventually(lambda: worker.worker.in_work == 0, what="the acknowledgement")
 
 
 async def test_rejecting_a_user_task_ends_its_process(

@@ -12,6 +12,8 @@ import pytest
 from support.databases import KINDS, MakeDatabase
 from support.entries import ENTRY, LONG_AGO, numbered
 
+from worker.protocol.message import now_ms
+from worker.trash import mongo, sql
 from worker.trash.entry import DECIDED, EntryType, State
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
@@ -228,6 +230,28 @@ async def test_an_edit_of_what_has_changed_meanwhile_is_refused(store: TrashStor
     assert [one.body for one in await store.load([ENTRY.id])] == ["first"]
 
 
+async def test_of_two_edits_within_a_millisecond_the_second_is_refused(
+    store: TrashStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.add(ENTRY)
+    (entry,) = await store.waiting()
+    for module in (sql, mongo):
+        monkeypatch.setattr(module, "now_ms", lambda: entry.updated)
+    assert await store.edit(entry, "first", "alice")
+    assert not await store.edit(entry, "second", "bob")
+
+
+async def test_what_is_decided_is_kept_from_its_decision_on(store: TrashStore) -> None:
+    await store.add(ENTRY)
+    before = now_ms()
+    claim = Claim("token", "alice", before - 1000)
+    await store.claim([ENTRY.id], claim)
+    await store.decide([ENTRY.id], claim, State.REJECTED)
+    (decided,) = await store.load([ENTRY.id])
+    assert decided.updated >= before
+    assert await store.ids(Search(states=DECIDED, updated_before=before)) == []
+
+
 async def test_an_edit_mends_a_message_that_could_not_be_read(store: TrashStore) -> None:
     await store.add(replace(ENTRY, body=None, raw=b"{"))
     (entry,) = await store.waiting()
@@ -252,6 +276,33 @@ async def test_a_flood_is_counted_on_the_oldest_of_its_kind(url: str, stack: Asy
     await store.claim([f"{1:024x}"], claim)
     await store.decide([f"{1:024x}"], claim, State.APPROVED)
     assert await store.add(numbered(20, **same)) == f"{20:024x}"
+
+
+async def test_a_flood_is_counted_on_what_came_first_whatever_its_id_is(url: str, stack: AsyncExitStack) -> None:
+    store = opened(url, stack, flood_limit=3)
+    same: dict[str, Any] = {"reason": "down", "headers": {"result-message": "down"}}
+    kept_as = [await store.add(numbered(number, id=f"{99 - number:024x}", **same)) for number in range(5)]
+    assert [int(own, 16) for own in kept_as] == [99, 98, 97, 99, 99]
+
+
+async def test_user_tasks_are_no_part_of_a_flood(url: str, stack: AsyncExitStack) -> None:
+    store = opened(url, stack, flood_limit=3)
+    same: dict[str, Any] = {"reason": "down", "headers": {"result-message": "down"}}
+    for number in range(5):
+        await store.add(numbered(number, type=EntryType.USER_TASK, **same))
+    assert await store.add(numbered(9, **same)) == f"{9:024x}"
+
+
+async def test_workers_that_are_flooded_together_keep_no_more_than_the_limit(
+    make_database: MakeDatabase, stack: AsyncExitStack
+) -> None:
+    url = make_database("postgresql")
+    stores = [opened(url, stack, flood_limit=3) for _ in range(8)]
+    await asyncio.gather(*(one.waiting() for one in stores))
+    same: dict[str, Any] = {"reason": "down", "headers": {"result-message": "down"}}
+    entries = [numbered(number, **same) for number in range(48)]
+    await asyncio.gather(*(store.add(entry) for at, store in enumerate(stores) for entry in entries[at :: len(stores)]))
+    assert [entry.more for entry in await stores[0].waiting()] == [45, 0, 0]
 
 
 async def test_without_a_flood_limit_all_are_stored(url: str, stack: AsyncExitStack) -> None:

@@ -1,6 +1,7 @@
 """Actions of the tests; a worker in a process of its own loads them with `--actions support.actions`."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +54,17 @@ class SleepStubbornly(CustomNode[Any, Any]):
                 await asyncio.shield(sleeping)
             except asyncio.CancelledError:
                 continue
+        return message
+
+
+class BlockTheThread(CustomNode[Any, Any]):
+    """Holds up all that runs in its process, as no action may."""
+
+    name = "block-the-thread"
+
+    async def process(self, message: AnyMessage) -> AnyMessage:
+        """Return the message after ten minutes in which nothing else happens."""
+        time.sleep(600)  # noqa: ASYNC251 - that is the fault
         return message
 
 

@@ -14,7 +14,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Lost(Enum):
-    """Frames of the broker that can be lost, by class and method; the content of a delivery goes with it."""
+    """Frames of the broker that can be lost or held, by class and method; the content of a delivery goes with it."""
 
     CANCEL = (60, 30)
     DELIVER = (60, 60)
@@ -46,6 +46,8 @@ class Proxy:
         self._target = urlsplit(url)
         self._ways: set[Way] = set()
         self._lost: Lost | None = None
+        self._held: Lost | None = None
+        self._is_released = asyncio.Event()
         self.accepted = 0
         """Connections that clients have made so far."""
         self.lost = 0
@@ -87,6 +89,17 @@ class Proxy:
         finally:
             self._lost = None
 
+    @contextmanager
+    def holding(self, frame: Lost) -> Iterator[None]:
+        """Hold these frames of the broker, and all that come behind them, until the context ends."""
+        self._held = frame
+        self._is_released.clear()
+        try:
+            yield
+        finally:
+            self._held = None
+            self._is_released.set()
+
     def _close(self, *, with_reset: bool) -> None:
         for way in tuple(self._ways):
             way.close(with_reset=with_reset)
@@ -120,6 +133,8 @@ class Proxy:
             await way.is_open.wait()
             if kind == METHOD:
                 losing_content.discard(channel)
+                if self._held is not None and struct.unpack_from(">HH", rest) == self._held.value:
+                    await self._is_released.wait()
                 if self._lost is not None and struct.unpack_from(">HH", rest) == self._lost.value:
                     losing_content.add(channel)
                     self.lost += 1

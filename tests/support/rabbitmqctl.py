@@ -10,12 +10,12 @@ from yarl import URL
 from deploy.broker import Broker, ContainerBroker, PrivateNode
 
 
-def rabbitmqctl(broker: Broker, *arguments: str) -> None:
-    """Run `rabbitmqctl` beside the broker."""
+def rabbitmqctl(broker: Broker, *arguments: str) -> str:
+    """Run `rabbitmqctl` beside the broker; return what it prints."""
     if isinstance(broker, ContainerBroker):
         code, output = broker._container.get_wrapped_container().exec_run(["rabbitmqctl", *arguments])
         assert code == 0, output
-        return
+        return str(output.decode())
     assert isinstance(broker, PrivateNode)
     command = [str(broker._server.with_name("rabbitmqctl")), *arguments]
     done = subprocess.run(
@@ -30,6 +30,24 @@ def rabbitmqctl(broker: Broker, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def memory_alarm(broker: Broker) -> Iterator[None]:
+    """Let the broker slow publishers down, as one does that is short of memory."""
+    usual = rabbitmqctl(broker, "eval", "vm_memory_monitor:get_vm_memory_high_watermark().").strip()
+    rabbitmqctl(broker, "set_vm_memory_high_watermark", "0")
+    try:
+        yield
+    finally:
+        rabbitmqctl(broker, "set_vm_memory_high_watermark", usual)
+
+
+def unacknowledged(broker: Broker, queue: str) -> int:
+    """Count the messages of a queue that are delivered and not acknowledged."""
+    lines = rabbitmqctl(broker, "list_queues", "--quiet", "--no-table-headers", "name", "messages_unacknowledged")
+    return int(dict(line.split() for line in lines.splitlines())[queue])
 
 
 @contextmanager

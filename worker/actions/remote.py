@@ -66,7 +66,7 @@ def verdict(visit: Visit, status: int, content: bytes) -> Outcome:
     """Return what a service's answer means for the message."""
     try:
         reply = _read_reply(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         reply = Reply()
     message: Message[Any] | None = None
     if reply.headers is not None:
@@ -114,7 +114,7 @@ def _success(visit: Visit, message: Message[Any], to: tuple[str, ...] | None) ->
 def _items(body: str) -> list[Message[Any]]:
     try:
         return [Message(item.headers or {}, item.body) for item in _read_items(body)]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"the body of a batch must be a JSON array of messages: {error}") from error
 
 

@@ -61,7 +61,8 @@ class Settler:
         except UnknownFollower as error:
             trash = Trash(str(error), getattr(decision, "message", None))
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            trash = Trash(f"the outcome cannot be sent: {type(error).__name__}: {error}")
+            why = f"the outcome cannot be sent: {type(error).__name__}: {error}"
+            trash = Trash(f"{decision.reason}; {why}" if isinstance(decision, Trash) else why)
         return self._with_report(visit, self._settle(visit, trash))
 
     def _with_report(self, visit: Visit, settlement: Settlement) -> Settlement:
@@ -153,9 +154,11 @@ def _whole(name: str, value: object) -> int:
 
 
 def _trash(visit: Visit, trash: Trash) -> Settlement:
+    reason = trash.reason.encode(errors="backslashreplace").decode()  # no store takes lone surrogates
     sent = _headers(visit, trash.message)
-    headers = h.without(sent, h.TRANSIENT) | {h.RESULT_MESSAGE: trash.reason}
-    return Settlement(keep=Keep(headers, trash.reason), is_success=False, headers=sent)
+    headers = h.without(sent, h.TRANSIENT) | {h.RESULT_MESSAGE: reason}
+    encode(headers, visit.body)  # what raises here, no store takes either
+    return Settlement(keep=Keep(headers, reason), is_success=False, headers=sent)
 
 
 def _forward(visit: Visit, forward: Forward) -> Settlement:

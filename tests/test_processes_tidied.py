@@ -1,0 +1,68 @@
+"""What the worker does with runs that have ended: it folds their messages, and one day it deletes them."""
+
+from contextlib import closing
+from uuid import uuid4
+
+import pytest
+from conftest import MakeTopology, RunWorker
+from sqlalchemy import func, select, update
+from support.queues import Queues
+from support.runs import counts, ended_run, run_in, start_run
+from support.topologies import pass_on
+from support.visits import node, visit
+from support.waiting import eventually
+
+from worker.protocol.identity import first_step
+from worker.protocol.message import now_ms
+from worker.runs import housekeeping
+from worker.runs.records import record
+from worker.runs.run import MessageState
+from worker.runs.store import RunStore
+from worker.runs.tables import messages, runs
+
+
+def put_down(url: str, run: str, *, ended: int) -> None:
+    """Put a run into the database that ended at this time."""
+    at = visit(node(), **{"worker-step": first_step("n1", run), "correlation-id": run})
+    with closing(RunStore(url)) as store:
+        store.write([record(at, MessageState.OK, [])])
+        with store.transaction(is_writing=True) as connection:
+            connection.execute(update(runs).values(ended=ended))
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the worker tidy all the time."""
+    monkeypatch.setattr(housekeeping, "EVERY_SECONDS", 0.05)
+
+
+async def test_the_messages_of_a_run_that_has_ended_are_folded_and_the_run_stays(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "LATE_MS", 0)
+    topology, run = make_topology(pass_on("start", "a", "b"), pass_on("a"), pass_on("b")), str(uuid4())
+    await run_worker(topology, process_keep_days=0)
+    await start_run(queues, topology, "start", run)
+    ended = await ended_run(topology.state_url, run)
+
+    with closing(RunStore(topology.state_url)) as store:
+
+        def is_folded() -> bool:
+            with store.transaction() as connection:
+                return connection.execute(select(func.count()).select_from(messages)).scalar() == 1
+
+        await eventually(is_folded, what="only the first message, by which late duplicates are known")
+    assert counts(ended) == (3, 3, 0, 0, 0)
+    assert run_in(topology.state_url, run) == ended
+
+
+async def test_a_run_is_deleted_when_its_days_are_over(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    topology, old, new = make_topology(pass_on("start", "a"), pass_on("a")), str(uuid4()), str(uuid4())
+    put_down(topology.state_url, old, ended=now_ms() - 2 * housekeeping.DAY_MS)
+    await run_worker(topology, process_keep_days=1)
+    await start_run(queues, topology, "start", new)
+    await ended_run(topology.state_url, new)
+    await eventually(lambda: run_in(topology.state_url, old) is None, what="the end of the old run")
+    assert run_in(topology.state_url, new) is not None
