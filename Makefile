@@ -4,11 +4,14 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
-# Three at a time, each with a broker of its own; on one that is given they would take each other's messages.
-BESIDE = $(if $(WORKER_TEST_AMQP_URL),,--numprocesses 3 --dist loadfile)
+# Several at a time, each with a broker of its own; on one that is given they would take each other's messages.
+BESIDE = $(if $(WORKER_TEST_AMQP_URL),,--numprocesses 3 --dist worksteal)
+
+# Compile once, not in each of the hundreds of processes that the tests start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench bench-limits docs lock clean
+.PHONY: help install run test test-fast mutants check bench bench-limits docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +25,17 @@ $(INSTALLED): requirements.lock pyproject.toml deploy/install.sh worker/launcher
 run: install  ## Watch messages travel through a topology on a real RabbitMQ
 	@$(PYTHON) -m examples.demo
 
-test: install  ## Run all tests, on a real RabbitMQ
-	@$(PYTHON) -m pytest $(BESIDE) || { \
-		echo "What failed is run once more, alone: some tests measure times, and others take the processor from them."; \
-		$(PYTHON) -m pytest --last-failed --last-failed-no-failures none; }
+test: install  ## Run all tests, on a real RabbitMQ; those that measure time alone, and once more when they fail
+	@status=0; \
+	$(PYTHON) -m pytest -m "not timing" $(BESIDE) || status=$$?; \
+	$(PYTHON) -m pytest -m timing --reruns 1 -raR || { timing=$$?; [ $$timing -le $$status ] || status=$$timing; }; \
+	exit $$status
+
+test-fast: install  ## Run the tests that need no broker, no database server and no process of their own
+	@$(PYTHON) -m pytest -m "not external and not timing" --numprocesses 2 --dist worksteal
+
+mutants: install  ## Change the hot modules in small ways, and see that a test notices each; MUTANTS="--sample 3" for fewer
+	@PYTHONPATH=tests $(PYTHON) -m mutants $(MUTANTS)
 
 check: install  ## Check format, lint, types and import arrows
 	@.venv/bin/ruff format --check .

@@ -64,6 +64,7 @@ class Shape:
     """The topology, with ids of its own."""
 
     def __init__(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
         self._token = uuid4().hex[:8]
         self.path = directory / f"processes-{self._token}.json"
         leaves = [f"leaf-{number}" for number in range(LEAVES)]

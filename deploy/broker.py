@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from deploy.errors import BrokerError, BrokerNotOurs, BrokerUnavailable
 from deploy.ports import free_ports, wait_for_amqp
-from deploy.private_node import PLUGINS, PrivateNode, installed_server
+from deploy.private_node import ERLANG_ARGUMENTS, PLUGINS, PrivateNode, installed_server
 
 __all__ = [
     "Broker",
@@ -116,6 +116,7 @@ class ContainerBroker:
         self._container = (
             DockerContainer(IMAGE)
             .with_env("RABBITMQ_ENABLED_PLUGINS_FILE", CONTAINER_PLUGINS_FILE)
+            .with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS)
             .with_command(["sh", "-c", CONTAINER_SCRIPT])
             .with_bind_ports(5672, self._port)
         )

@@ -23,6 +23,9 @@ OTHERWISE = ", or start a Docker engine, or give the URL of a broker."
 PLUGINS = "[rabbitmq_consistent_hash_exchange].\n"
 CONFIGURATION = "disk_free_limit.absolute = 50MB\n"
 STOP_SECONDS = 10.0
+DEAD_LETTER_SECONDS = 10
+"""After which an expired message is handed on again that its queue did not take. RabbitMQ waits for three minutes."""
+ERLANG_ARGUMENTS = f"-rabbit dead_letter_worker_publisher_confirm_timeout {DEAD_LETTER_SECONDS * 1000}"
 
 # The process notes its group before it becomes anything else, so that the undertaker cannot miss it. The epmd
 # is in that group, and "-start_epmd false" keeps Erlang from starting another, which would outlive the node.
@@ -144,7 +147,7 @@ class PrivateNode:
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             # Unbound: several nodes bound to cores would all take the first ones.
             "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {{127,0,0,1}} {ERLANG_ARGUMENTS}",
             "RABBITMQ_CONF_ENV_FILE": f"{directory}/rabbitmq-env.conf",
             "RABBITMQ_CONFIG_FILE": f"{directory}/rabbitmq.conf",
             "RABBITMQ_CONFIG_FILES": f"{directory}/conf.d",

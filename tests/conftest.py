@@ -22,6 +22,8 @@ from connectors import Action
 from deploy.broker import Broker, provide_broker
 from deploy.redis import PrivateRedis, private_redis
 
+pytest_plugins = ("support.selection",)
+
 
 class MakeTopology(Protocol):
     """Writes a topology file whose node ids are its own."""

@@ -84,6 +84,7 @@ async def test_what_is_not_done_may_be_taken_over_and_what_is_done_may_not(marks
     assert await marks.take(first, takes_over=True) is Taken.DUPLICATE
 
 
+@pytest.mark.timing
 async def test_a_key_is_free_when_its_time_is_over(marks: Marks, node: str) -> None:
     first, second = mark("a", node=node, seconds=0.3), mark("b", node=node)
     await marks.take(first)

@@ -10,10 +10,11 @@ from conftest import MakeTopology, RunWorker
 from support.queues import Queues, process_message
 from support.topologies import custom_node, sink
 from support.visits import node
-from support.waiting import eventually
+from support.waiting import eventually, progress, timely
 
 from connectors import CustomNode, Message, RepeatLater
 from deploy.broker import Broker
+from deploy.private_node import DEAD_LETTER_SECONDS
 from worker.broker.delays import LEVELS, LONGEST_DELAY_SECONDS, delay_of, delayed, tier_queues
 
 MESSAGES = 500
@@ -69,6 +70,8 @@ def broker_url(own_broker: Broker) -> str:
     return own_broker.url
 
 
+@pytest.mark.timing
+@pytest.mark.timeout(600)
 async def test_delays_are_kept_over_a_restart_of_the_broker(
     own_broker: Broker, make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
 ) -> None:
@@ -79,24 +82,31 @@ async def test_delays_are_kept_over_a_restart_of_the_broker(
     messages = [process_message({"number": number, "seconds": seconds[number]}) for number in range(MESSAGES)]
     await queues.publish(topology.exchange("note"), *messages)
     repeated = (topology.node_id("note"), "repeated")
-    await eventually(lambda: worker.worker.counts[repeated] == MESSAGES, seconds=30, what="all messages parked")
+    counts = worker.worker.counts
+    await progress(lambda: counts[repeated] == MESSAGES, lambda: counts[repeated], what="parked messages")
 
     went = time.monotonic()
     await asyncio.to_thread(own_broker.stop)
     await asyncio.to_thread(own_broker.start)
     await eventually(lambda: worker.is_ready, seconds=30, what="a ready worker")
     back = time.monotonic()
-    async with asyncio.timeout(60):
-        await action.is_complete.wait()
+    await progress(action.is_complete.is_set, lambda: len(action.came), what="messages that come back")
 
     due = {number: action.asked[number] + wanted for number, wanted in seconds.items()}
     late = {number: action.came[number] - due[number] for number in due}
-    over = [action.came[number] - max(due[number], back) for number in due if went <= due[number]]
-    before = [late[number] for number in due if due[number] < went]
-    print(f"away for {back - went:.1f} s; late by {max(before, default=0):.3f} s before it, {max(over):.3f} s after it")
+    before = [late[number] for number in due if action.came[number] < went]
+    overdue = [went - due[number] for number in due if action.came[number] >= went]
+    missed = [action.came[number] - back for number in due if action.came[number] >= went and due[number] < back]
+    after = [late[number] for number in due if due[number] >= back]
+    print(f"away for {back - went:.1f} s; late by {max(before, default=0):.3f} s before it")
+    print(f"late by {max(missed):.3f} s behind its end, {max(after, default=0):.3f} s after it")
+    latest = timely(LATEST_SECONDS)
     assert min(late.values()) >= 0
-    assert max(before, default=0) <= LATEST_SECONDS
-    assert max(over) <= LATEST_SECONDS  # what was due while the broker was away comes when it is back
+    assert max(before, default=0) <= latest
+    assert max(overdue) <= latest  # what is on its way when the broker goes is as late as the broker is away
+    # A broker that starts hands on what was due meanwhile; where the node's queue was not up yet, it tries once more.
+    assert max(missed) <= latest + DEAD_LETTER_SECONDS
+    assert max(after, default=0) <= latest
 
 
 async def test_without_a_restart_no_message_is_late(
@@ -108,9 +118,8 @@ async def test_without_a_restart_no_message_is_late(
     seconds = {number: number % 20 + 1 for number in range(MESSAGES)}
     messages = [process_message({"number": number, "seconds": seconds[number]}) for number in range(MESSAGES)]
     await queues.publish(topology.exchange("note"), *messages)
-    async with asyncio.timeout(60):
-        await action.is_complete.wait()
+    await progress(action.is_complete.is_set, lambda: len(action.came), what="messages that come back")
     late = [action.came[number] - action.asked[number] - wanted for number, wanted in seconds.items()]
     print(f"late by {sorted(late)[len(late) // 2]:.3f} s in the median, {max(late):.3f} s at worst")
     assert min(late) >= 0
-    assert max(late) <= LATEST_SECONDS
+    assert max(late) <= timely(LATEST_SECONDS)

@@ -41,7 +41,10 @@ signal.pause()
 """
 
 
-KINDS = ("private node", "container") if docker_answers() else ("private node",)
+KINDS = (
+    "private node",
+    pytest.param("container", marks=pytest.mark.skipif(not docker_answers(), reason="no Docker engine answers")),
+)
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -6,9 +6,10 @@ from support.databases import MakeDatabase
 
 from benchmarks.processes import prove
 
-PROCESSES = 2_000
+PROCESSES = 800
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_every_process_ends_with_exact_totals(broker_url: str, make_database: MakeDatabase, kind: str) -> None:
     proof = await prove(broker_url, make_database(kind), PROCESSES, Progress(disable=True))

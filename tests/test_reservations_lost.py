@@ -54,6 +54,7 @@ async def come_back(redis: PrivateRedis) -> None:
     await asyncio.to_thread(redis.start)
 
 
+@pytest.mark.timing
 async def test_no_call_goes_when_redis_comes_back_with_an_older_snapshot(own_redis: PrivateRedis) -> None:
     key = "c|shop;30;5"
     async with opened(own_redis.url) as store, opened(own_redis.url) as another:

@@ -69,6 +69,7 @@ async def test_a_message_finishes_although_others_wait_for_a_consumer_meanwhile(
     assert not worker.logged("consumer_restarted")
 
 
+@pytest.mark.timing
 async def test_a_message_that_outlives_the_grace_is_handed_back(
     topology: TopologyFile, queues: Queues, start_worker: StartWorker
 ) -> None:
@@ -82,6 +83,7 @@ async def test_a_message_that_outlives_the_grace_is_handed_back(
     assert await lengths(queues, topology) == (3, 0)
 
 
+@pytest.mark.timing
 async def test_another_worker_takes_over_what_was_handed_back(
     topology: TopologyFile, queues: Queues, start_worker: StartWorker
 ) -> None:
@@ -100,6 +102,7 @@ async def test_another_worker_takes_over_what_was_handed_back(
     assert sorted(message.data["number"] for message in arrived) == list(numbers)
 
 
+@pytest.mark.timing
 async def test_a_second_signal_ends_at_once(topology: TopologyFile, queues: Queues, start_worker: StartWorker) -> None:
     worker = await start_worker(topology)
     await queues.publish(topology.exchange("work"), process_message(LONG))
@@ -114,6 +117,7 @@ async def test_a_second_signal_ends_at_once(topology: TopologyFile, queues: Queu
     assert worker.logged("worker_forced")
 
 
+@pytest.mark.timing
 async def test_a_message_whose_action_does_not_answer_is_handed_back_without_waiting_for_the_grace(
     make_topology: MakeTopology, queues: Queues, start_worker: StartWorker
 ) -> None:
@@ -129,6 +133,7 @@ async def test_a_message_whose_action_does_not_answer_is_handed_back_without_wai
     assert bodies(await queues.read(topology.queue("work"), 1)) == ["stays"]
 
 
+@pytest.mark.timing
 async def test_it_ends_quickly_while_the_broker_is_away(
     own_broker: Broker, topology: TopologyFile, start_worker: StartWorker
 ) -> None:
@@ -142,6 +147,7 @@ async def test_it_ends_quickly_while_the_broker_is_away(
     await asyncio.to_thread(own_broker.start)
 
 
+@pytest.mark.timing
 async def test_a_message_in_work_when_the_broker_goes_comes_back_with_it(
     own_broker: Broker, topology: TopologyFile, queues: Queues, start_worker: StartWorker
 ) -> None:

@@ -75,6 +75,7 @@ async def test_the_probes_tell_the_truth_about_all_processes(
     assert await metric(worker, "orchesty_worker_restarts_total") == {"1": 1, "2": 0}
 
 
+@pytest.mark.timing
 async def test_pauses_between_restarts_grow(make_topology: MakeTopology, start_worker: StartWorker) -> None:
     worker = await start_worker(make_topology(pass_on("start")), processes=2)
     for count in range(1, 4):

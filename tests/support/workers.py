@@ -15,7 +15,7 @@ import httpx
 from connectors import Action
 from deploy.ports import free_ports
 from support.topologies import TopologyFile
-from support.waiting import eventually
+from support.waiting import eventually, in_time
 from worker import Registry, Worker, load_settings
 
 TESTS = Path(__file__).parent.parent
@@ -173,10 +173,13 @@ class WorkerProcess(Probed):
 
     async def ended(self, *, seconds: float = STOP_SECONDS) -> int:
         """Return the exit status. Raises `TimeoutError` when it goes on."""
-        async with asyncio.timeout(seconds):
+
+        async def end() -> int:
             status = await self._process.wait()
             await self._reading
-        return status
+            return status
+
+        return await in_time(end(), seconds=seconds)
 
     async def end(self) -> None:
         """Stop it, and kill it when that takes too long."""

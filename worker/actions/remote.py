@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -38,9 +39,11 @@ _read_items = msgspec.json.Decoder(list[Item]).decode
 class RemoteActions:
     """Calls the service that a node's settings name. The client keeps connections alive; `close` it at the end."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made by the first call: it reads all certificates of the machine."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self._client = httpx.AsyncClient(limits=limits, timeout=None, trust_env=False)  # noqa: S113 - `timed` surrounds each call
+        return httpx.AsyncClient(limits=limits, timeout=None, trust_env=False)  # noqa: S113 - `timed` surrounds each call
 
     async def call(self, visit: Visit) -> Outcome:
         """Call the action. Raises `ActionUnreachable` for a lost connection or a status above 500."""
@@ -58,8 +61,9 @@ class RemoteActions:
         return verdict(visit, answer.status_code, answer.content)
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Close the connections, if there was a call."""
+        if "_client" in vars(self):
+            await self._client.aclose()
 
 
 def verdict(visit: Visit, status: int, content: bytes) -> Outcome:

@@ -9,8 +9,9 @@ to live, none waits behind a slower one. The scheme is NServiceBus's, with one l
 delays: https://docs.particular.net/transports/rabbitmq/delayed-delivery
 
 What waits in its last queue is on time although the broker is restarted; in an earlier one an outage delays it by no
-more than its own length. Expired messages are dead-lettered at least once, so a queue keeps a message until the next
-one has it.
+more than its own length. What a starting broker hands on before the next queue is up comes with RabbitMQ's next
+attempt, after `dead_letter_worker_publisher_confirm_timeout`: three minutes by default. Expired messages are
+dead-lettered at least once, so a queue keeps a message until the next one has it.
 """
 
 import math
