@@ -17,7 +17,7 @@ from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import Batch, CustomNode, Message, Page, StopAndFail
+from connectors import Batch, CustomNode, Message, Page, Trash
 from worker import load_settings
 from worker.errors import SettingsError, TopologyError
 from worker.protocol.topology_file import load_topology
@@ -38,7 +38,7 @@ class FailOnce(CustomNode[Any, Any]):
         """Return the message the second time."""
         if message.data["order"] not in self.failed:
             self.failed.add(message.data["order"])
-            raise StopAndFail("once")
+            raise Trash("once")
         return message
 
 

@@ -9,20 +9,8 @@ from aiohttp import web
 from support.calls import Bench, bench
 
 from applications import Application
-from connectors import (
-    Batch,
-    CursorParam,
-    Endpoints,
-    LinkHeader,
-    Message,
-    NextUrl,
-    Offset,
-    Page,
-    PageNumber,
-    Pages,
-    Trash,
-)
-from connectors.paging import TRAIL_HEADER
+from connectors import Batch, CursorParam, Endpoints, LinkHeader, Message, NextUrl, Offset, Page, PageNumber, Trash
+from connectors.paging import TRAIL_HEADER, Pages
 
 ROWS = [{"id": number} for number in range(1, 8)]
 

@@ -16,7 +16,7 @@ from support.runs import counts, ended_run, ok, run_in, start_run, until_run
 from support.topologies import NodeEntry, custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import Batch, Connector, CustomNode, Forward, Message, Page, RepeatLater, StopAndFail
+from connectors import Batch, Connector, CustomNode, Forward, Message, Page, Repeat, Trash
 from worker.protocol.identity import first_step, next_step
 from worker.protocol.message import now_ms
 from worker.runs.run import NodeCounts, RunState
@@ -43,7 +43,7 @@ class Refuse(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         if not self.is_open:
-            raise StopAndFail("no stock")
+            raise Trash("no stock")
         return message
 
 
@@ -97,7 +97,7 @@ class Never(Connector[Any, Any]):
     name = "never"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise RepeatLater(timedelta(seconds=1), "not yet", max_hops=1000)
+        raise Repeat(timedelta(seconds=1), "not yet", max_hops=1000)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from support.services import serving
 from support.topologies import custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import CustomNode, Message, StopAndFail
+from connectors import CustomNode, Message, Trash
 from worker import Worker, load_settings
 from worker.errors import SettingsError
 from worker.protocol.message import now_ms
@@ -30,7 +30,7 @@ class Fail(CustomNode[Any, Any]):
     name = "fail"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise StopAndFail("never")
+        raise Trash("never")
 
 
 class Hook:

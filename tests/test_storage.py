@@ -12,9 +12,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from support.databases import MakeDatabase
 
-from connectors import Message, Storage, StorageAway
+from connectors import Message
 from connectors import storage as storages
-from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
+from connectors.errors import StorageAway
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Storage, Terms, now_ms
 from deploy.redis import PrivateRedis
 from worker.checks.finding import State
 from worker.checks.stores import check_storage
@@ -185,7 +186,7 @@ async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) 
 
 GROWTH = """
 import asyncio, resource, sys
-from worker.storage import open_storage
+from worker.storage.opening import open_storage
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -12,7 +12,7 @@ import structlog
 from support.entries import numbered
 from support.shop import PAGES, AddVat, GetOrder, ListOrders, OrderId, Shop
 
-from connectors import Connector, CustomNode, Forward, Message, Page, Repeat, StopAndFail, Trash
+from connectors import Connector, CustomNode, Forward, Message, Page, Repeat, Trash
 from connectors.http import Request
 from worker.testing import (
     ActionContract,
@@ -98,7 +98,7 @@ class Undocumented(CustomNode[OrderId, OrderId]):
     name = "Undocumented Node"
 
     async def process(self, message: Message[OrderId]) -> Message[OrderId]:
-        raise StopAndFail("never works")
+        raise Trash("never works")
 
 
 class Careless(Connector[Any, Any]):
@@ -114,7 +114,7 @@ class Careless(Connector[Any, Any]):
             async with self.http.open(Request("GET", f"{Shop.base_url}/x", Shop.headers)) as reply:
                 content = await reply.read(1_000)
         except httpx.TransportError as error:
-            raise StopAndFail(str(error)) from error
+            raise Trash(str(error)) from error
         return message.with_body(content.decode())
 
 

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from connectors import Connector, CustomNode, Message, RepeatLater
+from connectors import Connector, CustomNode, Message, Repeat
 
 AnyMessage = Message[Any]
 
@@ -64,5 +64,5 @@ class RepeatOnce(CustomNode[Any, Any]):
     async def process(self, message: AnyMessage) -> AnyMessage:
         """Return the message the second time."""
         if "repeat-hops" not in message.headers:
-            raise RepeatLater(timedelta(seconds=message.data["seconds"]), "once")
+            raise Repeat(timedelta(seconds=message.data["seconds"]), "once")
         return message

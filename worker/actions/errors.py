@@ -9,11 +9,7 @@ from pydantic import ValidationError
 
 import connectors
 from applications import ApplicationError, TryLater
-from connectors import (
-    Outcome,
-    Repeat,
-    Trash,
-)
+from connectors import Outcome, Repeat, Trash
 
 MAX_TRIES = 100
 """How often a message waits for a token endpoint or a database before it goes to the trash: hours, not minutes."""

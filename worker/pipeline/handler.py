@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, StorageAway, Trash
+from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
+from connectors.errors import StorageAway
 from worker.actions.local import Call
 from worker.deduplication.marks import Marks, Taken
 from worker.errors import ActionUnreachable, HandBack, UnreadableMessage
