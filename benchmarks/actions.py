@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from applications import Application, Limit
-from connectors import Batch, Connector, CustomNode, Message, Page, RepeatLater, StopAndFail
+from connectors import Batch, Connector, CustomNode, Message, Page, Repeat, Trash
 
 
 class Relay(CustomNode[Any, Any]):
@@ -40,7 +40,7 @@ class Slow(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the message after the answer."""
-        await self.service.get(os.environ["SLOW_URL"])
+        await self.get(os.environ["SLOW_URL"])
         return message
 
 
@@ -61,7 +61,7 @@ class Limited(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Call it for the tenant and number of the message."""
-        await self.service.get(f"{os.environ['BENCH_SERVICE']}/{message.headers['user']}/{message.data}")
+        await self.get(f"{os.environ['BENCH_SERVICE']}/{message.headers['user']}/{message.data}")
         return message
 
 
@@ -117,7 +117,7 @@ class Leaf(CustomNode[Any, Any]):
         """Return the message."""
         number = message.data["number"]
         if number % 20 == 1 and "repeat-hops" not in message.headers:
-            raise RepeatLater(timedelta(seconds=1), "once")
+            raise Repeat(timedelta(seconds=1), "once")
         if number % 100 == 3:
-            raise StopAndFail("every hundredth fails")
+            raise Trash("every hundredth fails")
         return message

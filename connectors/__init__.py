@@ -1,109 +1,66 @@
-"""What an action is: write a connector, custom node or batch with this."""
+"""Write a connector, custom node or batch with this.
 
-from connectors.action import Action, Batch, Connector, CustomNode, Kind
+`Endpoints` for plain calls, a class for logic, a function for custom nodes. What stands here is what most actions
+need; the rest is imported from its module, such as `connectors.storage` or `connectors.errors`.
+"""
+
+from connectors.action import Batch, Connector, CustomNode
 from connectors.audit import audit_checkpoint, audit_entity
-from connectors.bodies import Form, Json, Multipart, NoBody, Raw, Xml
+from connectors.bodies import FormBody, JsonBody, MultipartBody, NoBody, RawBody, XmlBody
 from connectors.configured import Configuration, Configured
 from connectors.connection import Connection
 from connectors.delay import Exponential
-from connectors.download import Download
-from connectors.endpoints import Endpoint, Endpoints, Listing
-from connectors.errors import (
-    ActionInterrupted,
-    DoNotContinue,
-    GraphQLFailed,
-    LimitExceeded,
-    PagingLoop,
-    RepeatLater,
-    ReplyTruncated,
-    ReplyUnreadable,
-    SoapFault,
-    StopAndFail,
-    StorageAway,
-)
-from connectors.functions import batch, connector, custom_node
-from connectors.graphql import GraphQLReply
-from connectors.http import Call, Http
-from connectors.logs import ActionLog, log
-from connectors.message import Message, current_message
+from connectors.endpoints import Endpoints
+from connectors.errors import GraphQLFailed, ReplyUnreadable, SoapFault
+from connectors.functions import custom_node
+from connectors.logs import log
+from connectors.message import Message
 from connectors.outcome import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
-from connectors.paging import CursorParam, LinkHeader, NextUrl, Offset, PageNumber, Pages
-from connectors.rate import RateNotice
+from connectors.paging import CursorParam, LinkHeader, NextUrl, Offset, PageNumber
 from connectors.response import Response
-from connectors.rules import Rules, fail_when, limit_when, repeat_when, stop_when
+from connectors.rules import Rules, limited_when, repeat_when, stop_when, trash_when
 from connectors.service import Service
-from connectors.soap import SoapReply, SoapService
-from connectors.storage import Collection, State, Storage
-from connectors.topologies import Topologies
 
 __all__ = [
-    "Action",
-    "ActionInterrupted",
-    "ActionLog",
     "Batch",
-    "Call",
-    "Collection",
     "Configuration",
     "Configured",
     "Connection",
     "Connector",
     "CursorParam",
     "CustomNode",
-    "DoNotContinue",
-    "Download",
-    "Endpoint",
     "Endpoints",
     "Exponential",
-    "Form",
+    "FormBody",
     "Forward",
     "GraphQLFailed",
-    "GraphQLReply",
-    "Http",
-    "Json",
-    "Kind",
-    "LimitExceeded",
+    "JsonBody",
     "Limited",
     "LinkHeader",
-    "Listing",
     "Message",
-    "Multipart",
+    "MultipartBody",
     "NextUrl",
     "NoBody",
     "Offset",
     "Outcome",
     "Page",
     "PageNumber",
-    "Pages",
-    "PagingLoop",
-    "RateNotice",
-    "Raw",
+    "RawBody",
     "Repeat",
-    "RepeatLater",
-    "ReplyTruncated",
     "ReplyUnreadable",
     "Response",
     "Rules",
     "Service",
     "SoapFault",
-    "SoapReply",
-    "SoapService",
-    "State",
     "Stop",
-    "StopAndFail",
-    "Storage",
-    "StorageAway",
-    "Topologies",
     "Trash",
-    "Xml",
+    "XmlBody",
     "audit_checkpoint",
     "audit_entity",
-    "batch",
-    "connector",
-    "current_message",
     "custom_node",
-    "fail_when",
-    "limit_when",
+    "limited_when",
     "log",
     "repeat_when",
     "stop_when",
+    "trash_when",
 ]

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar, Unpack, get_args, get_origin
 
 from pydantic import TypeAdapter
 
-from applications import Application
+from applications import Access, Application
 from connectors.clients import Clients
 from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
@@ -30,7 +30,7 @@ from connectors.paging import PageRequest, Pages, read_page
 from connectors.paths import places_of
 from connectors.response import Response
 from connectors.rules import Rules
-from connectors.service import CallOptions, Service
+from connectors.service import CallOptions, Service, Verbs
 from connectors.soap import SoapService
 from connectors.storage import Storage
 from connectors.topologies import Topologies
@@ -119,11 +119,11 @@ class CustomNode(Action[In, Out]):
         """Return the message for the followers, or an outcome; raising is explained in `connectors.errors`."""
 
 
-class ServiceAction(Action[In, Out]):
+class ServiceAction(Verbs, Action[In, Out]):
     """An action that calls a service.
 
-    `self.get("/orders/{id}", message.data)` and its sisters return a successful reply; any other reply ends the
-    action as `rules` say. See `connectors.service` for what a call may carry.
+    `self.get("/orders/{id}", message.data)` and the other verbs return a successful reply; any other reply ends the
+    action as `rules` say. See `CallOptions` in `connectors.service` for what a call may carry.
     """
 
     application: type[Application] | None = None
@@ -137,7 +137,7 @@ class ServiceAction(Action[In, Out]):
 
     @property
     def service(self) -> Service:
-        """The service, ready to be asked: base URL, headers and sign-in of the application are filled in."""
+        """The service as a value, to hand to a function of yours; the action itself calls `self.get` and its like."""
         return Service(self.http, self.application or Application, self._all_rules)
 
     @cached_property
@@ -145,25 +145,9 @@ class ServiceAction(Action[In, Out]):
         of_application = getattr(self.application, "rules", None)
         return self.rules.over(of_application) if isinstance(of_application, Rules) else self.rules
 
-    async def get(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
-        """GET `path`."""
-        return await self.service.request("GET", path, values, **options)
-
-    async def post(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
-        """POST to `path`."""
-        return await self.service.request("POST", path, values, **options)
-
-    async def put(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
-        """PUT to `path`."""
-        return await self.service.request("PUT", path, values, **options)
-
-    async def patch(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
-        """PATCH `path`."""
-        return await self.service.request("PATCH", path, values, **options)
-
-    async def delete(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
-        """DELETE `path`."""
-        return await self.service.request("DELETE", path, values, **options)
+    async def request(self, method: str, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """Send a request and return the reply that means success; see `Verbs.request` for what it raises."""
+        return await self.service.request(method, path, values, **options)
 
     def stream(
         self, method: str, path: str, values: Any = None, *, gunzip: bool = False, **options: Unpack[CallOptions]
@@ -176,6 +160,10 @@ class ServiceAction(Action[In, Out]):
     ) -> GraphQLReply:
         """Ask a GraphQL service at `path`; errors in its answer end the action."""
         return await ask(self.service, query, variables, path=path, **options)
+
+    async def access(self) -> Access:
+        """Return the way to the service for the message's user: its base URL, headers, sign-in and settings."""
+        return await self.service.access()
 
     def soap(self, wsdl: str, **options: Any) -> SoapService:
         """Return a SOAP service by its WSDL, a file or an address: `await self.soap(wsdl).call("Operation", ...)`."""

@@ -31,7 +31,7 @@ class NoBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class JsonBody:
     """JSON: all fields, or only what stands in the field `only`; put under the name `wrap`, if given."""
 
     only: str | None = None
@@ -46,8 +46,8 @@ class Json:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A form, as browsers send it."""
+class FormBody:
+    """A form, as browsers send it. Raises `TypeError` for an input that is not made of fields."""
 
     def write(self, data: Any, taken: AbstractSet[str]) -> CallOptions:
         """Return the fields as a form."""
@@ -55,8 +55,11 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Multipart:
-    """A multipart form; the fields named in `files` are sent as files: text, or bytes such as `Base64Bytes`."""
+class MultipartBody:
+    """A multipart form; the fields named in `files` are sent as files: text, or bytes such as `Base64Bytes`.
+
+    Raises `TypeError` for an input that is not made of fields.
+    """
 
     files: tuple[str, ...] = ("file",)
     content_type: str = "application/octet-stream"
@@ -69,7 +72,7 @@ class Multipart:
 
 
 @dataclass(frozen=True, slots=True)
-class Xml:
+class XmlBody:
     """An XML document whose root has this name; see `connectors.xml` for how values are written."""
 
     root: str
@@ -80,7 +83,7 @@ class Xml:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawBody:
     """What stands in one field, as it is."""
 
     only: str

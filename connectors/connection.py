@@ -17,10 +17,15 @@ from connectors.service import CallOptions, Service
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection(Pages):
-    """The query takes the cursor as the variable `variable`; the connection lies `at` a path in the data."""
+    """The pages of a GraphQL connection, for `Endpoints.connection` and `Batch.read_connection`.
+
+    Ends at `hasNextPage: false`. Raises `GraphQLFailed` for errors in the answer, `PagingLoop` for pages that go round.
+    """
 
     at: str
+    """Where the connection lies in the data, such as `order.lines`."""
     variable: str = "after"
+    """The variable of the query that takes the cursor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from applications import Application
 from connectors.action import Batch, Connector, Declared, In, Out, reader_of
-from connectors.bodies import Body, Json, NoBody
+from connectors.bodies import Body, JsonBody, NoBody
 from connectors.connection import Connection
 from connectors.message import Message
 from connectors.outcome import Page
@@ -173,12 +173,30 @@ class Options(TypedDict, total=False):
     """What the action does, for `orchesty-worker actions`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """Declares connectors with one HTTP method: `get(name, path, input, output)`."""
+
+    endpoints: "Endpoints"
+    method: str
+
+    def __call__(
+        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
+    ) -> Endpoint[In, Out]:
+        """Declare a connector; see `Endpoints.endpoint`."""
+        return self.endpoints.endpoint(self.method, name, path, input, output, **options)
+
+
 class Endpoints:
     """Declares the endpoints of one application; `rules` hold for all of them.
 
-    The input's fields fill the path's places and the query. For POST, PUT and PATCH the rest is the JSON body, unless
-    `body` says otherwise: `Json`, `Form`, `Multipart`, `Xml`, `Raw`, `NoBody`. `at` is where the output lies in the
-    reply. `rules` of a declaration win over those of the application.
+    `get`, `post`, `put`, `patch` and `delete` make connectors: `get("shop-get-order", "/orders/{id}", OrderId, Order)`;
+    `list` makes batches. The input's fields fill the path's places and the query. For POST, PUT and PATCH the rest is
+    the JSON body, unless `body` says otherwise: `JsonBody`, `FormBody`, `MultipartBody`, `XmlBody`, `RawBody`,
+    `NoBody`. `at` is where the output lies in the reply. `rules` of a declaration win over those of the application.
+
+    A declaration without a name, or with a place in its path that the input model has no field for, raises
+    `ValueError`.
     """
 
     def __init__(
@@ -187,36 +205,11 @@ class Endpoints:
         self.application = application
         self._rules = rules or Rules()
         self._graphql_path = graphql_path
-
-    def get(
-        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
-    ) -> Endpoint[In, Out]:
-        """Declare a GET."""
-        return self.endpoint("GET", name, path, input, output, **options)
-
-    def post(
-        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
-    ) -> Endpoint[In, Out]:
-        """Declare a POST."""
-        return self.endpoint("POST", name, path, input, output, **options)
-
-    def put(
-        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
-    ) -> Endpoint[In, Out]:
-        """Declare a PUT."""
-        return self.endpoint("PUT", name, path, input, output, **options)
-
-    def patch(
-        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
-    ) -> Endpoint[In, Out]:
-        """Declare a PATCH."""
-        return self.endpoint("PATCH", name, path, input, output, **options)
-
-    def delete(
-        self, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
-    ) -> Endpoint[In, Out]:
-        """Declare a DELETE."""
-        return self.endpoint("DELETE", name, path, input, output, **options)
+        self.get = Verb(self, "GET")
+        self.post = Verb(self, "POST")
+        self.put = Verb(self, "PUT")
+        self.patch = Verb(self, "PATCH")
+        self.delete = Verb(self, "DELETE")
 
     def endpoint(
         self, method: str, name: str, path: str, input: type[In], output: type[Out], **options: Unpack[Options]
@@ -284,7 +277,7 @@ def _spec(method: str, name: str, path: str, taken: Any, given: Any, options: Op
         method=method,
         query=_query(options.get("query", ())),
         headers=options.get("headers", {}),
-        body=options.get("body", Json() if method in _WITH_BODY else NoBody()),
+        body=options.get("body", JsonBody() if method in _WITH_BODY else NoBody()),
         at=options.get("at", "$"),
     )
 

@@ -11,7 +11,7 @@ from connectors.errors import GraphQLFailed
 from connectors.paths import given_values
 from connectors.rate import RateNotice
 from connectors.response import Response, pick, read_as, read_list
-from connectors.rules import Verdict
+from connectors.rules import Meaning
 from connectors.service import CallOptions, Service, end
 
 Model = TypeVar("Model")
@@ -84,7 +84,7 @@ async def ask(
         _fail(service, response, errors, _cost(extensions), options)
     _note(service, _cost(extensions))
     if refused := list(_user_errors(answer.get("data"))):
-        raise GraphQLFailed(f"{response}: refused: {'; '.join(map(_user_text, refused))}", refused)
+        raise GraphQLFailed(f"{response}: refused: {'; '.join(map(_user_text, refused))}", errors=refused)
     return GraphQLReply(answer.get("data"), extensions, response)
 
 
@@ -94,10 +94,10 @@ def _fail(service: Service, response: Response, errors: Sequence[Any], cost: Cos
     own = options.get("rules")
     rules = own.over(service.rules) if own else service.rules
     if codes & THROTTLED:
-        end(Verdict.REPEAT, text, rules, _note(service, cost))
+        end(Meaning.REPEAT, text, rules, _note(service, cost))
     if codes and codes <= TEMPORARY:
-        end(Verdict.REPEAT, text, rules)
-    raise GraphQLFailed(text, errors)
+        end(Meaning.REPEAT, text, rules)
+    raise GraphQLFailed(text, errors=errors)
 
 
 def _note(service: Service, cost: Cost | None) -> RateNotice | None:

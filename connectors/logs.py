@@ -78,6 +78,7 @@ class ActionLog:
 
 
 log: Final = ActionLog()
+"""Writes lines of an action: `log.info("order dispatched", number=17)`. In a class it is `self.log` as well."""
 
 
 def _write(level: str, text: str, facts: dict[str, Any], *, for_ui: bool, exc_info: BaseException | bool) -> None:

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from connectors.errors import RepeatLater, StopAndFail
+from connectors.outcome import Repeat, Trash
 from connectors.rules import DEFAULT_REPEAT
 
 SECONDS: Final = 25
@@ -81,7 +81,7 @@ def write_mail(
 async def send_mail(server: MailServer, mail: EmailMessage, recipients: Sequence[str]) -> Mapping[str, str]:
     """Hand the mail in, and return the recipients that the server refuses, with its words.
 
-    Raises `RepeatLater` for a server that is away or busy (4xx), `StopAndFail` for a refusal (5xx), also when all
+    Raises `Repeat` for a server that is away or busy (4xx), `Trash` for a refusal (5xx), also when all
     recipients are refused.
     """
     import aiosmtplib  # noqa: PLC0415 - see above
@@ -97,10 +97,10 @@ async def send_mail(server: MailServer, mail: EmailMessage, recipients: Sequence
     except aiosmtplib.SMTPResponseException as error:
         raise _outcome(error.code, f"{where}: {error.code} {error.message}") from None
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise RepeatLater(DEFAULT_REPEAT, f"{where}: {type(error).__name__}: {error}") from error
+        raise Repeat(DEFAULT_REPEAT, f"{where}: {type(error).__name__}: {error}") from error
     return {recipient: f"{code} {text}" for recipient, (code, text) in refused.items()}
 
 
-def _outcome(code: int, reason: str) -> RepeatLater | StopAndFail:
+def _outcome(code: int, reason: str) -> Repeat | Trash:
     """4yz: try again later; 5yz: do not (RFC 5321, 4.2.1)."""
-    return RepeatLater(DEFAULT_REPEAT, reason) if 400 <= code < 500 else StopAndFail(reason)  # noqa: PLR2004
+    return Repeat(DEFAULT_REPEAT, reason) if 400 <= code < 500 else Trash(reason)  # noqa: PLR2004

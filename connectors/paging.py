@@ -19,10 +19,10 @@ from urllib.parse import urljoin
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from connectors.errors import PagingLoop, StopAndFail
+from connectors.errors import PagingLoop
 from connectors.http import origin_of
 from connectors.message import Message
-from connectors.outcome import Page
+from connectors.outcome import Page, Trash
 from connectors.response import Response, pick, read_list
 from connectors.rules import Codes, Rules, parse_codes
 from connectors.service import CallOptions, Service
@@ -43,7 +43,11 @@ class Ask(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """A way of paging. `at` is the place of a page, None for the first."""
+    """A way of paging. `at` is the place of a page, None for the first.
+
+    In all of them `size` is the number of items that one page is asked for, in the parameter `size_param`; None leaves
+    the parameter out. A batch that pages by one raises `PagingLoop` for pages that go round in a circle.
+    """
 
     max_pages: int = MAX_PAGES
     """More pages than this are taken for a mistake."""
@@ -63,13 +67,16 @@ class Pages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageNumber(Pages):
-    """Pages are numbered. `total_pages` is where the reply says how many there are; without, a short page ends."""
+    """Pages are numbered: `?page=2&per_page=100`. Ends at `total_pages`, else with a page that is not full."""
 
     param: str = "page"
+    """The parameter of the number."""
     size_param: str | None = "per_page"
     size: int = 100
     start: int = 1
+    """The number of the first page."""
     total_pages: str | None = None
+    """Where the reply says how many pages there are, such as `meta.pages`."""
 
     def ask(self, at: str | None) -> Ask:
         """Return number and size."""
@@ -86,12 +93,14 @@ class PageNumber(Pages):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offset(Pages):
-    """Pages begin at an item's number. `total` is where the reply says how many items there are."""
+    """Pages begin at an item's number: `?offset=200&limit=100`. Ends at `total`, else with a page that is not full."""
 
     param: str = "offset"
+    """The parameter of the first item's number, which counts from 0."""
     size_param: str | None = "limit"
     size: int = 100
     total: str | None = None
+    """Where the reply says how many items there are, such as `meta.total`."""
 
     def ask(self, at: str | None) -> Ask:
         """Return offset and size."""
@@ -107,10 +116,12 @@ class Offset(Pages):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CursorParam(Pages):
-    """The reply names the cursor of the next page at `next`, and it goes into the parameter `param`."""
+    """The reply names the cursor of the next page. Ends when it names none."""
 
     next: str
+    """Where the reply names it, such as `meta.after`."""
     param: str = "cursor"
+    """The parameter that it goes into."""
     size_param: str | None = None
     size: int = 100
 
@@ -126,9 +137,10 @@ class CursorParam(Pages):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextUrl(Pages):
-    """The reply names the URL of the next page at `next`."""
+    """The reply names the URL of the next page. Ends when it names none; raises `Trash` for one at another host."""
 
     next: str = "next"
+    """Where the reply names it, such as `links.next`."""
     size_param: str | None = None
     size: int = 100
 
@@ -143,9 +155,10 @@ class NextUrl(Pages):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkHeader(Pages):
-    """The reply's `Link` header names the URL of the next page."""
+    """The reply's `Link` header names the URL of the next page (RFC 8288). Ends and raises as `NextUrl` does."""
 
     relation: str = "next"
+    """The relation type of the link to the next page."""
     size_param: str | None = None
     size: int = 100
 
@@ -274,17 +287,17 @@ async def _ask(service: Service, pages: Pages, at: str | None, trail: Trail, req
         await _check_home(service, asked.path, request.path)
     try:
         return await service.request(request.method, path, values, **options)
-    except StopAndFail as error:
+    except Trash as error:
         if at is None:
             raise
-        raise StopAndFail(f"page {trail.page}, whose cursor may have expired: {error}") from error
+        raise Trash(f"page {trail.page}, whose cursor may have expired: {error}") from error
 
 
 async def _check_home(service: Service, url: str, first: str) -> None:
     """A request carries our credentials: it must not follow a reply to another service."""
     home = origin_of((await service.access()).base_url or first)
     if origin_of(url) != home:
-        raise StopAndFail(f"the next page is at {origin_of(url)}, which is not {home}: credentials would go there")
+        raise Trash(f"the next page is at {origin_of(url)}, which is not {home}: credentials would go there")
 
 
 def _restart(trail: Trail, response: Response) -> Page:

@@ -25,21 +25,21 @@ DEFAULT_MAX_HOPS: Final = 10
 """Calls in total, as in the platform's own SDK."""
 
 
-class Verdict(Enum):
-    """What shall happen."""
+class Meaning(Enum):
+    """What a reply means: a success, or the outcome of this name."""
 
     SUCCESS = "success"
-    FAIL = "fail"
     REPEAT = "repeat"
-    LIMIT = "limit"
+    LIMITED = "limited"
     STOP = "stop"
+    TRASH = "trash"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A look at a reply: when `applies`, it means `verdict`. Made by `fail_when` and its sisters."""
+    """A look at a reply: when `applies`, it has this meaning. Made by `repeat_when` and the other three."""
 
-    verdict: Verdict
+    meaning: Meaning
     applies: Callable[[Response], object]
     reason: str | Callable[[Response], object]
     codes: frozenset[int] | None
@@ -54,61 +54,65 @@ Reason = str | Callable[[Response], object]
 """Text, or what makes it of the reply."""
 
 
-def fail_when(applies: Callable[[Response], object], reason: Reason, *, codes: Codes | None = None) -> Check:
-    """To the trash when `applies(reply)` is true; asked for replies that mean success, or for these `codes`."""
-    return _check(Verdict.FAIL, applies, reason, codes)
-
-
 def repeat_when(applies: Callable[[Response], object], reason: Reason, *, codes: Codes | None = None) -> Check:
-    """Try again later when `applies(reply)` is true."""
-    return _check(Verdict.REPEAT, applies, reason, codes)
+    """Try again later when `applies(reply)` is true.
+
+    Asked for replies that mean success, or for these `codes`. Raises `ValueError` for codes that are none. What
+    `applies` or a `reason` that is a function raises ends the action.
+    """
+    return _check(Meaning.REPEAT, applies, reason, codes)
 
 
-def limit_when(applies: Callable[[Response], object], reason: Reason, *, codes: Codes | None = None) -> Check:
-    """Back to the limiter when `applies(reply)` is true; that costs no hop."""
-    return _check(Verdict.LIMIT, applies, reason, codes)
+def limited_when(applies: Callable[[Response], object], reason: Reason, *, codes: Codes | None = None) -> Check:
+    """Back to the limiter when `applies(reply)` is true, which costs no hop; see `repeat_when`."""
+    return _check(Meaning.LIMITED, applies, reason, codes)
 
 
 def stop_when(applies: Callable[[Response], object], reason: Reason, *, codes: Codes | None = None) -> Check:
-    """End the branch, as a success, when `applies(reply)` is true."""
-    return _check(Verdict.STOP, applies, reason, codes)
+    """End the branch, as a success, when `applies(reply)` is true; see `repeat_when`."""
+    return _check(Meaning.STOP, applies, reason, codes)
 
 
-def _check(verdict: Verdict, applies: Callable[[Response], object], reason: Reason, codes: Codes | None) -> Check:
-    return Check(verdict, applies, reason, None if codes is None else parse_codes(codes))
+def trash_when(applies: Callable[[Response], object], reason: Reason, *, codes: Codes | None = None) -> Check:
+    """To the trash when `applies(reply)` is true; see `repeat_when`."""
+    return _check(Meaning.TRASH, applies, reason, codes)
+
+
+def _check(meaning: Meaning, applies: Callable[[Response], object], reason: Reason, codes: Codes | None) -> Check:
+    return Check(meaning, applies, reason, None if codes is None else parse_codes(codes))
 
 
 class Rules:
     """Rules of one level. Whatever is not given is left to the next level.
 
-    `success`, `fail`, `repeat`, `limit` and `stop` name status codes; `checks` look at the whole reply and win over
+    `success`, `repeat`, `limited`, `stop` and `trash` name status codes; `checks` look at the whole reply and win over
     them. `delay` is the time before a repeat, unless the service names one: fixed, or `Exponential`. `max_hops` are
     the calls in total.
     """
 
-    __slots__ = ("checks", "delay", "max_hops", "verdicts")
+    __slots__ = ("checks", "delay", "max_hops", "meanings")
 
     def __init__(
         self,
         *,
         success: Codes = (),
-        fail: Codes = (),
         repeat: Codes = (),
-        limit: Codes = (),
+        limited: Codes = (),
         stop: Codes = (),
+        trash: Codes = (),
         checks: Iterable[Check] = (),
         delay: Delay | None = None,
         max_hops: int | None = None,
     ) -> None:
         """Raises `ValueError` for codes that are none, and for a code with two meanings."""
         given = {
-            Verdict.SUCCESS: success,
-            Verdict.FAIL: fail,
-            Verdict.REPEAT: repeat,
-            Verdict.LIMIT: limit,
-            Verdict.STOP: stop,
+            Meaning.SUCCESS: success,
+            Meaning.REPEAT: repeat,
+            Meaning.LIMITED: limited,
+            Meaning.STOP: stop,
+            Meaning.TRASH: trash,
         }
-        self.verdicts: Mapping[int, Verdict] = _verdicts(given)
+        self.meanings: Mapping[int, Meaning] = _meanings(given)
         self.checks = tuple(checks)
         self.delay = delay
         self.max_hops = max_hops
@@ -117,18 +121,18 @@ class Rules:
         """Return these rules, filled up with those of the next level."""
         return _merged(self, general)
 
-    def judge(self, response: Response) -> tuple[Verdict, str]:
+    def judge(self, response: Response) -> tuple[Meaning, str]:
         """Return what the reply means, and the reason that a check gives."""
-        verdict = self.by_status(response.status)
+        meaning = self.by_status(response.status)
         for check in self.checks:
-            is_asked = verdict is Verdict.SUCCESS if check.codes is None else response.status in check.codes
+            is_asked = meaning is Meaning.SUCCESS if check.codes is None else response.status in check.codes
             if is_asked and check.applies(response):
-                return check.verdict, check.text(response)
-        return verdict, ""
+                return check.meaning, check.text(response)
+        return meaning, ""
 
-    def by_status(self, status: int) -> Verdict:
+    def by_status(self, status: int) -> Meaning:
         """Return what a status means."""
-        return self.verdicts.get(status) or _default(status)
+        return self.meanings.get(status) or _default(status)
 
     def repeat_after(self, hop: int) -> timedelta:
         """Return the time before the next call, after this many calls."""
@@ -143,24 +147,24 @@ def _merged(own: Rules, general: Rules) -> Rules:
         delay=general.delay if own.delay is None else own.delay,
         max_hops=general.max_hops if own.max_hops is None else own.max_hops,
     )
-    merged.verdicts = {**general.verdicts, **own.verdicts}
+    merged.meanings = {**general.meanings, **own.meanings}
     return merged
 
 
-def _verdicts(given: Mapping[Verdict, Codes]) -> dict[int, Verdict]:
-    verdicts: dict[int, Verdict] = {}
-    for verdict, codes in given.items():
+def _meanings(given: Mapping[Meaning, Codes]) -> dict[int, Meaning]:
+    meanings: dict[int, Meaning] = {}
+    for meaning, codes in given.items():
         for code in parse_codes(codes):
-            if code in verdicts:
-                raise ValueError(f"status {code} cannot mean both {verdicts[code].value} and {verdict.value}")
-            verdicts[code] = verdict
-    return verdicts
+            if code in meanings:
+                raise ValueError(f"status {code} cannot mean both {meanings[code].value} and {meaning.value}")
+            meanings[code] = meaning
+    return meanings
 
 
-def _default(status: int) -> Verdict:
+def _default(status: int) -> Meaning:
     if status < 300:  # noqa: PLR2004 - the platform's ranges
-        return Verdict.SUCCESS
-    return Verdict.REPEAT if status in {408, 429} or status >= 500 else Verdict.FAIL  # noqa: PLR2004
+        return Meaning.SUCCESS
+    return Meaning.REPEAT if status in {408, 429} or status >= 500 else Meaning.TRASH  # noqa: PLR2004
 
 
 def parse_codes(codes: Codes) -> frozenset[int]:

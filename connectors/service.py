@@ -1,5 +1,6 @@
 """One service as an action calls it: requests are built here, and replies judged."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from pydantic_core import to_json
 
 from applications import Access, Application
 from connectors.download import Download
-from connectors.errors import DoNotContinue, LimitExceeded, RepeatLater, ReplyTruncated, StopAndFail
+from connectors.errors import ReplyTruncated
 from connectors.files import FileChunks
 from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, is_elsewhere, with_query
 from connectors.message import current_message
+from connectors.outcome import Limited, Repeat, Stop, Trash
 from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice
 from connectors.response import Response
-from connectors.rules import DEFAULT_MAX_HOPS, Rules, Verdict
+from connectors.rules import DEFAULT_MAX_HOPS, Meaning, Rules
 from connectors.secrets import remember
 
 _HEAD_OF_REFUSAL: Final = 64 << 10
@@ -46,25 +48,24 @@ class CallOptions(TypedDict, total=False):
     rules: Rules
     """What replies mean for this call; what they leave open, the action's rules decide."""
     timeout_seconds: float
+    """How long to wait for the connection, and for each further piece of the reply; 30 by default."""
     max_bytes: int
     """The largest reply that is read into memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One service: requests are relative to its base URL and carry what the application gives.
+class Verbs(ABC):
+    """The methods of HTTP: short for `request`, with the same promise."""
 
-    `get`, `post` and their sisters return a successful reply; any other ends the action, as its rules say:
-    `RepeatLater`, `StopAndFail`, `LimitExceeded`, `DoNotContinue`. A lost connection repeats.
+    __slots__ = ()
 
-    A path may have places for values, filled from `values` (a model or mapping): `get("/orders/{id}", order)`. What
-    is filled in cannot leave its place. An absolute URL is taken as it is; one of another host gets neither the
-    application's headers nor its sign-in.
-    """
+    @abstractmethod
+    async def request(self, method: str, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
+        """Send a request and return the reply that means success.
 
-    http: Http
-    application: type[Application] = Application
-    rules: Rules = Rules()  # noqa: RUF009 - never changed
+        A path may have places, filled from `values` (a model or mapping): `"/orders/{id}"`. Raises `Repeat`, `Trash`,
+        `Limited` or `Stop` for any other reply, as the rules say, `Repeat` for a lost connection, `ReplyUnreadable`
+        for a body above `max_bytes`, and `ValueError` for a place whose value is missing or would lead elsewhere.
+        """
 
     async def get(self, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
         """GET `path`."""
@@ -86,17 +87,36 @@ class Service:
         """DELETE `path`."""
         return await self.request("DELETE", path, values, **options)
 
+
+@dataclass(frozen=True, slots=True)
+class Service(Verbs):
+    """One service: requests are relative to its base URL and carry what the application gives.
+
+    An action of a class calls by itself (`self.get`, ...); this is for code outside: decorated functions get it as
+    `service`, and `self.service` can be handed to a function of yours. `get`, `post` and the other verbs return a
+    successful reply; any other ends the action, as its rules say: `Repeat`, `Trash`, `Limited`, `Stop`. A lost
+    connection repeats.
+
+    A path may have places for values, filled from `values` (a model or mapping): `get("/orders/{id}", order)`. What
+    is filled in cannot leave its place. An absolute URL is taken as it is; one of another host gets neither the
+    application's headers nor its sign-in.
+    """
+
+    http: Http
+    application: type[Application] = Application
+    rules: Rules = Rules()  # noqa: RUF009 - never changed
+
     async def request(self, method: str, path: str, values: Any = None, **options: Unpack[CallOptions]) -> Response:
-        """Send a request and return the reply that the rules call a success."""
+        """Send a request and return the reply that means success; see `Verbs.request` for what it raises."""
         rules = self._rules(options)
         request = await self._request(method, path, values, options)
         async with self._open(request, rules) as stream:
             content = await stream.read(options.get("max_bytes", self.http.max_reply_bytes))
         response = Response(stream.method, stream.url, stream.status, stream.headers, content)
         notice = self._notice(stream)
-        verdict, reason = rules.judge(response)
-        if verdict is not Verdict.SUCCESS:
-            end(verdict, f"{response}{_because(reason or response.problem)}", rules, notice)
+        meaning, reason = rules.judge(response)
+        if meaning is not Meaning.SUCCESS:
+            end(meaning, f"{response}{_because(reason or response.problem)}", rules, notice)
         return response
 
     @asynccontextmanager
@@ -111,8 +131,8 @@ class Service:
         request = await self._request(method, path, values, options)
         async with self._open(request, rules) as stream:
             notice = self._notice(stream)
-            if (verdict := rules.by_status(stream.status)) is not Verdict.SUCCESS:
-                await self._refused(stream, verdict, rules, notice)
+            if (meaning := rules.by_status(stream.status)) is not Meaning.SUCCESS:
+                await self._refused(stream, meaning, rules, notice)
             yield Download(stream, is_gzip_file=gunzip)
 
     async def access(self) -> Access:
@@ -157,9 +177,9 @@ class Service:
             raise
         except (*ConnectionLost, ReplyTruncated) as error:
             reason = f"{request.method} {request.shown_url}: {type(error).__name__}: {error}"
-            raise RepeatLater(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
+            raise Repeat(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
 
-    async def _refused(self, stream: Stream, verdict: Verdict, rules: Rules, notice: RateNotice | None) -> NoReturn:
+    async def _refused(self, stream: Stream, meaning: Meaning, rules: Rules, notice: RateNotice | None) -> NoReturn:
         head = bytearray()
         async for chunk in stream.chunks():
             head += chunk
@@ -167,15 +187,18 @@ class Service:
                 break
         response = Response(stream.method, stream.url, stream.status, stream.headers, bytes(head))
         checked, reason = rules.judge(response)
-        verdict = checked if checked is not Verdict.SUCCESS else verdict
-        end(verdict, f"{response}{_because(reason or response.problem)}", rules, notice)
+        meaning = checked if checked is not Meaning.SUCCESS else meaning
+        end(meaning, f"{response}{_because(reason or response.problem)}", rules, notice)
 
     def _notice(self, stream: Stream) -> RateNotice | None:
         notice = read_notice(self.application_key, _user(), stream.status, stream.headers)
         return self._told(notice) if notice else None
 
     def note(self, *, resume_after_seconds: float | None = None, remaining: int | None = None) -> RateNotice:
-        """Tell the limiter what a body says about the limit, where the headers do not."""
+        """Tell the limiter what a body says about the limit, where the headers do not.
+
+        Until `resume_after_seconds` have passed no call is made; `remaining` is how many calls are left.
+        """
         return self._told(RateNotice(self.application_key, _user(), resume_after_seconds, remaining))
 
     def _told(self, notice: RateNotice) -> RateNotice:
@@ -183,18 +206,18 @@ class Service:
         return notice
 
 
-def end(verdict: Verdict, reason: str, rules: Rules, notice: RateNotice | None = None) -> NoReturn:
-    """End the action as the verdict says; a time that the service names wins over that of the rules."""
+def end(meaning: Meaning, reason: str, rules: Rules, notice: RateNotice | None = None) -> NoReturn:
+    """End the action as the reply means; a time that the service names wins over that of the rules."""
     asked = notice.resume_after_seconds if notice else None
     after = None if asked is None else timedelta(seconds=max(asked, 1))
-    match verdict:
-        case Verdict.REPEAT:
-            raise RepeatLater(after or rules.repeat_after(_hop()), reason, max_hops=_hops(rules))
-        case Verdict.LIMIT:
-            raise LimitExceeded(reason, after=after)
-        case Verdict.STOP:
-            raise DoNotContinue(reason)
-    raise StopAndFail(reason)
+    match meaning:
+        case Meaning.REPEAT:
+            raise Repeat(after or rules.repeat_after(_hop()), reason, max_hops=_hops(rules))
+        case Meaning.LIMITED:
+            raise Limited(reason, after=after)
+        case Meaning.STOP:
+            raise Stop(reason)
+    raise Trash(reason)
 
 
 def _user() -> str:

@@ -84,7 +84,7 @@ class SoapService:
             result = await port.binding.send_async(client, options, operation, (), values)
         except Fault as fault:
             raise SoapFault(
-                f"{operation}: fault {fault.code}: {fault.message}", str(fault.code), fault.message
+                f"{operation}: fault {fault.code}: {fault.message}", code=str(fault.code), text=fault.message
             ) from None
         except (ValidationError, TypeError) as error:
             raise ValueError(f"{operation}: {error}") from None

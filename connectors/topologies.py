@@ -28,7 +28,7 @@ class Starter(Protocol):
     async def start(self, start: Start) -> None:
         """Return when the new run is accepted.
 
-        Raises `RepeatLater` when nobody answers and `StopAndFail` when there is no such topology or node.
+        Raises `Repeat` when nobody answers and `Trash` when there is no such topology or node.
         """
 
     async def close(self) -> None:
@@ -54,7 +54,7 @@ class Topologies:
         """Start a topology at a node, both by name, or both by id.
 
         The new run gets `data` as its JSON body, or the message's body when there is none, and the message's user
-        unless another is named. Raises `RepeatLater` when nobody answers and `StopAndFail` when there is no such
+        unless another is named. Raises `Repeat` when nobody answers and `Trash` when there is no such
         topology or node. A message that is delivered twice starts twice; in standalone mode both have the same ids.
         """
         body = message.body if data is None else to_json(data).decode()

@@ -18,7 +18,7 @@ from support.queues import Queues
 from support.topologies import NodeEntry, TopologyFile
 from support.workers import InProcess, WorkerProcess
 
-from connectors import Action
+from connectors.action import Action
 from deploy.broker import Broker, provide_broker
 from deploy.redis import PrivateRedis, private_redis
 

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,8 @@ import pytest
 from pydantic import BaseModel
 from support.visits import node, visit
 
-from connectors import (
-    Action,
-    Batch,
-    CustomNode,
-    DoNotContinue,
-    Forward,
-    Kind,
-    LimitExceeded,
-    Message,
-    Page,
-    RepeatLater,
-    StopAndFail,
-    Trash,
-)
+from connectors import Batch, CustomNode, Forward, Message, Page, Trash
+from connectors.action import Action, Kind
 from worker.actions.binding import bind
 from worker.actions.local import local_call, timed
 from worker.actions.registry import Registry, load_actions
@@ -105,19 +92,6 @@ async def test_verdicts_of_earlier_nodes_are_hidden_from_the_action() -> None:
     outcome = await outcome_of(Shout(), result_code="1006", repeat_hops="2")
     assert "result-code" not in outcome.message.headers
     assert outcome.message.headers["repeat-hops"] == "2"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RepeatLater(timedelta(seconds=5), "busy", max_hops=2),
-        LimitExceeded("429", after=timedelta(seconds=9)),
-        DoNotContinue("nothing to do"),
-        StopAndFail("no stock"),
-    ],
-)
-async def test_raising_says_the_outcome(error: Any) -> None:
-    assert await outcome_of(Raising(error)) == error.outcome
 
 
 @pytest.mark.parametrize(

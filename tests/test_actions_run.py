@@ -40,7 +40,7 @@ class GetOrder(Connector[OrderId, Order]):
     application = Shop
 
     async def process(self, message: Message[OrderId]) -> Message[Order]:
-        reply = (await self.service.get(f"/orders/{{message.data.id}}", params={{"api_key": "s3cr3t-key"}})).json()
+        reply = (await self.get(f"/orders/{{message.data.id}}", params={{"api_key": "s3cr3t-key"}})).json()
         return message.with_data(Order(id=reply["id"], user=message.headers.get("user", "")))
 
 
@@ -51,7 +51,7 @@ class ListOrders(Batch[Any, Any]):
     application = Shop
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
-        await self.service.get("/orders/1")
+        await self.get("/orders/1")
         return Page([{{"id": number}} for number in range(6)], next_cursor=None if cursor else "2")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from connectors import Call
+from connectors.http import Call
 from worker.actions.service_calls import Calls
 from worker.prometheus import render
 

@@ -6,9 +6,10 @@ from typing import Any
 from aiohttp import web
 from support.calls import Bench, bench, data_of
 
-from connectors import Page, RateNotice, Repeat, Stop, Trash
+from connectors import Page, Repeat, Stop, Trash
 from connectors.catalogue import shopify
 from connectors.paging import TRAIL_HEADER
+from connectors.rate import RateNotice
 
 ADMIN = "/admin/api/2024-01"
 ACCESS = {"headers": {"X-Shopify-Access-Token": "shpat_secret"}}

@@ -78,7 +78,7 @@ class Say(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Say it, and log where."""
-        access = await self.service.access()
+        access = await self.access()
         facts = {"url": f"{access.base_url}/say", "told": {"token": TOKEN}}
         line = structlog.processors.JSONRenderer()(log, "info", facts)
         assert hide_secrets(log, "info", line) == (

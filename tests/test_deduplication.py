@@ -16,7 +16,7 @@ from support.topologies import NodeEntry, TopologyFile, custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import Batch, CustomNode, Message, Page, StopAndFail
+from connectors import Batch, CustomNode, Message, Page, Trash
 from deploy.redis import PrivateRedis
 from worker import load_settings
 from worker.errors import SettingsError, TopologyError
@@ -38,7 +38,7 @@ class FailOnce(CustomNode[Any, Any]):
         """Return the message the second time."""
         if message.data["order"] not in self.failed:
             self.failed.add(message.data["order"])
-            raise StopAndFail("once")
+            raise Trash("once")
         return message
 
 

@@ -12,7 +12,7 @@ from support.topologies import custom_node, sink
 from support.visits import node
 from support.waiting import eventually, progress, timely
 
-from connectors import CustomNode, Message, RepeatLater
+from connectors import CustomNode, Message, Repeat
 from deploy.broker import Broker
 from deploy.private_node import DEAD_LETTER_SECONDS
 from worker.broker.delays import LEVELS, LONGEST_DELAY_SECONDS, delay_of, delayed, tier_queues
@@ -58,7 +58,7 @@ class Note(CustomNode[Any, Any]):
         number = message.data["number"]
         if "repeat-hops" not in message.headers:
             self.asked[number] = time.monotonic()
-            raise RepeatLater(timedelta(seconds=message.data["seconds"]))
+            raise Repeat(timedelta(seconds=message.data["seconds"]))
         self.came.setdefault(number, time.monotonic())
         if len(self.came) == MESSAGES:
             self.is_complete.set()

@@ -10,7 +10,7 @@ from pydantic import Base64Bytes, BaseModel, Field
 from support.calls import bench, data_of
 
 from applications import Application
-from connectors import Endpoints, Form, Forward, Json, Multipart, NoBody, Raw, Rules, Trash, Xml
+from connectors import Endpoints, FormBody, Forward, JsonBody, MultipartBody, NoBody, RawBody, Rules, Trash, XmlBody
 from connectors.paths import fill_path, fill_query
 
 
@@ -77,11 +77,11 @@ async def test_defaults_are_sent_and_fields_without_value_are_not() -> None:
 @pytest.mark.parametrize(
     ("body", "content_type", "expected"),
     [
-        (Json(wrap="order"), "application/json", '{"order":{"totalPrice":1.5,"tags":["x"]}}'),
-        (Json(only="tags"), "application/json", '["x"]'),
-        (Form(), "application/x-www-form-urlencoded", "totalPrice=1.5&tags=x"),
-        (Xml("order"), "application/xml", "<order><totalPrice>1.5</totalPrice><tags>x</tags></order>"),
-        (Raw("note", "text/plain"), "text/plain", ""),
+        (JsonBody(wrap="order"), "application/json", '{"order":{"totalPrice":1.5,"tags":["x"]}}'),
+        (JsonBody(only="tags"), "application/json", '["x"]'),
+        (FormBody(), "application/x-www-form-urlencoded", "totalPrice=1.5&tags=x"),
+        (XmlBody("order"), "application/xml", "<order><totalPrice>1.5</totalPrice><tags>x</tags></order>"),
+        (RawBody("note", "text/plain"), "text/plain", ""),
         (NoBody(), "application/octet-stream", ""),
     ],
 )
@@ -92,7 +92,7 @@ async def test_bodies(body: Any, content_type: str, expected: str) -> None:
 
 
 async def test_files_go_into_a_multipart_form() -> None:
-    upload = shop.post("up", "/files", Upload, Any, body=Multipart())
+    upload = shop.post("up", "/files", Upload, Any, body=MultipartBody())
     seen = await asked(upload, {"name": "a.bin", "file": base64.b64encode(b"12345").decode()})
     assert seen["type"] == "multipart/form-data"
     assert 'name="name"||a.bin|' in seen["body"]

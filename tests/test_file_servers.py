@@ -8,7 +8,7 @@ import aioftp
 import asyncssh
 import pytest
 
-from connectors import RepeatLater, StopAndFail
+from connectors import Repeat, Trash
 from connectors.fileservers import FileServer, open_file_server
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -108,7 +108,7 @@ async def read_all(files: FileServer, path: str) -> bytes:
     ids=["read", "list", "delete", "rename"],
 )
 async def test_what_is_not_there_goes_to_the_trash(files: FileServer, call: Callable[[FileServer], Any]) -> None:
-    with pytest.raises(StopAndFail, match=r"127\.0\.0\.1:\d+/missing: "):
+    with pytest.raises(Trash, match=r"127\.0\.0\.1:\d+/missing: "):
         await call(files)
 
 
@@ -119,21 +119,21 @@ async def test_a_path_cannot_lead_elsewhere(files: FileServer, path: str) -> Non
 
 
 async def test_a_wrong_password_goes_to_the_trash_and_is_not_shown(url: str) -> None:
-    with pytest.raises(StopAndFail) as error:
+    with pytest.raises(Trash) as error:
         async with open_file_server(url.replace("hunter2", "hunter3"), host_key=PUBLIC):
             pass
     assert "hunter3" not in str(error.value)
 
 
 async def test_a_server_that_is_away_is_asked_again(url: str) -> None:
-    with pytest.raises(RepeatLater, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(Repeat, match=r"127\.0\.0\.1:1"):
         async with open_file_server(f"{url.rpartition(':')[0]}:1", host_key=PUBLIC):
             pass
 
 
 async def test_an_sftp_server_with_another_key_is_not_trusted(sftp: str) -> None:
     for key in (OTHER, None):
-        with pytest.raises(StopAndFail, match="HostKeyNotVerifiable"):
+        with pytest.raises(Trash, match="HostKeyNotVerifiable"):
             async with open_file_server(sftp, host_key=key):
                 pass
 

@@ -9,20 +9,9 @@ from pydantic import BaseModel
 from support.calls import bench, data_of
 
 from applications import Application
-from connectors import (
-    CustomNode,
-    DoNotContinue,
-    Forward,
-    Kind,
-    Message,
-    Page,
-    Service,
-    Stop,
-    Trash,
-    batch,
-    connector,
-    custom_node,
-)
+from connectors import CustomNode, Forward, Message, Page, Service, Stop, Trash, custom_node
+from connectors.action import Kind
+from connectors.functions import batch, connector
 from worker.actions.description import place_of, types_of
 
 
@@ -50,7 +39,7 @@ def where(order: Order) -> str:
 @custom_node("only-large")
 async def only_large(message: Message[Order]) -> Message[Order] | Forward:
     if message.data.total < 100:
-        raise DoNotContinue("too small")
+        raise Stop("too small")
     return Forward(message.with_headers({"size": "large"}), to=("next",))
 
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from support.calls import bench, data_of
 
 from applications import Application
-from connectors import Connection, Endpoints, Forward, Page, RateNotice, Repeat, Rules, Trash
+from connectors import Connection, Endpoints, Forward, Page, Repeat, Rules, Trash
 from connectors.paging import TRAIL_HEADER
+from connectors.rate import RateNotice
 
 
 class Shop(Application):

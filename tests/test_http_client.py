@@ -12,9 +12,9 @@ from aiohttp import web
 from support.services import serving
 
 from applications import Access, Application
-from connectors import Http, RepeatLater, Service
+from connectors import Repeat, Service
 from connectors.formats import gzip
-from connectors.http import Request, is_elsewhere
+from connectors.http import Http, Request, is_elsewhere
 from deploy.ports import free_ports
 
 
@@ -62,14 +62,14 @@ async def http() -> AsyncIterator[Http]:
 async def test_a_broken_reply_repeats_the_message_and_not_the_request(http: Http, reply: bytes, said: str) -> None:
     server = Server(reply)
     async with server.serving() as url:
-        with pytest.raises(RepeatLater, match=said):
+        with pytest.raises(Repeat, match=said):
             await at(http, url).post("/orders", json={"id": 1})
     assert len(server.requests) == 1
 
 
 async def test_a_service_that_never_answers_repeats_the_message(http: Http) -> None:
     async with _silent() as url:
-        with pytest.raises(RepeatLater, match="ReadTimeout"):
+        with pytest.raises(Repeat, match="ReadTimeout"):
             await at(http, url).get("/orders")
 
 
@@ -85,7 +85,7 @@ async def test_a_refused_connection_is_tried_again_at_once(http: Http) -> None:
 
 async def test_a_service_that_is_away_repeats_the_message(http: Http) -> None:
     (port,) = free_ports(1)
-    with pytest.raises(RepeatLater, match=f"127.0.0.1:{port}"):
+    with pytest.raises(Repeat, match=f"127.0.0.1:{port}"):
         await at(http, f"http://127.0.0.1:{port}").get("/orders")
 
 
@@ -125,7 +125,7 @@ async def _silent() -> AsyncIterator[str]:
 async def test_nothing_that_may_hold_secrets_is_shown(http: Http) -> None:
     (port,) = free_ports(1)
     url = f"http://ann:hunter2@127.0.0.1:{port}/orders?key=hunter2"
-    with pytest.raises(RepeatLater) as error:
+    with pytest.raises(Repeat) as error:
         await Service(http).get(url)
     assert "hunter2" not in str(error.value)
     request = Request("GET", url, {"X-Token": "hunter2"}, {"content": "hunter2"})

@@ -15,8 +15,10 @@ from support.topologies import NodeEntry, connector, sink
 from support.visits import node, visit
 from support.waiting import eventually
 
-from connectors import Connector, Http, Message, RateNotice
+from connectors import Connector, Message
+from connectors.http import Http
 from connectors.http import Request as HttpRequest
+from connectors.rate import RateNotice
 from deploy.redis import PrivateRedis
 from worker.limits import gate
 from worker.limits.call_observer import Heard, hearing

@@ -194,7 +194,7 @@ class Ask(Connector[Any, Any]):
     name = "ask"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        await self.service.get(message.data)
+        await self.get(message.data)
         return message
 
 

@@ -14,7 +14,7 @@ from support.visits import node
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import CustomNode, Message, RepeatLater
+from connectors import CustomNode, Message, Repeat
 from worker.broker.delays import LOST, delayed
 from worker.trash.making import QUEUE_GONE
 
@@ -32,7 +32,7 @@ class TwoTimes(CustomNode[Any, Any]):
         """Repeat once; not what a person has sent on."""
         if "repeat-hops" not in message.headers and message.headers.get("user-task-state") != "accept":
             self.is_asked.set()
-            raise RepeatLater(timedelta(seconds=self._seconds))
+            raise Repeat(timedelta(seconds=self._seconds))
         return message
 
 

@@ -13,18 +13,8 @@ from support.both import InMemory, OnRabbitMQ, Running, comparable, entry_facts
 from support.queues import ProcessMessage, Queues
 from support.topologies import NodeEntry, TopologyFile, connector, custom_node, pass_on, sink
 
-from connectors import (
-    Action,
-    Batch,
-    CustomNode,
-    DoNotContinue,
-    Forward,
-    LimitExceeded,
-    Message,
-    Page,
-    RepeatLater,
-    StopAndFail,
-)
+from connectors import Batch, CustomNode, Forward, Limited, Message, Page, Repeat, Stop, Trash
+from connectors.action import Action
 from worker.trash.entry import EntryType, State
 
 Begin = Callable[[str, TopologyFile, Sequence[Action[Any, Any]]], Any]
@@ -51,9 +41,9 @@ class Route(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any] | Forward:
         if message.data == 1:
-            raise DoNotContinue("one is enough")
+            raise Stop("one is enough")
         if message.data == 3:
-            raise StopAndFail("three is too many")
+            raise Trash("three is too many")
         if message.data == "last":
             return message
         return Forward(message, to=("even",))
@@ -66,7 +56,7 @@ class LimitOnce(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         if "limit-return-exchange" not in message.headers:
-            raise LimitExceeded("slow down", after=timedelta(seconds=1))
+            raise Limited("slow down", after=timedelta(seconds=1))
         return message
 
 
@@ -76,7 +66,7 @@ class RepeatAlways(CustomNode[Any, Any]):
     name = "repeat-always"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise RepeatLater(timedelta(seconds=1), "still closed", max_hops=2)
+        raise Repeat(timedelta(seconds=1), "still closed", max_hops=2)
 
 
 def first_message(data: Any, **headers: Any) -> ProcessMessage:

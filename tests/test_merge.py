@@ -15,12 +15,13 @@ from support.queues import ProcessMessage, Queues, process_message
 from support.topologies import NodeEntry, TopologyFile, custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import Outcome, Page, Repeat, Stop, Storage, Trash
+from connectors import Outcome, Page, Repeat, Stop, Trash
 from connectors.nodes.filtering import Filter
 from connectors.nodes.mapping import Map
 from connectors.nodes.merging import Merge
 from connectors.nodes.routing import Route
 from connectors.nodes.splitting import Split
+from connectors.storage import Storage
 from worker.storage.opening import open_storage
 
 KINDS = ["sqlite", "postgresql", "redis"]

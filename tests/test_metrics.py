@@ -14,7 +14,7 @@ from support.queues import Queues, process_message
 from support.topologies import NodeEntry, connector, custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import Connector, Message, StopAndFail
+from connectors import Connector, Message, Trash
 from worker.broker.delays import tier_queues
 from worker.prometheus import Family, Histogram, merge, render
 
@@ -30,7 +30,7 @@ class Refuse(Connector[Any, Any]):
     name = "refuse"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise StopAndFail("no stock")
+        raise Trash("no stock")
 
 
 def samples(text: str) -> Samples:

@@ -18,11 +18,12 @@ from support.topologies import NodeEntry, connector, custom_node, sink
 from support.visits import node
 from support.waiting import eventually
 
-from connectors import Forward, Message, Outcome, Page, Repeat, RepeatLater, StopAndFail, Topologies, Trash
+from connectors import Forward, Message, Outcome, Page, Repeat, Trash
 from connectors.clients import Clients
 from connectors.nodes.amqp import AmqpPublish
 from connectors.nodes.sql import SqlExecute, SqlQuery
 from connectors.nodes.starting import StartTopology
+from connectors.topologies import Topologies
 from worker.actions.binding import configured
 from worker.actions.registry import AnyAction
 from worker.errors import ActionsError
@@ -222,9 +223,9 @@ async def test_the_platforms_starting_point_is_asked() -> None:
         topologies = Topologies(starter)
         message: Message[Any] = Message({"correlation-id": "c", "user": "alice"}, "{}")
         await topologies.start(message, "invoices", data={"id": 1})
-        with pytest.raises(RepeatLater):
+        with pytest.raises(Repeat):
             await topologies.start(message, "t1", "n1", by_id=True, user="")
-        with pytest.raises(StopAndFail, match="404: no such topology"):
+        with pytest.raises(Trash, match="404: no such topology"):
             await topologies.start(message, "a/b")
         await starter.close()
     assert seen[0] == ("/topologies/invoices/nodes/start/user/alice/run-by-name", '{"id":1}', "key", "c")

@@ -20,10 +20,9 @@ from connectors import (
     Offset,
     Page,
     PageNumber,
-    Pages,
     Trash,
 )
-from connectors.paging import TRAIL_HEADER
+from connectors.paging import TRAIL_HEADER, Pages
 from connectors.response import Head
 
 ROWS = [{"id": number} for number in range(1, 8)]

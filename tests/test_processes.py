@@ -17,7 +17,7 @@ from support.runs import counts, ended_run, ok, run_in, start_run, until_run
 from support.topologies import NodeEntry, connector, custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import Batch, Connector, CustomNode, Forward, Message, Page, RepeatLater, StopAndFail
+from connectors import Batch, Connector, CustomNode, Forward, Message, Page, Repeat, Trash
 from deploy.ports import free_ports
 from worker.protocol.identity import first_step, next_step
 from worker.protocol.message import now_ms
@@ -46,7 +46,7 @@ class Refuse(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         if not self.is_open:
-            raise StopAndFail("no stock")
+            raise Trash("no stock")
         return message
 
 
@@ -100,7 +100,7 @@ class Never(Connector[Any, Any]):
     name = "never"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise RepeatLater(timedelta(seconds=1), "not yet", max_hops=1000)
+        raise Repeat(timedelta(seconds=1), "not yet", max_hops=1000)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.topologies import NodeEntry, TopologyFile, custom_node, pass_on, si
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import CustomNode, Message, StopAndFail
+from connectors import CustomNode, Message, Trash
 from worker.runs.run import Run, RunState
 
 
@@ -24,7 +24,7 @@ class FailOdd(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         if message.data["number"] % 2:
-            raise StopAndFail("odd")
+            raise Trash("odd")
         return message
 
 

@@ -13,7 +13,7 @@ from support.runs import counts, ended_run, start_run, until_run
 from support.topologies import custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import CustomNode, Message, StopAndFail
+from connectors import CustomNode, Message, Trash
 from deploy.databases import PrivatePostgres
 from worker.runs.run import RunState
 
@@ -27,7 +27,7 @@ class RefuseOnce(CustomNode[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         if not self.has_refused:
             self.has_refused = True
-            raise StopAndFail("no stock")
+            raise Trash("no stock")
         return message
 
 

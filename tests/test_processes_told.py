@@ -18,7 +18,7 @@ from support.services import serving
 from support.topologies import TopologyFile, custom_node, pass_on, sink
 from support.waiting import eventually
 
-from connectors import CustomNode, Message, StopAndFail
+from connectors import CustomNode, Message, Trash
 from worker import Worker, load_settings
 from worker.errors import SettingsError
 from worker.protocol.message import decode
@@ -35,7 +35,7 @@ class Fail(CustomNode[Any, Any]):
     name = "fail"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise StopAndFail("never")
+        raise Trash("never")
 
 
 class Hook:

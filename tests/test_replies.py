@@ -15,17 +15,16 @@ from connectors import (
     Forward,
     Limited,
     Message,
-    RateNotice,
     Repeat,
     Rules,
     Stop,
     Trash,
-    fail_when,
-    limit_when,
+    limited_when,
     repeat_when,
     stop_when,
+    trash_when,
 )
-from connectors.rate import read_notice
+from connectors.rate import RateNotice, read_notice
 from connectors.rules import parse_codes
 
 
@@ -82,7 +81,7 @@ async def test_a_refusal_says_which_request_and_what_the_service_says_but_no_que
 async def test_rules_of_a_call_win_over_the_actions_and_these_over_the_applications() -> None:
     class Strict(Application):
         key = "strict"
-        rules = Rules(fail="500", stop="404", delay=timedelta(seconds=5), max_hops=3)
+        rules = Rules(trash="500", stop="404", delay=timedelta(seconds=5), max_hops=3)
 
     class Ask(Connector[Any, Any]):
         name = "ask"
@@ -108,12 +107,12 @@ async def test_rules_of_a_call_win_over_the_actions_and_these_over_the_applicati
 async def test_checks_of_a_call_are_asked_before_the_actions_and_these_before_the_applications() -> None:
     class Strict(Application):
         key = "strict"
-        rules = Rules(checks=[fail_when(lambda reply: "all" in reply.text, "application")])
+        rules = Rules(checks=[trash_when(lambda reply: "all" in reply.text, "application")])
 
     class Ask(Connector[Any, Any]):
         name = "ask"
         application = Strict
-        rules = Rules(checks=[fail_when(lambda reply: reply.text in {"all", "two"}, "action")])
+        rules = Rules(checks=[trash_when(lambda reply: reply.text in {"all", "two"}, "action")])
 
         async def process(self, message: Message[Any]) -> Message[Any]:
             own = Rules(checks=[stop_when(lambda reply: reply.text == "all", "call")])
@@ -140,10 +139,10 @@ async def test_zero_hops_are_not_taken_for_hops_that_are_left_open(own: int | No
 async def test_checks_look_at_the_body_of_a_success() -> None:
     rules = Rules(
         checks=(
-            fail_when(lambda reply: reply.json().get("ok") is False, lambda reply: reply.json()["error"]),
+            trash_when(lambda reply: reply.json().get("ok") is False, lambda reply: reply.json()["error"]),
             repeat_when(lambda reply: reply.json().get("state") == "busy", "still busy"),
             stop_when(lambda reply: reply.json().get("state") == "gone", "gone"),
-            limit_when(lambda reply: "slow down" in reply.text, "slow down", codes="403"),
+            limited_when(lambda reply: "slow down" in reply.text, "slow down", codes="403"),
         ),
         delay=timedelta(seconds=3),
     )

@@ -123,7 +123,7 @@ async def test_a_fault_goes_to_the_trash_and_may_be_caught() -> None:
                 try:
                     return await super().process(message)
                 except SoapFault as error:
-                    return message.with_data(error.message)
+                    return message.with_data(error.text)
 
         assert data_of(await at.call(Patient(), {})) == "no such order"
 

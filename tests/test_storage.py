@@ -12,9 +12,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from support.databases import MakeDatabase
 
-from connectors import Message, Storage, StorageAway
+from connectors import Message
 from connectors import storage as storages
-from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
+from connectors.errors import StorageAway
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Storage, Terms, now_ms
 from deploy.redis import PrivateRedis
 from worker.checks.finding import State
 from worker.checks.stores import check_storage

@@ -14,7 +14,7 @@ import structlog
 from support.entries import numbered
 from support.shop import PAGES, AddVat, GetOrder, ListOrders, OrderId, Shop
 
-from connectors import Connector, CustomNode, Forward, LimitExceeded, Message, Page, Repeat, Rules, StopAndFail, Trash
+from connectors import Connector, CustomNode, Forward, Limited, Message, Page, Repeat, Rules, Trash
 from connectors.http import Request
 from worker.testing import (
     ActionContract,
@@ -100,7 +100,7 @@ class Undocumented(CustomNode[OrderId, OrderId]):
     name = "Undocumented Node"
 
     async def process(self, message: Message[OrderId]) -> Message[OrderId]:
-        raise StopAndFail("never works")
+        raise Trash("never works")
 
 
 class Careless(Connector[Any, Any]):
@@ -116,7 +116,7 @@ class Careless(Connector[Any, Any]):
             async with self.http.open(Request("GET", f"{Shop.base_url}/x", Shop.headers)) as reply:
                 content = await reply.read(1_000)
         except httpx.TransportError as error:
-            raise StopAndFail(str(error)) from error
+            raise Trash(str(error)) from error
         return message.with_body(content.decode())
 
 
@@ -131,7 +131,7 @@ class Impatient(Connector[Any, Any]):
         """Ask, and hand the message back to the limiter."""
         response = await self.get("/orders/17", rules=Rules(success="429"))
         if response.status == 429:
-            raise LimitExceeded("busy", after=self.after)
+            raise Limited("busy", after=self.after)
         return message.with_data(response.json())
 
 

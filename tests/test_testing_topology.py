@@ -13,7 +13,7 @@ import pytest
 from support.actions import Copy, RepeatOnce, Sleep
 from support.shop import PAGES, AddVat, GetOrder, ListOrders
 
-from connectors import Connector, Forward, LimitExceeded, Message, Repeat
+from connectors import Connector, Forward, Message, Repeat
 from worker import WorkerError
 from worker.testing import EndlessRun, InMemoryTopology, UnexpectedRequest, answering
 from worker.trash.entry import Entry
@@ -83,7 +83,7 @@ async def test_a_limit_holds_by_the_clock_of_the_test() -> None:
 
         async def process(self, message: Message[Any]) -> Message[Any]:
             if message.data == "greedy" and "limit-return-exchange" not in message.headers:
-                raise LimitExceeded("slow down", after=timedelta(hours=1))
+                raise Limited("slow down", after=timedelta(hours=1))
             return message
 
     async with InMemoryTopology(topology(connector("call", "limited", "done")), [Limited]) as running:

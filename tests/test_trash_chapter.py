@@ -19,7 +19,7 @@ from support.topologies import custom_node, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import CustomNode, Message, StopAndFail
+from connectors import CustomNode, Message, Trash
 from worker.broker.delays import LOST
 from worker.trash.entry import Entry, State
 from worker.trash.search import Search
@@ -37,9 +37,9 @@ class PriceOrder(CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         if self.is_away:
-            raise StopAndFail("503: try again later")
+            raise Trash("503: try again later")
         if not isinstance(message.data["total"], int):
-            raise StopAndFail("total: must be a number")
+            raise Trash("total: must be a number")
         return message
 
 

@@ -20,7 +20,7 @@ from support.topologies import NodeEntry, custom_node, pass_on, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import CustomNode, Message, StopAndFail
+from connectors import CustomNode, Message, Trash
 from deploy.databases import PrivateMongo, PrivateServer
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
@@ -42,7 +42,7 @@ class Refuse(CustomNode[Any, Any]):
     name = "refuse"
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        raise StopAndFail("no stock")
+        raise Trash("no stock")
 
 
 def logged(lines: Lines, event: str) -> Callable[[], Lines]:

@@ -16,7 +16,7 @@ from support.topologies import NodeEntry, connector, custom_node, pass_on, sink
 from support.waiting import eventually
 from support.workers import InProcess
 
-from connectors import Batch, Connector, Message, Page, StopAndFail
+from connectors import Batch, Connector, Message, Page, Trash
 from worker.trash.entry import Entry, EntryType
 from worker.trash.store import TrashStore
 
@@ -39,7 +39,7 @@ class Refuse(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         if not self.is_open:
-            raise StopAndFail("no stock")
+            raise Trash("no stock")
         return message
 
 

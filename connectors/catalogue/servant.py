@@ -11,9 +11,8 @@ from pydantic import BaseModel, Field
 from applications.catalogue.servant import Servant
 from connectors.action import Batch, Connector, In, Out, ServiceAction
 from connectors.endpoints import Endpoints
-from connectors.errors import StopAndFail
 from connectors.message import Message
-from connectors.outcome import Page
+from connectors.outcome import Page, Trash
 from connectors.response import pick, read_list
 
 SERVICE = "/V5/"
@@ -114,8 +113,8 @@ class ServantAction(ServiceAction[In, Out]):
     application = Servant
 
     async def ask(self, operation: str, values: Any = None) -> Any:
-        """Call an operation and return its result. Raises `StopAndFail` with the service's own words."""
-        access = await self.service.access()
+        """Call an operation and return its result. Raises `Trash` with the service's own words."""
+        access = await self.access()
         credentials = {"email": access.fields.get("user"), "password": access.fields.get("password")}
         soap = self.soap(f"{access.base_url}{SERVICE}?wsdl")
         sent = values.model_dump(by_alias=True, exclude_none=True) if values is not None else {}
@@ -123,7 +122,7 @@ class ServantAction(ServiceAction[In, Out]):
             sent["warehouse"] = int(own)
         reply = await soap.call(operation, credentials=credentials, **sent)
         if pick(reply.data, "result.resultCode") in FAILED:
-            raise StopAndFail(f"servant {operation}: {pick(reply.data, 'result.resultMessage') or 'refused'}")
+            raise Trash(f"servant {operation}: {pick(reply.data, 'result.resultMessage') or 'refused'}")
         return reply.data
 
 

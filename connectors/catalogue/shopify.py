@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from applications.catalogue.shopify import Shopify
-from connectors.bodies import Json
+from connectors.bodies import JsonBody
 from connectors.connection import Connection
 from connectors.endpoints import Endpoints
 from connectors.paging import LinkHeader
@@ -226,7 +226,7 @@ list_products = shopify.list(
 )
 get_order = shopify.get("shopify-get-order-detail", "/orders/{id}.json", Id, Order, at="order", rules=GONE)
 update_order = shopify.put(
-    "shopify-update-order", "/orders/{id}.json", OrderChange, Order, body=Json(wrap="order"), at="order"
+    "shopify-update-order", "/orders/{id}.json", OrderChange, Order, body=JsonBody(wrap="order"), at="order"
 )
 get_variant = shopify.get("shopify-get-variant-detail", "/variants/{id}.json", Id, Variant, at="variant")
 get_locations = shopify.get("shopify-get-inventory-location", "/locations.json", Any, list[Location], at="locations")
@@ -249,7 +249,7 @@ create_fulfillment_event = shopify.post(
     "/orders/{orderId}/fulfillments/{id}/events.json",
     FulfillmentEvent,
     Any,
-    body=Json(wrap="event"),
+    body=JsonBody(wrap="event"),
 )
 update_tracking = shopify.post(
     "shopify-update-tracking-info", "/fulfillments/{id}/update_tracking.json", Tracking, Fulfillment, at="fulfillment"

@@ -54,7 +54,7 @@ class SendEmail(Connector[Mail, Sent]):
 
     async def process(self, message: Message[Mail]) -> Message[Sent]:
         """Hand the mail in."""
-        mail, access = message.data, await self.service.access()
+        mail, access = message.data, await self.access()
         to, cc, bcc = (_listed(addresses) for addresses in (mail.to, mail.cc, mail.bcc))
         ids = f"{message.headers.get('node-id')}/{message.headers.get('process-id')}"
         message_id = f"{uuid5(NAMESPACE_URL, ids)}@orchesty"

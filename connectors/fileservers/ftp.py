@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import aioftp
 
-from connectors.errors import RepeatLater, StopAndFail
 from connectors.files import PIECE_BYTES
 from connectors.fileservers.server import UNFINISHED, RemoteFile, checked
+from connectors.outcome import Repeat, Trash
 from connectors.rules import DEFAULT_REPEAT
 
 
@@ -85,7 +85,7 @@ def ftp_errors(what: str) -> Iterator[None]:
     except aioftp.StatusCodeError as error:
         reason = f"{what}: {' '.join(map(str, error.received_codes))} {' '.join(error.info).strip()}"
         if all(str(code).startswith("4") for code in error.received_codes):
-            raise RepeatLater(DEFAULT_REPEAT, reason) from error
-        raise StopAndFail(reason) from error
+            raise Repeat(DEFAULT_REPEAT, reason) from error
+        raise Trash(reason) from error
     except (OSError, EOFError) as error:
-        raise RepeatLater(DEFAULT_REPEAT, f"{what}: {type(error).__name__}: {error}") from error
+        raise Repeat(DEFAULT_REPEAT, f"{what}: {type(error).__name__}: {error}") from error

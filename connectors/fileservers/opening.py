@@ -31,8 +31,8 @@ def open_file_server(url: str, *, host_key: str | None = None) -> AbstractAsyncC
     """Connect to `sftp://user:password@host:port`, or `ftp://...`, until the context ends.
 
     `host_key` is the SFTP server's public key, as `ssh-keyscan` prints it without the host; without it, the keys in
-    `~/.ssh/known_hosts` decide. Raises `ValueError` for another URL, without showing it; `RepeatLater` when the server
-    is away and `StopAndFail` when it does not let us in or is not the one it should be.
+    `~/.ssh/known_hosts` decide. Raises `ValueError` for another URL, without showing it; `Repeat` when the server
+    is away and `Trash` when it does not let us in or is not the one it should be.
     """
     parts = urlsplit(url)
     if parts.scheme not in PORTS or not parts.hostname:

@@ -22,7 +22,7 @@ class RemoteFile:
 class FileServer(Protocol):
     """An open connection to a file server. Paths are absolute; one with `..` is refused by `ValueError`.
 
-    What is not there or not allowed raises `StopAndFail`, a connection that is lost `RepeatLater`.
+    What is not there or not allowed raises `Trash`, a connection that is lost `Repeat`.
     """
 
     async def list(self, folder: str) -> Sequence[RemoteFile]:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import asyncssh
 
-from connectors.errors import RepeatLater, StopAndFail
 from connectors.files import PIECE_BYTES
 from connectors.fileservers.server import UNFINISHED, RemoteFile, checked
+from connectors.outcome import Repeat, Trash
 from connectors.rules import DEFAULT_REPEAT
 
 
@@ -67,10 +67,10 @@ def sftp_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
-        raise RepeatLater(DEFAULT_REPEAT, f"{what}: {error.reason}") from error
+        raise Repeat(DEFAULT_REPEAT, f"{what}: {error.reason}") from error
     except asyncssh.SFTPError as error:
-        raise StopAndFail(f"{what}: {type(error).__name__}: {error.reason}") from error
+        raise Trash(f"{what}: {type(error).__name__}: {error.reason}") from error
     except (asyncssh.PermissionDenied, asyncssh.HostKeyNotVerifiable, asyncssh.KeyImportError) as error:
-        raise StopAndFail(f"{what}: {type(error).__name__}: {error}") from error
+        raise Trash(f"{what}: {type(error).__name__}: {error}") from error
     except (asyncssh.DisconnectError, OSError) as error:
-        raise RepeatLater(DEFAULT_REPEAT, f"{what}: {type(error).__name__}: {error}") from error
+        raise Repeat(DEFAULT_REPEAT, f"{what}: {type(error).__name__}: {error}") from error

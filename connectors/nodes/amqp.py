@@ -15,9 +15,9 @@ from yarl import URL
 from connectors.action import Connector
 from connectors.clients import Opened, address_in
 from connectors.configured import Configuration, Configured
-from connectors.errors import RepeatLater, StopAndFail
 from connectors.message import Message
 from connectors.nodes.expression import Languages
+from connectors.outcome import Repeat, Trash
 
 AGAIN_AFTER = timedelta(seconds=60)
 ANSWER_SECONDS = 30
@@ -58,7 +58,7 @@ class AmqpPublish(Configured[PublishConfiguration], Connector[Any, Any]):
         wanted = self.configuration
         key = wanted.routing_key if isinstance(wanted.routing_key, str) else wanted.routing_key.expression.of(message)
         if not isinstance(key, str):
-            raise StopAndFail("the routing key is no text")
+            raise Trash("the routing key is no text")
         body = message if wanted.body is None else message.with_data(wanted.body.expression.of(message))
         headers = {name: entry.expression.of(message) for name, entry in wanted.headers.items()}
         sent = AmqpMessage(
@@ -84,7 +84,7 @@ class ForeignBroker:
         self._opening = asyncio.Lock()
 
     async def publish(self, exchange: str, routing_key: str, sent: AmqpMessage) -> None:
-        """Return when the broker has it. Raises `RepeatLater` when it is away, `StopAndFail` when nobody takes it."""
+        """Return when the broker has it. Raises `Repeat` when it is away, `Trash` when nobody takes it."""
         place = f"exchange {exchange!r}, routing key {routing_key!r}"
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -92,12 +92,12 @@ class ForeignBroker:
                 target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
                 await target.publish(sent, routing_key, mandatory=True)
         except DeliveryError as error:
-            raise StopAndFail(f"no queue takes it: {place}") from error
+            raise Trash(f"no queue takes it: {place}") from error
         except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
             reason = f"{place}: {type(error).__name__}: {error}"
             if "NOT_FOUND" in str(error):
-                raise StopAndFail(reason) from error
-            raise RepeatLater(AGAIN_AFTER, reason, max_hops=100) from error
+                raise Trash(reason) from error
+            raise Repeat(AGAIN_AFTER, reason, max_hops=100) from error
 
     async def close(self) -> None:
         """Close the connection."""

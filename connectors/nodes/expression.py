@@ -8,10 +8,10 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validat
 from pydantic_core import PydanticCustomError
 
 from connectors.configured import Configuration
-from connectors.errors import StopAndFail
 from connectors.message import Message
 from connectors.nodes import languages
 from connectors.nodes.languages import Evaluate, ExpressionFailed, ExpressionWrong
+from connectors.outcome import Trash
 
 LONGEST_SHOWN = 200
 _NAMES: Mapping[type, str] = {
@@ -36,17 +36,17 @@ class Expression:
     def of(self, message: Message[Any]) -> Any:
         """Return the value for a message, a plain JSON value.
 
-        Raises `StopAndFail` with the expression and the type of what it was evaluated on.
+        Raises `Trash` with the expression and the type of what it was evaluated on.
         """
         data = _data(message)
         try:
             return plain(self.evaluate(data, message.headers))
         except ExpressionFailed as error:
-            raise StopAndFail(f"{self} failed on {type_name(data)}: {error}") from error
+            raise Trash(f"{self} failed on {type_name(data)}: {error}") from error
 
-    def refuse(self, value: Any, wanted: str) -> StopAndFail:
+    def refuse(self, value: Any, wanted: str) -> Trash:
         """Return the error for a value that the node can do nothing with."""
-        return StopAndFail(f"{self} gave {type_name(value)}, not {wanted}")
+        return Trash(f"{self} gave {type_name(value)}, not {wanted}")
 
     def __str__(self) -> str:
         """Show language and text."""
@@ -125,4 +125,4 @@ def _data(message: Message[Any]) -> Any:
     try:
         return message.data
     except ValueError as error:
-        raise StopAndFail(f"the body is no JSON: {error}") from error
+        raise Trash(f"the body is no JSON: {error}") from error

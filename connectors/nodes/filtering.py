@@ -4,9 +4,9 @@ from typing import Any
 
 from connectors.action import CustomNode
 from connectors.configured import Configured
-from connectors.errors import DoNotContinue
 from connectors.message import Message
 from connectors.nodes.expression import Languages
+from connectors.outcome import Stop
 
 
 class Filter(Configured[Languages], CustomNode[Any, Any]):
@@ -23,5 +23,5 @@ class Filter(Configured[Languages], CustomNode[Any, Any]):
         expression = self.configuration.expression
         value = expression.of(message)
         if value is None or value is False or value in ("", [], {}):
-            raise DoNotContinue(f"filtered out: {expression} is false")
+            raise Stop(f"filtered out: {expression} is false")
         return message

@@ -9,11 +9,10 @@ from pydantic import Field
 
 from connectors.action import CustomNode
 from connectors.configured import Configuration, Configured
-from connectors.errors import DoNotContinue, RepeatLater, StopAndFail
 from connectors.message import Message
 from connectors.nodes.expression import Languages
 from connectors.nodes.splitting import SPLIT_COUNT, SPLIT_HEADERS, SPLIT_ID, SPLIT_INDEX, SPLIT_OUTER
-from connectors.outcome import Outcome, Page
+from connectors.outcome import Outcome, Page, Repeat, Stop, Trash
 from connectors.storage import Joined, Part, Standing, Terms, now_ms
 
 MERGE_KEY = "merge-key"
@@ -62,16 +61,16 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
             case Standing.TIMED_OUT if self.configuration.on_timeout == "forward":
                 return _merged(message, key, joined, wanted)
             case Standing.TIMED_OUT:
-                raise StopAndFail(
+                raise Trash(
                     f"{joined.count} of {wanted} parts of {key!r} came within {self.configuration.timeout:g} s; "
                     "approve this message when the others have come"
                 )
             case Standing.LATE:
-                raise StopAndFail(f"came after the others of {key!r} had gone on")
+                raise Trash(f"came after the others of {key!r} had gone on")
             case Standing.FIRST:
                 after = self._look_again_after(joined.deadline)
-                raise RepeatLater(after, f"{joined.count} of {wanted} parts of {key!r}", max_hops=MANY_HOPS)
-        raise DoNotContinue(f"part of {key!r}")
+                raise Repeat(after, f"{joined.count} of {wanted} parts of {key!r}", max_hops=MANY_HOPS)
+        raise Stop(f"part of {key!r}")
 
     def _terms(self, wanted: int) -> Terms:
         now, timeout = now_ms(), timedelta(seconds=self.configuration.timeout)
@@ -94,7 +93,7 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
         if chosen is None:
             key = _header(message, SPLIT_ID)
             if not key:
-                raise StopAndFail(f"there is no header {SPLIT_ID}: set `key`, or put `split` before this node")
+                raise Trash(f"there is no header {SPLIT_ID}: set `key`, or put `split` before this node")
             return key
         value = chosen.expression.of(message)
         if value is None or value == "" or isinstance(value, list | dict):
@@ -109,14 +108,14 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
         try:
             count = int(value)
         except (TypeError, ValueError):
-            raise StopAndFail(f"how many parts are there? {value!r} is no number; set `count`") from None
+            raise Trash(f"how many parts are there? {value!r} is no number; set `count`") from None
         return count
 
 
 def _merged(message: Message[Any], key: str, joined: Joined, wanted: int) -> Page:
     """Return the merged message, as the only item: its id is derived from the part that completed it."""
     if sum(len(part.body) for part in joined.parts) > MOST_CHARACTERS:
-        raise StopAndFail(f"the {joined.count} parts of {key!r} are longer than {MOST_CHARACTERS} characters together")
+        raise Trash(f"the {joined.count} parts of {key!r} are longer than {MOST_CHARACTERS} characters together")
     body = f"[{','.join(part.body for part in joined.parts)}]"
     counts = {MERGE_KEY: key, MERGE_COUNT: str(joined.count), MERGE_WANTED: str(wanted)}
     carrier: Message[Any] = Message(_before_the_split(message), message.body)

@@ -8,10 +8,9 @@ from pydantic import Field
 
 from connectors.action import Batch
 from connectors.configured import Configuration, Configured
-from connectors.errors import StopAndFail
 from connectors.message import Message
 from connectors.nodes.expression import Languages
-from connectors.outcome import Page
+from connectors.outcome import Page, Trash
 
 SPLIT_ID = "split-id"
 SPLIT_INDEX = "split-index"
@@ -57,9 +56,7 @@ class Split(Configured[SplitConfiguration], Batch[Any, Any]):
                 raise chosen.expression.refuse(found, "a list")
             return found
         if not isinstance(message.data, list):
-            raise StopAndFail(
-                f"the body is {type(message.data).__name__}, not a list; set `items` to where the list is"
-            )
+            raise Trash(f"the body is {type(message.data).__name__}, not a list; set `items` to where the list is")
         return message.data
 
 

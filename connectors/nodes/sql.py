@@ -21,10 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from connectors.action import Batch, Connector
 from connectors.clients import Opened, address_in
 from connectors.configured import Configuration, Configured
-from connectors.errors import RepeatLater, StopAndFail
 from connectors.message import Message
 from connectors.nodes.expression import Languages
-from connectors.outcome import Page
+from connectors.outcome import Page, Repeat, Trash
 
 AGAIN_AFTER = timedelta(seconds=60)
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
@@ -96,7 +95,7 @@ class SqlQuery(Configured[QueryConfiguration], Batch[Any, Any]):
             values["page_after"] = _key(after)
         rows = await run(self.clients.get("sql", wanted.url_variable, open_engine), query, values)
         if rows and wanted.key not in rows[0]:
-            raise StopAndFail(f"the result has no column {wanted.key!r}: {', '.join(rows[0])}")
+            raise Trash(f"the result has no column {wanted.key!r}: {', '.join(rows[0])}")
         return rows
 
 
@@ -136,7 +135,7 @@ async def run(engine: AsyncEngine, query: Any, values: Mapping[str, Any]) -> lis
 async def execute(engine: AsyncEngine, statement: Any, values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
     """Run a statement in a transaction; return its rows, and how many there are or were changed.
 
-    Raises `RepeatLater` when the database is away, and `StopAndFail` for what it refuses.
+    Raises `Repeat` when the database is away, and `Trash` for what it refuses.
     """
     try:
         async with engine.begin() as connection:
@@ -147,14 +146,14 @@ async def execute(engine: AsyncEngine, statement: Any, values: Mapping[str, Any]
     except DBAPIError as error:
         reason = f"{type(error.orig).__name__}: {str(error.orig).strip()}"
         if error.connection_invalidated or type(error.orig).__name__ in {"OperationalError", "InterfaceError"}:
-            raise RepeatLater(AGAIN_AFTER, reason, max_hops=100) from error
-        raise StopAndFail(reason) from error
+            raise Repeat(AGAIN_AFTER, reason, max_hops=100) from error
+        raise Trash(reason) from error
     except (OSError, TimeoutError) as error:
-        raise RepeatLater(AGAIN_AFTER, f"{type(error).__name__}: {error}", max_hops=100) from error
+        raise Repeat(AGAIN_AFTER, f"{type(error).__name__}: {error}", max_hops=100) from error
     except SQLAlchemyError as error:
-        raise StopAndFail(f"{type(error).__name__}: {error}") from error
+        raise Trash(f"{type(error).__name__}: {error}") from error
     if len(found) > MOST_ROWS:
-        raise StopAndFail(f"the statement returns more than {MOST_ROWS} rows; take the node sql-query")
+        raise Trash(f"the statement returns more than {MOST_ROWS} rows; take the node sql-query")
     return [{name: _json(value) for name, value in row.items()} for row in found], len(found)
 
 
@@ -190,7 +189,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 def _cursor(value: Any) -> str:
     """Write a key with its type: databases do not compare text with numbers."""
     if type(value).__name__ not in _READ:
-        raise StopAndFail(f"the key is {type(value).__name__}; take a column of numbers, text, dates or UUIDs")
+        raise Trash(f"the key is {type(value).__name__}; take a column of numbers, text, dates or UUIDs")
     shown = value.isoformat() if isinstance(value, date) else str(value)
     return json.dumps([type(value).__name__, shown])
 

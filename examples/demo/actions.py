@@ -1,17 +1,17 @@
 """The actions of the demonstration: what an author writes.
 
-Models say what goes into a node and what comes out. Repeats, limits, the trash and the way to the next node are the
-worker's business and take no line here.
+Models say what goes into a node and what comes out. A plain call is a declaration, logic around a call a class, a
+custom node a function. Repeats, limits, the trash and the way to the next node are the worker's business and take no
+line here.
 """
 
-import asyncio
 from pathlib import Path
 from statistics import mode
 
 from pydantic import BaseModel, Field, SecretStr
 
 from applications import Application, Bearer, Form
-from connectors import Batch, Connector, CustomNode, DoNotContinue, Message, Page
+from connectors import Connector, CursorParam, Endpoints, Message, Stop, custom_node
 
 ROWS = Path("var/demo/countries.jsonl")
 
@@ -40,13 +40,6 @@ class CountryRef(BaseModel):
     """A country by its ISO 3166 code."""
 
     code: str
-
-
-class CountryList(BaseModel):
-    """One page of the service's list; `next` is the cursor of the page after it."""
-
-    items: list[CountryRef]
-    next: str | None
 
 
 class Part(BaseModel):
@@ -78,72 +71,25 @@ class Row(BaseModel):
     parts: int
 
 
-class ListCountries(Batch[object, CountryRef]):
-    """GET /countries, page by page; a page's countries are on their way before the next page is asked for."""
+world = Endpoints(World)
 
-    name = "list-countries"
-    application = World
+list_countries = world.list(
+    "list-countries",
+    "/countries",
+    object,
+    CountryRef,
+    pages=CursorParam(next="next"),
+    at="items",
+    doc="Lists countries page by page; a page's countries are on their way before the next page is asked for.",
+)
 
-    async def page(self, message: Message[object], cursor: str | None) -> Page:
-        """Return one page of countries."""
-        response = await self.service.get("/countries", params={"cursor": cursor or ""})
-        found = response.model(CountryList)
-        return Page(found.items, next_cursor=found.next)
-
-
-class FetchCountry(Connector[CountryRef, Country]):
-    """GET /countries/{code}. On 429 or 503 the message waits in the broker for as long as the service says."""
-
-    name = "fetch-country"
-    application = World
-
-    async def process(self, message: Message[CountryRef]) -> Message[Country]:
-        """Add what the service knows. An answer that is no `Country` sends the message to the trash."""
-        response = await self.service.get("/countries/{code}", message.data)
-        return message.with_data(response.model(Country))
-
-
-class OnlyDivided(CustomNode[Country, Country]):
-    """Lets countries pass that are divided into regions."""
-
-    name = "only-divided"
-
-    async def process(self, message: Message[Country]) -> Message[Country]:
-        """End the way of all others here, as a success."""
-        if not message.data.parts:
-            raise DoNotContinue(f"{message.data.name} is not divided")
-        return message
-
-
-class CountryToRow(CustomNode[Country, Row]):
-    """Makes a line of the result of a country."""
-
-    name = "country-to-row"
-
-    async def process(self, message: Message[Country]) -> Message[Row]:
-        """Count the regions; most of them are of one kind."""
-        country = message.data
-        return message.with_data(
-            Row(
-                code=country.code,
-                country=country.name,
-                flag=country.flag,
-                currency=country.currency,
-                kind=mode(part.kind for part in country.parts),
-                parts=len(country.parts),
-            )
-        )
-
-
-class WriteRow(CustomNode[Row, Row]):
-    """Writes the result, a JSON line for each country."""
-
-    name = "write-row"
-
-    async def process(self, message: Message[Row]) -> Message[Row]:
-        """Append the line. A message may arrive twice, after a crash: readers go by the code."""
-        await asyncio.to_thread(append, ROWS, message.data.model_dump_json())
-        return message
+fetch_country = world.get(
+    "fetch-country",
+    "/countries/{code}",
+    CountryRef,
+    Country,
+    doc="Gets a country. On 429 or 503 the message waits in the broker for as long as the service says.",
+)
 
 
 class TallyRow(Connector[Row, Row]):
@@ -153,10 +99,38 @@ class TallyRow(Connector[Row, Row]):
     application = Tally
 
     async def process(self, message: Message[Row]) -> Message[Row]:
-        """Put the row there. A message may arrive twice: a PUT counts once."""
+        """Put the row there and pass it on. A message may arrive twice: a PUT counts once."""
         row = message.data
-        await self.service.put(f"/tally/{row.code}", json={"kind": row.kind, "parts": row.parts})
+        await self.put("/tally/{code}", row, json={"kind": row.kind, "parts": row.parts})
         return message
+
+
+@custom_node("only-divided")
+async def only_divided(country: Country) -> Country:
+    """Lets countries pass that are divided into regions; for all others the branch ends here, as a success."""
+    if not country.parts:
+        raise Stop(f"{country.name} is not divided")
+    return country
+
+
+@custom_node("country-to-row")
+async def country_to_row(country: Country) -> Row:
+    """Makes a line of the result of a country; most of its regions are of one kind."""
+    return Row(
+        code=country.code,
+        country=country.name,
+        flag=country.flag,
+        currency=country.currency,
+        kind=mode(part.kind for part in country.parts),
+        parts=len(country.parts),
+    )
+
+
+@custom_node("write-row")
+def write_row(row: Row) -> Row:
+    """Writes the result, a JSON line for each country. A message may arrive twice: readers go by the code."""
+    append(ROWS, row.model_dump_json())
+    return row
 
 
 def append(path: Path, line: str) -> None:

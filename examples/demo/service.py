@@ -93,7 +93,7 @@ class WorldService:
         return response
 
     async def _list(self, request: web.Request) -> web.Response:
-        start = int(request.query["cursor"] or 0)
+        start = int(request.query.get("cursor", 0))
         end = start + PAGE_SIZE
         codes = list(self._records)
         following = str(end) if end < len(codes) else None

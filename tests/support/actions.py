@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from connectors import Connector, CustomNode, Message, RepeatLater
+from connectors import Connector, CustomNode, Message, Repeat
 
 AnyMessage = Message[Any]
 
@@ -76,5 +76,5 @@ class RepeatOnce(CustomNode[Any, Any]):
     async def process(self, message: AnyMessage) -> AnyMessage:
         """Return the message the second time."""
         if "repeat-hops" not in message.headers:
-            raise RepeatLater(timedelta(seconds=message.data["seconds"]), "once")
+            raise Repeat(timedelta(seconds=message.data["seconds"]), "once")
         return message

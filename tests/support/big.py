@@ -7,7 +7,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from connectors import Http, Service
+from connectors import Service
+from connectors.http import Http
 
 
 async def move(url: str, folder: Path) -> None:

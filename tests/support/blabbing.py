@@ -38,8 +38,8 @@ class Blab(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Do as the message says."""
-        access = await self.service.access()
-        reply = await self.service.get("/orders")
+        access = await self.access()
+        reply = await self.get("/orders")
         told = {"url": access.base_url, "fields": dict(access.fields), "reply": reply.url}
         try:
             order = {"say": True}[message.data]

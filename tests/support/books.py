@@ -14,7 +14,7 @@ class Ask(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the reply."""
-        return message.with_data((await self.service.get("/orders")).json())
+        return message.with_data((await self.get("/orders")).json())
 
 
 class Tell(Connector[Any, Any]):
@@ -25,7 +25,7 @@ class Tell(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the reply."""
-        return message.with_data((await self.service.post("/orders", json=message.data)).json())
+        return message.with_data((await self.post("/orders", json=message.data)).json())
 
 
 class Leak(Batch[Any, Any]):
@@ -36,7 +36,7 @@ class Leak(Batch[Any, Any]):
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
         """Return one item."""
-        token = max((await self.service.access()).secrets, key=len)
+        token = max((await self.access()).secrets, key=len)
         try:
             _ = message.headers[token]
         except KeyError:

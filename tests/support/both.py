@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from conftest import RunWorker
 
-from connectors import Action
+from connectors.action import Action
 from support.queues import ProcessMessage, Queues
 from support.topologies import TopologyFile
 from support.waiting import eventually

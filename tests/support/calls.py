@@ -9,8 +9,10 @@ from typing import Any
 from aiohttp import web
 
 from applications import Access, Application
-from connectors import Action, Call, Http, Outcome, RateNotice
-from connectors.action import ServiceAction
+from connectors import Outcome
+from connectors.action import Action, ServiceAction
+from connectors.http import Call, Http
+from connectors.rate import RateNotice
 from support.services import serving
 from support.visits import node, visit
 from worker.actions.local import local_call

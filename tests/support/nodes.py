@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from connectors import Action, Outcome
+from connectors import Outcome
+from connectors.action import Action
 from support.visits import node, visit
 from worker.actions.binding import configured
 from worker.actions.local import local_call

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from connectors import CustomNode, Message, RepeatLater
+from connectors import CustomNode, Message, Repeat
 from support.queues import ProcessMessage
 
 AnyMessage = Message[Any]
@@ -32,7 +32,7 @@ class RepeatMarked(CustomNode[Any, Any]):
     async def process(self, message: AnyMessage) -> AnyMessage:
         """Return the message the second time."""
         if message.data.get("repeat") and "repeat-hops" not in message.headers:
-            raise RepeatLater(timedelta(seconds=message.data["repeat"]), "once")
+            raise Repeat(timedelta(seconds=message.data["repeat"]), "once")
         return message
 
 

@@ -14,4 +14,4 @@ class Look(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the reply."""
-        return message.with_data((await self.service.get("/orders")).json())
+        return message.with_data((await self.get("/orders")).json())

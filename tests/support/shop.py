@@ -39,7 +39,7 @@ class GetOrder(Connector[OrderId, Order]):
 
     async def process(self, message: Message[OrderId]) -> Message[Order]:
         """Ask for the order."""
-        response = await self.service.get("/orders/{id}", message.data, params={"api_key": "s3cr3t-param"})
+        response = await self.get("/orders/{id}", message.data, params={"api_key": "s3cr3t-param"})
         return message.with_data(response.model(Order))
 
 
@@ -51,7 +51,7 @@ class ListOrders(Batch[Any, Order]):
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
         """Ask for a page."""
-        reply = (await self.service.get("/orders", params={"after": cursor or ""})).json()
+        reply = (await self.get("/orders", params={"after": cursor or ""})).json()
         return Page(reply["orders"], next_cursor=reply["next"])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from connectors import Action
+from connectors.action import Action
 from deploy.ports import free_ports
 from support.topologies import TopologyFile
 from support.waiting import eventually, in_time

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 
-from connectors import Action
+from connectors.action import Action
 
 
 @dataclass(frozen=True, slots=True)

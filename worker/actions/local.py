@@ -7,17 +7,9 @@ from functools import partial
 from typing import Any
 
 from applications import ApplicationError
-from connectors import (
-    ActionInterrupted,
-    Batch,
-    Connector,
-    CustomNode,
-    Forward,
-    Message,
-    Outcome,
-    Trash,
-    current_message,
-)
+from connectors import Batch, Connector, CustomNode, Forward, Message, Outcome, Page, Trash
+from connectors.message import current_message
+from connectors.outcome import Verdict, as_value
 from connectors.secrets import current_secrets, without_known
 from worker.actions.errors import describe, outcome_of
 from worker.actions.registry import AnyAction
@@ -41,8 +33,8 @@ def local_call(action: AnyAction) -> Call:
         current_message.set(message)
         try:
             result = await run(message, visit)
-        except ActionInterrupted as interruption:
-            return interruption.outcome
+        except Verdict as verdict:
+            return as_value(verdict)
         except ApplicationError as error:
             return outcome_of(error)
         except asyncio.CancelledError as error:
@@ -94,6 +86,9 @@ def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 def _checked(result: Any, action: AnyAction) -> Outcome:
-    if isinstance(result, Outcome):
-        return result
+    match result:
+        case Verdict():
+            return as_value(result)
+        case Forward() | Page():
+            return result
     return Trash(f"{action.name} returned {type(result).__name__}, not a Message or an outcome")

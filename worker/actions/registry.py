@@ -12,8 +12,8 @@ from orchesty_worker import PACKAGES
 
 import connectors.catalogue
 import connectors.nodes
-from connectors import Action, Http, Kind
-from connectors.action import ServiceAction
+from connectors.action import Action, Kind, ServiceAction
+from connectors.http import Http
 from worker.actions.description import place_of
 from worker.actions.service_calls import Calls
 from worker.errors import ActionsError

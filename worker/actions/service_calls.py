@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from connectors import Call
+from connectors.http import Call
 from worker.prometheus import ACTION_SECONDS, Family, Histogram
 
 log = structlog.get_logger()

@@ -91,8 +91,9 @@ def _application(folder: Path, application: str) -> Names:
 
 
 def _values(names: Names, application: Names | None) -> Mapping[str, str]:
-    imports, line, base = "", "", "https://service.example/api"
+    shared, imports, line, base = "", "", "", "https://service.example/api"
     if application is not None:
+        shared = application.class_name
         imports = f"from {application.module} import {application.class_name}\n"
         line, base = f"    application = {application.class_name}\n", ""
     return {
@@ -100,6 +101,7 @@ def _values(names: Names, application: Names | None) -> Mapping[str, str]:
         "module": names.module,
         "Class": names.class_name,
         "title": names.name.replace("-", " ").capitalize(),
+        "application": shared,
         "application_import": imports,
         "application_line": line,
         "base": base,

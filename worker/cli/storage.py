@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from connectors import Storage, StorageAway
-from connectors.storage import Kept, ScopeSearch
+from connectors.errors import StorageAway
+from connectors.storage import Kept, ScopeSearch, Storage
 from worker.cli.options import Decorator, json_option
 from worker.cli.terminal import confirm, progress, time_text
 from worker.settings.settings import Settings, load_settings

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from connectors import RateNotice
 from connectors.http import requests_sent
+from connectors.rate import RateNotice
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from connectors import RepeatLater, StopAndFail
+from connectors import Repeat, Trash
 from connectors.topologies import Start
 from worker.broker.objects import COUNTER_QUEUE, EVENTS_EXCHANGE, LIMITER_QUEUE, REPEATER_QUEUE
 from worker.limits.call_observer import Heard
@@ -37,7 +37,7 @@ class PlatformStarter:
     async def start(self, start: Start) -> None:
         """Call the starting point."""
         if self._base is None:
-            raise StopAndFail(f"cannot start {start.topology}: STARTING_POINT_DSN names no starting point")
+            raise Trash(f"cannot start {start.topology}: STARTING_POINT_DSN names no starting point")
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
         previous = h.text(start.by.headers.get(h.CORRELATION_ID))
@@ -46,11 +46,11 @@ class PlatformStarter:
         try:
             answer = await self._client.post(url, content=start.body.encode(), headers=sent)
         except httpx.TransportError as error:
-            raise RepeatLater(AGAIN_AFTER, f"POST {url}: {type(error).__name__}: {error}", max_hops=100) from error
+            raise Repeat(AGAIN_AFTER, f"POST {url}: {type(error).__name__}: {error}", max_hops=100) from error
         if answer.is_server_error:
-            raise RepeatLater(AGAIN_AFTER, f"POST {url} answered {answer.status_code}", max_hops=100)
+            raise Repeat(AGAIN_AFTER, f"POST {url} answered {answer.status_code}", max_hops=100)
         if not answer.is_success:
-            raise StopAndFail(f"POST {url} answered {answer.status_code}: {answer.text[:200]}")
+            raise Trash(f"POST {url} answered {answer.status_code}: {answer.text[:200]}")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from applications import Application
-from connectors import RepeatLater, StopAndFail
+from connectors import Repeat, Trash
 from connectors.topologies import Start
 from worker.actions.applications import _has_limit
 from worker.broker.delays import delayed
@@ -40,7 +40,7 @@ class BrokerStarter:
             node = _find(self._topologies, start)
         if node is None:
             known = sorted({topology.name for topology in self._topologies})
-            raise StopAndFail(
+            raise Trash(
                 f"there is no node {start.node!r} of a topology {start.topology!r}; the files in {self._folder} "
                 f"have: {', '.join(known)}"
             )
@@ -49,7 +49,7 @@ class BrokerStarter:
             await self._publisher.publish((publication,), is_patient=False)
         except PublishRefused as error:
             reason = f"cannot start {start.topology}: {error}. Does a worker consume it?"
-            raise RepeatLater(AGAIN_AFTER, reason, max_hops=100) from error
+            raise Repeat(AGAIN_AFTER, reason, max_hops=100) from error
 
     async def close(self) -> None:
         """Nothing to close: the publisher is the worker's."""

@@ -19,8 +19,7 @@ import msgspec
 import structlog
 
 from applications.hiding import hide
-from connectors import Call
-from connectors.http import ConnectionLost, network
+from connectors.http import Call, ConnectionLost, network
 from connectors.logs import EXCHANGE, UiLine, ui_lines
 from connectors.secrets import known_secrets
 from worker.actions.service_calls import Calls

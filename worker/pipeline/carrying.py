@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from connectors import StorageAway
+from connectors.errors import StorageAway
 from worker.errors import HandBack
 from worker.modes.mode import TrashNotice
 from worker.patience import LONGEST_SECONDS, Patience

@@ -22,7 +22,6 @@ class Cancelled:
     """Somebody has cancelled the run; the message ends here."""
 
 
-@dataclass(frozen=True, slots=True)
 class Duplicate(Stop):
     """Another message with the same key came before."""
 

@@ -209,4 +209,4 @@ def _away() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise StorageAway(f"{type(error).__name__}: {error}") from error
+        raise StorageAway(reason=f"data storage: {type(error).__name__}: {error}") from error

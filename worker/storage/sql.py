@@ -200,4 +200,4 @@ def _away() -> Iterator[None]:
         with store_errors():
             yield
     except StoreError as error:
-        raise StorageAway(str(error)) from error
+        raise StorageAway(reason=f"data storage: {error}") from error

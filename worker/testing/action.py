@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from connectors import Kind, Message, Outcome, Trash
+from connectors import Message, Outcome, Trash
+from connectors.action import Kind
 from connectors.http import FindAccess, of_class
 from worker.actions.registry import AnyAction
 from worker.protocol import headers as h
@@ -53,7 +54,7 @@ class ActionResult:
     def data(self) -> Any:
         """The one message that the followers received, read as JSON. Raises `AssertionError` for none or several."""
         if len(self.messages) != 1:
-            raise AssertionError(f"{len(self.messages)} messages went on, not one; the outcome was {self.outcome}")
+            raise AssertionError(f"{len(self.messages)} messages went on, not one; the outcome was {self.outcome!r}")
         return self.messages[0].data
 
 

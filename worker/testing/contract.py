@@ -158,7 +158,7 @@ class ConnectorContract(ActionContract):
         """A person has to see why."""
         for status in (400, 404) if self._has_token else (400, 401, 404):
             result = self.run(self.wrong(httpx.Response(status, json={"error": "refused"})))
-            assert isinstance(result.outcome, self.after_refusal), f"after {status}: {result.outcome}"
+            assert isinstance(result.outcome, self.after_refusal), f"after {status}: {result.outcome!r}"
             if isinstance(result.outcome, Trash):
                 assert str(status) in result.reason, f"the status {status} is missing in {result.reason!r}"
 
@@ -181,7 +181,7 @@ class ConnectorContract(ActionContract):
             raise SkipTest(NOTHING_TO_RENEW)
         refused = httpx.Response(400, json={"error": "invalid_grant"})
         result = self.run(answering(httpx.Response(401)), answering(refused))
-        assert isinstance(result.outcome, Trash), f"with a dead login: {result.outcome}"
+        assert isinstance(result.outcome, Trash), f"with a dead login: {result.outcome!r}"
         assert "needs reconnect" in result.reason, f"the reason does not say that the login is dead: {result.reason!r}"
         assert "Cure: orchesty-worker installs" in result.reason, f"the cure is missing in {result.reason!r}"
 
@@ -189,7 +189,7 @@ class ConnectorContract(ActionContract):
         """429 with `Retry-After`; an outcome without a time is asked for sooner."""
         headers = {"retry-after": str(int(RETRY_AFTER.total_seconds()))}
         result = self.run(self.wrong(httpx.Response(429, headers=headers)))
-        assert isinstance(result.outcome, Repeat | Limited), f"after 429: {result.outcome}"
+        assert isinstance(result.outcome, Repeat | Limited), f"after 429: {result.outcome!r}"
         after = result.outcome.after
         assert isinstance(after, timedelta), f"not the time that the service says, but {after}: pass it on as `after`"
         assert after >= RETRY_AFTER, f"sooner than asked: {after}"
@@ -198,13 +198,13 @@ class ConnectorContract(ActionContract):
         """500 and a connection that breaks."""
         for reply in (httpx.Response(500), httpx.ReadError("connection lost")):
             result = self.run(self.wrong(reply))
-            assert isinstance(result.outcome, Repeat | Limited), f"after {reply!r}: {result.outcome}"
+            assert isinstance(result.outcome, Repeat | Limited), f"after {reply!r}: {result.outcome!r}"
 
     def test_a_reply_that_is_not_what_it_should_be_is_no_success(self) -> None:
         """A login page in the place of JSON must not count as an order."""
         page = httpx.Response(200, headers={"content-type": "text/html"}, text="<html>Please log in</html>")
         outcome = self.run(self.wrong(page)).outcome
-        assert not self.reads_replies or not isinstance(outcome, GOES_ON), f"a page in HTML became {outcome}"
+        assert not self.reads_replies or not isinstance(outcome, GOES_ON), f"a page in HTML became {outcome!r}"
 
     def test_secrets_stay_out_of_logs_and_trash(self) -> None:
         """Whatever the service answers."""

@@ -14,8 +14,9 @@ from typing import Any, Self
 import httpx
 from pydantic_core import to_json
 
-from connectors import Action, Http, Message, Outcome
-from connectors.http import FindAccess, of_class
+from connectors import Message, Outcome
+from connectors.action import Action
+from connectors.http import FindAccess, Http, of_class
 from worker.actions.applications import limited_applications
 from worker.actions.binding import bind
 from worker.actions.injection import Equipment
