@@ -1,5 +1,7 @@
 """What an action is: write a connector, custom node or batch with this."""
 
+from applications.http.errors import ReplyTruncated, ReplyUnreadable
+from applications.http.response import Response
 from connectors.action import Action, Batch, Connector, CustomNode, Kind
 from connectors.audit import audit_checkpoint, audit_entity
 from connectors.bodies import Form, Json, Multipart, NoBody, Raw, Xml
@@ -15,8 +17,6 @@ from connectors.errors import (
     LimitExceeded,
     PagingLoop,
     RepeatLater,
-    ReplyTruncated,
-    ReplyUnreadable,
     SoapFault,
     StopAndFail,
     StorageAway,
@@ -29,7 +29,6 @@ from connectors.message import Message, current_message
 from connectors.outcome import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
 from connectors.paging import CursorParam, LinkHeader, NextUrl, Offset, PageNumber, Pages
 from connectors.rate import RateNotice
-from connectors.response import Response
 from connectors.rules import Rules, fail_when, limit_when, repeat_when, stop_when
 from connectors.service import Service
 from connectors.soap import SoapReply, SoapService

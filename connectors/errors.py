@@ -87,11 +87,3 @@ class SoapFault(StopAndFail):
         super().__init__(reason)
         self.code = code
         self.message = message
-
-
-class ReplyUnreadable(ValueError):
-    """A reply is not what its content type says, or larger than allowed."""
-
-
-class ReplyTruncated(ReplyUnreadable):
-    """A reply or file ends before its end."""

@@ -10,8 +10,8 @@ from pydantic import Base64Bytes, BaseModel, Field
 from support.calls import bench, data_of
 
 from applications import Application
+from applications.http.paths import fill_path, fill_query
 from connectors import Endpoints, Form, Forward, Json, Multipart, NoBody, Raw, Rules, Trash, Xml
-from connectors.paths import fill_path, fill_query
 
 
 class Shop(Application):

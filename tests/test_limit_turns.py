@@ -15,8 +15,8 @@ from support.topologies import NodeEntry, connector, sink
 from support.visits import node, visit
 from support.waiting import eventually
 
+from applications.http.request import Outgoing
 from connectors import Connector, Http, Message, RateNotice
-from connectors.http import Request as HttpRequest
 from deploy.redis import PrivateRedis
 from worker.limits import gate
 from worker.limits.call_observer import Heard, hearing
@@ -142,7 +142,7 @@ async def test_sending_is_told_before_the_reply_comes() -> None:
     client = Http(timeout_seconds=5)
     async with serving(answer) as url:
         with hearing(sent) as heard:
-            async with client.open(HttpRequest("GET", url, {})) as reply:
+            async with client.open(Outgoing("GET", url, {})) as reply:
                 assert reply.status == 200
     await client.close()
     assert heard.sent == told

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from applications.incoming import Incoming
 from applications.signatures import (
     GITHUB,
     HUBSPOT,
@@ -26,6 +25,7 @@ from applications.signatures import (
     RsaSignature,
     Signature,
 )
+from applications.webhook_call import WebhookCall
 
 BODY = b'{"order": 17, "name": "\xc5\xbdofie"}'
 URL = "https://hooks.example/webhook?x=1"
@@ -81,8 +81,8 @@ SCHEMES = [
 Sign = Callable[[float], dict[str, str]]
 
 
-def call(headers: dict[str, str]) -> Incoming:
-    return Incoming("POST", URL, headers, BODY, NOW)
+def call(headers: dict[str, str]) -> WebhookCall:
+    return WebhookCall("POST", URL, headers, BODY, NOW)
 
 
 @pytest.mark.parametrize(("scheme", "sign"), SCHEMES)
@@ -113,7 +113,7 @@ def test_a_call_from_another_time_does_not(scheme: Signature, sign: Sign, away: 
 def test_the_published_example_of_github_passes() -> None:
     """https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"""
     signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    example = Incoming("POST", URL, {"x-hub-signature-256": signature}, b"Hello, World!", NOW)
+    example = WebhookCall("POST", URL, {"x-hub-signature-256": signature}, b"Hello, World!", NOW)
     GITHUB.check(example, "It's a Secret to Everybody")
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from applications.catalogue.servant import Servant
+from applications.http.response import pick, read_list
 from connectors.action import Batch, Connector, In, Out, ServiceAction
 from connectors.endpoints import Endpoints
 from connectors.errors import StopAndFail
 from connectors.message import Message
 from connectors.outcome import Page
-from connectors.response import pick, read_list
 
 SERVICE = "/V5/"
 FAILED = frozenset({1, 2})

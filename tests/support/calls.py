@@ -8,7 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from applications import Access, Application
+from applications import Application
+from applications.access import Access
 from connectors import Action, Call, Http, Outcome, RateNotice
 from connectors.action import ServiceAction
 from support.services import serving

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from applications.http.wire import requests_sent
 from connectors import RateNotice
-from connectors.http import requests_sent
 
 
 @dataclass(slots=True)
