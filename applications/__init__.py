@@ -1,55 +1,50 @@
-"""Who we are to a service: what its endpoints share."""
+"""Who we are to a service: what its endpoints share. Declare an application with these names.
 
-from applications.access import Access
-from applications.application import Application, ApplicationType, CustomAction, sync_method
+What few applications need is imported from its module: `applications.signatures`, `applications.errors`,
+`applications.forms`, `applications.http.request` and `applications.authentication` for a way of signing in of your own.
+"""
+
+from applications.application import Application, ApplicationType, sync_method
 from applications.authentication import (
     ApiKey,
-    Authentication,
     AwsSignature,
     Basic,
     Bearer,
     ClientAuthentication,
     Grant,
-    NoAuthentication,
     OAuth1,
     OAuth1Login,
     OAuth2,
     TokenExchange,
 )
-from applications.errors import ApplicationError, NotReady, SecretsError, SettingsInvalid, TryLater
+from applications.errors import ServiceRefused
 from applications.forms import Form
-from applications.incoming import Handshake, Incoming, Subscription
+from applications.http.client import Client
 from applications.limit import Limit
 from applications.token import Token, read_token
+from applications.webhook_call import Handshake, Subscription, WebhookCall
 
 __all__ = [
-    "Access",
     "ApiKey",
     "Application",
-    "ApplicationError",
     "ApplicationType",
-    "Authentication",
     "AwsSignature",
     "Basic",
     "Bearer",
+    "Client",
     "ClientAuthentication",
-    "CustomAction",
     "Form",
     "Grant",
     "Handshake",
-    "Incoming",
     "Limit",
-    "NoAuthentication",
-    "NotReady",
     "OAuth1",
     "OAuth1Login",
     "OAuth2",
-    "SecretsError",
-    "SettingsInvalid",
+    "ServiceRefused",
     "Subscription",
     "Token",
     "TokenExchange",
-    "TryLater",
+    "WebhookCall",
     "read_token",
     "sync_method",
 ]

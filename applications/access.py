@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-import httpx
-
+from applications.http.request import Auth
 from applications.limit import Limit
 
 
@@ -14,7 +13,7 @@ class Access:
 
     base_url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    auth: httpx.Auth | None = field(default=None, repr=False)
+    auth: Auth | None = field(default=None, repr=False)
     """Signs each request; None where the headers are enough."""
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the install's forms, for services that want them elsewhere than in a header, such as in a body."""

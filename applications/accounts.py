@@ -1,14 +1,11 @@
 """The way to a service for one user: what connectors ask for before each call."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-
-import httpx
 
 from applications.access import Access
 from applications.application import Application
@@ -16,23 +13,30 @@ from applications.authentication import TokenAuthentication
 from applications.authentication.oauth1 import is_form
 from applications.crypt import Keyring
 from applications.database import Database
-from applications.endpoint import Endpoint
 from applications.errors import (
     ApplicationError,
     LoginRefused,
     NotAuthorized,
     NotInstalled,
     NotReady,
+    ServiceAway,
+    ServiceRefused,
     SettingsMissing,
     TryLater,
 )
 from applications.forms import Choices, Values, chooses, save
+from applications.http.client import Client
+from applications.http.errors import ReplyUnreadable
+from applications.http.request import Auth, Credentials, Request
+from applications.http.response import Head
+from applications.http.wire import Transport, Wire
 from applications.install import Install
 from applications.installs import Installs
 from applications.journal import Journal
 from applications.logins import Callback, Logins
 from applications.templates import fill, fill_url
 from applications.token import Token
+from applications.token_endpoint import TokenEndpoint
 from applications.tokens import Tokens
 from applications.usable import usable
 from applications.webhooks import Webhooks
@@ -50,15 +54,14 @@ class _Read:
 class Accounts:
     """The users' accounts at services. One for a process; `close` it at the end."""
 
-    def __init__(
-        self, url: str, keyring: Keyring, journal: Path, *, token_transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, url: str, keyring: Keyring, journal: Path, *, token_transport: Transport | None = None) -> None:
         """`url` is the database, `journal` a directory of this machine for tokens on their way into it.
 
         A `token_transport` takes the place of the network on the way to token endpoints.
         """
         self._database = Database(url)
-        self._endpoint = Endpoint(token_transport)
+        self._endpoint = TokenEndpoint(token_transport)
+        self._wire = Wire()
         self.installs = Installs(self._database, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
         self.webhooks = Webhooks(self._database, keyring)
@@ -111,7 +114,7 @@ class Accounts:
         """Save settings of a user over those that are there.
 
         Choices that only the service knows are asked for with the new settings, as far as those suffice for a call.
-        Raises `SettingsInvalid` with errors beside the fields, or `TryLater`; nothing is saved then.
+        Raises `NotInstalled`, `SettingsInvalid` with errors beside the fields, or `TryLater`; nothing is saved then.
         """
         install = await self.installs.get(user, application.key)
         if install is None:
@@ -130,8 +133,8 @@ class Accounts:
     ) -> Mapping[str, Choices]:
         """Return the choices as the service tells them to who has these settings; none to who has yet to log in."""
         try:
-            async with _client(self._access(application, install, settings)) as client:
-                return await _asked_for_choices(application, client)
+            access = self._access(application, install, settings)
+            return await _asked_for_choices(application, Client(self._wire, access, application.key))
         except NotReady:
             return {}
 
@@ -154,21 +157,23 @@ class Accounts:
     async def finish_login(self, application: type[Application], callback: Callback) -> Mapping[str, Any]:
         """Save the token and the settings that the login brings; return those.
 
-        Raises as `Logins.finish`, and `LoginRefused` when the service does not say what belongs to the login.
+        Raises as `Logins.finish`, `LoginRefused` when the service does not say what belongs to the login, and
+        `NotInstalled` when the install is removed meanwhile.
         """
         await self.logins.finish(application, callback)
         self.forget(callback.user, application.key)
         install = await self.installs.get(callback.user, application.key)
         if install is None:
             raise NotInstalled(application.key, callback.user)
-        async with self._bare_client(application, install) as client:
-            try:
-                found = await application().logged_in(client, callback.query)
-            except ApplicationError:
-                raise
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                raise LoginRefused(f"the service did not say what belongs to the login: {reason}") from error
+        try:
+            found = await application().logged_in(self._bare_client(application, install), callback.query)
+        except (ServiceRefused, ServiceAway) as error:
+            raise LoginRefused(f"the service did not say what belongs to the login: {error}") from error
+        except ApplicationError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise LoginRefused(f"the service did not say what belongs to the login: {reason}") from error
         if found:
             await self.installs.save_plain(install, {**install.plain, **found})
         self.forget(callback.user, application.key)
@@ -176,21 +181,18 @@ class Accounts:
 
     async def choices(self, application: type[Application], user: str) -> Mapping[str, Choices]:
         """Return the choices that only the service knows."""
-        async with self.client(application, user) as client:
-            return await _asked_for_choices(application, client)
+        return await _asked_for_choices(application, await self.client(application, user))
 
-    @asynccontextmanager
-    async def client(self, application: type[Application], user: str) -> AsyncIterator[httpx.AsyncClient]:
-        """Open a client that asks the service as the user: base URL, common headers and authentication are set."""
-        async with _client(await self.access(application, user)) as client:
-            yield client
+    async def client(self, application: type[Application], user: str) -> Client:
+        """Return a client that asks the service as the user. Raises as `access`."""
+        return Client(self._wire, await self.access(application, user), application.key)
 
-    @asynccontextmanager
-    async def _bare_client(self, application: type[Application], install: Install) -> AsyncIterator[httpx.AsyncClient]:
+    def _bare_client(self, application: type[Application], install: Install) -> Client:
         """As `client`, for a login whose settings are not complete yet."""
-        text = application.text_settings(self.installs.settings(install), install.plain)
-        async with httpx.AsyncClient(auth=TokenAuth(self.tokens, application, install.user, text)) as client:
-            yield client
+        settings = self.installs.settings(install)
+        text, secrets = application.text_settings(settings, install.plain), application.secrets(settings)
+        auth = TokenAuth(self.tokens, application, install.user, text, secrets)
+        return Client(self._wire, Access(auth=auth, secrets=secrets), application.key)
 
     def forget(self, user: str, application: str) -> None:
         """Read an install anew the next time."""
@@ -201,22 +203,19 @@ class Accounts:
         """Let refreshes end, then close the connections."""
         await self.tokens.close()
         await self._endpoint.close()
+        await self._wire.close()
         await self._database.close()
 
 
-def _client(access: Access) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=access.base_url, headers=access.headers, auth=access.auth)
-
-
-async def _asked_for_choices(application: type[Application], client: httpx.AsyncClient) -> Mapping[str, Choices]:
+async def _asked_for_choices(application: type[Application], client: Client) -> Mapping[str, Choices]:
     try:
         return await application().choices(client)
-    except httpx.HTTPError as error:
+    except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:
         reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
         raise TryLater(reason, timedelta(minutes=1)) from None
 
 
-class TokenAuth(httpx.Auth):
+class TokenAuth(Auth):
     """Puts the token into each request; when the service refuses it, once a new one."""
 
     def __init__(
@@ -230,27 +229,21 @@ class TokenAuth(httpx.Auth):
         self._way, self._tokens, self._application, self._user = way, tokens, application, user
         self._settings = settings
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Sign and send; after a 401 renew the token, sign and send again."""
+    def needs_body(self, request: Request) -> bool:
+        """Whether there is a form that is signed."""
+        return self._way.signs_forms and is_form(request)
+
+    async def sign(self, request: Request) -> AsyncGenerator[Credentials, Head]:
+        """Sign with the user's token; after a refusal of it, with a new one. Raises as `Tokens.get`."""
         token = await self._token(None)
-        if self._way.signs_forms and is_form(request):
-            await request.aread()
-        self._way.sign(request, token, self._settings)
-        response = yield request
-        if not self._way.refuses_token(response):
+        refusal = yield self._way.sign(request, token, self._settings)
+        if not self._way.refuses_token(refusal):
             return
         fresh = await self._token(token.access_token)
-        if fresh.access_token == token.access_token:
-            return
-        if not isinstance(request.stream, httpx.ByteStream):
-            raise TryLater("the token was renewed, and the body of the request cannot be sent twice", _SOON)
-        self._way.sign(request, fresh, self._settings)
-        yield request
+        if fresh.access_token != token.access_token:
+            yield self._way.sign(request, fresh, self._settings)
 
     async def _token(self, refused: str | None) -> Token:
         token = await self._tokens.get(self._application, self._user, refused)
         self._secrets.update(token.secrets)
         return token
-
-
-_SOON = timedelta(seconds=1)

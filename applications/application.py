@@ -8,14 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypeVar
 
-import httpx
-
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
-from applications.incoming import Handshake, Incoming, Subscription
+from applications.http.client import Client
 from applications.limit import Limit, limit_name
 from applications.signatures import Signature
-from applications.templates import names
+from applications.templates import placeholders
+from applications.webhook_call import Handshake, Subscription, WebhookCall
 
 Sync = TypeVar("Sync", bound=Callable[..., Awaitable[Any]])
 
@@ -97,32 +96,41 @@ class Application:
     delivery_header: ClassVar[str] = ""
     """The header with the id of a call, in lower case, by which a second delivery is known."""
 
-    async def subscribe(
-        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
-    ) -> str:
-        """Let the service call `url` when `name` happens; return what the service calls it."""
+    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
+        """Let the service call `url` when `name` happens; return what the service calls it.
+
+        `url` is secret, `secret` is what the service may sign with, and `parameters` are those of the `Subscription`,
+        all there. May raise what `client` raises: nothing stays then.
+        """
         raise NotImplementedError(f"{self.key} declares webhooks and has to say how to subscribe")
 
-    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
-        """Let the service call no more; one that it does not know any more is a success."""
+    async def unsubscribe(self, client: Client, remote_id: str) -> None:
+        """Let the service call no more; one that it does not know any more is a success.
+
+        May raise what `client` raises: the webhook stays then.
+        """
         raise NotImplementedError(f"{self.key} declares webhooks and has to say how to unsubscribe")
 
-    def handshake(self, call: Incoming) -> Handshake | None:
+    def handshake(self, call: WebhookCall) -> Handshake | None:
         """Return what the service wants to hear when this genuine call only asks who is there."""
         return None
 
-    def delivery_id(self, call: Incoming) -> str:
+    def delivery_id(self, call: WebhookCall) -> str:
         """Return the service's id of the call, the same when it is delivered again; empty when there is none."""
         return call.headers.get(self.delivery_header, "")
 
-    async def choices(self, client: httpx.AsyncClient) -> Mapping[str, Choices]:
-        """Return choices by field that only the service knows; `client` asks it as the user."""
+    async def choices(self, client: Client) -> Mapping[str, Choices]:
+        """Return choices by field that only the service knows; `client` asks it as the user.
+
+        May raise what `client` raises: no settings are saved then.
+        """
         return {}
 
-    async def logged_in(self, client: httpx.AsyncClient, callback: Mapping[str, str]) -> Mapping[str, Any]:
+    async def logged_in(self, client: Client, callback: Mapping[str, str]) -> Mapping[str, Any]:
         """Return settings that a login brings, such as the account's id; asked once after each login.
 
-        `callback` is the query that the service sent the user back with.
+        `callback` is the query that the service sent the user back with. What is raised ends the login; raise
+        `LoginRefused` with what the user can do about it.
         """
         return {}
 
@@ -163,7 +171,7 @@ class Application:
     @classmethod
     def missing_for_calls(cls, text: Mapping[str, str]) -> list[str]:
         """Return the placeholders of base URL and headers that have no value, which a login may bring."""
-        return [name for name in names(cls.base_url + "".join(cls.headers.values())) if not text.get(name)]
+        return [name for name in placeholders(cls.base_url + "".join(cls.headers.values())) if not text.get(name)]
 
     @classmethod
     def is_authorized(cls, settings: Values, *, has_token: bool) -> bool:
@@ -195,8 +203,8 @@ class Application:
 def sync_method(method: Sync) -> Sync:
     """Let the platform's user interface and `orchesty-worker applications call` ask this method of an application.
 
-    It takes a client that asks the service as the user, and parameters by name, and returns what can be JSON:
-    `async def orders(self, client: httpx.AsyncClient, parameters: Mapping[str, str]) -> Any`.
+    It takes a client that asks the service as the user, and parameters by name, and returns what can be JSON. It may
+    raise what `client` raises: `async def orders(self, client: Client, parameters: Mapping[str, str]) -> Any`.
     """
     setattr(method, _SYNC, True)
     return method

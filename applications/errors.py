@@ -11,7 +11,9 @@ ApplicationError
 │   └── NeedsReconnect    the login is dead
 ├── TryLater              wait `after`, then try again
 │   ├── TokenEndpointAway
+│   ├── ServiceAway       the service that a method of an application asks does not answer
 │   └── InstallsAway      the database of the installs is away, or refuses
+├── ServiceRefused        the service answers a method of an application with another status than 2xx
 ├── LoginRefused          a callback that says no, or comes too late
 │   └── LoginForged       a callback that is none of ours, comes twice, or is for another user
 ├── LoginDead             the service refuses the refresh token or the client
@@ -23,6 +25,10 @@ ApplicationError
 from collections.abc import Mapping
 from datetime import timedelta
 from shlex import quote
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from applications.http.response import Response
 
 
 class ApplicationError(Exception):
@@ -99,7 +105,7 @@ class NeedsReconnect(NotReady):
 
 
 class TryLater(ApplicationError):
-    """Nothing is wrong for good."""
+    """Nothing is wrong for good: try again `after` this time."""
 
     def __init__(self, reason: str, after: timedelta) -> None:
         super().__init__(reason)
@@ -108,6 +114,19 @@ class TryLater(ApplicationError):
 
 class TokenEndpointAway(TryLater):
     """The token endpoint does not answer, or not with a token."""
+
+
+class ServiceAway(TryLater):
+    """A service does not answer, or not to the end."""
+
+
+class ServiceRefused(ApplicationError):
+    """A service answered a method of an application with another status than 2xx."""
+
+    def __init__(self, problem: str, response: "Response") -> None:
+        super().__init__(problem)
+        self.response = response
+        """The reply; its body may repeat secrets of the request."""
 
 
 class InstallsAway(TryLater):

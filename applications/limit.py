@@ -15,7 +15,7 @@ class Limit:
     amount: int
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be kept."""
+        """Raises `ValueError` for what cannot be kept."""
         if not (1 <= self.seconds <= MOST and 1 <= self.amount <= MOST):
             raise ValueError(
                 f"Limit(seconds={self.seconds}, amount={self.amount}): both must be whole numbers from 1 to {MOST}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import delete
 
 from applications.application import Application
-from applications.authentication import Call, LoginAuthentication
+from applications.authentication import LoginAuthentication, TokenCall
 from applications.crypt import Keyring
 from applications.database import Database, now_ms
 from applications.errors import (
@@ -25,8 +25,8 @@ from applications.errors import (
     NotInstalled,
     SettingsMissing,
 )
-from applications.hiding import hidden_in_errors
 from applications.installs import Installs
+from applications.redaction import redacted_errors
 from applications.tables import logins
 
 SECONDS: Final = 600
@@ -55,7 +55,7 @@ class _Prepared:
 class Logins:
     """Sends people to a service and takes them back."""
 
-    def __init__(self, database: Database, installs: Installs, call: Call) -> None:
+    def __init__(self, database: Database, installs: Installs, call: TokenCall) -> None:
         self._database = database
         self._installs = installs
         self._call = call
@@ -74,7 +74,7 @@ class Logins:
         login, ends = secrets.token_urlsafe(16), now_ms() + SECONDS * 1000
         state = {"id": login, "user": user, "application": application.key, "ends": ends}
         sealed = self._keyring.seal(json.dumps(state).encode(), _STATE)
-        with hidden_in_errors(prepared.secrets):
+        with redacted_errors(prepared.secrets):
             begun = await prepared.way.begin(
                 prepared.settings, redirect_uri=redirect_uri, state=sealed, call=self._call
             )
@@ -104,13 +104,13 @@ class Logins:
         """Exchange what the callback brought, and save the token.
 
         Raises `LoginRefused` when the service or the person has said no, `LoginDead` or `TokenEndpointAway` of the
-        exchange.
+        exchange, `NotInstalled` when the install is removed meanwhile, and as `start`.
         """
         if callback.application != application.key:
             raise LoginRefused(f"this login was begun for {callback.application}, not for {application.key}")
         prepared = await self._prepared(application, callback.user)
         brought = {callback.query[name] for name in _SECRETS_OF_QUERIES if name in callback.query}
-        with hidden_in_errors(prepared.secrets | set(callback.kept.values()) | brought):
+        with redacted_errors(prepared.secrets | set(callback.kept.values()) | brought):
             token = await prepared.way.finish(prepared.settings, callback.query, callback.kept, self._call)
         if not await self._installs.save_login(callback.user, application.key, token):
             raise NotInstalled(application.key, callback.user)

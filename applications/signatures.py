@@ -21,12 +21,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from applications.errors import ApplicationError
-from applications.incoming import Incoming
+from applications.webhook_call import WebhookCall
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 WINDOW_SECONDS: Final = 300
+"""How far a time stamp may lie from the moment of the call, either way."""
 
 
 class Forged(ApplicationError):
@@ -40,12 +41,12 @@ class KeyUnusable(ApplicationError):
 class Signature(Protocol):
     """A way to sign calls."""
 
-    def check(self, call: Incoming, secret: str) -> None:
+    def check(self, call: WebhookCall, secret: str) -> None:
         """Raise `Forged` with what is wrong, never with what would be right; `KeyUnusable` when that cannot be told."""
 
 
 Encode = Callable[[bytes], str]
-Content = Callable[[Incoming, str], bytes]
+Content = Callable[[WebhookCall, str], bytes]
 """What is signed, given the call and its time stamp."""
 
 
@@ -59,7 +60,7 @@ def base64(digest: bytes) -> str:
     return b64encode(digest).decode()
 
 
-def body_only(call: Incoming, _: str) -> bytes:
+def body_only(call: WebhookCall, _: str) -> bytes:
     """The body is signed."""
     return call.body
 
@@ -69,15 +70,18 @@ class HmacSignature:
     """HMAC-SHA256 in a header."""
 
     header: str
+    """In lower case, as all names of headers here."""
     encode: Encode = hexadecimal
     prefix: str = ""
+    """What stands before the signature in the header."""
     content: Content = body_only
     time_header: str = ""
+    """The header with the time stamp; empty when the service signs none."""
     read_time: Callable[[str], float] = float
     """Seconds since the epoch of what the time header holds."""
 
-    def check(self, call: Incoming, secret: str) -> None:
-        """Compare with our own signature."""
+    def check(self, call: WebhookCall, secret: str) -> None:
+        """Compare with our own signature. Raises `Forged`, also for a time stamp outside the window."""
         stamp = ""
         if self.time_header:
             stamp = _header(call, self.time_header)
@@ -96,8 +100,8 @@ class StripeSignature:
 
     header: str = "stripe-signature"
 
-    def check(self, call: Incoming, secret: str) -> None:
-        """Compare with each of the signatures."""
+    def check(self, call: WebhookCall, secret: str) -> None:
+        """Compare with each of the signatures. Raises `Forged`, also for a time stamp outside the window."""
         pairs = [part.strip().partition("=") for part in _header(call, self.header).split(",")]
         stamp = next((value for name, _, value in pairs if name == "t"), "")
         check_time(call, stamp, float)
@@ -113,8 +117,8 @@ class RsaSignature:
 
     header: str
 
-    def check(self, call: Incoming, secret: str) -> None:
-        """Verify with the public key."""
+    def check(self, call: WebhookCall, secret: str) -> None:
+        """Verify with the public key. Raises `Forged`, or `KeyUnusable` for what is no RSA key in PEM."""
         # Imported here: few services sign so, and it takes its time.
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
         from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - see above
@@ -142,7 +146,7 @@ def _rsa_key(pem: str) -> "RSAPublicKey":
     return key
 
 
-def check_time(call: Incoming, stamp: str, read: Callable[[str], float]) -> None:
+def check_time(call: WebhookCall, stamp: str, read: Callable[[str], float]) -> None:
     """Raise `Forged` when the call was signed too long ago, or in the future."""
     try:
         away = abs(call.received - read(stamp))
@@ -152,7 +156,7 @@ def check_time(call: Incoming, stamp: str, read: Callable[[str], float]) -> None
         raise Forged(f"the time stamp is more than {WINDOW_SECONDS} s away")
 
 
-def _header(call: Incoming, name: str) -> str:
+def _header(call: WebhookCall, name: str) -> str:
     value = call.headers.get(name, "")
     if not value:
         raise Forged(f"there is no header {name}")
@@ -165,16 +169,16 @@ _HUBSPOT_DECODES: Final = MappingProxyType({f"%{ord(character):02X}": character 
 """HubSpot decodes these in the address that it signs, and no others."""
 
 
-def _slack(call: Incoming, stamp: str) -> bytes:
+def _slack(call: WebhookCall, stamp: str) -> bytes:
     return f"v0:{stamp}:".encode() + call.body
 
 
-def _hubspot(call: Incoming, stamp: str) -> bytes:
+def _hubspot(call: WebhookCall, stamp: str) -> bytes:
     url = re.sub("%[0-9A-F]{2}", lambda found: _HUBSPOT_DECODES.get(found[0], found[0]), call.url)
     return f"{call.method}{url}".encode() + call.body + stamp.encode()
 
 
-def _zendesk(call: Incoming, stamp: str) -> bytes:
+def _zendesk(call: WebhookCall, stamp: str) -> bytes:
     return stamp.encode() + call.body
 
 

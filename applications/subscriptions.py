@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
-
-import httpx
 
 from applications.accounts import Accounts
 from applications.application import Application
-from applications.errors import ApplicationError, TryLater
-from applications.hiding import hide
+from applications.errors import ApplicationError, ServiceRefused, TryLater
+from applications.http.client import Client
+from applications.http.errors import ReplyUnreadable
+from applications.redaction import redact
 from applications.webhooks import Webhook, as_text, path_of
 
 
@@ -50,7 +49,7 @@ async def subscribe(
 
 
 async def _save(
-    accounts: Accounts, application: type[Application], webhook: Webhook, client: httpx.AsyncClient, remote_id: str
+    accounts: Accounts, application: type[Application], webhook: Webhook, client: Client, remote_id: str
 ) -> None:
     """Save what the service calls the webhook; else let it call no more, while we still know what to ask for."""
     if not remote_id:
@@ -88,23 +87,17 @@ async def unsubscribe(accounts: Accounts, application: type[Application], webhoo
 
 
 @asynccontextmanager
-async def _asking(
-    accounts: Accounts, application: type[Application], webhook: Webhook
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Open a client. What goes wrong is told without secrets and in words that help: httpx's own show the request."""
+async def _asking(accounts: Accounts, application: type[Application], webhook: Webhook) -> AsyncIterator[Client]:
+    """Give a client. What goes wrong is told without secrets."""
     own = accounts.webhooks.secrets(webhook)
     access = await accounts.access(application, webhook.user)
     try:
-        async with accounts.client(application, webhook.user) as client:
-            yield client
-    except httpx.HTTPStatusError as error:
-        text = hide(error.response.text, {own.token, own.secret, *access.secrets})
-        raise SubscribeRefused(f"{application.key} answered {error.response.status_code}: {text[:200]}") from None
-    except httpx.HTTPError as error:
-        reason = f"{application.key} cannot be reached: {type(error).__name__}"
-        raise TryLater(reason, timedelta(minutes=1)) from None
-    except SubscribeRefused as error:
-        raise SubscribeRefused(hide(str(error), {own.token, own.secret, *access.secrets})) from None
+        yield await accounts.client(application, webhook.user)
+    except ServiceRefused as error:
+        text = redact(error.response.text, {own.token, own.secret, *access.secrets})
+        raise SubscribeRefused(f"{application.key} answered {error.response.status}: {text[:200]}") from None
+    except (SubscribeRefused, ReplyUnreadable) as error:
+        raise SubscribeRefused(redact(str(error), {own.token, own.secret, *access.secrets})) from None
 
 
 def _check(application: type[Application], name: str, parameters: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
-def names(template: str) -> list[str]:
+def placeholders(template: str) -> list[str]:
     """Return the settings that a text asks for."""
     return _PLACE.findall(template)
 

@@ -8,14 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token with what belongs to it. Times are seconds since the epoch."""
+    """An access token with what belongs to it."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     obtained: float = 0
+    """When the service gave it, in seconds since the epoch."""
     expires: float | None = None
-    """None when the service does not say: it is used until it is refused."""
+    """When it ends, in seconds since the epoch. None when the service does not say: it is used until it is refused."""
     others: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What else the reply held, as JSON has it."""
 
     def to_json(self) -> bytes:
         """Return all of it, for the store."""
@@ -23,7 +25,7 @@ class Token:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Token":
-        """Read what `to_json` returned."""
+        """Read what `to_json` returned. Raises `ValueError` or `TypeError` for anything else."""
         return cls(**json.loads(text))
 
     def after(self, before: "Token | None") -> "Token":
@@ -39,12 +41,14 @@ class Token:
         return {str(value) for value in (self.access_token, self.refresh_token, *named) if value}
 
     def is_expired(self, now: float) -> bool:
-        """Whether its time is up."""
+        """Whether its time is up; `now` is in seconds since the epoch."""
         return self.expires is not None and now >= self.expires
 
 
 def read_token(reply: Mapping[str, Any], now: float) -> Token:
-    """Read the reply of a token endpoint (RFC 6749, 5.1). Raises `ValueError` without a usable `access_token`.
+    """Read the reply of a token endpoint (RFC 6749, 5.1); `now` is in seconds since the epoch.
+
+    Raises `ValueError` without a usable `access_token`.
 
     A life time that is missing, unreadable or in the past counts as unknown: refreshing at once would bring the same.
     """

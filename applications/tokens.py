@@ -16,12 +16,12 @@ from typing import Final
 import structlog
 
 from applications.application import Application
-from applications.authentication import Call, TokenAuthentication
+from applications.authentication import TokenAuthentication, TokenCall
 from applications.errors import ApplicationError, InstallsAway, LoginDead, TokenEndpointAway, TryLater
-from applications.hiding import hidden_in_errors, hide
 from applications.install import Install
 from applications.installs import LEASE_SECONDS, Installs
 from applications.journal import Arrived, Journal
+from applications.redaction import redact, redacted_errors
 from applications.token import Token
 from applications.usable import needs_reconnect, usable
 
@@ -53,7 +53,7 @@ class Held:
 class Tokens:
     """Gives the token of an install. One for a process; `close` it at the end."""
 
-    def __init__(self, installs: Installs, journal: Journal, call: Call) -> None:
+    def __init__(self, installs: Installs, journal: Journal, call: TokenCall) -> None:
         self._installs = installs
         self._journal = journal
         self._call = call
@@ -136,7 +136,7 @@ class Tokens:
         settings = application.text_settings(stored, install.plain)
         secrets = application.secrets(stored) | (token.secrets if token else set())
         try:
-            with hidden_in_errors(secrets):
+            with redacted_errors(secrets):
                 async with asyncio.timeout(LEASE_SECONDS - 5):
                     fresh = await way.obtain(settings, token, self._call)
         except LoginDead as error:
@@ -148,7 +148,7 @@ class Tokens:
             await self._installs.give_back(install, fence)
             if isinstance(error, ApplicationError):
                 raise
-            reason = hide(f"{type(error).__name__}: {error}", secrets)
+            reason = redact(f"{type(error).__name__}: {error}", secrets)
             raise ApplicationError(f"the exchange of {application.key} failed: {reason}") from error
         return await self._arrived(install, fence, fresh)
 

@@ -17,7 +17,10 @@ from typing import Any, ClassVar, Generic, TypeVar, Unpack, get_args, get_origin
 
 from pydantic import TypeAdapter
 
-from applications import Access, Application
+from applications import Application
+from applications.access import Access
+from applications.http.paths import places_of
+from applications.http.response import Response
 from connectors.clients import Clients
 from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
@@ -27,8 +30,6 @@ from connectors.logs import ActionLog, log
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
 from connectors.paging import PageRequest, Pages, read_page
-from connectors.paths import places_of
-from connectors.response import Response
 from connectors.rules import Rules
 from connectors.service import CallOptions, Service, Verbs
 from connectors.soap import SoapService

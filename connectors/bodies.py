@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from connectors.paths import given_values
+from applications.http.paths import given_values
 from connectors.service import CallOptions
 
 
@@ -73,7 +73,7 @@ class MultipartBody:
 
 @dataclass(frozen=True, slots=True)
 class XmlBody:
-    """An XML document whose root has this name; see `connectors.xml` for how values are written."""
+    """An XML document whose root has this name; see `applications.http.xml` for how values are written."""
 
     root: str
 

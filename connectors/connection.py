@@ -6,12 +6,12 @@ https://relay.dev/graphql/connections.htm
 from dataclasses import dataclass, field
 from typing import Any
 
+from applications.http.paths import given_values
+from applications.http.response import pick
 from connectors.graphql import ask, nodes_of
 from connectors.message import Message
 from connectors.outcome import Page
 from connectors.paging import Pages, page_of, trail_of
-from connectors.paths import given_values
-from connectors.response import pick
 from connectors.service import CallOptions, Service
 
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from applications.http.formats import parse_json_line, split_lines, stream_csv, stream_gunzip
+from applications.http.response import Head
+from applications.http.wire import Stream
 from connectors.files import write_file
-from connectors.formats import parse_json_line, split_lines, stream_csv, stream_gunzip
-from connectors.http import Stream
-from connectors.response import Head
 
 
 class Download(Head):

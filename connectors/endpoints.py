@@ -14,14 +14,14 @@ from typing import Any, Final, Generic, TypedDict, Unpack
 from pydantic import BaseModel
 
 from applications import Application
+from applications.http.paths import fill_path, fill_query, places_of, values_of
+from applications.http.response import Response
 from connectors.action import Batch, Connector, Declared, In, Out, reader_of
 from connectors.bodies import Body, JsonBody, NoBody
 from connectors.connection import Connection
 from connectors.message import Message
 from connectors.outcome import Page
 from connectors.paging import PageRequest, Pages, read_page
-from connectors.paths import fill_path, fill_query, places_of, values_of
-from connectors.response import Response
 from connectors.rules import Rules
 from connectors.service import CallOptions
 

@@ -52,11 +52,3 @@ class SoapFault(Trash):
     """The fault's code, such as `soap:Client`."""
     text: str = ""
     """The fault's own text; `reason` names the operation as well."""
-
-
-class ReplyUnreadable(ValueError):
-    """A reply is not what its content type says, or larger than allowed."""
-
-
-class ReplyTruncated(ReplyUnreadable):
-    """A reply or file ends before its end."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
+from applications.http.paths import given_values
+from applications.http.response import Response, pick, read_as, read_list
 from connectors.errors import GraphQLFailed
-from connectors.paths import given_values
 from connectors.rate import RateNotice
-from connectors.response import Response, pick, read_as, read_list
 from connectors.rules import Meaning
 from connectors.service import CallOptions, Service, end
 

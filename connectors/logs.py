@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from applications.hiding import HIDDEN
+from applications.redaction import HIDDEN
 from connectors.secrets import is_secret_name
 
 EXCHANGE: Final = {

@@ -19,11 +19,11 @@ from urllib.parse import urljoin
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from applications.http.response import Response, pick, read_list
+from applications.http.wire import origin_of
 from connectors.errors import PagingLoop
-from connectors.http import origin_of
 from connectors.message import Message
 from connectors.outcome import Page, Trash
-from connectors.response import Response, pick, read_list
 from connectors.rules import Codes, Rules, parse_codes
 from connectors.service import CallOptions, Service
 

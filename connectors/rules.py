@@ -12,8 +12,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from applications.http.response import Response
 from connectors.delay import Delay
-from connectors.response import Response
 
 Codes = str | int | Iterable[int]
 """Status codes: `404`, `{200, 404}`, or text such as `"2xx 404 500-502"`; a range includes both its ends."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from contextvars import ContextVar
 from dataclasses import replace
 
-from applications.hiding import hide
+from applications.redaction import redact
 from connectors.outcome import Limited, Outcome, Repeat, Stop, Trash
 
 Known = dict[str, Collection[str]]
@@ -31,7 +31,7 @@ def remember(application: str, secrets: Collection[str]) -> None:
 def without_known(outcome: Outcome) -> Outcome:
     """Return the outcome with a reason that shows no secret."""
     if current_secrets.get() and isinstance(outcome, Repeat | Limited | Stop | Trash) and outcome.reason:
-        return replace(outcome, reason=hide(outcome.reason, known_secrets()))
+        return replace(outcome, reason=redact(outcome.reason, known_secrets()))
     return outcome
 
 

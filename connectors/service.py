@@ -1,56 +1,39 @@
 """One service as an action calls it: requests are built here, and replies judged."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypedDict, Unpack
+from typing import Any, Final, NoReturn, Unpack
 
-from pydantic_core import to_json
-
-from applications import Access, Application
+from applications import Application
+from applications.access import Access
+from applications.http.building import build
+from applications.http.errors import ReplyTruncated
+from applications.http.request import Outgoing, RequestOptions
+from applications.http.response import Response
+from applications.http.wire import ConnectionLost, NeverSent, Stream, shown_url
 from connectors.download import Download
-from connectors.errors import ReplyTruncated
 from connectors.files import FileChunks
-from connectors.http import ConnectionLost, Http, NeverSent, Request, Stream, is_elsewhere, with_query
+from connectors.http import Http
 from connectors.message import current_message
 from connectors.outcome import Limited, Repeat, Stop, Trash
-from connectors.paths import fill_path, values_of
 from connectors.rate import RateNotice, read_notice
-from connectors.response import Response
 from connectors.rules import DEFAULT_MAX_HOPS, Meaning, Rules
 from connectors.secrets import remember
 
 _HEAD_OF_REFUSAL: Final = 64 << 10
 
 
-class CallOptions(TypedDict, total=False):
+class CallOptions(RequestOptions, total=False):
     """What a call may carry besides method and path. One kind of body at most."""
 
-    params: Mapping[str, Any]
-    """The query; None values are left out, lists repeat the name."""
-    headers: Mapping[str, str]
-    """They win over the application's."""
-    json: Any
-    """Body: models or plain values."""
-    form: Mapping[str, Any]
-    """Body: a form; together with `files` a multipart form."""
-    files: Mapping[str, Any]
-    """Body: multipart; a name's value is bytes, an open file or `(file name, content, content type)`."""
-    xml: Mapping[str, Any]
-    """Body: an XML document, `{root: values}`."""
-    content: str | bytes | AsyncIterable[bytes]
-    """Body: as it is; name its `Content-Type` in `headers`."""
     file: Path
     """Body: a file, sent piece by piece."""
     rules: Rules
     """What replies mean for this call; what they leave open, the action's rules decide."""
-    timeout_seconds: float
-    """How long to wait for the connection, and for each further piece of the reply; 30 by default."""
-    max_bytes: int
-    """The largest reply that is read into memory."""
 
 
 class Verbs(ABC):
@@ -145,22 +128,9 @@ class Service(Verbs):
         own = options.get("rules")
         return own.over(self.rules) if own else self.rules
 
-    async def _request(self, method: str, path: str, values: Any, options: CallOptions) -> Request:
+    async def _request(self, method: str, path: str, values: Any, options: CallOptions) -> Outgoing:
         access = await self.access()
-        headers, content = _body(options)
-        url = _url(access, fill_path(path, values_of(values)) if values is not None else path, options.get("params"))
-        if is_elsewhere(url, access.base_url):
-            access = Access(secrets=access.secrets)
-        return Request(
-            method,
-            url,
-            {**access.headers, **headers, **options.get("headers", {})},
-            content,
-            access.auth,
-            options.get("timeout_seconds"),
-            self.application_key,
-            access.secrets,
-        )
+        return build(access, method, path, values, _with_file(options), self.application_key)
 
     @property
     def application_key(self) -> str:
@@ -168,7 +138,7 @@ class Service(Verbs):
         return getattr(self.application, "key", "")
 
     @asynccontextmanager
-    async def _open(self, request: Request, rules: Rules) -> AsyncIterator[Stream]:
+    async def _open(self, request: Outgoing, rules: Rules) -> AsyncIterator[Stream]:
         """Open a reply; a connection that is lost before its end means to try again."""
         try:
             async with self.http.open(request) as stream:
@@ -176,7 +146,7 @@ class Service(Verbs):
         except NeverSent:
             raise
         except (*ConnectionLost, ReplyTruncated) as error:
-            reason = f"{request.method} {request.shown_url}: {type(error).__name__}: {error}"
+            reason = f"{request.method} {shown_url(request)}: {type(error).__name__}: {error}"
             raise Repeat(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
 
     async def _refused(self, stream: Stream, meaning: Meaning, rules: Rules, notice: RateNotice | None) -> NoReturn:
@@ -238,33 +208,10 @@ def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
 
-def _url(access: Access, path: str, params: Mapping[str, Any] | None) -> str:
-    url = path
-    if not path.startswith(("http://", "https://")):
-        if not access.base_url:
-            raise ValueError(f"{path} needs a base URL: give the action an application, or write the whole URL")
-        url = f"{access.base_url.rstrip('/')}/{path.lstrip('/')}" if path else access.base_url
-    given = {name: value for name, value in (params or {}).items() if value is not None}
-    return with_query(url, given) if given else url
-
-
-def _body(options: CallOptions) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the headers that belong to the body, and the body as httpx takes it."""
-    if "json" in options:
-        return {"Content-Type": "application/json"}, {"content": to_json(options["json"])}
-    if "xml" in options:
-        from connectors.xml import write_xml  # noqa: PLC0415 - only who writes XML pays for the parser
-
-        ((root, data),) = options["xml"].items()
-        return {"Content-Type": "application/xml; charset=utf-8"}, {"content": write_xml(root, data)}
-    if "file" in options:
-        chunks = FileChunks(options["file"])
-        return {"Content-Length": str(chunks.size)}, {"content": chunks}
-    if "content" in options:
-        return {}, {"content": options["content"]}
-    content: dict[str, Any] = {}
-    if "form" in options:
-        content["data"] = dict(options["form"])
-    if "files" in options:
-        content["files"] = dict(options["files"])
-    return {}, content
+def _with_file(options: CallOptions) -> CallOptions:
+    """Return the options with a file as the pieces of its content."""
+    if "file" not in options:
+        return options
+    chunks = FileChunks(options["file"])
+    headers = {"Content-Length": str(chunks.size), **options.get("headers", {})}
+    return {**options, "content": chunks, "headers": headers}

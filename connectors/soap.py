@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from applications.http.response import Response, pick, read_as, read_list
 from connectors.errors import SoapFault
 from connectors.http import Http
-from connectors.response import Response, pick, read_as, read_list
 from connectors.rules import Rules, repeat_when
 from connectors.service import Service
 

@@ -15,13 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import Field, SecretStr
 from support.accounts import install, opened
-from support.oauth_application import Books, Client
+from support.oauth_application import Books, Login
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
 from applications import (
     ApiKey,
     Application,
-    Authentication,
     AwsSignature,
     Basic,
     Bearer,
@@ -29,15 +28,16 @@ from applications import (
     Form,
     Grant,
     Limit,
-    NoAuthentication,
     OAuth1,
     OAuth2,
     Token,
     TokenExchange,
 )
 from applications.accounts import Accounts
-from applications.authentication import Call
+from applications.authentication import Authentication, NoAuthentication, TokenCall
 from applications.errors import SettingsMissing
+from applications.http.request import Outgoing
+from applications.http.wire import Wire
 from applications.templates import fill, fill_url
 
 
@@ -49,8 +49,11 @@ async def sent(way: Authentication, settings: Mapping[str, str], request: httpx.
         seen.append(request)
         return httpx.Response(200)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        await client.send(request, auth=way.auth(settings))
+    wire = Wire(transport=httpx.MockTransport(answer))
+    body = {"content": request.content} if request.content else {}
+    outgoing = Outgoing(request.method, str(request.url), request.headers, body, way.auth(settings))
+    async with wire.open(outgoing):
+        await wire.close()
     return seen[0]
 
 
@@ -165,11 +168,11 @@ async def test_a_client_says_who_it_is_in_each_way(
             token_url="{server}/token", grant=Grant.CLIENT_CREDENTIALS, client_authentication=way,
             token_parameters={"audience": "orders"},
         )  # fmt: skip
-        forms = (Client,)
+        forms = (Login,)
 
     await install(accounts, Robot, client_id=CLIENT, client_secret=secret, server=server.base_url)
-    async with accounts.client(Robot, "alice") as client:
-        assert (await client.get("/orders")).status_code == 200
+    client = await accounts.client(Robot, "alice")
+    assert (await client.get("/orders")).status == 200
     assert server.calls[0]["audience"] == "orders"
     assert ("client_secret" in server.calls[0]) is (way is ClientAuthentication.BODY)
 
@@ -183,7 +186,7 @@ async def test_a_public_client_sends_no_secret() -> None:
 async def test_a_service_has_its_own_way_to_a_token(accounts: Accounts, server: OAuthServer) -> None:
     asked: list[str] = []
 
-    async def exchange(settings: Mapping[str, str], call: Call) -> Token:
+    async def exchange(settings: Mapping[str, str], call: TokenCall) -> Token:
         asked.append(settings["pin"])
         form = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": SECRET}
         reply = await call(f"{server.base_url}/token", form=form)
@@ -202,8 +205,8 @@ async def test_a_service_has_its_own_way_to_a_token(accounts: Accounts, server: 
     with pytest.raises(SettingsMissing, match=r"lacks pin\. Cure: orchesty-worker installs set bank alice pin="):
         await accounts.access(Bank, "alice")
     await accounts.save("alice", Bank, {"authorization_form": {"pin": "1234"}})
-    async with accounts.client(Bank, "alice") as client:
-        assert [(await client.get("/a")).status_code for _ in range(3)] == [200, 200, 200]
+    client = await accounts.client(Bank, "alice")
+    assert [(await client.get("/a")).status for _ in range(3)] == [200, 200, 200]
     assert asked == ["1234"]
 
 

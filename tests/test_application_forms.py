@@ -6,7 +6,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field, HttpUrl, SecretStr
 
-from applications import Form, SettingsInvalid
+from applications import Form
+from applications.errors import SettingsInvalid
 from applications.forms import Limiter, facts_of, flat, missing, save, show
 
 

@@ -27,6 +27,7 @@ from applications.errors import (
     SettingsMissing,
     TokenEndpointAway,
 )
+from applications.http.client import Client
 
 REDIRECT = "http://127.0.0.1:1/callback"
 
@@ -65,8 +66,8 @@ async def test_a_person_logs_in(accounts: Accounts, server: OAuthServer) -> None
     assert asked["code_challenge_method"] == ["S256"]
     assert "alice" not in asked["state"][0]
     await log_in_as_a_person(accounts, Books)
-    async with accounts.client(Books, "alice") as client:
-        assert (await client.get("/orders")).status_code == 200
+    client = await accounts.client(Books, "alice")
+    assert (await client.get("/orders")).status == 200
     assert "client_secret" not in server.calls[0]  # it is in the header
 
 
@@ -108,8 +109,8 @@ async def test_a_callback_for_another_user_is_refused(accounts: Accounts, server
 async def test_a_user_of_any_name_logs_in(accounts: Accounts, server: OAuthServer, user: str) -> None:
     await install_books(accounts, server, user)
     await log_in_as_a_person(accounts, Books, user)
-    async with accounts.client(Books, user) as client:
-        assert (await client.get("/orders")).status_code == 200
+    client = await accounts.client(Books, user)
+    assert (await client.get("/orders")).status == 200
 
 
 async def test_a_callback_that_comes_too_late_is_refused(
@@ -169,21 +170,24 @@ async def test_a_refresh_of_the_old_login_never_wins_over_the_new_one(
     assert token.access_token == server.issued[-1] != old.access_token
 
 
+AWAY = "http://127.0.0.1:1/ledgers"
+
+
 class NoLedger(Books):
     key = "no-ledger"
 
-    async def logged_in(self, client: httpx.AsyncClient, callback: Mapping[str, str]) -> Mapping[str, Any]:
+    async def logged_in(self, client: Client, callback: Mapping[str, str]) -> Mapping[str, Any]:
         reply = await client.get(callback["ledgers"])
-        return {"ledger": reply.raise_for_status().json()["id"]}
+        return {"ledger": reply.json()["id"]}
 
 
-@pytest.mark.parametrize("path", ["/authorize?redirect_uri=x&state=y", "/api/ledgers", "/nowhere"])
+@pytest.mark.parametrize("path", ["/authorize?redirect_uri=x&state=y", "/api/ledgers", "/nowhere", AWAY])
 async def test_a_service_that_does_not_say_what_belongs_to_a_login_is_told(
     accounts: Accounts, server: OAuthServer, path: str
 ) -> None:
     await install_books(accounts, server, application=NoLedger)
     query = await visit(await accounts.logins.start(NoLedger, "alice", REDIRECT))
-    callback = await accounts.logins.read(query | {"ledgers": server.base_url + path})
+    callback = await accounts.logins.read(query | {"ledgers": path if path == AWAY else server.base_url + path})
     with pytest.raises(LoginRefused, match="did not say what belongs to the login"):
         await accounts.finish_login(NoLedger, callback)
 
@@ -203,7 +207,7 @@ async def test_a_code_that_the_service_refuses_leaves_the_install_as_it_was(
 
 async def test_a_token_endpoint_that_is_away_is_told(accounts: Accounts) -> None:
     await install(accounts, Machine, client_id=CLIENT, client_secret=SECRET, server="http://127.0.0.1:1")
-    with pytest.raises(TokenEndpointAway, match="ConnectError"):
+    with pytest.raises(TokenEndpointAway, match="Cannot connect to host"):
         await accounts.access(Machine, "alice")
 
 

@@ -16,7 +16,7 @@ from support.oauth_server import OAuthServer
 
 from applications import Application, Token, TokenExchange
 from applications.accounts import Accounts
-from applications.authentication import Call
+from applications.authentication import TokenCall
 from applications.errors import TokenEndpointAway
 from applications.tables import installs
 
@@ -88,7 +88,7 @@ async def test_a_date_in_retry_after_is_compared_with_the_services_clock(here: A
     assert raised.value.after.total_seconds() == 90
 
 
-async def hanging_exchange(settings: Mapping[str, str], call: Call) -> Token:
+async def hanging_exchange(settings: Mapping[str, str], call: TokenCall) -> Token:
     await asyncio.Event().wait()
     raise AssertionError("nothing ends the wait")
 

@@ -15,10 +15,11 @@ from support.databases import MakeDatabase
 from support.oauth_application import Books, Machine
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
-from applications import Application, ApplicationError, ClientAuthentication, Form, Token, TokenExchange, read_token
+from applications import Application, ClientAuthentication, Form, Token, TokenExchange, read_token
 from applications.accounts import Accounts
-from applications.authentication import Call
-from applications.errors import NeedsReconnect, TokenEndpointAway
+from applications.authentication import TokenCall
+from applications.errors import ApplicationError, NeedsReconnect, TokenEndpointAway
+from applications.http.response import Response
 from applications.journal import Arrived, Journal
 
 
@@ -51,9 +52,9 @@ def reads_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("applications.accounts.FRESH_SECONDS", -1)
 
 
-async def ask(accounts: Accounts, application: type[Application] = Books) -> httpx.Response:
-    async with accounts.client(application, "alice") as client:
-        return await client.get("/orders")
+async def ask(accounts: Accounts, application: type[Application] = Books) -> Response:
+    client = await accounts.client(application, "alice")
+    return await client.get("/orders", success={401})
 
 
 async def stored(accounts: Accounts, application: str = "books") -> Token | None:
@@ -78,7 +79,7 @@ async def test_a_token_in_the_journal_heals_what_another_machine_found_dead(
     await here.installs.mark_away(found, fence, 0)
     with pytest.raises(NeedsReconnect):
         await ask(elsewhere)
-    assert (await ask(here)).status_code == 200
+    assert (await ask(here)).status == 200
     assert await stored(here) == fresh
     assert not list((tmp_path / "here" / "journal").iterdir())
 
@@ -88,7 +89,7 @@ async def test_a_journal_that_cannot_be_written_loses_no_token(url: str, server:
     async with opened(url, tmp_path / "file") as accounts:
         await install_books(accounts, server)
         await log_in(accounts, server, age=4000)
-        assert (await ask(accounts)).status_code == 200
+        assert (await ask(accounts)).status == 200
         token = await stored(accounts)
     assert token is not None
     assert [token.access_token] == server.issued[1:]
@@ -139,7 +140,7 @@ async def test_settings_corrected_during_a_refusal_count(
     await install(here, Machine, client_id=CLIENT, client_secret="wrong", server=server.base_url)
     server.misbehaviour = refuse_while_a_person_corrects
     async with asyncio.timeout(10):
-        assert (await ask(here, Machine)).status_code == 200
+        assert (await ask(here, Machine)).status == 200
 
 
 async def test_a_living_token_is_used_while_the_service_takes_its_time(here: Accounts, server: OAuthServer) -> None:
@@ -149,10 +150,10 @@ async def test_a_living_token_is_used_while_the_service_takes_its_time(here: Acc
     first = asyncio.ensure_future(ask(here))
     await server.arrived.wait()
     async with asyncio.timeout(10):
-        assert (await ask(here)).status_code == 200
+        assert (await ask(here)).status == 200
     assert server.api_calls[-1].headers["authorization"] == f"Bearer {old.access_token}"
     server.held_reply.set()
-    assert (await first).status_code == 200
+    assert (await first).status == 200
     assert len(server.calls) == 1
 
 
@@ -168,7 +169,7 @@ async def test_a_refused_token_is_not_used_while_the_service_takes_its_time(
     second = asyncio.ensure_future(ask(here))
     await asyncio.wait([second], timeout=0.5)
     server.held_reply.set()
-    assert [(await asking).status_code for asking in (first, second)] == [200, 200]
+    assert [(await asking).status for asking in (first, second)] == [200, 200]
     used = [call.headers["authorization"] for call in server.api_calls]
     assert used.count(f"Bearer {old.access_token}") == 1
 
@@ -203,7 +204,7 @@ async def test_a_reply_without_end_is_not_read_to_its_end(here: Accounts, server
     async def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=pour())
 
-    here._endpoint._transport = httpx.MockTransport(answer)
+    here._endpoint._wire._transport = httpx.MockTransport(answer)
     await install_books(here, server)
     await log_in(here, server, age=4000)
     with pytest.raises(TokenEndpointAway, match="not with a token"):
@@ -216,7 +217,7 @@ class OwnForm(Form):
     password: SecretStr = Field(title="Password")
 
 
-async def own_exchange(settings: Mapping[str, str], call: Call) -> Token:
+async def own_exchange(settings: Mapping[str, str], call: TokenCall) -> Token:
     reply = await call(f"{settings['server'].rstrip('/')}/token", json={"password": settings["password"]})
     return Token(reply[settings["password"]], obtained=time.time())
 

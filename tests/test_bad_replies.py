@@ -12,10 +12,10 @@ from support.calls import bench, data_of
 from support.services import serving
 
 from applications import Application
+from applications.http.formats import gunzip, parse_csv
+from applications.http.wire import _is_at_home
+from applications.http.xml import parse_xml, write_xml, xml_data
 from connectors import Endpoints, Forward, Repeat, ReplyUnreadable, Trash
-from connectors.formats import gunzip, parse_csv
-from connectors.http import _is_at_home
-from connectors.xml import parse_xml, write_xml, xml_data
 
 
 class Shop(Application):

@@ -96,8 +96,8 @@ async def test_github_calls_after_subscribing_until_leaving(
     await subscribed(accounts, application, "issues", worker, topology, **REPOSITORY)
     (number,) = github.hooks
     assert (github.hooks[number]["events"], github.hooks[number]["config"]["content_type"]) == (["issues"], "json")
-    async with accounts.client(application, "alice") as client:
-        assert [hook["id"] for hook in (await client.get("/repos/me/shop/hooks")).json()] == [number]
+    client = await accounts.client(application, "alice")
+    assert [hook["id"] for hook in (await client.get("/repos/me/shop/hooks")).json()] == [number]
     ping = await github.call(number, "ping", b'{"zen": "Design for failure."}')
     assert (ping.status_code, ping.text) == (200, "pong")
     assert (await github.call(number, "issues", b'{"action":"opened"}', secret="forged")).status_code == 401
@@ -143,8 +143,8 @@ async def test_a_person_logs_in_to_github_and_calls_are_made(accounts: Accounts,
         await log_in(accounts, application, code="guessed")
     await log_in(accounts, application)
     assert github.scopes == "repo admin:repo_hook"
-    async with accounts.client(application, "alice") as client:
-        assert (await client.get("/user")).json() == {"login": "alice"}
+    client = await accounts.client(application, "alice")
+    assert (await client.get("/user")).json() == {"login": "alice"}
     found = await accounts.installs.get("alice", application.key)
     assert found is not None
     assert (found.state, found.expires) == ("enabled", 0)
@@ -158,8 +158,8 @@ async def test_a_person_logs_in_at_the_own_shop_and_is_called(
         await log_in(accounts, ShopifyOAuth, code="guessed")
     await log_in(accounts, ShopifyOAuth)
     assert shop.scopes.startswith("read_orders,write_orders,")
-    async with accounts.client(ShopifyOAuth, "alice") as client:
-        assert (await client.get("/shop.json")).json() == {"shop": {"name": "eshop"}}
+    client = await accounts.client(ShopifyOAuth, "alice")
+    assert (await client.get("/shop.json")).json() == {"shop": {"name": "eshop"}}
     await subscribed(accounts, ShopifyOAuth, "orders/create", worker, topology)
     (number,) = shop.hooks
     assert (await shop.call(number, b'{"id":1}', secret="forged")).status_code == 401
@@ -180,8 +180,8 @@ async def test_shopify_refuses_lists_and_lets_go(
         await subscribed(accounts, Shopify, "orders/paid", worker, topology, is_another=True)
     (webhook,) = await accounts.webhooks.list()
     (number,) = shop.hooks
-    async with accounts.client(Shopify, "alice") as client:
-        listed = (await client.get("/webhooks.json")).json()["webhooks"]
+    client = await accounts.client(Shopify, "alice")
+    listed = (await client.get("/webhooks.json")).json()["webhooks"]
     assert [str(hook["id"]) for hook in listed] == [webhook.remote_id]
     assert (await shop.call(number, b"{}")).status_code == 200
     await unsubscribe(accounts, Shopify, webhook)

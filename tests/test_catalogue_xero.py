@@ -53,9 +53,9 @@ async def log_in(accounts: Accounts, application: type[Application], **change: s
 
 
 async def organisation(accounts: Accounts, application: type[Application]) -> str:
-    async with accounts.client(application, "alice") as client:
-        reply = await client.get("/api.xro/2.0/Organisation")
-    return str(reply.raise_for_status().json()["Organisations"][0]["OrganisationID"])
+    client = await accounts.client(application, "alice")
+    reply = await client.get("/api.xro/2.0/Organisation")
+    return str(reply.json()["Organisations"][0]["OrganisationID"])
 
 
 async def test_a_person_logs_in_and_the_first_organisation_is_called(

@@ -10,8 +10,19 @@ from pydantic import Base64Bytes, BaseModel, Field
 from support.calls import bench, data_of
 
 from applications import Application
-from connectors import Endpoints, FormBody, Forward, JsonBody, MultipartBody, NoBody, RawBody, Rules, Trash, XmlBody
-from connectors.paths import fill_path, fill_query
+from applications.http.paths import fill_path, fill_query
+from connectors import (
+    Endpoints,
+    FormBody,
+    Forward,
+    JsonBody,
+    MultipartBody,
+    NoBody,
+    RawBody,
+    Rules,
+    Trash,
+    XmlBody,
+)
 
 
 class Shop(Application):

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,10 +11,14 @@ import pytest
 from aiohttp import web
 from support.services import serving
 
-from applications import Access, Application
+from applications import Application
+from applications.access import Access
+from applications.http.formats import gzip
+from applications.http.request import Auth, Credentials, Outgoing, Request
+from applications.http.response import Head
+from applications.http.wire import is_elsewhere
 from connectors import Repeat, Service
-from connectors.formats import gzip
-from connectors.http import Http, Request, is_elsewhere
+from connectors.http import Http
 from deploy.ports import free_ports
 
 
@@ -128,7 +132,7 @@ async def test_nothing_that_may_hold_secrets_is_shown(http: Http) -> None:
     with pytest.raises(Repeat) as error:
         await Service(http).get(url)
     assert "hunter2" not in str(error.value)
-    request = Request("GET", url, {"X-Token": "hunter2"}, {"content": "hunter2"})
+    request = Outgoing("GET", url, {"X-Token": "hunter2"}, {"content": "hunter2"})
     assert "hunter2" not in f"{request} {Access(headers={'X-Token': 'hunter2'}, fields={'password': 'hunter2'})}"
 
 
@@ -139,15 +143,13 @@ async def test_credentials_in_a_url_sign_the_request(http: Http) -> None:
     assert base64.b64encode(b"ann:hunter2").decode() in server.requests[0]
 
 
-class Refreshing(httpx.Auth):
+class Refreshing(Auth):
     """Signs with a token, and with another one after a 401."""
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
-        request.headers["Authorization"] = "Bearer old"
-        reply = yield request
-        if reply.status_code == 401:
-            request.headers["Authorization"] = "Bearer new"
-            yield request
+    async def sign(self, request: Request) -> AsyncGenerator[Credentials, Head]:
+        reply = yield Credentials({"Authorization": "Bearer old"})
+        if reply.status == 401:
+            yield Credentials({"Authorization": "Bearer new"})
 
 
 async def test_what_signs_requests_may_answer_a_401_and_is_not_taken_elsewhere(http: Http) -> None:

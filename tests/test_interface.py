@@ -20,9 +20,10 @@ from support.visits import node
 from support.waiting import eventually
 
 from applications import Application
+from applications.http.request import Outgoing
 from connectors import Connector, Message, log
 from connectors import custom_node as node_function
-from connectors.http import Http, Request
+from connectors.http import Http
 from connectors.message import current_message
 from connectors.secrets import current_secrets
 from deploy.ports import free_ports
@@ -154,7 +155,7 @@ async def test_calls_are_those_of_the_node_sdk_byte_for_byte(
         current_visit.set(visit_of(headers))
         current_message.set(Message(headers, "{}"))
         url = path if "://" in path else f"{service}{path}"
-        request = Request("GET", url, {}, timeout_seconds=0.2 if path == "/slow" else 10, application=application)
+        request = Outgoing("GET", url, {}, timeout_seconds=0.2 if path == "/slow" else 10, application=application)
         try:
             async with http.open(request):
                 pass

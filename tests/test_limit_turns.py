@@ -15,9 +15,9 @@ from support.topologies import NodeEntry, connector, sink
 from support.visits import node, visit
 from support.waiting import eventually
 
+from applications.http.request import Outgoing
 from connectors import Connector, Message
 from connectors.http import Http
-from connectors.http import Request as HttpRequest
 from connectors.rate import RateNotice
 from deploy.redis import PrivateRedis
 from worker.limits import gate
@@ -144,7 +144,7 @@ async def test_sending_is_told_before_the_reply_comes() -> None:
     client = Http(timeout_seconds=5)
     async with serving(answer) as url:
         with hearing(sent) as heard:
-            async with client.open(HttpRequest("GET", url, {})) as reply:
+            async with client.open(Outgoing("GET", url, {})) as reply:
                 assert reply.status == 200
     await client.close()
     assert heard.sent == told

@@ -10,6 +10,7 @@ from aiohttp import web
 from support.calls import Bench, bench
 
 from applications import Application
+from applications.http.response import Head
 from connectors import (
     Batch,
     CursorParam,
@@ -23,7 +24,6 @@ from connectors import (
     Trash,
 )
 from connectors.paging import TRAIL_HEADER, Pages
-from connectors.response import Head
 
 ROWS = [{"id": number} for number in range(1, 8)]
 

@@ -17,6 +17,8 @@ import connectors
 import worker
 import worker.testing
 
+ROOT = Path(__file__).parent.parent
+
 
 @pytest.mark.parametrize(
     "package", [applications, connectors, worker, worker.testing], ids=lambda package: package.__name__

@@ -8,8 +8,8 @@ import pytest
 from support.accounts import install, opened
 from support.hooks import Shouter, ShouterServer
 
-from applications import SettingsInvalid, TryLater
 from applications.accounts import Accounts
+from applications.errors import SettingsInvalid, TryLater
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from connectors import Exponential, Forward, Limited, Message, Page, Repeat, Sto
 from worker.limits.gate import Held
 from worker.modes.platform import PlatformCounter, PlatformParking
 from worker.modes.standalone import BrokerParking
-from worker.pipeline.decisions import Decision, UserTask
-from worker.pipeline.settle import Settlement, Settler
+from worker.pipeline.decisions import Decision, Settlement, UserTask
+from worker.pipeline.settle import Settler
 from worker.protocol.message import Visit
 from worker.protocol.transport import Publication
 

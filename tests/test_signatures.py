@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from applications.incoming import Incoming
 from applications.signatures import (
     GITHUB,
     HUBSPOT,
@@ -27,6 +26,7 @@ from applications.signatures import (
     RsaSignature,
     Signature,
 )
+from applications.webhook_call import WebhookCall
 
 BODY = b'{"order": 17, "name": "\xc5\xbdofie"}'
 URL = "https://hooks.example/webhook?x=1"
@@ -82,8 +82,8 @@ SCHEMES = [
 Sign = Callable[[float], dict[str, str]]
 
 
-def call(headers: dict[str, str]) -> Incoming:
-    return Incoming("POST", URL, headers, BODY, NOW)
+def call(headers: dict[str, str]) -> WebhookCall:
+    return WebhookCall("POST", URL, headers, BODY, NOW)
 
 
 @pytest.mark.parametrize(("scheme", "sign"), SCHEMES)
@@ -120,7 +120,7 @@ def test_a_call_from_nearly_five_minutes_away_still_does(scheme: Signature, sign
 def test_the_published_example_of_github_passes() -> None:
     """https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"""
     signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    example = Incoming("POST", URL, {"x-hub-signature-256": signature}, b"Hello, World!", NOW)
+    example = WebhookCall("POST", URL, {"x-hub-signature-256": signature}, b"Hello, World!", NOW)
     GITHUB.check(example, "It's a Secret to Everybody")
 
 
@@ -134,7 +134,7 @@ def test_the_published_example_of_slack_passes() -> None:
     )
     signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     headers = {"x-slack-signature": signature, "x-slack-request-timestamp": "1531420618"}
-    SLACK.check(Incoming("POST", URL, headers, body, 1531420618), "8f742231b10e8888abcd99yyyzzz85a5")
+    SLACK.check(WebhookCall("POST", URL, headers, body, 1531420618), "8f742231b10e8888abcd99yyyzzz85a5")
 
 
 def test_the_signature_in_the_tests_of_hubspots_client_passes() -> None:
@@ -144,7 +144,7 @@ def test_the_signature_in_the_tests_of_hubspots_client_passes() -> None:
         "x-hubspot-request-timestamp": "1693657560000",
     }
     body = b"{'example_field':'example_value'}"
-    example = Incoming("POST", "https://www.example.com/webhook_uri", headers, body, 1693657560)
+    example = WebhookCall("POST", "https://www.example.com/webhook_uri", headers, body, 1693657560)
     HUBSPOT.check(example, "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy")
 
 

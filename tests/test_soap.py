@@ -11,9 +11,9 @@ from aiohttp import web
 from support.calls import Bench, bench, data_of
 
 from applications import Application
+from applications.http.xml import parse_xml, xml_data
 from connectors import Connector, Forward, Message, Page, Repeat, SoapFault, Trash
 from connectors.catalogue import servant
-from connectors.xml import parse_xml, xml_data
 
 WSDL = (Path(__file__).parent / "support" / "servant.wsdl").read_text()
 ENVELOPE = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>{}</e:Body></e:Envelope>'

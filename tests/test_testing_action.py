@@ -14,8 +14,8 @@ import structlog
 from support.entries import numbered
 from support.shop import PAGES, AddVat, GetOrder, ListOrders, OrderId, Shop
 
+from applications.http.request import Outgoing
 from connectors import Connector, CustomNode, Forward, Limited, Message, Page, Repeat, Rules, Trash
-from connectors.http import Request
 from worker.testing import (
     ActionContract,
     BatchContract,
@@ -113,7 +113,7 @@ class Careless(Connector[Any, Any]):
         """Log the key, ask, and take whatever comes."""
         structlog.get_logger().info("asking", key=Shop.headers["Authorization"])
         try:
-            async with self.http.open(Request("GET", f"{Shop.base_url}/x", Shop.headers)) as reply:
+            async with self.http.open(Outgoing("GET", f"{Shop.base_url}/x", Shop.headers)) as reply:
                 content = await reply.read(1_000)
         except httpx.TransportError as error:
             raise Trash(str(error)) from error

@@ -26,9 +26,10 @@ from support.queues import Queues
 from support.topologies import TopologyFile, connector, pass_on, sink
 from support.workers import InProcess
 
-from applications import Incoming, TryLater
+from applications import WebhookCall
 from applications.accounts import Accounts
 from applications.crypt import new_key
+from applications.errors import TryLater
 from applications.signatures import SLACK, RsaSignature
 from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
@@ -148,7 +149,7 @@ async def test_an_odd_delivery_id_loses_no_call(
     topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer,
     monkeypatch: pytest.MonkeyPatch, delivery: str | Exception,
 ) -> None:  # fmt: skip
-    def delivery_id(_: Shouter, __: Incoming) -> str:
+    def delivery_id(_: Shouter, __: WebhookCall) -> str:
         if isinstance(delivery, Exception):
             raise delivery
         return delivery

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from applications import Access, Application
+from applications import Application
+from applications.access import Access
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from connectors.http import FindAccess, of_class

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from applications import Application, SecretsError
+from applications import Application
+from applications.errors import SecretsError
 from worker.actions.applications import applications_in
 from worker.grouped import Grouped
 from worker.protocol.topology import Topology

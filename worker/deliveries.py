@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from applications import TryLater
 from applications.claim import Claim, Delivery
+from applications.errors import TryLater
 from worker.grouped import Grouped
 
 if TYPE_CHECKING:

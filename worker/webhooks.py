@@ -16,7 +16,8 @@ from uuid import UUID, uuid4, uuid5
 import structlog
 from aiohttp import web
 
-from applications import Application, ApplicationError, Incoming, TryLater
+from applications import Application, WebhookCall
+from applications.errors import ApplicationError, TryLater
 from applications.signatures import Forged, KeyUnusable
 from worker.broker.publisher import Publisher
 from worker.called_webhooks import Called, CalledWebhooks
@@ -71,7 +72,7 @@ class WebhookIntake:
             called = await self._webhooks.find(request.match_info["token"])
             if called is None or self._node(called.webhook.topology, called.webhook.node) is not node:
                 return _refused(404, "webhook_unknown", place, "there is no such webhook")
-            return await self._take(called, await self._incoming(request), node)
+            return await self._take(called, await self._webhook_call(request), node)
         except Forged as error:
             return _refused(401, "webhook_forged", place, str(error))
         except TryLater as error:
@@ -80,7 +81,7 @@ class WebhookIntake:
         except ApplicationError as error:
             return _refused(409, "webhook_not_ready", place, str(error))
 
-    async def _take(self, called: Called, call: Incoming, node: Node) -> web.Response:
+    async def _take(self, called: Called, call: WebhookCall, node: Node) -> web.Response:
         is_question = call.method in QUESTIONS  # services look so whether somebody is there, and sign nothing
         if not is_question:
             _check(called, call)
@@ -96,7 +97,7 @@ class WebhookIntake:
         is_new = await self._once.start(delivery, lambda: self._start(node, called, call, "\x1f".join(delivery)))
         return web.json_response({"status": "started" if is_new else "was started before"})
 
-    async def _start(self, node: Node, called: Called, call: Incoming, identity: str) -> None:
+    async def _start(self, node: Node, called: Called, call: WebhookCall, identity: str) -> None:
         headers, body = start_message(node, called.webhook, call, identity)
         if called.limiter_key:
             headers[h.LIMITER_KEY] = called.limiter_key
@@ -111,13 +112,13 @@ class WebhookIntake:
     def _node(self, topology: str, node: str) -> Node | None:
         return self._nodes.get(node) if topology in {self._topology.id, self._topology.name} else None
 
-    async def _incoming(self, request: web.Request) -> Incoming:
+    async def _webhook_call(self, request: web.Request) -> WebhookCall:
         headers = {name.lower(): value for name, value in request.headers.items()}
         base = self._public_url or f"{request.scheme}://{request.host}"
-        return Incoming(request.method, f"{base}{request.raw_path}", headers, await request.read(), time.time())
+        return WebhookCall(request.method, f"{base}{request.raw_path}", headers, await request.read(), time.time())
 
 
-def _asked(question: Callable[[Incoming], Answer], call: Incoming, otherwise: Answer) -> Answer:
+def _asked(question: Callable[[WebhookCall], Answer], call: WebhookCall, otherwise: Answer) -> Answer:
     """Ask the application; a call whose body it cannot read is genuine all the same, and is not lost."""
     try:
         return question(call)
@@ -133,7 +134,7 @@ def _storable(delivery_id: str) -> str:
     return sha256(delivery_id.encode(errors="surrogatepass")).hexdigest()
 
 
-def _check(called: Called, call: Incoming) -> None:
+def _check(called: Called, call: WebhookCall) -> None:
     signature = called.application.signature
     if signature is None:
         return
@@ -146,7 +147,7 @@ def _check(called: Called, call: Incoming) -> None:
         raise KeyUnusable(f"the {name} of {called.application.key} and user {called.webhook.user!r} {error}") from None
 
 
-def start_message(node: Node, webhook: "Webhook", call: Incoming, identity: str) -> tuple[h.Headers, str]:
+def start_message(node: Node, webhook: "Webhook", call: WebhookCall, identity: str) -> tuple[h.Headers, str]:
     """Return headers and body of the start message; a delivery that comes again has the same ids.
 
     The body is the call's own; one that is no UTF-8 is in base64, and a header says so.

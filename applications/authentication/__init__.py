@@ -11,18 +11,18 @@ Authentication
         └── OAuth1Login
 """
 
+from applications.authentication.aws import AwsSignature
 from applications.authentication.base import (
     Authentication,
-    Begun,
-    Call,
     LoginAuthentication,
+    LoginStarted,
     Settings,
     TokenAuthentication,
+    TokenCall,
 )
 from applications.authentication.exchange import TokenExchange
 from applications.authentication.oauth1 import OAuth1, OAuth1Login
 from applications.authentication.oauth2 import ClientAuthentication, Grant, OAuth2
-from applications.authentication.signed import AwsSignature
 from applications.authentication.simple import ApiKey, Basic, Bearer, NoAuthentication
 
 __all__ = [
@@ -31,16 +31,16 @@ __all__ = [
     "AwsSignature",
     "Basic",
     "Bearer",
-    "Begun",
-    "Call",
     "ClientAuthentication",
     "Grant",
     "LoginAuthentication",
+    "LoginStarted",
     "NoAuthentication",
     "OAuth1",
     "OAuth1Login",
     "OAuth2",
     "Settings",
     "TokenAuthentication",
+    "TokenCall",
     "TokenExchange",
 ]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar, Protocol
 
-import httpx
-
+from applications.http.request import Auth, Credentials, Request
+from applications.http.response import Head
 from applications.token import Token
 
 Settings = Mapping[str, str]
@@ -26,11 +26,11 @@ class Authentication(ABC):
         return ()
 
     @abstractmethod
-    def auth(self, settings: Settings) -> httpx.Auth | None:
+    def auth(self, settings: Settings) -> Auth | None:
         """Return what signs the requests of one user; None where nothing needs to be signed."""
 
 
-class Call(Protocol):
+class TokenCall(Protocol):
     """Asks a token endpoint. Raises `LoginDead` or `TokenEndpointAway`."""
 
     async def __call__(
@@ -58,25 +58,25 @@ class TokenAuthentication(Authentication):
         """Whether a person has to log in before the first token."""
         return False
 
-    def auth(self, settings: Settings) -> httpx.Auth | None:
+    def auth(self, settings: Settings) -> Auth | None:
         """Return None: the token is looked after elsewhere."""
         return None
 
     @abstractmethod
-    async def obtain(self, settings: Settings, token: Token | None, call: Call) -> Token:
+    async def obtain(self, settings: Settings, token: Token | None, call: TokenCall) -> Token:
         """Return a new token, given the last one. Raises `LoginDead` or `TokenEndpointAway`."""
 
     @abstractmethod
-    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
-        """Put the token into the request."""
+    def sign(self, request: Request, token: Token, settings: Settings) -> Credentials:
+        """Return what the request carries for this token."""
 
-    def refuses_token(self, response: httpx.Response) -> bool:
+    def refuses_token(self, reply: Head) -> bool:
         """Whether the service refuses the token, as far as status and headers say."""
-        return response.status_code == HTTPStatus.UNAUTHORIZED
+        return reply.status == HTTPStatus.UNAUTHORIZED
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class LoginStarted:
     """A login on its way."""
 
     url: str
@@ -89,14 +89,16 @@ class LoginAuthentication(TokenAuthentication):
     """A way whose first token a person's login brings."""
 
     @abstractmethod
-    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: Call) -> Begun:
+    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: TokenCall) -> LoginStarted:
         """Return where the person logs in; `state` comes back with the browser.
 
         Raises `LoginRefused`, `LoginDead` or `TokenEndpointAway`.
         """
 
     @abstractmethod
-    async def finish(self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: Call) -> Token:
+    async def finish(
+        self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: TokenCall
+    ) -> Token:
         """Return the token for what the browser came back with.
 
         Raises `LoginRefused` when that is a no, or not what was asked for; `LoginDead` or `TokenEndpointAway`.

@@ -3,12 +3,11 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import httpx
-
-from applications.authentication.base import Call, Settings, TokenAuthentication
+from applications.authentication.base import Settings, TokenAuthentication, TokenCall
+from applications.http.request import Credentials, Request
 from applications.token import Token
 
-Exchange = Callable[[Settings, Call], Awaitable[Token]]
+Exchange = Callable[[Settings, TokenCall], Awaitable[Token]]
 """Asks the service for a token; `call` is the way to do so. Returns it, or raises what `call` raises."""
 
 
@@ -20,10 +19,10 @@ class TokenExchange(TokenAuthentication):
     header: str = "Authorization"
     value: str = "Bearer {access_token}"
 
-    async def obtain(self, settings: Settings, token: Token | None, call: Call) -> Token:
+    async def obtain(self, settings: Settings, token: Token | None, call: TokenCall) -> Token:
         """Call the function."""
         return await self.exchange(settings, call)
 
-    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
-        """Set the header."""
-        request.headers[self.header] = self.value.replace("{access_token}", token.access_token)
+    def sign(self, request: Request, token: Token, settings: Settings) -> Credentials:
+        """Return the header."""
+        return Credentials({self.header: self.value.replace("{access_token}", token.access_token)})

@@ -1,16 +1,17 @@
 """OAuth 1.0a (RFC 5849): each request is signed, with a token that a user fills in or that a login brings."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import httpx
-
-from applications.authentication.base import Authentication, Begun, Call, LoginAuthentication, Settings
+from applications.authentication.base import Authentication, LoginAuthentication, LoginStarted, Settings, TokenCall
 from applications.errors import LoginDead, LoginRefused
-from applications.templates import fill, fill_url, names
+from applications.http.request import Auth, Credentials, Request
+from applications.http.response import Head
+from applications.templates import fill, fill_url, placeholders
 from applications.token import Token
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class OAuth1(Authentication):
     @property
     def needs(self) -> Sequence[str]:
         """The settings in all four."""
-        return names(self.client_key + self.client_secret + self.token + self.token_secret)
+        return placeholders(self.client_key + self.client_secret + self.token + self.token_secret)
 
-    def auth(self, settings: Settings) -> httpx.Auth:
+    def auth(self, settings: Settings) -> Auth:
         """Return what signs by Authlib."""
         return _OAuth1(_signer(self, settings, fill(self.token, settings), fill(self.token_secret, settings)))
 
@@ -86,21 +87,33 @@ class OAuth1Login(LoginAuthentication):
     def needs(self) -> Sequence[str]:
         """The settings of the client, and those in the URLs."""
         urls = self.request_token_url + self.authorize_url + self.access_token_url + self.check_url
-        return names(self.client_key + self.client_secret + urls)
+        return placeholders(self.client_key + self.client_secret + urls)
 
-    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: Call) -> Begun:
-        """Get a request token, whose secret stays here; the state travels in the query of the callback."""
-        callback = str(httpx.URL(redirect_uri).copy_merge_params({"state": state}))
-        signer = _signer(self, settings, callback=callback)
+    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: TokenCall) -> LoginStarted:
+        """Get a request token, whose secret stays here; the state travels in the query of the callback.
+
+        Raises `LoginRefused` when the service does not confirm the callback or sends no token, `LoginDead` or
+        `TokenEndpointAway`.
+        """
+        # Imported here: needed for a login only, and it brings the HTTP library.
+        from applications.http.wire import with_query  # noqa: PLC0415 - see above
+
+        signer = _signer(self, settings, callback=with_query(redirect_uri, {"state": state}))
         said = await self._ask(self.request_token_url, settings, signer, call)
         if said.get("oauth_callback_confirmed") != "true":
             raise LoginRefused("the service did not confirm the callback: it speaks OAuth 1.0, which is not safe")
         asked = {TOKEN: said[TOKEN], **self.authorize_parameters}
-        url = httpx.URL(fill_url(self.authorize_url, settings)).copy_merge_params(asked)
-        return Begun(str(url), {name: said[name] for name in (TOKEN, TOKEN_SECRET)})
+        url = with_query(fill_url(self.authorize_url, settings), asked)
+        return LoginStarted(url, {name: said[name] for name in (TOKEN, TOKEN_SECRET)})
 
-    async def finish(self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: Call) -> Token:
-        """Exchange the request token for one that lasts."""
+    async def finish(
+        self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: TokenCall
+    ) -> Token:
+        """Exchange the request token for one that lasts.
+
+        Raises `LoginRefused` when the person said no, when the callback is that of another login or has no verifier,
+        and when the service sends no token; `LoginDead` or `TokenEndpointAway`.
+        """
         for name in _REFUSALS:
             if name in query:
                 told = "" if query[name] == kept[TOKEN] else f"={query[name][:200]}"
@@ -113,27 +126,29 @@ class OAuth1Login(LoginAuthentication):
         said = await self._ask(self.access_token_url, settings, signer, call)
         return Token(said[TOKEN], obtained=time.time(), others={name: said[name] for name in said if name != TOKEN})
 
-    async def obtain(self, settings: Settings, token: Token | None, call: Call) -> Token:
-        """Return the same token where the service takes it at `check_url`, else raise `LoginDead`."""
+    async def obtain(self, settings: Settings, token: Token | None, call: TokenCall) -> Token:
+        """Return the same token where the service takes it at `check_url`.
+
+        Raises `LoginDead` where it does not, or where there is no `check_url`; `TokenEndpointAway`.
+        """
         if not self.check_url or token is None:
             raise LoginDead("the service refuses the token, and OAuth 1.0a has no way to renew it")
-        request = httpx.Request("GET", fill_url(self.check_url, settings))
-        self.sign(request, token, settings)
-        await call(str(request.url), headers={"Authorization": request.headers["Authorization"]}, method="GET")
+        request = Request("GET", fill_url(self.check_url, settings), {})
+        await call(request.url, headers=self.sign(request, token, settings).headers, method="GET")
         return replace(token, obtained=time.time())
 
-    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
+    def sign(self, request: Request, token: Token, settings: Settings) -> Credentials:
         """Sign with client and token."""
-        _sign(request, _signer(self, settings, token.access_token, str(token.others.get(TOKEN_SECRET, ""))))
+        return _sign(request, _signer(self, settings, token.access_token, str(token.others.get(TOKEN_SECRET, ""))))
 
-    def refuses_token(self, response: httpx.Response) -> bool:
+    def refuses_token(self, reply: Head) -> bool:
         """Whether it is the token, and not this machine's clock."""
-        if response.status_code != httpx.codes.UNAUTHORIZED:
+        if reply.status != HTTPStatus.UNAUTHORIZED:
             return False
-        told = response.headers.get("www-authenticate", "")
+        told = reply.headers.get("www-authenticate", "")
         return not any(problem in told for problem in _NOT_THE_TOKEN)
 
-    async def _ask(self, url: str, settings: Settings, signer: "ClientAuth", call: Call) -> Mapping[str, str]:
+    async def _ask(self, url: str, settings: Settings, signer: "ClientAuth", call: TokenCall) -> Mapping[str, str]:
         url = fill_url(url, settings)
         _, headers, _ = signer.prepare("POST", url, {}, b"")
         said = await call(url, headers={"Authorization": headers["Authorization"]})
@@ -142,29 +157,29 @@ class OAuth1Login(LoginAuthentication):
         return {name: str(value) for name, value in said.items()}
 
 
-class _OAuth1(httpx.Auth):
-    requires_request_body = True
-
+class _OAuth1(Auth):
     def __init__(self, signer: "ClientAuth") -> None:
         self._signer = signer
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def needs_body(self, request: Request) -> bool:
+        """A form is signed, any other body is not (3.4.1.3.1)."""
+        return is_form(request)
+
+    async def sign(self, request: Request) -> AsyncGenerator[Credentials, Head]:
         """Sign."""
-        _sign(request, self._signer)
-        yield request
+        yield _sign(request, self._signer)
 
 
-def is_form(request: httpx.Request) -> bool:
+def is_form(request: Request) -> bool:
     """Whether the body is a form, which is signed with the request."""
     return str(request.headers.get("content-type", "")).startswith(_FORM)
 
 
-def _sign(request: httpx.Request, signer: "ClientAuth") -> None:
-    """Sign; a form in the body is signed with it, any other body is not (3.4.1.3.1)."""
+def _sign(request: Request, signer: "ClientAuth") -> Credentials:
     has_form = is_form(request)
     own = {"Content-Type": _FORM} if has_form else {}  # the signer wants it spelt so
-    _, headers, _ = signer.prepare(request.method, str(request.url), own, request.content if has_form else b"")
-    request.headers["Authorization"] = headers["Authorization"]
+    _, headers, _ = signer.prepare(request.method, request.url, own, request.body if has_form else b"")
+    return Credentials({"Authorization": headers["Authorization"]})
 
 
 def _signer(
@@ -175,7 +190,7 @@ def _signer(
     from authlib.oauth1 import ClientAuth  # noqa: PLC0415 - see above
 
     is_rsa = way.signature_method.startswith("RSA")
-    secret = settings[names(way.client_secret)[0]] if is_rsa else fill(way.client_secret, settings)
+    secret = settings[placeholders(way.client_secret)[0]] if is_rsa else fill(way.client_secret, settings)
     return ClientAuth(
         fill(way.client_key, settings),
         client_secret=None if is_rsa else secret,

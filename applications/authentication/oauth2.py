@@ -11,11 +11,10 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import quote_plus
 
-import httpx
-
-from applications.authentication.base import Begun, Call, LoginAuthentication, Settings
+from applications.authentication.base import LoginAuthentication, LoginStarted, Settings, TokenCall
 from applications.errors import LoginDead, LoginRefused, SettingUnusable, TokenEndpointAway
-from applications.templates import fill_url, names
+from applications.http.request import Credentials, Request
+from applications.templates import fill_url, placeholders
 from applications.token import Token, read_token
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -77,17 +76,17 @@ class OAuth2(LoginAuthentication):
     def needs(self) -> Sequence[str]:
         """The settings of the client, and those in the URLs."""
         own = [self.client_id] if self.client_authentication is ClientAuthentication.NONE else self._client
-        return [*own, *names(self.authorize_url + self.token_url)]
+        return [*own, *placeholders(self.authorize_url + self.token_url)]
 
     @property
     def _client(self) -> list[str]:
         return [self.client_id, self.client_secret]
 
-    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: Call) -> Begun:
+    async def begin(self, settings: Settings, *, redirect_uri: str, state: str, call: TokenCall) -> LoginStarted:
         """Return the URL where the person logs in; the PKCE verifier stays here."""
         verifier = token_urlsafe(48)
         url = self._authorize_at(settings, redirect_uri=redirect_uri, state=state, verifier=verifier)
-        return Begun(url, {"redirect_uri": redirect_uri, "verifier": verifier})
+        return LoginStarted(url, {"redirect_uri": redirect_uri, "verifier": verifier})
 
     def _authorize_at(self, settings: Settings, *, redirect_uri: str, state: str, verifier: str) -> str:
         # Imported here: needed for a login only, and it takes its time.
@@ -114,8 +113,14 @@ class OAuth2(LoginAuthentication):
         """The scopes as the service wants them."""
         return self.scope_separator.join(self.scopes)
 
-    async def finish(self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: Call) -> Token:
-        """Exchange the code that the browser came back with."""
+    async def finish(
+        self, settings: Settings, query: Mapping[str, str], kept: Mapping[str, str], call: TokenCall
+    ) -> Token:
+        """Exchange the code that the browser came back with.
+
+        Raises `LoginRefused` when the service says no or sends no code, `LoginDead`, `TokenEndpointAway`, and
+        `SettingUnusable` for a client secret that is no key.
+        """
         if "error" in query:
             text = f"{query['error']}: {query.get('error_description', '')}".rstrip(": ")
             raise LoginRefused(f"the service says {text[:200]}")
@@ -126,8 +131,12 @@ class OAuth2(LoginAuthentication):
             form["code_verifier"] = kept["verifier"]
         return await self._ask(settings, form, call)
 
-    async def obtain(self, settings: Settings, token: Token | None, call: Call) -> Token:
-        """Return a new token: by the refresh token, or for the client itself."""
+    async def obtain(self, settings: Settings, token: Token | None, call: TokenCall) -> Token:
+        """Return a new token: by the refresh token, or for the client itself.
+
+        Raises `LoginDead` when there is no refresh token or the service refuses it, `TokenEndpointAway`, and
+        `SettingUnusable` for a client secret that is no key.
+        """
         if self.grant is Grant.CLIENT_CREDENTIALS:
             form = {"grant_type": "client_credentials"} | ({"scope": self.scope} if self.scopes else {})
             return await self._ask(settings, form, call)
@@ -136,11 +145,11 @@ class OAuth2(LoginAuthentication):
         form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
         return (await self._ask(settings, form, call)).after(token)
 
-    def sign(self, request: httpx.Request, token: Token, settings: Settings) -> None:
-        """Set the header."""
-        request.headers[self.header] = self.value.replace("{access_token}", token.access_token)
+    def sign(self, request: Request, token: Token, settings: Settings) -> Credentials:
+        """Return the header."""
+        return Credentials({self.header: self.value.replace("{access_token}", token.access_token)})
 
-    async def _ask(self, settings: Settings, form: Mapping[str, str], call: Call) -> Token:
+    async def _ask(self, settings: Settings, form: Mapping[str, str], call: TokenCall) -> Token:
         url = fill_url(self.token_url, settings)
         headers, own = self._say_who(settings, url)
         reply = await call(url, form={**form, **own, **self.token_parameters}, headers=headers)

@@ -1,19 +1,20 @@
 """Ways to sign requests with what the user has filled in."""
 
-from collections.abc import Generator, Sequence
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from applications.authentication.base import Authentication, Settings
-from applications.templates import fill, names
+from applications.http.request import Auth, Credentials, Request
+from applications.http.response import Head
+from applications.templates import fill, placeholders
 
 
 @dataclass(frozen=True, slots=True)
 class NoAuthentication(Authentication):
     """The service asks nobody who they are."""
 
-    def auth(self, settings: Settings) -> httpx.Auth | None:
+    def auth(self, settings: Settings) -> Auth | None:
         """Return None."""
         return None
 
@@ -28,11 +29,12 @@ class Basic(Authentication):
     @property
     def needs(self) -> Sequence[str]:
         """The settings in both."""
-        return names(self.user + self.password)
+        return placeholders(self.user + self.password)
 
-    def auth(self, settings: Settings) -> httpx.Auth:
-        """Return httpx's own."""
-        return httpx.BasicAuth(fill(self.user, settings), fill(self.password, settings))
+    def auth(self, settings: Settings) -> Auth:
+        """Return what adds the header."""
+        pair = f"{fill(self.user, settings)}:{fill(self.password, settings)}"
+        return _Given(Credentials({"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ class ApiKey(Authentication):
     @property
     def needs(self) -> Sequence[str]:
         """The settings in the key."""
-        return names(self.value)
+        return placeholders(self.value)
 
-    def auth(self, settings: Settings) -> httpx.Auth:
+    def auth(self, settings: Settings) -> Auth:
         """Return what adds the key."""
-        return _Added(self.header, self.query, fill(self.value, settings))
+        value = fill(self.value, settings)
+        return _Given(Credentials({self.header: value}) if self.header else Credentials(query={self.query: value}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,17 @@ class Bearer(Authentication):
     @property
     def needs(self) -> Sequence[str]:
         """The settings in the token."""
-        return names(self.token)
+        return placeholders(self.token)
 
-    def auth(self, settings: Settings) -> httpx.Auth:
+    def auth(self, settings: Settings) -> Auth:
         """Return what adds the header."""
-        return _Added("Authorization", "", f"{self.prefix} {fill(self.token, settings)}".strip())
+        return _Given(Credentials({"Authorization": f"{self.prefix} {fill(self.token, settings)}".strip()}))
 
 
-class _Added(httpx.Auth):
-    def __init__(self, header: str, query: str, value: str) -> None:
-        self._header, self._query, self._value = header, query, value
+class _Given(Auth):
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add it."""
-        if self._header:
-            request.headers[self._header] = self._value
-        else:
-            request.url = request.url.copy_merge_params({self._query: self._value})
-        yield request
+    async def sign(self, request: Request) -> AsyncGenerator[Credentials, Head]:
+        """Yield the same for each request."""
+        yield self._credentials

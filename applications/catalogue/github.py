@@ -6,16 +6,16 @@ Facts: https://docs.github.com/en/rest, https://docs.github.com/en/apps/oauth-ap
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from urllib.parse import quote
 
-import httpx
 from pydantic import Field, SecretStr
 
 from applications.application import Application, ApplicationType
 from applications.authentication import Bearer, OAuth2
 from applications.forms import Form
-from applications.incoming import Handshake, Incoming, Subscription
+from applications.http.client import Client
+from applications.http.paths import fill_path
 from applications.signatures import GITHUB
+from applications.webhook_call import Handshake, Subscription, WebhookCall
 
 _HEADERS = MappingProxyType({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})
 
@@ -36,22 +36,18 @@ class _Webhooks(Application):
     signature = GITHUB
     delivery_header = "x-github-delivery"
 
-    async def subscribe(
-        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
-    ) -> str:
+    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
         """Add a hook to the repository `owner`/`record`."""
-        hooks = f"/repos/{quote(parameters['owner'], safe='')}/{quote(parameters['record'], safe='')}/hooks"
+        hooks = fill_path("/repos/{owner}/{record}/hooks", parameters)
         config = {"url": url, "content_type": "json", "secret": secret}
         reply = await client.post(hooks, json={"name": "web", "events": [name], "config": config})
-        return f"{hooks}/{reply.raise_for_status().json()['id']}"
+        return f"{hooks}/{reply.json()['id']}"
 
-    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
+    async def unsubscribe(self, client: Client, remote_id: str) -> None:
         """Delete the hook."""
-        reply = await client.delete(remote_id)
-        if reply.status_code != HTTPStatus.NOT_FOUND:
-            reply.raise_for_status()
+        await client.delete(remote_id, success={HTTPStatus.NOT_FOUND})
 
-    def handshake(self, call: Incoming) -> Handshake | None:
+    def handshake(self, call: WebhookCall) -> Handshake | None:
         """Answer the ping that follows a new hook."""
         return Handshake("pong") if call.headers.get("x-github-event") == "ping" else None
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
-import httpx
 from pydantic import Field, HttpUrl, SecretStr
 
 from applications.application import Application, ApplicationType
 from applications.authentication import ApiKey, OAuth2
 from applications.forms import Form
-from applications.incoming import Subscription
+from applications.http.client import Client
 from applications.signatures import SHOPIFY
+from applications.webhook_call import Subscription
 
 _TOKEN_HEADER = "X-Shopify-Access-Token"  # noqa: S105 - the name of a header
 _HEADERS = MappingProxyType({"Accept": "application/json"})
@@ -44,18 +44,14 @@ class _Webhooks(Application):
     signature = SHOPIFY
     delivery_header = "x-shopify-webhook-id"
 
-    async def subscribe(
-        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
-    ) -> str:
+    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
         """Add a webhook; Shopify signs with the app's own secret."""
         reply = await client.post("/webhooks.json", json={"webhook": {"topic": name, "address": url, "format": "json"}})
-        return str(reply.raise_for_status().json()["webhook"]["id"])
+        return str(reply.json()["webhook"]["id"])
 
-    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
+    async def unsubscribe(self, client: Client, remote_id: str) -> None:
         """Delete the webhook."""
-        reply = await client.delete(f"/webhooks/{remote_id}.json")
-        if reply.status_code != HTTPStatus.NOT_FOUND:
-            reply.raise_for_status()
+        await client.delete("/webhooks/{id}.json", {"id": remote_id}, success={HTTPStatus.NOT_FOUND})
 
 
 class _Token(Form):

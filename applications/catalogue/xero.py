@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import httpx
 from pydantic import Field, SecretStr
 
 from applications.application import Application
 from applications.authentication import ClientAuthentication, OAuth2
 from applications.errors import LoginRefused
 from applications.forms import Form
+from applications.http.client import Client
 from applications.limit import Limit
 
 
@@ -43,10 +43,10 @@ class Xero(Application):
     limit = Limit(seconds=60, amount=60)
     connections_url: ClassVar[str] = "https://api.xero.com/connections"
 
-    async def logged_in(self, client: httpx.AsyncClient, callback: Mapping[str, str]) -> Mapping[str, Any]:
+    async def logged_in(self, client: Client, callback: Mapping[str, str]) -> Mapping[str, Any]:
         """Return the organisation. Raises `LoginRefused` when the user has connected none."""
         reply = await client.get(self.connections_url, headers={"Accept": "application/json"})
-        connections = reply.raise_for_status().json()
+        connections = reply.json()
         if not connections:
             raise LoginRefused("no organisation was connected at Xero: log in again and choose one")
         return {"Xero-Tenant-Id": connections[0]["tenantId"]}

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from applications.catalogue.github import GitHub
+from applications.http.response import Response
 from connectors.endpoints import Endpoints
 from connectors.paging import LinkHeader
-from connectors.response import Response
 from connectors.rules import Rules, repeat_when
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from applications.catalogue.servant import Servant
+from applications.http.response import pick, read_list
 from connectors.action import Batch, Connector, In, Out, ServiceAction
 from connectors.endpoints import Endpoints
 from connectors.message import Message
 from connectors.outcome import Page, Trash
-from connectors.response import pick, read_list
 
 SERVICE = "/V5/"
 FAILED = frozenset({1, 2})

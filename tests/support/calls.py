@@ -8,7 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from applications import Access, Application
+from applications import Application
+from applications.access import Access
 from connectors import Outcome
 from connectors.action import Action, ServiceAction
 from connectors.http import Call, Http

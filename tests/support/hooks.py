@@ -12,8 +12,9 @@ import httpx
 from aiohttp import web
 from pydantic import Field, HttpUrl, SecretStr
 
-from applications import ApiKey, Application, Form, Handshake, Incoming, Subscription
+from applications import ApiKey, Application, Form, Handshake, Subscription, WebhookCall
 from applications.forms import Choices
+from applications.http.client import Client
 from applications.signatures import GITHUB
 from connectors import CustomNode, Message
 from support.services import served
@@ -38,22 +39,20 @@ class Shouter(Application):
     signature = GITHUB
     delivery_header = "x-delivery"
 
-    async def choices(self, client: httpx.AsyncClient) -> Mapping[str, Choices]:
+    async def choices(self, client: Client) -> Mapping[str, Choices]:
         """Return the rooms."""
-        return {"room": (await client.get("/rooms")).raise_for_status().json()}
+        return {"room": (await client.get("/rooms")).json()}
 
-    async def subscribe(
-        self, client: httpx.AsyncClient, name: str, url: str, secret: str, parameters: Mapping[str, str]
-    ) -> str:
+    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
         """Add a hook."""
         reply = await client.post("/hooks", json={"event": name, "url": url, "secret": secret, **parameters})
-        return str(reply.raise_for_status().json()["id"])
+        return str(reply.json()["id"])
 
-    async def unsubscribe(self, client: httpx.AsyncClient, remote_id: str) -> None:
+    async def unsubscribe(self, client: Client, remote_id: str) -> None:
         """Delete the hook."""
-        (await client.delete(f"/hooks/{remote_id}")).raise_for_status()
+        await client.delete("/hooks/{id}", {"id": remote_id})
 
-    def handshake(self, call: Incoming) -> Handshake | None:
+    def handshake(self, call: WebhookCall) -> Handshake | None:
         """Return the challenge."""
         said = json.loads(call.body) if call.headers.get("content-type") == "application/json" else {}
         return Handshake(said["challenge"]) if isinstance(said, dict) and "challenge" in said else None

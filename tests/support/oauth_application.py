@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 from pydantic import Field, HttpUrl, SecretStr
 
 from applications import Application, ClientAuthentication, Form, OAuth2, sync_method
 from applications.authentication import Grant
+from applications.http.client import Client
 
 
-class Client(Form):
+class Login(Form):
     """What an OAuth 2 client is filled in with."""
 
     client_id: str = Field(title="Client Id")
@@ -33,13 +33,13 @@ class Books(Application):
         client_authentication=ClientAuthentication.HEADER,
         authorize_parameters={"access_type": "offline"},
     )
-    forms = (Client,)
+    forms = (Login,)
 
     @sync_method
-    async def orders(self, client: httpx.AsyncClient, parameters: Mapping[str, str]) -> Any:
+    async def orders(self, client: Client, parameters: Mapping[str, str]) -> Any:
         """Return what the service says."""
         reply = await client.get("/orders", params=parameters)
-        return reply.raise_for_status().json()
+        return reply.json()
 
 
 class Machine(Books):

@@ -8,7 +8,7 @@ import pydantic
 from pydantic import ValidationError
 
 import connectors
-from applications import ApplicationError, TryLater
+from applications.errors import ApplicationError, TryLater
 from connectors import Outcome, Repeat, Trash
 
 MAX_TRIES = 100

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from applications import ApplicationError
+from applications.errors import ApplicationError
 from connectors import Batch, Connector, CustomNode, Forward, Message, Outcome, Page, Trash
 from connectors.message import current_message
 from connectors.outcome import Verdict, as_value

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from applications import Application, ApplicationError, SettingsInvalid
+from applications import Application
+from applications.errors import ApplicationError, SettingsInvalid
 from applications.forms import FieldFacts, FormFacts
 from worker.accounts import has_keys, open_accounts
 from worker.actions.applications import applications_in, load_applications

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from applications.http.wire import network
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
-from connectors.http import network
 from worker.accounts import access_of_message, open_accounts
 from worker.actions.applications import applications_of
 from worker.actions.registry import AnyAction

@@ -8,13 +8,14 @@ from mimetypes import guess_type
 from typing import Any
 
 import click
-import httpx
 from rich.console import Console
 from rich.table import Table
 
 from applications import Application
+from applications.errors import ServiceAway, ServiceRefused
 from applications.forms import FieldFacts, show
-from applications.hiding import hide
+from applications.http.errors import ReplyUnreadable
+from applications.redaction import redact
 from worker.actions.applications import find_application, load_applications
 from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
@@ -122,12 +123,15 @@ def call(
 async def _call(
     settings: Settings, application: type[Application], method: str, user: str, parameters: Mapping[str, str]
 ) -> Any:
-    async with opened(settings) as accounts, accounts.client(application, user) as client:
+    async with opened(settings) as accounts:
+        client = await accounts.client(application, user)
         try:
             return await getattr(application(), method)(client, parameters)
-        except httpx.HTTPError as error:
+        except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:
             secrets = (await accounts.access(application, user)).secrets
-            raise click.ClickException(f"{application.key} did not answer well: {hide(str(error), secrets)}") from None
+            raise click.ClickException(
+                f"{application.key} did not answer well: {redact(str(error), secrets)}"
+            ) from None
 
 
 def _logo(application: type[Application]) -> str | None:

@@ -8,8 +8,8 @@ import click
 from aiohttp import web
 from rich.console import Console
 
-from applications import Application, ApplicationError
-from applications.errors import LoginForged
+from applications import Application
+from applications.errors import ApplicationError, LoginForged
 from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened
 from worker.cli.action_options import actions_option

@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from applications import Application, ApplicationError
-from applications.errors import NotInstalled
+from applications import Application
+from applications.errors import ApplicationError, NotInstalled
 from applications.forms import show as show_forms
 from worker.actions.applications import find_application
 from worker.cli.accounts import installs_option, opened

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 from rich.progress import Progress
 
-from applications import ApplicationError
+from applications.errors import ApplicationError
 from worker.cli.accounts import installs_option, opened
 from worker.cli.terminal import progress
 from worker.settings.settings import Settings, load_settings

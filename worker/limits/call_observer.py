@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from connectors.http import requests_sent
+from applications.http.wire import requests_sent
 from connectors.rate import RateNotice
 
 

@@ -18,8 +18,9 @@ import httpx
 import msgspec
 import structlog
 
-from applications.hiding import hide
-from connectors.http import Call, ConnectionLost, network
+from applications.http.wire import ConnectionLost, network
+from applications.redaction import redact
+from connectors.http import Call
 from connectors.logs import EXCHANGE, UiLine, ui_lines
 from connectors.secrets import known_secrets
 from worker.actions.service_calls import Calls
@@ -218,7 +219,7 @@ def line_of(line: UiLine, visit: Visit | None) -> dict[str, Any]:
         "timestamp": now_ms(),
         "service": "sdk",
         "levelName": _LEVELS.get(line.level, line.level),
-        "message": hide(line.text, secrets),
+        "message": redact(line.text, secrets),
         **({"stacktrace": _trace(line.error, secrets)} if line.error else {}),
         "isForUi": True,
     }
@@ -264,13 +265,13 @@ def _ids(visit: Visit) -> dict[str, str]:
 
 
 def _trace(error: BaseException, secrets: frozenset[str]) -> dict[str, str]:
-    text = hide("".join(traceback.format_exception(error)), secrets)
-    return {"message": hide(" ".join(str(error).split()), secrets) or type(error).__name__, "trace": text}
+    text = redact("".join(traceback.format_exception(error)), secrets)
+    return {"message": redact(" ".join(str(error).split()), secrets) or type(error).__name__, "trace": text}
 
 
 def _hidden(value: Any, secrets: frozenset[str]) -> Any:
     if isinstance(value, str):
-        return hide(value, secrets)
+        return redact(value, secrets)
     if isinstance(value, dict):
         return {name: _hidden(entry, secrets) for name, entry in value.items()}
     return [_hidden(entry, secrets) for entry in value] if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 `docs/testing.md` shows how.
 """
 
-from connectors.http import network
+from applications.http.wire import network
 from worker.testing.action import ActionResult, run_action
 from worker.testing.cassette import Cassette
 from worker.testing.clock import FakeClock

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from applications.hiding import HIDDEN
-from connectors.http import network
+from applications.http.wire import network
+from applications.redaction import HIDDEN
 from connectors.secrets import known_secrets
 from worker.testing.scrub import Scrubber
 from worker.testing.transports import Exchange, RecordingTransport, UnexpectedRequest

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import httpx
 
-from applications.hiding import HIDDEN, hide
+from applications.redaction import HIDDEN, redact
 from connectors.secrets import is_secret_name
 from worker.testing.transports import Exchange
 
@@ -67,7 +67,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Return a text without the secrets that are known."""
-        return hide(text, self._values)
+        return redact(text, self._values)
 
     def data(self, data: Any) -> Any:
         """Return JSON data without secrets."""

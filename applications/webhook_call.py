@@ -1,17 +1,18 @@
-"""A call of a service to us, as it came: what signatures are checked on."""
+"""What an application says of webhooks: the events, and what it reads of a call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """A webhook call. Names of headers are in lower case."""
+class WebhookCall:
+    """A call of a service to us, as it came: what its signature is checked on."""
 
     method: str
     url: str
     """As the service called it, with the query."""
     headers: Mapping[str, str] = field(repr=False)
+    """Names are in lower case."""
     body: bytes = field(repr=False)
     received: float
     """Seconds since the epoch."""
@@ -30,6 +31,7 @@ class Subscription:
     """An event of a service that can start a topology."""
 
     name: str
+    """What the service calls the event."""
     description: str = ""
     parameters: tuple[str, ...] = ()
     """What has to be said to subscribe, such as the repository."""

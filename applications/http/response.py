@@ -4,14 +4,15 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
+from http import HTTPStatus
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from connectors import formats
-from connectors.errors import ReplyUnreadable
+from applications.http import formats
+from applications.http.errors import ReplyUnreadable
 
 Model = TypeVar("Model")
 
@@ -59,6 +60,11 @@ class Head:
         self.url = url
         self.status = status
         self.headers = headers
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def content_type(self) -> str:
@@ -113,7 +119,7 @@ class Response(Head):
 
     @property
     def text(self) -> str:
-        """The body as text, in the charset that the reply names."""
+        """The body as text, in the charset that the reply names. Raises `ReplyUnreadable`."""
         try:
             return formats.decode(self.content, self.charset)
         except ReplyUnreadable as error:
@@ -128,7 +134,7 @@ class Response(Head):
             raise self.unreadable(error) from None
 
     def json(self) -> Any:
-        """Return the body as plain JSON values."""
+        """Return the body as plain JSON values. Raises `ReplyUnreadable`."""
         return self._json
 
     def model(self, model: type[Model], at: str = "$") -> Model:
@@ -164,8 +170,8 @@ class Response(Head):
         return self.json()
 
     def xml(self) -> Element:
-        """Return the root of the XML body; entities and external documents are refused."""
-        from connectors.xml import parse_xml  # noqa: PLC0415 - only who reads XML pays for the parser
+        """Return the root of the XML body. Raises `ReplyUnreadable`, also for entities and external documents."""
+        from applications.http.xml import parse_xml  # noqa: PLC0415 - only who reads XML pays for the parser
 
         try:
             return parse_xml(self.content)
@@ -173,21 +179,21 @@ class Response(Head):
             raise self.unreadable(error) from None
 
     def csv(self, *, delimiter: str = ",") -> list[dict[str, str]]:
-        """Return the rows of the CSV body by the names in its first row."""
+        """Return the rows of the CSV body by the names in its first row. Raises `ReplyUnreadable` with the line."""
         try:
             return list(formats.parse_csv(self.text, delimiter=delimiter))
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 
     def json_lines(self) -> list[Any]:
-        """Return the value of each line."""
+        """Return the value of each line. Raises `ReplyUnreadable` with the line."""
         try:
             return list(formats.parse_json_lines(self.text))
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 
     def gunzip(self, *, max_bytes: int = 64 << 20) -> bytes:
-        """Return the content of a body that is a gzip file."""
+        """Return the content of a body that is a gzip file. Raises `ReplyUnreadable`, also above `max_bytes`."""
         try:
             return formats.gunzip(self.content, max_bytes=max_bytes)
         except ReplyUnreadable as error:
@@ -204,7 +210,7 @@ class Response(Head):
 
 def xml_of(response: Response) -> Any:
     """Return the XML body as plain values."""
-    from connectors.xml import xml_data  # noqa: PLC0415 - as in `xml`
+    from applications.http.xml import xml_data  # noqa: PLC0415 - as in `xml`
 
     return xml_data(response.xml())
 

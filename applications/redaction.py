@@ -15,7 +15,7 @@ SHORTEST: Final = 4
 _SHOWN: Final = 300
 
 
-def hide(text: str, secrets: Collection[str]) -> str:
+def redact(text: str, secrets: Collection[str]) -> str:
     """Return the text without these secrets, also where they stand encoded as in URLs or JSON."""
     if not secrets:
         return text
@@ -27,14 +27,14 @@ def hide(text: str, secrets: Collection[str]) -> str:
 
 
 @contextmanager
-def hidden_in_errors(secrets: Collection[str]) -> Iterator[None]:
-    """Keep secrets out of what is said of a token endpoint: they may stand in its URL, and in its answer.
+def redacted_errors(secrets: Collection[str]) -> Iterator[None]:
+    """Keep secrets out of `LoginDead`, `LoginRefused` and `TokenEndpointAway`: URLs and answers may hold them.
 
     What a service says at length is cut after that, so that no half of a secret is left.
     """
     try:
         yield
     except TokenEndpointAway as error:
-        raise TokenEndpointAway(hide(str(error), secrets)[:_SHOWN], error.after) from None
+        raise TokenEndpointAway(redact(str(error), secrets)[:_SHOWN], error.after) from None
     except (LoginDead, LoginRefused) as error:
-        raise type(error)(hide(str(error), secrets)[:_SHOWN]) from None
+        raise type(error)(redact(str(error), secrets)[:_SHOWN]) from None

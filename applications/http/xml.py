@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from connectors.errors import ReplyUnreadable
+from applications.http.errors import ReplyUnreadable
 
 
 def parse_xml(content: bytes | str) -> Element:

@@ -7,9 +7,12 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import httpx
-
 from applications.errors import LoginDead, TokenEndpointAway
+from applications.http.building import body_of
+from applications.http.errors import ReplyUnreadable
+from applications.http.request import Outgoing, RequestOptions
+from applications.http.response import Head
+from applications.http.wire import ConnectionLost, NeverSent, Stream, Transport, Wire
 from applications.reply_times import retry_after
 
 SECONDS: Final = 20
@@ -38,13 +41,12 @@ _PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down", "r
 _MAX_REPLY: Final = 1 << 20
 
 
-class Endpoint:
+class TokenEndpoint:
     """The way to token endpoints. One for all; `close` it at the end."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, transport: Transport | None = None) -> None:
         """A `transport` takes the place of the network."""
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._wire = Wire(timeout_seconds=SECONDS, transport=transport)
 
     async def __call__(
         self,
@@ -59,40 +61,45 @@ class Endpoint:
 
         Raises `LoginDead` or `TokenEndpointAway`.
         """
-        client = self._client = self._client or httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
+        kind, body = body_of(_options(form, json))
+        request = Outgoing(method, url, {"Accept": "application/json", **kind, **(headers or {})}, body)
         try:
-            async with client.stream(
-                method, url, data=form, json=json, headers={"Accept": "application/json", **(headers or {})}
-            ) as reply:
+            async with self._wire.open(request) as reply:
                 content = await _content(reply)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (*ConnectionLost, *NeverSent, ReplyUnreadable) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None
         return judge(url, reply, content)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._wire.close()
 
 
-def judge(url: str, reply: httpx.Response, content: bytes) -> Mapping[str, Any]:
+def _options(form: Mapping[str, str] | None, json: Any) -> RequestOptions:
+    if form is not None:
+        return {"form": form}
+    return {} if json is None else {"json": json}
+
+
+def judge(url: str, reply: Head, content: bytes) -> Mapping[str, Any]:
     """Return what a good reply holds; some services answer 200 with an error in it.
 
     Only an error that these services know means a dead login: any proxy may answer with JSON.
+    Raises `LoginDead` or `TokenEndpointAway`.
     """
     said = _read(reply, content)
     error = (said.get("error") or said.get("oauth_problem")) if said is not None else None
-    status = f"{url} answered {reply.status_code}"
-    if reply.status_code == HTTPStatus.TOO_MANY_REQUESTS or reply.is_server_error:
+    status = f"{url} answered {reply.status}"
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TokenEndpointAway(status, min(retry_after(reply.headers) or AWAY_FOR, LONGEST))
     if isinstance(error, str) and error:
         text = f"{error}: {said.get('error_description') or ''}".rstrip(": ") if said else error
         if error in DEAD:
             raise LoginDead(text)
         status = f"{status} {text}"
-        if reply.status_code != HTTPStatus.UNAUTHORIZED or error in _PASSING:
+        if reply.status != HTTPStatus.UNAUTHORIZED or error in _PASSING:
             raise TokenEndpointAway(status, AWAY_FOR)
-    if reply.status_code == HTTPStatus.UNAUTHORIZED:
+    if reply.status == HTTPStatus.UNAUTHORIZED:
         raise LoginDead(status)
     if not reply.is_success or said is None:
         kind = reply.headers.get("content-type", "no content type")
@@ -100,17 +107,17 @@ def judge(url: str, reply: httpx.Response, content: bytes) -> Mapping[str, Any]:
     return said
 
 
-async def _content(reply: httpx.Response) -> bytes:
+async def _content(reply: Stream) -> bytes:
     """Read the reply; nothing of one that is too long to hold a token."""
     content = b""
-    async for part in reply.aiter_bytes():
+    async for part in reply.chunks():
         content += part
         if len(content) > _MAX_REPLY:
             return b""
     return content
 
 
-def _read(reply: httpx.Response, content: bytes) -> Mapping[str, Any] | None:
+def _read(reply: Head, content: bytes) -> Mapping[str, Any] | None:
     if "x-www-form-urlencoded" in reply.headers.get("content-type", ""):
         return _form(content)
     try:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from connectors.errors import ReplyTruncated, ReplyUnreadable
+from applications.http.errors import ReplyTruncated, ReplyUnreadable
 
 GZIP: Final = 31
 """zlib's word for a gzip header and trailer."""
@@ -44,7 +44,7 @@ def parse_json_lines(text: str) -> Iterator[Any]:
 
 
 def parse_json_line(line: str, number: int) -> Any:
-    """Return the value of one line."""
+    """Return the value of one line. Raises `ReplyUnreadable` with its number."""
     try:
         return from_json(line)
     except ValueError as error:
@@ -77,7 +77,10 @@ class CsvRows:
         self.names: Sequence[str] | None = None
 
     def take(self, row: Sequence[str], line: int) -> Iterator[dict[str, str]]:
-        """Yield the row by name; nothing for the names themselves and for an empty line."""
+        """Yield the row by name; nothing for the names themselves and for an empty line.
+
+        Raises `ReplyUnreadable` with the line for a row that is too short or long, and for two columns of one name.
+        """
         if not row:
             return
         if self.names is None:
@@ -111,7 +114,10 @@ async def split_lines(chunks: AsyncIterable[str]) -> AsyncIterator[str]:
 
 
 async def stream_csv(lines: AsyncIterable[str], *, delimiter: str = ",") -> AsyncIterator[dict[str, str]]:
-    """As `parse_csv`, for lines that come one by one; a quoted field may hold several."""
+    """As `parse_csv`, for lines that come one by one; a quoted field may hold several.
+
+    Raises `ReplyUnreadable` as that, and `ReplyTruncated` for a quote without its end.
+    """
     reader, record, number, started = CsvRows(), "", 0, 1
     async for line in lines:
         number += 1
@@ -169,7 +175,7 @@ class Inflater:
         self._has_begun = False
 
     def feed(self, content: bytes) -> Iterator[bytes]:
-        """Yield what comes of these bytes."""
+        """Yield what comes of these bytes. Raises `ReplyUnreadable` when they are broken."""
         while content:
             if self._zlib.eof:
                 self._zlib = zlib.decompressobj(self._wbits)

@@ -16,7 +16,10 @@ _PLACE: Final = re.compile(r"\{(\+?)(\w+)\}")
 
 
 def values_of(data: Any) -> Mapping[str, Any]:
-    """Return the fields of a model, a mapping or a dataclass by name, as JSON has them."""
+    """Return the fields of a model, a mapping or a dataclass by name, as JSON has them; none of None.
+
+    Raises `TypeError` for anything else.
+    """
     if data is None:
         return {}
     if isinstance(data, BaseModel):

@@ -1,0 +1,83 @@
+"""A request as its author writes it, as it is sent, and what signs it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from applications.http.response import Head
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may carry besides method and path. One kind of body at most."""
+
+    params: Mapping[str, Any]
+    """The query; None values are left out, lists repeat the name."""
+    headers: Mapping[str, str]
+    """They win over the application's."""
+    json: Any
+    """Body: models or plain values."""
+    form: Mapping[str, Any]
+    """Body: a form; together with `files` a multipart form."""
+    files: Mapping[str, Any]
+    """Body: multipart; a name's value is bytes, an open file or `(file name, content, content type)`."""
+    xml: Mapping[str, Any]
+    """Body: an XML document, `{root: values}`."""
+    content: str | bytes | AsyncIterable[bytes]
+    """Body: as it is; name its `Content-Type` in `headers`."""
+    timeout_seconds: float
+    """For the reply to begin, and between its pieces; 30 when it is not given."""
+    max_bytes: int
+    """The largest reply that is read into memory; 64 MiB when it is not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that is about to be sent, as a way of signing sees it."""
+
+    method: str
+    url: str = field(repr=False)
+    """With its query."""
+    headers: Mapping[str, str] = field(repr=False)
+    """All that are sent, `Host` among them; names are found in any case."""
+    body: bytes = field(default=b"", repr=False)
+    """The body where `Auth.needs_body` asks for it, else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request carries to say who asks."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Added to the URL; they win over equal names in it."""
+
+
+class Auth(ABC):
+    """Signs the requests of one user at one service."""
+
+    def needs_body(self, request: Request) -> bool:
+        """Whether the body is signed as well; one that is sent piece by piece is read into memory then."""
+        return False
+
+    @abstractmethod
+    def sign(self, request: Request) -> AsyncGenerator[Credentials, Head]:
+        """Yield what the request carries; the reply comes back, and what is yielded then is sent once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request on its way to the wire. What may hold secrets is not shown."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """One of `content`, or `form` and `files`."""
+    auth: Auth | None = field(default=None, repr=False)
+    timeout_seconds: float | None = None
+    """None: the wire's own."""
+    application: str = ""
+    """The key of the application whose service is called."""
+    secrets: Collection[str] = field(default=(), repr=False)
+    """What no URL and no error may show."""

@@ -1,0 +1,293 @@
+"""The one place that knows the HTTP library (httpx): sends requests to services.
+
+A reply is read with a bound on its size, its compression is undone here (the library does not notice one that ends
+too early), and redirects never carry credentials to another host.
+"""
+
+import time
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from applications.errors import TryLater
+from applications.http.errors import ReplyTruncated, ReplyUnreadable
+from applications.http.formats import GZIP, Inflater
+from applications.http.request import Auth, Credentials, Outgoing, Request
+from applications.http.response import Head, Headers
+from applications.redaction import redact
+
+Transport = httpx.AsyncBaseTransport
+"""What takes the place of the network."""
+
+MAX_REPLY_BYTES: Final = 64 << 20
+MAX_REDIRECTS: Final = 20
+ATTEMPTS: Final = 3
+"""Of a call whose connection is refused."""
+
+_FOLLOWED: Final = frozenset({"GET", "HEAD"})
+"""Other methods are not sent elsewhere: after 301 and 302 they would become a GET, and an order would be lost."""
+_HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
+"""Headers that may go to another host."""
+_SOON: Final = timedelta(seconds=1)
+
+ConnectionLost = (httpx.TransportError, aiohttp.ClientError)
+"""No reply, or not the whole of it."""
+
+NeverSent = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+"""The request is wrong; sending it again would not help."""
+
+TimedOut = httpx.TimeoutException
+"""No reply in time."""
+
+requests_sent: ContextVar[Callable[[float], Awaitable[None]] | None] = ContextVar("requests_sent", default=None)
+"""Is told when a request of this context is written to its connection, by the monotonic clock; None: nobody asks."""
+
+
+class Wire:
+    """Keep-alive connections to services. Opened on first use; `close` it at the end.
+
+    Below httpx lie aiohttp's connections: with fifty requests at once they take a third of the CPU time of httpx' own.
+    Cookies that services set are forgotten, since all users share the connections.
+    """
+
+    def __init__(self, *, timeout_seconds: float = 30, transport: Transport | None = None) -> None:
+        """A `transport` takes the place of the network."""
+        self._timeout = timeout_seconds
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def open(self, request: Outgoing) -> AsyncIterator["Stream"]:
+        """Send a request as `send` does; the body of the reply is read by whoever holds it open."""
+        stream = await self.send(request)
+        try:
+            yield stream
+        finally:
+            await stream.close()
+
+    async def send(self, request: Outgoing) -> "Stream":
+        """Send a request and return its reply, which the caller closes.
+
+        A refused connection is tried three times within about a second; replies are not, as each further call would
+        pass by the limiter. An idempotent request whose connection ends without a reply is sent once more (RFC 9110,
+        9.2.2), no other. Raises `ConnectionLost`, `NeverSent`, and `ReplyUnreadable` for too many redirects.
+        """
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(is_unsent),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.1, max=0.5),
+            reraise=True,
+        ):
+            with attempt:
+                return Stream(await self._follow(request), request)
+        raise AssertionError("tenacity returns or raises")
+
+    async def _follow(self, request: Outgoing) -> httpx.Response:
+        if self._client is None:
+            self._client = _open_client(self._timeout, self._transport)
+        built = self._build(self._client, request)
+        auth: httpx.Auth | None = _Signing(request.auth) if request.auth else None
+        if built.url.userinfo:  # aiohttp refuses credentials that stand in two places
+            auth = auth or httpx.BasicAuth(built.url.username, built.url.password)
+            built.url = built.url.copy_with(userinfo=b"")
+        for _ in range(MAX_REDIRECTS + 1):
+            reply = await self._client.send(built, auth=auth, stream=True)
+            following = reply.next_request
+            if following is None or request.method not in _FOLLOWED:
+                return reply
+            await reply.aclose()
+            if not _is_at_home(following.url, built.url):
+                auth = None
+                _strip(following)
+            built = following
+        raise ReplyUnreadable(f"{request.method} {shown_url(request)}: more than {MAX_REDIRECTS} redirects")
+
+    def _build(self, client: httpx.AsyncClient, request: Outgoing) -> httpx.Request:
+        timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
+        body = {_BODY_NAMES.get(name, name): value for name, value in request.body.items()}
+        return client.build_request(request.method, request.url, headers=dict(request.headers), timeout=timeout, **body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+_BODY_NAMES: Final = {"form": "data"}
+
+
+class _Signing(httpx.Auth):
+    """Lets ours sign a request of the library's."""
+
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Sign and send; once more when there are other credentials after a refusal."""
+        asked = Request(request.method, str(request.url), request.headers)
+        if self._auth.needs_body(asked):
+            asked = replace(asked, body=await _whole_body(request))
+        async with aclosing(self._auth.sign(asked)) as signing:
+            _carry(request, await anext(signing))
+            reply = yield request
+            head = Head(request.method, asked.url.partition("?")[0], reply.status_code, reply.headers)
+            with suppress(StopAsyncIteration):
+                _carry(request, await signing.asend(head))
+                if not isinstance(request.stream, httpx.ByteStream):
+                    raise TryLater("the token was renewed, and the body of the request cannot be sent twice", _SOON)
+                yield request
+
+
+async def _whole_body(request: httpx.Request) -> bytes:
+    """Read a body that was to be sent in pieces, and let it be sent whole: the transport does not notice by itself."""
+    body = await request.aread()
+    if request.headers.pop("Transfer-Encoding", None):
+        request.headers["Content-Length"] = str(len(body))
+    return body
+
+
+def _carry(request: httpx.Request, credentials: Credentials) -> None:
+    for name, value in credentials.headers.items():
+        request.headers[name] = value
+    if credentials.query:
+        request.url = request.url.copy_merge_params(credentials.query)
+
+
+class Stream(Head):
+    """A reply whose body is still to be read, without its content encoding."""
+
+    def __init__(self, reply: httpx.Response, request: Outgoing) -> None:
+        url = without_secrets(reply.url, request.secrets)
+        super().__init__(request.method, url, reply.status_code, _headers(reply))
+        self._reply = reply
+
+    async def close(self) -> None:
+        """Give the connection back, or end it when the body was not read to its end."""
+        await self._reply.aclose()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`."""
+        if self._reply.is_stream_consumed:  # a way of signing in has read it already
+            yield self._reply.content
+            return
+        inflater = self._inflater()
+        try:
+            async for raw in self._reply.aiter_raw():
+                for plain in inflater.feed(raw) if inflater else (raw,):
+                    yield plain
+            if inflater:
+                inflater.finish()
+        except ReplyTruncated as error:
+            raise ReplyTruncated(f"{self}: {error}") from None
+        except ReplyUnreadable as error:
+            raise self.unreadable(error) from None
+
+    def _inflater(self) -> Inflater | None:
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding in {"", "identity"} or self.method == "HEAD":
+            return None
+        if encoding not in {"gzip", "x-gzip", "deflate"}:
+            raise ReplyUnreadable(f"content encoding {encoding!r}, which was not asked for")
+        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP)
+
+    async def read(self, max_bytes: int) -> bytes:
+        """Return the whole body. Raises `ReplyUnreadable` when it is larger than `max_bytes`."""
+        parts, size = [], 0
+        async for part in self.chunks():
+            size += len(part)
+            if size > max_bytes:
+                raise self.unreadable(
+                    f"the body is larger than {max_bytes} bytes; read it with `stream`, or allow more with `max_bytes`"
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _open_client(timeout_seconds: float, transport: Transport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        timeout=timeout_seconds,
+        transport=transport or network(),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        headers={"Accept-Encoding": "gzip, deflate"},
+    )
+
+
+def network() -> Transport:
+    """Return the way to services that is taken when no other is given."""
+    return AiohttpTransport(client=_open_session)
+
+
+def _open_session() -> aiohttp.ClientSession:
+    """Make the connections; their number is bounded by the messages in work."""
+    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(_note_sent)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing])
+
+
+async def _note_sent(*_: object) -> None:
+    tell = requests_sent.get()
+    if tell is not None:
+        await tell(time.monotonic())
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Whether there was no connection, so that the service has seen nothing of the request."""
+    return isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError)
+
+
+def _headers(reply: httpx.Response) -> Headers:
+    return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
+
+
+def _is_at_home(url: httpx.URL, before: httpx.URL) -> bool:
+    """Whether a redirect stays with its service, be it that it goes on encrypted."""
+    if url.host != before.host:
+        return False
+    is_encrypted_now = (before.scheme, before.port, url.scheme, url.port) == ("http", None, "https", None)
+    return is_encrypted_now or (url.scheme, url.port) == (before.scheme, before.port)
+
+
+def _strip(request: httpx.Request) -> None:
+    for name in [name for name in request.headers if name not in _HARMLESS | {"host"}]:
+        del request.headers[name]
+
+
+def shown_url(request: Outgoing) -> str:
+    """Return the URL of a request as people may see it."""
+    return without_secrets(request.url, request.secrets)
+
+
+def without_secrets(url: str | httpx.URL, secrets: Collection[str] = ()) -> str:
+    """Return the URL without query and credentials, and without these secrets in its path."""
+    url = str(url)
+    if any(mark in url for mark in "?#@"):  # parsing takes as long as the rest of a call's bookkeeping
+        url = str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
+    return redact(url, secrets)
+
+
+def with_query(url: str, params: Mapping[str, Any]) -> str:
+    """Return the URL with these parameters; they win over equal names in it."""
+    return str(httpx.URL(url).copy_merge_params(dict(params)))
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port, to see whether two URLs lead to the same service."""
+    parsed = httpx.URL(url)
+    return f"{parsed.scheme}://{parsed.netloc.decode()}"
+
+
+def is_elsewhere(url: str, base_url: str) -> bool:
+    """Whether a URL leads to another service than the base URL, so that its credentials must not go there."""
+    return bool(base_url) and not url.startswith(f"{base_url.rstrip('/')}/") and origin_of(url) != origin_of(base_url)
