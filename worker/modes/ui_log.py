@@ -81,12 +81,12 @@ class Interface:
             yield
             return
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        before, calls.told = ui_lines.set(self.line), self.call
+        before = ui_lines.set(self.line)
         try:
-            yield
+            with calls.telling(self.call):
+                yield
         finally:
             ui_lines.reset(before)
-            calls.told = None
 
     async def run(self) -> None:
         """Send what is taken, until cancelled."""
