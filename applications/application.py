@@ -145,6 +145,11 @@ class Application:
         return bool(cls.forms) or not isinstance(cls.authentication, NoAuthentication)
 
     @classmethod
+    def has_limit(cls) -> bool:
+        """Whether the service limits calls: those of each user, or those of all together."""
+        return bool(cls.limit or cls.group_limit)
+
+    @classmethod
     def form_facts(cls, choices: Mapping[str, Choices] | None = None) -> list[FormFacts]:
         """Return the forms as the platform knows them."""
         return facts_of(cls.forms, choices)

@@ -75,7 +75,7 @@ async def subscribed(
     accounts: Accounts, application: type[Application], name: str, worker: InProcess, topology: TopologyFile,
     *, is_another: bool = False, **parameters: str,
 ) -> Webhook:  # fmt: skip
-    place = {"topology": worker.worker._topology.id, "node": topology.node_id("start")}
+    place = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")}
     url = f"http://127.0.0.1:{worker.port}"
     chosen = {"public_url": url, "parameters": parameters, "is_another": is_another}
     return await subscribe(accounts, application, "alice", name, **chosen, **place)

@@ -246,7 +246,7 @@ async def test_a_cancelled_message_leaves_its_key(
     await queues.publish(topology.exchange("work"), first)
     await until_run(worker.worker.settings.process_address, run, lambda found: found.open == 1)
     await worker.command("processes", "cancel", run, "--yes")
-    await eventually(lambda: run in worker.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
+    await eventually(lambda: run in worker.worker.parts.runs.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
     second = process_message({"order": 2}, **{"correlation-id": run})
     await queues.publish(topology.exchange("work"), second)
     await eventually(lambda: counts(worker, topology).get("cancelled") == 1, what="a cancelled message")

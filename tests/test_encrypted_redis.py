@@ -19,8 +19,8 @@ from worker.checks.stores import check_redis
 from worker.deduplication.marks import Mark, Taken
 from worker.deduplication.opening import open_marks
 from worker.limits.limit import parse_limits
-from worker.limits.opening import reservations_of
 from worker.limits.reservations import Request, Turn
+from worker.modes.standalone import Standalone
 from worker.settings.settings import load_settings
 from worker.storage.opening import open_storage
 
@@ -65,7 +65,7 @@ def url(port: int, tmp_path: Path) -> str:
 
 
 async def test_limits_are_kept_over_an_encrypted_connection(url: str) -> None:
-    store = reservations_of(load_settings(redis_url=url), lambda: 1)
+    store = Standalone(load_settings(redis_url=url)).reservations(lambda: 1)
     try:
         assert isinstance(await store.ask(Request(parse_limits("a|shop;60;1"), "a|shop", "one")), Turn)
         (state,) = await store.states("a|shop")

@@ -226,10 +226,10 @@ async def test_without_a_platform_nothing_is_taken() -> None:
     made, calls = Interface(load_settings()), Calls()
     with made.listening(calls):
         log.info("line", for_ui=True)
+        assert calls._told is None
     await made.run()
     await made.finish()
     assert not made._waiting
-    assert calls.told is None
     assert [family.samples for family in made.families()] == [[]]
 
 

@@ -197,7 +197,7 @@ async def test_a_message_that_ends_without_a_call_gives_back_its_place(
     store = RedisReservations(own_redis.url, guard_seconds=0)
     assert (await state_of(store, "alice|shop")).waiting == 2
     before = worker.worker.counts[ask, count]
-    (at,) = worker.worker._nodes
+    (at,) = worker.worker.parts.nodes
     await worker.worker.handler.deliver(at, delivery(sent[1], deliveries, **{h.LIMIT_PLACE: "1"}, **headers))
     assert worker.worker.counts[ask, count] == before + 1
     assert (await state_of(store, "alice|shop")).waiting == 1

@@ -265,7 +265,7 @@ async def test_a_cancel_reaches_what_waits_in_queues_and_leaves_other_runs_alone
     await start_run(queues, topology, "start", run)
     await until_run(topology.state_url, run, lambda one: one.ok == 1)
     await worker.command("processes", "cancel", run, "--yes")
-    await eventually(lambda: run in worker.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
+    await eventually(lambda: run in worker.worker.parts.runs.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
     action.open.set()
     ended = await ended_run(topology.state_url, run)
     assert counts(ended) == (6, 1, 0, 5, 0)

@@ -96,7 +96,7 @@ async def test_a_run_is_watched_to_its_end(worker: tuple[TopologyFile, InProcess
     )
     await process.command("processes", "cancel", running.correlation_id, "--yes")
     run = running.correlation_id
-    await eventually(lambda: run in process.worker._state.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
+    await eventually(lambda: run in process.worker.parts.runs.runs._cancelled, what="the cancel")  # type: ignore[attr-defined]
     await queues.publish(topology.exchange("end"), *await queues.read(topology.queue("out"), 1))
     last = json.loads((await watching).splitlines()[-1])
     assert (last["state"], last["cancelled"], last["open"]) == ("cancelled", 1, 0)

@@ -13,9 +13,9 @@ from deploy.redis import PrivateRedis
 from tests.support.driven import DrivenTime, driven_script
 from worker.limits.fairness import SAMPLE
 from worker.limits.limit import Limit, parse_limits
-from worker.limits.opening import reservations_of
 from worker.limits.redis import BASE, LISTED_SECONDS, script
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
+from worker.modes.standalone import Standalone
 from worker.settings.settings import load_settings
 
 windows = st.lists(
@@ -369,7 +369,7 @@ async def test_a_refusal_halves_the_amount_only_where_the_settings_say_so(
     monkeypatch.setattr("worker.limits.redis.script", script)
     monkeypatch.delenv("WORKER_LIMIT_RECOVERY", raising=False)
     settings_ = load_settings(redis_url=redis_url if kind == "redis" else None, limit_recovery=recovery)
-    store = reservations_of(settings_, lambda: 1)
+    store = Standalone(settings_).reservations(lambda: 1)
     key = f"{kind} {recovery}|shop"
     try:
         found = []

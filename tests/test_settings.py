@@ -7,7 +7,7 @@ import pytest
 from worker.errors import SettingsError
 from worker.settings.environment import environment_of, unknown_variables
 from worker.settings.page import settings_page
-from worker.settings.settings import Mode, load_settings
+from worker.settings.settings import ModeName, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,8 +36,8 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_MODE", "platform")
-    assert load_settings(mode="standalone").mode is Mode.STANDALONE
-    assert load_settings(mode=None).mode is Mode.PLATFORM
+    assert load_settings(mode="standalone").mode is ModeName.STANDALONE
+    assert load_settings(mode=None).mode is ModeName.PLATFORM
 
 
 def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ async def test_nothing_is_saved_while_the_broker_does_not_take_the_items(
     channel = await queues.channel()
     await channel.queue_unbind(topology.queue("sink"), topology.exchange("sink"), routing_key="1")
     await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))
-    await eventually(lambda: worker.worker._publisher.refusals > 0, what="a refusal")
+    await eventually(lambda: worker.worker.parts.publisher.refusals > 0, what="a refusal")
     storage = open_storage(url)
     state = storage.state(Message({"user": "alice", "node-id": topology.node_id("orders")}, ""))
     assert await state.load() is None

@@ -135,7 +135,7 @@ async def test_a_long_repeat_is_given_back_before_the_broker_loses_patience_and_
     )
 
     assert [message.data["n"] for message in await queues.read(topology.queue("sink"), 4, seconds=20)] == [0, 1, 2, 3]
-    restarts = worker.worker._intake.restarts[topology.node_id("work"), "handed_back"]
+    restarts = worker.worker.parts.intake.restarts[topology.node_id("work"), "handed_back"]
     assert restarts >= 2
     assert worker.worker.counts[topology.node_id("work"), "trashed"] == 0
 

@@ -21,7 +21,6 @@ from worker.limits.limit import Limit, parse_limits
 from worker.limits.memory import MemoryReservations
 from worker.limits.reservations import Request, Turn
 from worker.limits.unshared import UnsharedReservations
-from worker.settings.settings import WithoutRedis
 
 KEY = "alice|shop;60;4"
 
@@ -60,7 +59,7 @@ def limited(action: str, *, prefetch: int = 20, **settings: Any) -> NodeEntry:
 
 def divided(count: int) -> Sequence[UnsharedReservations]:
     own = [MemoryReservations(lambda: 0.0, guard_seconds=0) for _ in range(count)]
-    return [UnsharedReservations(store, lambda: count, WithoutRedis.DIVIDE) for store in own]
+    return [UnsharedReservations(store, lambda: count, are_divided=True) for store in own]
 
 
 async def turns(stores: Sequence[UnsharedReservations], limit: Limit) -> int:
@@ -88,7 +87,8 @@ async def test_a_limit_that_has_less_than_a_call_for_each_process_is_refused(amo
 
 async def test_nothing_goes_before_it_is_known_who_else_consumes() -> None:
     (limit,) = parse_limits(KEY)
-    store = UnsharedReservations(MemoryReservations(lambda: 0.0, guard_seconds=0), lambda: None, WithoutRedis.REFUSE)
+    own = MemoryReservations(lambda: 0.0, guard_seconds=0)
+    store = UnsharedReservations(own, lambda: None, are_divided=False)
     with pytest.raises(LimitsAway, match="not known yet"):
         await store.ask(Request([limit], limit.key, "m"))
 
@@ -129,7 +129,7 @@ async def test_workers_that_keep_order_by_key_know_of_each_other(
     topology, actions = make_topology(limited("note", orderBy="header:key"), sink()), (Note(), Note())
     workers = [await run_worker(topology, action) for action in actions]
     await eventually(
-        lambda: [worker.worker._count_processes() for worker in workers] == [2, 2],
+        lambda: [worker.worker.parts.intake.workers for worker in workers] == [2, 2],
         seconds=TRIAL_SECONDS + 10,
         what="two workers that know",
     )
@@ -144,7 +144,7 @@ async def test_a_worker_goes_on_when_the_other_one_has_ended(
     topology, actions = make_topology(limited("note"), sink()), (Note(), Note())
     workers = [await run_worker(topology, action, silence_seconds=0.5) for action in actions]
     await eventually(
-        lambda: [worker.worker._count_processes() for worker in workers] == [2, 2],
+        lambda: [worker.worker.parts.intake.workers for worker in workers] == [2, 2],
         seconds=TRIAL_SECONDS + 10,
         what="two workers that know",
     )

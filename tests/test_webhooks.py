@@ -59,7 +59,7 @@ async def worker(topology: TopologyFile, run_worker: RunWorker, tmp_path: Path, 
 
 
 async def subscribed(accounts: Accounts, worker: InProcess, topology: TopologyFile, **change: str) -> Any:
-    chosen = {"topology": worker.worker._topology.id, "node": topology.node_id("start")} | change
+    chosen = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")} | change
     public_url = f"http://127.0.0.1:{worker.port}"
     return await subscribe(accounts, Shouter, "alice", "order", public_url=public_url, parameters={}, **chosen)
 
@@ -104,7 +104,7 @@ async def test_a_delivery_that_comes_again_starts_nothing(
 ) -> None:
     await subscribed(accounts, worker, topology)
     answers = await asyncio.gather(*(server.call("1", b"{}", delivery="d1") for _ in range(10)))
-    worker.worker._webhooks._once._taken.clear()  # type: ignore[union-attr]  # as after a restart
+    worker.worker.parts.webhooks._once._taken.clear()  # type: ignore[union-attr]  # as after a restart
     answers.append(await server.call("1", b"{}", delivery="d1"))
     assert {answer.status_code for answer in answers} == {200}
     assert [answer.json()["status"] for answer in answers].count("started") == 1
@@ -216,7 +216,7 @@ async def test_a_broken_secret_of_one_user_concerns_nobody_else(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Shouter, "signature_secret", "token")
     await install(accounts, Shouter, "bob", server=server.base_url, token="t")
-    place = {"topology": worker.worker._topology.id, "node": topology.node_id("start")}
+    place = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")}
     for user in ("bob", "alice"):
         public_url = f"http://127.0.0.1:{worker.port}"
         await subscribe(accounts, Shouter, user, "order", public_url=public_url, parameters={}, **place)
@@ -306,7 +306,7 @@ async def test_a_user_may_have_any_name(
     topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
 ) -> None:
     users = ["a:b", "a/b", "a+b", "a b", "žofie"]
-    place = {"topology": worker.worker._topology.id, "node": topology.node_id("start")}
+    place = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")}
     for user in users:
         await install(accounts, Shouter, user, server=server.base_url, token="t")
         public_url = f"http://127.0.0.1:{worker.port}"

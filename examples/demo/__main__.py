@@ -27,7 +27,7 @@ from examples.demo.story import Story
 from worker.app.process import Worker
 from worker.logs import configure_logs
 from worker.protocol.topology_file import load_topology
-from worker.settings.settings import Mode, Settings, load_settings
+from worker.settings.settings import ModeName, Settings, load_settings
 
 LINE_WIDTH = 120
 """Of lines that go to a file or a pipe."""
@@ -80,7 +80,7 @@ def settings_for(broker: Broker, key: str) -> Settings:
     return load_settings(
         topology=TOPOLOGY,
         amqp_url=broker.url,
-        mode=Mode.STANDALONE,
+        mode=ModeName.STANDALONE,
         nodes=(),
         actions=(actions.__name__,),
         http_host=LOOPBACK,

@@ -88,7 +88,7 @@ class OnRabbitMQ:
         return await eventually(are_there, seconds=SECONDS, what=f"{count} entries")
 
     async def decide(self, entry: Entry, state: State) -> None:
-        await Decider(self._worker.handler.trash.store, self._worker._publisher).decide([entry.id], state)
+        await Decider(self._worker.handler.trash.store, self._worker.parts.publisher).decide([entry.id], state)
 
 
 def comparable(message: ProcessMessage) -> Mapping[str, Any]:

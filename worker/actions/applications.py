@@ -69,10 +69,6 @@ def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[s
     for node in nodes:
         action = registry.get(*node.action) if node.action else None
         application = action.application if isinstance(action, ServiceAction) else None
-        if application is not None and (_has_limit(application) or application.needs_install()):
+        if application is not None and (application.has_limit() or application.needs_install()):
             found[node.id] = application
     return found
-
-
-def _has_limit(application: type[Application]) -> bool:
-    return bool(application.limit or application.group_limit)

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -16,9 +17,17 @@ class Calls:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, int]] = Counter()
-        self.told: Callable[[Call], object] | None = None
-        """Is told of each call as well."""
+        self._told: Callable[[Call], object] | None = None
         self._seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(ACTION_SECONDS))
+
+    @contextmanager
+    def telling(self, told: Callable[[Call], object]) -> Iterator[None]:
+        """Tell somebody of each call as well, while the context is open."""
+        self._told = told
+        try:
+            yield
+        finally:
+            self._told = None
 
     def note(self, call: Call) -> None:
         """Count and log a call."""
@@ -33,8 +42,8 @@ class Calls:
             application=call.application,
             user=call.user,
         )
-        if self.told is not None:
-            self.told(call)
+        if self._told is not None:
+            self._told(call)
 
     def families(self) -> Iterator[Family]:
         """Return the metrics."""

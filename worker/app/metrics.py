@@ -137,12 +137,12 @@ def _queues(parts: Parts) -> Iterator[Family]:
     yield _gauge(
         "lost_messages",
         "Messages that came out of a delay when their node was gone, every WORKER_SILENCE_SECONDS.",
-        [({}, intake.lost)],
+        [({}, intake.parked.lost)],
     )
     yield _gauge(
         "parked_messages",
         "Messages that wait in the broker for a repeat or a limit, every WORKER_SILENCE_SECONDS.",
-        [({}, intake.parked)],
+        [({}, intake.parked.waiting)],
     )
     yield _gauge(
         "consuming",

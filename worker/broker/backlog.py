@@ -6,14 +6,14 @@ from worker.broker.consumer import QueueState
 from worker.broker.link import Session
 from worker.broker.one_shot import queue_states
 from worker.broker.partitions import members_queue, partition_queues
+from worker.broker.surroundings import Surroundings
 from worker.protocol.topology import Node
 
 
-def node_queues(node: Node, *, is_platform: bool) -> Iterator[str]:
+def node_queues(node: Node, surroundings: Surroundings) -> Iterator[str]:
     """Name the queues that a worker declares for a node."""
     yield node.queue
-    if node.has_return_queue and not is_platform:
-        yield node.return_queue
+    yield from surroundings.return_queues(node)
     if node.order_by is not None:
         yield from (*partition_queues(node), members_queue(node))
 
@@ -37,7 +37,7 @@ async def backlog(session: Session, node: Node) -> QueueState | None:
     return own.with_others(states.values()) if own else None
 
 
-async def leftovers(session: Session, node: Node, *, is_platform: bool) -> Mapping[str, QueueState]:
+async def leftovers(session: Session, node: Node, surroundings: Surroundings) -> Mapping[str, QueueState]:
     """Return the queues that the node has from other settings that it had once."""
-    used = set(node_queues(node, is_platform=is_platform))
+    used = set(node_queues(node, surroundings))
     return {queue: state for queue, state in (await node_states(session, node)).items() if queue not in used}

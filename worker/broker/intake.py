@@ -17,21 +17,12 @@ import structlog
 
 from worker.broker.backlog import backlog, leftovers
 from worker.broker.consumer import QueueConsumer, QueueState, SharingConsumer
-from worker.broker.delays import LOST, declare_tiers, let_out, tier_queues
 from worker.broker.link import Session, raise_swallowed_cancel
-from worker.broker.objects import (
-    COUNTER_EXCHANGE,
-    COUNTER_QUEUE,
-    EVENTS_EXCHANGE,
-    LIMITER_QUEUE,
-    REPEATER_QUEUE,
-    RPC_SECONDS,
-    Declarations,
-)
-from worker.broker.one_shot import queue_states
+from worker.broker.objects import RPC_SECONDS, Declarations
 from worker.broker.ordered import KeyedConsumer, SoleConsumer
 from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
 from worker.broker.publisher import Publisher
+from worker.broker.surroundings import Parked, Surroundings
 from worker.errors import ChannelLost, UnreadableMessage
 from worker.protocol.keys import NO_KEY, Key
 from worker.protocol.message import decode
@@ -55,13 +46,13 @@ class Intake:
         nodes: Sequence[Node],
         deliver: Callable[[Node, Delivery], Awaitable[None]],
         publisher: Publisher,
+        surroundings: Surroundings,
         *,
-        is_platform: bool,
         check_seconds: float,
         max_message_bytes: int,
     ) -> None:
         self._nodes = nodes
-        self._is_platform = is_platform
+        self._surroundings = surroundings
         self._check_seconds = check_seconds
         self._is_stopping = False
         self._max_message_bytes = max_message_bytes
@@ -69,7 +60,7 @@ class Intake:
         """Consumers started again, by node id and cause."""
         self._deliver = deliver
         self._publisher = publisher
-        self._slots = {node.id: asyncio.Semaphore(node.prefetch) for node in nodes if self._returns_apart(node)}
+        self._slots = {node.id: asyncio.Semaphore(node.prefetch) for node in nodes if surroundings.return_queues(node)}
         """Of messages that both consumers of a node may have in work."""
         self.consumers = {node.id: self._consumer(node) for node in nodes}
         self._beside: dict[str, list[QueueConsumer]] = {}
@@ -80,10 +71,8 @@ class Intake:
         """Nodes that this worker fills and others consume."""
         self._seen: dict[str, QueueState] = {}
         """What waits for those at the latest look, by node id."""
-        self.lost = 0
-        """Messages that came out of a delay when their node was gone, at the latest look. Of the whole broker."""
-        self.parked = 0
-        """Messages that wait for a repeat or a limit, at the latest look. Of the whole broker."""
+        self.parked = Parked()
+        """What was in no node's queue at the latest look."""
 
     @property
     def is_ready(self) -> bool:
@@ -93,6 +82,13 @@ class Intake:
     def in_work(self, node_id: str) -> int:
         """Return how many messages of a node have been taken and are not acknowledged."""
         return sum(consumer.in_work for consumer in self._of(node_id))
+
+    @property
+    def workers(self) -> int | None:
+        """How many workers consume the same queues, as far as is known; None: it is not known yet of every queue."""
+        found = [consumer.workers for consumer in self.consumers.values()]
+        known = [workers for workers in found if workers is not None]
+        return max(known, default=1) if len(known) == len(found) else None
 
     @property
     def seen(self) -> Mapping[str, QueueState]:
@@ -145,8 +141,7 @@ class Intake:
             await asyncio.sleep(random.uniform(0.1, 1))  # noqa: S311 - jitter
             declarations = Declarations(session)
             await declarations.node(node.exchange, node.queue, ROUTING_KEY)
-            if not self._is_platform:
-                await let_out(declarations, node)
+            await self._surroundings.declare_return(declarations, node)
             await declarations.close()
             raise_swallowed_cancel()
 
@@ -166,32 +161,24 @@ class Intake:
             await channel.close()
             seen = {node.id: await backlog(session, node) for node in self._followers}
             self._seen = {node_id: state for node_id, state in seen.items() if state is not None}
-            if not self._is_platform:
-                self.lost = _messages(await queue_states(session, [LOST]))
-                self.parked = _messages(await queue_states(session, [queue for queue, _ in tier_queues()]))
+            self.parked = await self._surroundings.parked(session)
             raise_swallowed_cancel()
 
     async def _declare(self, declarations: Declarations) -> None:
         for node in (*self._nodes, *self._followers):
             await declarations.node(node.exchange, node.queue, ROUTING_KEY)
-        if self._is_platform:
-            for queue in (COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE):
-                await declarations.queue(queue)
-            await declarations.exchange(EVENTS_EXCHANGE, "topic")
-        else:
-            await declarations.exchange(COUNTER_EXCHANGE, "topic")
-            await declare_tiers(declarations, self._nodes)
+        await self._surroundings.declare(declarations, self._nodes)
         await declarations.close()
 
     def _returning(self, node: Node) -> Sequence[QueueConsumer]:
-        return [self._sharing(node, node.return_queue)] if self._returns_apart(node) else []
+        return [self._sharing(node, queue) for queue in self._surroundings.return_queues(node)]
 
     async def _leftovers(self, node: Node, session: Session) -> Sequence[QueueConsumer]:
         """Return what empties the queues that the node had by other settings, each in its order.
 
         Workers that still have those settings keep them as long as they live.
         """
-        left = await leftovers(session, node, is_platform=self._is_platform)
+        left = await leftovers(session, node, self._surroundings)
         if waiting := sum(state.messages for state in left.values()):
             log.warning(
                 "leftovers_found",
@@ -207,9 +194,6 @@ class Intake:
         """Give the message back to the node's own queue."""
         await self._publisher.publish([Publication(node.exchange, ROUTING_KEY, delivery.raw, delivery.timestamp)])
 
-    def _returns_apart(self, node: Node) -> bool:
-        return node.has_return_queue and not self._is_platform
-
     def _sharing(self, node: Node, queue: str) -> SharingConsumer:
         return SharingConsumer(queue, node.prefetch, partial(self._deliver, node), self._slots[node.id])
 
@@ -224,13 +208,9 @@ class Intake:
             )
         if node.prefetch == 1:
             return SoleConsumer(node.queue, 1, partial(self._deliver, node))
-        if self._returns_apart(node):
+        if self._surroundings.return_queues(node):
             return self._sharing(node, node.queue)
         return QueueConsumer(node.queue, node.prefetch, partial(self._deliver, node))
-
-
-def _messages(states: Mapping[str, QueueState | None]) -> int:
-    return sum(state.messages for state in states.values() if state is not None)
 
 
 def _order_key(key: Key, max_bytes: int, delivery: Delivery) -> str:

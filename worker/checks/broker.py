@@ -4,7 +4,7 @@ What has to be tried out is tried on an exchange and a queue of the check's own,
 permissions go by name. Both are gone afterwards; nothing of the topology is created or changed.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
@@ -13,10 +13,11 @@ import aiormq
 from yarl import URL
 
 from worker.broker.backlog import leftovers, node_queues
-from worker.broker.delays import LOST, tier_queues
+from worker.broker.delays import LOST
 from worker.broker.link import CONNECTION_ERRORS, Session
-from worker.broker.objects import COUNTER_QUEUE, LIMITER_QUEUE, PLUGIN, QUORUM, REPEATER_QUEUE, RPC_SECONDS
+from worker.broker.objects import PLUGIN, QUORUM, RPC_SECONDS
 from worker.broker.one_shot import looking, queue_states
+from worker.broker.surroundings import Surroundings
 from worker.checks.clock import check_broker_clock
 from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import BrokerError
@@ -146,13 +147,13 @@ async def check_lost(url: str) -> Finding:
     )
 
 
-async def check_leftovers(url: str, nodes: Sequence[Node], *, is_platform: bool) -> Finding:
+async def check_leftovers(url: str, nodes: Sequence[Node], surroundings: Surroundings) -> Finding:
     """Look for messages in queues that nodes had by other settings."""
     left: dict[str, int] = {}
     try:
         async with looking(url) as session:
             for node in nodes:
-                states = await leftovers(session, node, is_platform=is_platform)
+                states = await leftovers(session, node, surroundings)
                 left[node.name] = sum(state.messages for state in states.values())
     except CONNECTION_ERRORS as error:
         return unknown("leftovers", f"not checked: {error}")
@@ -180,19 +181,10 @@ async def _difference(session: Session, queue: str, arguments: Mapping[str, Any]
     return ""
 
 
-def wanted_queues(nodes: Sequence[Node], *, is_platform: bool) -> Wanted:
+def wanted_queues(nodes: Sequence[Node], surroundings: Surroundings) -> Wanted:
     """Return the queues that a worker declares, with their arguments."""
-    return dict(_wanted(nodes, is_platform=is_platform))
-
-
-def _wanted(nodes: Sequence[Node], *, is_platform: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for node in nodes:
-        yield from ((queue, QUORUM) for queue in node_queues(node, is_platform=is_platform))
-    if is_platform:
-        yield from ((queue, QUORUM) for queue in (COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE))
-    else:
-        yield from tier_queues()
-        yield LOST, QUORUM
+    of_nodes = {queue: QUORUM for node in nodes for queue in node_queues(node, surroundings)}
+    return {**of_nodes, **surroundings.queues}
 
 
 def _shown(url: str) -> str:

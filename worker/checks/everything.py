@@ -1,10 +1,11 @@
 """All checks, in the order in which one depends on another."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from worker.accounts import has_keys
-from worker.app.process import broker_url
+from worker.broker.delays import LOST
+from worker.broker.surroundings import Surroundings
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk, check_journal
 from worker.checks.finding import Finding, State, failed
@@ -12,10 +13,14 @@ from worker.checks.stores import check_databases, check_storage, check_trash
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
 from worker.errors import SettingsError
 from worker.protocol.topology import Node, Topology
-from worker.settings.settings import Mode, Settings, load_settings
+from worker.settings.settings import Settings, load_settings
+
+SurroundingsOf = Callable[[Settings], Surroundings]
 
 
-async def check_everything(environment: Mapping[str, str], **overrides: Any) -> AsyncIterator[Finding]:
+async def check_everything(
+    environment: Mapping[str, str], surroundings_of: SurroundingsOf, **overrides: Any
+) -> AsyncIterator[Finding]:
     """Yield the findings; `overrides` are settings of the command line."""
     try:
         settings = load_settings(**overrides)
@@ -32,7 +37,7 @@ async def check_everything(environment: Mapping[str, str], **overrides: Any) -> 
         yield await check_actions(settings, nodes)
         for finding in check_time(settings, nodes):
             yield finding
-    async for finding in _check_broker(settings, topology, nodes):
+    async for finding in _check_broker(settings, surroundings_of(settings), topology, nodes):
         yield finding
     async for finding in check_trash(settings.trash_address):
         yield finding
@@ -45,10 +50,10 @@ async def check_everything(environment: Mapping[str, str], **overrides: Any) -> 
 
 
 async def _check_broker(
-    settings: Settings, topology: Topology | None, nodes: tuple[Node, ...]
+    settings: Settings, surroundings: Surroundings, topology: Topology | None, nodes: tuple[Node, ...]
 ) -> AsyncIterator[Finding]:
     try:
-        url = broker_url(settings, topology or Topology("", "", (), None))
+        url = settings.broker_address(topology.amqp_url if topology else None)
     except SettingsError as error:
         yield failed("broker", str(error), "Set WORKER_AMQP_URL, or give --amqp-url.")
         return
@@ -56,14 +61,13 @@ async def _check_broker(
     async for finding in check_broker(url):
         is_reachable = is_reachable or (finding.check == "broker" and finding.state is not State.FAILED)
         yield finding
-    is_platform = settings.mode is Mode.PLATFORM
     if not is_reachable:
         yield not_before("plugin, permissions, queues", "reach the broker")
         return
-    if not is_platform:
+    if LOST in surroundings.queues:
         yield await check_lost(url)
     if topology is None:
         yield not_before("queues", "give a topology")
     else:
-        yield await check_queues(url, wanted_queues(nodes, is_platform=is_platform))
-        yield await check_leftovers(url, nodes, is_platform=is_platform)
+        yield await check_queues(url, wanted_queues(nodes, surroundings))
+        yield await check_leftovers(url, nodes, surroundings)

@@ -13,9 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from worker.broker.surroundings import Surroundings
 from worker.checks.everything import check_everything
 from worker.checks.finding import Finding, State
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.modes.opening import open_mode
+from worker.settings.settings import Settings
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.UNKNOWN: "dim"}
 
@@ -71,10 +74,14 @@ def check(
 async def _collect(overrides: Mapping[str, object]) -> Sequence[Finding]:
     findings = []
     with Console(stderr=True).status("checking the settings") as status:
-        async for finding in check_everything(os.environ, **overrides):
+        async for finding in check_everything(os.environ, _surroundings, **overrides):
             findings.append(finding)
             status.update(f"checked: {finding.check}")
     return findings
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    return open_mode(settings).surroundings
 
 
 def _print(findings: Sequence[Finding]) -> None:

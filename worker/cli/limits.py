@@ -13,7 +13,7 @@ from rich.text import Text
 
 from worker.cli.options import json_option
 from worker.errors import LimitsAway, SettingsError
-from worker.limits.opening import reservations_of
+from worker.limits.opening import open_shared
 from worker.limits.reservations import LimitState, Reservations
 from worker.settings.settings import Settings, load_settings
 
@@ -82,7 +82,11 @@ async def _reset(settings: Settings, key: str) -> int:
 async def _opened(settings: Settings) -> AsyncIterator[Reservations]:
     if settings.redis_url is None:
         raise SettingsError("no Redis: limits of a worker without one are in its process only. Set WORKER_REDIS_URL.")
-    store = reservations_of(settings, lambda: 1)
+    store = open_shared(
+        settings.redis_url.get_secret_value(),
+        guard_seconds=settings.limit_guard,
+        recovery_seconds=settings.limit_recovery,
+    )
     try:
         yield store
     except LimitsAway as away:

@@ -18,6 +18,7 @@ from worker.cli.broker import PATIENCE_SECONDS, connected, publish
 from worker.cli.options import amqp_option, json_option, topology_option
 from worker.cli.processes.store import opened_by
 from worker.logs import configure_logs
+from worker.modes.opening import open_mode
 from worker.protocol import headers as h
 from worker.protocol.message import encode
 from worker.protocol.start import start_headers
@@ -26,7 +27,7 @@ from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Publication
 from worker.runs.run import Run
 from worker.runs.search import wait_for_end
-from worker.settings.settings import Mode, Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 from worker.urls import shown_url
 
 
@@ -70,7 +71,7 @@ def start(
     if data is not None and file is not None:
         raise click.UsageError("give --data or --file, not both")
     settings = load_settings(topology=topology_path, amqp_url=amqp_url)
-    if is_waiting and settings.mode is Mode.PLATFORM:
+    if is_waiting and not open_mode(settings).shows_runs:
         raise click.UsageError("--wait works in standalone mode; in the platform, its own pages show the run")
     configure_logs(settings)
     topology = load_topology(settings.topology)

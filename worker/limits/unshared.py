@@ -6,23 +6,25 @@ from dataclasses import replace
 from worker.errors import LimitRefused, LimitsAway
 from worker.limits.limit import Limit
 from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
-from worker.settings.settings import WithoutRedis
 
 
 class UnsharedReservations:
-    """A process's own reservations. `processes` tells how many there are; None: it is not known yet."""
+    """A process's own reservations. `processes` tells how many there are; None: it is not known yet.
 
-    def __init__(self, own: Reservations, processes: Callable[[], int | None], policy: WithoutRedis) -> None:
+    Each takes its part of the limits where they `are_divided`; else several keep none, and limited messages wait.
+    """
+
+    def __init__(self, own: Reservations, processes: Callable[[], int | None], *, are_divided: bool) -> None:
         self._own = own
         self._processes = processes
-        self._policy = policy
+        self._are_divided = are_divided
 
     async def ask(self, request: Request) -> Turn | Wait:
         """Reserve a turn. Raises `LimitsAway` when there are, or may be, more processes than can keep the limits."""
         count = self._processes()
         if count is None:
             raise LimitsAway("it is not known yet whether other processes consume these queues")
-        if count > 1 and self._policy is WithoutRedis.REFUSE:
+        if count > 1 and not self._are_divided:
             raise LimitsAway(
                 f"{count} processes consume these queues and share no Redis, so limits would be exceeded. Set "
                 "WORKER_REDIS_URL, or WORKER_LIMITS_WITHOUT_REDIS=divide, or run a single process"

@@ -1,14 +1,21 @@
-"""What differs between the modes: where messages wait, and who is told what became of them."""
+"""What differs between the modes: who brings messages back, keeps limits, counts, and is told what became of them."""
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-import structlog
-
+from connectors.topologies import Starter
+from worker.actions.registry import Registry
+from worker.broker.surroundings import Surroundings
+from worker.limits.gate import Gate
 from worker.protocol.message import Visit
-from worker.protocol.topology import Node
-from worker.protocol.transport import Publication
+from worker.protocol.topology import Node, Topology
+from worker.protocol.transport import Outlet, Publication
+from worker.runs.service import RunService
 from worker.trash.entry import Entry
+
+AGAIN_AFTER = timedelta(seconds=30)
+"""When a start is tried again that nobody has taken."""
 
 
 class Parking(Protocol):
@@ -28,9 +35,6 @@ class Counter(Protocol):
         """Return the message with this report."""
 
 
-log = structlog.get_logger()
-
-
 class TrashNotice(Protocol):
     """Tells others that a message went to the trash."""
 
@@ -41,4 +45,31 @@ class TrashNotice(Protocol):
         """Close what was opened."""
 
 
-AGAIN_AFTER = timedelta(seconds=30)
+class Mode(Protocol):
+    """Makes the parts of a worker that differ. Nothing is opened before a part is used."""
+
+    @property
+    def shows_runs(self) -> bool:
+        """Whether our commands show runs, not pages of the platform."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Return what stands in the broker beside the nodes' queues."""
+
+    def parking(self) -> Parking:
+        """Return who brings messages back."""
+
+    def gate(self, nodes: Sequence[Node], registry: Registry, processes: Callable[[], int | None]) -> Gate:
+        """Return who keeps limits; `processes` as in `UnsharedReservations`. Raises `SettingsError`."""
+
+    def runs(self, topology: Topology, publisher: Outlet) -> RunService:
+        """Return who counts runs in a database. Raises `SettingsError`."""
+
+    def counter(self) -> Counter | None:
+        """Return who gets a report of each message; None: nobody, as they are counted in a database."""
+
+    def notice(self) -> TrashNotice:
+        """Return who is told of the trash."""
+
+    def starter(self, topology: Topology, publisher: Outlet) -> Starter:
+        """Return who starts other topologies for actions."""

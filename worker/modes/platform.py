@@ -1,29 +1,105 @@
 """Platform mode: the services of the Orchesty platform keep limits, repeats and counts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
+import structlog
 
 from connectors import Repeat, Trash
 from connectors.topologies import Start
-from worker.broker.objects import COUNTER_QUEUE, EVENTS_EXCHANGE, LIMITER_QUEUE, REPEATER_QUEUE
+from worker.actions.registry import Registry
+from worker.broker.link import Session
+from worker.broker.objects import (
+    COUNTER_QUEUE,
+    EVENTS_EXCHANGE,
+    LIMITER_QUEUE,
+    QUORUM,
+    REPEATER_QUEUE,
+    Arguments,
+    Declarations,
+)
+from worker.broker.surroundings import Parked
 from worker.limits.call_observer import Heard
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
-from worker.modes.mode import AGAIN_AFTER, log
+from worker.modes.mode import AGAIN_AFTER
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 from worker.protocol.start import PREVIOUS_CORRELATION_ID
-from worker.protocol.topology import Node
-from worker.protocol.transport import Publication
+from worker.protocol.topology import Node, Topology
+from worker.protocol.transport import Outlet, Publication
+from worker.runs.service import NoService
+from worker.settings.settings import Settings
 from worker.trash.entry import Entry
 
+log = structlog.get_logger()
+
 ANSWER_SECONDS = 30
+RUN_BY_NAME = "/topologies/system-events/nodes/start/run-by-name"
+STATUS_SECONDS = 5
+
+
+class Platform:
+    """Makes what speaks to the platform's services."""
+
+    shows_runs = False
+
+    def __init__(self, settings: Settings) -> None:
+        self.surroundings = PlatformQueues()
+        self._starting_point = settings.starting_point_dsn
+        self._key = settings.platform_key
+
+    def parking(self) -> "PlatformParking":
+        """Return the repeater and the limiter."""
+        return PlatformParking()
+
+    def gate(self, nodes: Sequence[Node], registry: Registry, processes: Callable[[], int | None]) -> "PlatformGate":
+        """Return the way to the limiter."""
+        return PlatformGate()
+
+    def runs(self, topology: Topology, publisher: Outlet) -> NoService:
+        """Return nothing that counts: the platform does."""
+        return NoService()
+
+    def counter(self) -> "PlatformCounter":
+        """Return the platform's counter."""
+        return PlatformCounter()
+
+    def notice(self) -> "PlatformNotice":
+        """Return the status call and the event."""
+        return PlatformNotice(self._starting_point, self._key)
+
+    def starter(self, topology: Topology, publisher: Outlet) -> "PlatformStarter":
+        """Return the starting point."""
+        return PlatformStarter(self._starting_point, self._key)
+
+
+class PlatformQueues:
+    """The queues of the platform's services. Messages come back by `POST /api/process`, not by a queue."""
+
+    queues: Mapping[str, Arguments] = dict.fromkeys((COUNTER_QUEUE, REPEATER_QUEUE, LIMITER_QUEUE), QUORUM)
+
+    def return_queues(self, node: Node) -> tuple[str, ...]:
+        """Name none."""
+        return ()
+
+    async def declare(self, declarations: Declarations, nodes: Iterable[Node]) -> None:
+        """Declare the queues, and the exchange of events."""
+        for queue in self.queues:
+            await declarations.queue(queue)
+        await declarations.exchange(EVENTS_EXCHANGE, "topic")
+
+    async def declare_return(self, declarations: Declarations, node: Node) -> None:
+        """Nothing: the services know the way."""
+
+    async def parked(self, session: Session) -> Parked:
+        """Nothing: what waits is the services' own."""
+        return Parked()
 
 
 class PlatformStarter:
@@ -109,12 +185,6 @@ class PlatformCounter:
     def report(self, visit: Visit, body: bytes) -> Publication:
         """Send to the counter's queue."""
         return Publication("", COUNTER_QUEUE, body, visit.timestamp)
-
-
-RUN_BY_NAME = "/topologies/system-events/nodes/start/run-by-name"
-
-
-STATUS_SECONDS = 5
 
 
 class PlatformNotice:

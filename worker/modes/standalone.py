@@ -1,17 +1,24 @@
 """Standalone mode: the broker's delay tiers, runs counted here, limits kept by the workers."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from applications import Application
 from connectors import Repeat, Trash
 from connectors.topologies import Start
-from worker.actions.applications import _has_limit
-from worker.broker.delays import delayed
-from worker.broker.objects import COUNTER_EXCHANGE
-from worker.broker.publisher import Publisher
+from worker.actions.applications import limited_applications
+from worker.actions.registry import Registry
+from worker.broker.delays import LOST, declare_tiers, delayed, let_out, tier_queues
+from worker.broker.link import Session
+from worker.broker.objects import COUNTER_EXCHANGE, QUORUM, Arguments, Declarations
+from worker.broker.one_shot import queue_states
+from worker.broker.surroundings import Parked
 from worker.errors import PublishRefused, SettingsError, TopologyError
+from worker.limits.call_observer import hear
+from worker.limits.gate import ReservingGate
+from worker.limits.opening import open_shared, open_unshared
+from worker.limits.reservations import Reservations
 from worker.modes.mode import AGAIN_AFTER
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
@@ -22,6 +29,126 @@ from worker.protocol.transport import Outlet, Publication
 from worker.runs.service import CountingService, NoService, RunService
 from worker.settings.settings import Settings, WithoutRedis
 from worker.trash.entry import Entry
+
+LONGEST_ROUTING_KEY = 255
+
+
+class Standalone:
+    """Makes what does without the platform."""
+
+    shows_runs = True
+
+    def __init__(self, settings: Settings) -> None:
+        self.surroundings = DelayTiers()
+        self._settings = settings
+
+    def parking(self) -> "BrokerParking":
+        """Return the delay tiers."""
+        return BrokerParking()
+
+    def gate(self, nodes: Sequence[Node], registry: Registry, processes: Callable[[], int | None]) -> ReservingGate:
+        """Return what reserves a turn for each call, and learns from what services say of their limits."""
+        applications = limited_applications(nodes, registry)
+        check_shared(self._settings, applications)
+        registry.http.rate_noticed = hear
+        return ReservingGate(self.reservations(processes), applications=applications, access=registry.http.access)
+
+    def runs(self, topology: Topology, publisher: Outlet) -> RunService:
+        """Return what counts runs in the database, unless `WORKER_PROCESS_STATE` says no."""
+        settings = self._settings
+        if not settings.counts_processes:
+            return NoService()
+        if any(node.id == settings.finished_start for node in topology.nodes):
+            raise SettingsError("WORKER_FINISHED_START names a node of this topology: its runs would never cease")
+        return CountingService(
+            settings.process_address,
+            topology,
+            publisher,
+            keep_days=settings.process_keep_days,
+            webhook=settings.finished_webhook.get_secret_value() if settings.finished_webhook else None,
+            start_node=settings.finished_start,
+        )
+
+    def counter(self) -> "OpenCounter | None":
+        """Return the exchange for whoever listens, where no database counts."""
+        return None if self._settings.counts_processes else OpenCounter()
+
+    def notice(self) -> "NoNotice":
+        """Return nobody."""
+        return NoNotice()
+
+    def starter(self, topology: Topology, publisher: Outlet) -> "BrokerStarter":
+        """Return what publishes the first message."""
+        return BrokerStarter(topology, self._settings.topology.parent, publisher)
+
+    def reservations(self, processes: Callable[[], int | None]) -> Reservations:
+        """Return where limits are kept; `processes` tells how many consume the same queues, None while unknown."""
+        settings = self._settings
+        guard, recovery = settings.limit_guard, settings.limit_recovery
+        if settings.redis_url is not None:
+            return open_shared(settings.redis_url.get_secret_value(), guard_seconds=guard, recovery_seconds=recovery)
+        are_divided = settings.limits_without_redis is WithoutRedis.DIVIDE
+        return open_unshared(processes, are_divided=are_divided, guard_seconds=guard, recovery_seconds=recovery)
+
+
+class DelayTiers:
+    """Messages wait in the broker and come back to a node's own queue, after a limit to its return queue."""
+
+    queues: Mapping[str, Arguments] = {**dict(tier_queues()), LOST: QUORUM}
+
+    def return_queues(self, node: Node) -> tuple[str, ...]:
+        """Name the return queue, if the node needs one."""
+        return (node.return_queue,) if node.has_return_queue else ()
+
+    async def declare(self, declarations: Declarations, nodes: Iterable[Node]) -> None:
+        """Declare the tiers, and the exchange of reports."""
+        await declarations.exchange(COUNTER_EXCHANGE, "topic")
+        await declare_tiers(declarations, nodes)
+
+    async def declare_return(self, declarations: Declarations, node: Node) -> None:
+        """Let messages out of the tiers into the node's queues."""
+        await let_out(declarations, node)
+
+    async def parked(self, session: Session) -> Parked:
+        """Count what waits in the tiers, and what came out of them when its node was gone."""
+        waiting = await _messages(session, [queue for queue, _ in tier_queues()])
+        return Parked(waiting, await _messages(session, [LOST]))
+
+
+async def _messages(session: Session, queues: Sequence[str]) -> int:
+    states = await queue_states(session, queues)
+    return sum(state.messages for state in states.values() if state is not None)
+
+
+class BrokerParking:
+    """Standalone: the delay tiers of the broker."""
+
+    def repeat(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
+        """Bring the message back after this time. Raises `ValueError` when that is longer than the tiers go."""
+        return delayed(node, body, seconds, timestamp)
+
+    def limit(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
+        """Bring the message back after this time, not behind what waits in the node's queue."""
+        return delayed(node, body, seconds, timestamp, is_limited=True)
+
+
+class OpenCounter:
+    """Standalone: a topic exchange with the run as routing key. Who wants to follow runs binds a queue."""
+
+    def report(self, visit: Visit, body: bytes) -> Publication:
+        """Send to whoever listens; nobody need to."""
+        run = visit.headers.text(h.CORRELATION_ID).encode()[:LONGEST_ROUTING_KEY].decode(errors="ignore")
+        return Publication(COUNTER_EXCHANGE, run, body, visit.timestamp, mandatory=False)
+
+
+class NoNotice:
+    """Standalone: the log line and `trash list` are the notice."""
+
+    async def publication(self, visit: Visit, entry: Entry) -> Publication | None:
+        """Return nothing."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
 
 class BrokerStarter:
@@ -84,7 +211,7 @@ def check_shared(settings: Settings, applications: Mapping[str, type[Application
     if settings.limits_without_redis is WithoutRedis.DIVIDE:
         _check_divided(settings.processes, applications)
         return
-    keys = ", ".join(sorted({application.key for application in applications.values() if _has_limit(application)}))
+    keys = ", ".join(sorted({application.key for application in applications.values() if application.has_limit()}))
     if keys:
         raise SettingsError(
             f"{settings.processes} processes would each keep the limits of {keys} for themselves. Set "
@@ -100,42 +227,3 @@ def _check_divided(processes: int, applications: Mapping[str, type[Application]]
                     f"the limit of {application.key}, {limit.amount} calls per {limit.seconds} s, cannot be divided "
                     f"among {processes} processes. Set WORKER_REDIS_URL, or WORKER_PROCESSES={limit.amount}"
                 )
-
-
-def open_service(settings: Settings, topology: Topology, publisher: Publisher) -> RunService:
-    """Return what the settings ask for."""
-    return CountingService(settings, topology, publisher) if settings.counts_processes else NoService()
-
-
-class BrokerParking:
-    """Standalone: the delay tiers of the broker."""
-
-    def repeat(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
-        """Bring the message back after this time. Raises `ValueError` when that is longer than the tiers go."""
-        return delayed(node, body, seconds, timestamp)
-
-    def limit(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
-        """Bring the message back after this time, not behind what waits in the node's queue."""
-        return delayed(node, body, seconds, timestamp, is_limited=True)
-
-
-LONGEST_ROUTING_KEY = 255
-
-
-class OpenCounter:
-    """Standalone: a topic exchange with the run as routing key. Who wants to follow runs binds a queue."""
-
-    def report(self, visit: Visit, body: bytes) -> Publication:
-        """Send to whoever listens; nobody need to."""
-        run = visit.headers.text(h.CORRELATION_ID).encode()[:LONGEST_ROUTING_KEY].decode(errors="ignore")
-        return Publication(COUNTER_EXCHANGE, run, body, visit.timestamp, mandatory=False)
-
-
-class NoNotice:
-    """Standalone: the log line and `trash list` are the notice."""
-
-    async def publication(self, visit: Visit, entry: Entry) -> Publication | None:
-        """Return nothing."""
-
-    async def close(self) -> None:
-        """Nothing to close."""

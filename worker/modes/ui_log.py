@@ -66,8 +66,7 @@ class Interface:
         """Without `WORKER_API_HOST` nothing is sent."""
         host = settings.api_host
         self._url = "" if host is None else (host if "://" in host else f"http://{host}").rstrip("/")
-        key = settings.orchesty_api_key
-        self._headers = {"orchesty-api-key": key.get_secret_value() if key else "", "Content-Type": "application/json"}
+        self._headers = {"orchesty-api-key": settings.platform_key, "Content-Type": "application/json"}
         self._waiting: deque[Post] = deque()
         self._arrived = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -82,12 +81,12 @@ class Interface:
             yield
             return
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        before, calls.told = ui_lines.set(self.line), self.call
+        before = ui_lines.set(self.line)
         try:
-            yield
+            with calls.telling(self.call):
+                yield
         finally:
             ui_lines.reset(before)
-            calls.told = None
 
     async def run(self) -> None:
         """Send what is taken, until cancelled."""

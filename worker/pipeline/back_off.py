@@ -23,6 +23,7 @@ from worker.protocol.topology import Node
 
 log = structlog.get_logger()
 
+
 EXPIRY_SECONDS = 600
 
 

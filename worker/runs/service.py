@@ -3,11 +3,9 @@
 import asyncio
 from typing import Protocol
 
-from worker.broker.publisher import Publisher
-from worker.errors import SettingsError
 from worker.protocol.topology import Topology
+from worker.protocol.transport import Outlet
 from worker.runs.following import Runs, UncountedRuns
-from worker.settings.settings import Settings
 
 
 class RunService(Protocol):
@@ -16,10 +14,6 @@ class RunService(Protocol):
     @property
     def runs(self) -> Runs:
         """What the way of a message tells."""
-
-    @property
-    def is_counting(self) -> bool:
-        """Whether runs are counted here."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -35,7 +29,6 @@ class NoService:
     """Runs are counted elsewhere, or not at all."""
 
     runs: Runs = UncountedRuns()
-    is_counting = False
 
     async def run(self) -> None:
         """Do nothing."""
@@ -50,25 +43,24 @@ class NoService:
 class CountingService:
     """Runs are counted in a database."""
 
-    is_counting = True
+    def __init__(
+        self, url: str, topology: Topology, publisher: Outlet, *,
+        keep_days: float, webhook: str | None, start_node: str | None,
+    ) -> None:  # fmt: skip
+        """Connects when the first message comes.
 
-    def __init__(self, settings: Settings, topology: Topology, publisher: Publisher) -> None:
-        """Connects when the first message comes."""
+        `webhook` is a URL that is called, `start_node` the id of a node that is started when a run ends.
+        """
         # Imported here: SQLAlchemy takes its time.
         from worker.runs.notices import Notices  # noqa: PLC0415 - see above
         from worker.runs.recorder import Recorder  # noqa: PLC0415 - see above
         from worker.runs.store import RunStore  # noqa: PLC0415 - see above
 
-        self._keep_days = settings.process_keep_days
-        webhook = settings.finished_webhook.get_secret_value() if settings.finished_webhook else None
-        is_told = bool(webhook or settings.finished_start)
-        if any(node.id == settings.finished_start for node in topology.nodes):
-            raise SettingsError("WORKER_FINISHED_START names a node of this topology: its runs would never cease")
-        self._recorder = Recorder(RunStore(settings.process_address), topology, wants_notice=is_told)
+        self._keep_days = keep_days
+        is_told = bool(webhook or start_node)
+        self._recorder = Recorder(RunStore(url), topology, wants_notice=is_told)
         self._notices = (
-            Notices(self._recorder, publisher, topology.id, webhook=webhook, start_node=settings.finished_start)
-            if is_told
-            else None
+            Notices(self._recorder, publisher, topology.id, webhook=webhook, start_node=start_node) if is_told else None
         )
 
     @property

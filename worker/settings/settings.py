@@ -31,7 +31,7 @@ DEFAULT_MARKS_URL = "sqlite:///var/deduplication.sqlite"
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-class Mode(StrEnum):
+class ModeName(StrEnum):
     """Whose services surround the worker."""
 
     STANDALONE = "standalone"
@@ -59,8 +59,8 @@ class Settings(BaseSettings):
         None,
         description="The broker, `amqp://user:password@host:5672/%2F`. Wins over the topology's own address.",
     )
-    mode: Mode = Field(
-        Mode.STANDALONE,
+    mode: ModeName = Field(
+        ModeName.STANDALONE,
         description="`standalone`: repeats wait in the broker's delay tiers, limits are kept in the process. "
         "`platform`: the services of the Orchesty platform do it (`pipes.repeater`, `pipes.limiter`, "
         "`pipes.multi-counter`).",
@@ -281,7 +281,7 @@ class Settings(BaseSettings):
     @property
     def trash_address(self) -> str:
         """The URL of the trash, with its password."""
-        platforms = self.mongodb_dsn if self.mode is Mode.PLATFORM else None
+        platforms = self.mongodb_dsn if self.mode is ModeName.PLATFORM else None
         chosen = self.trash_url or platforms or self.database_url
         return chosen.get_secret_value() if chosen else DEFAULT_TRASH_URL
 
@@ -296,10 +296,28 @@ class Settings(BaseSettings):
             )
         return url
 
+    def broker_address(self, of_topology: str | None) -> str:
+        """Return the broker's URL, with its password, the topology's where there is no own one.
+
+        Raises `SettingsError` when there is neither.
+        """
+        if self.amqp_url is not None:
+            return self.amqp_url.get_secret_value()
+        if of_topology is None:
+            raise SettingsError(
+                "no broker: set WORKER_AMQP_URL=amqp://user:password@host:5672/%2F or give the topology a rabbitMq dsn"
+            )
+        return of_topology
+
+    @property
+    def platform_key(self) -> str:
+        """The platform's key; empty without one."""
+        return self.orchesty_api_key.get_secret_value() if self.orchesty_api_key else ""
+
     @property
     def counts_processes(self) -> bool:
         """Whether the worker counts runs itself."""
-        return self.process_state and self.mode is Mode.STANDALONE
+        return self.process_state and self.mode is ModeName.STANDALONE
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -19,7 +19,7 @@ from connectors.action import Action
 from connectors.http import FindAccess, Http, of_class
 from worker.actions.applications import limited_applications
 from worker.actions.binding import bind
-from worker.actions.injection import Equipment
+from worker.actions.injection import Injection
 from worker.actions.local import Call
 from worker.actions.registry import AnyAction, Registry, load_actions
 from worker.actions.remote import RemoteActions
@@ -27,7 +27,7 @@ from worker.errors import HandBack
 from worker.limits.call_observer import hear
 from worker.limits.gate import ReservingGate
 from worker.limits.memory import MemoryReservations
-from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter
+from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter, Standalone
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
@@ -43,6 +43,7 @@ from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
 from worker.runs.following import UncountedRuns
 from worker.settings.settings import Settings, load_settings
+from worker.storage.opening import open_storage
 from worker.testing.clock import FakeClock
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
@@ -103,7 +104,9 @@ class InMemoryTopology:
         self._registry = _registry(actions, Http(transport=http or no_network()))
         self._registry.http.access = access
         self._registry.http.rate_noticed = hear
-        self._equipment = Equipment(self._registry, self._settings(topology), self._topology, self._broker)
+        settings = self._settings(topology)
+        starter = Standalone(settings).starter(self._topology, self._broker)
+        self._injection = Injection(self._registry, open_storage(settings.storage_address), starter)
         self._remote = RemoteActions()
         self._store = open_trash(f"sqlite:///{self._directory.name}/trash.sqlite")
         self._calls: defaultdict[str, list[ActionCall]] = defaultdict(list)
@@ -119,7 +122,7 @@ class InMemoryTopology:
     ) -> None:
         """Drop what is still in work and close everything."""
         await self._drop()
-        for part in (self._registry, self._equipment, self._remote, self._store):
+        for part in (self._registry, self._injection, self._remote, self._store):
             await part.close()
         self._directory.cleanup()
 

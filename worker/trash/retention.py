@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import structlog
 
 from worker.protocol.message import now_ms
-from worker.settings.settings import Settings
 from worker.trash.entry import DECIDED, State
 from worker.trash.search import Search
 from worker.trash.store import STORE_ERRORS, TrashStore
@@ -24,11 +23,6 @@ class Retention:
 
     decided_days: float
     waiting_days: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Retention":
-        """Return what the settings say."""
-        return cls(settings.trash_keep_days, settings.trash_keep_waiting_days)
 
 
 async def expired(store: TrashStore, retention: Retention, now: int) -> Sequence[str]:

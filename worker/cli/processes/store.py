@@ -7,10 +7,11 @@ import click
 
 from worker.cli.options import Decorator
 from worker.errors import StoreError
+from worker.modes.opening import open_mode
 from worker.runs.run import Run
 from worker.runs.search import get_runs
 from worker.runs.store import RunStore
-from worker.settings.settings import Mode, Settings, load_settings
+from worker.settings.settings import Settings, load_settings
 from worker.urls import shown_url
 
 database_option: Decorator = click.option(
@@ -22,7 +23,7 @@ database_option: Decorator = click.option(
 def opened(database_url: str | None) -> Iterator[RunStore]:
     """Open the database. Raises a `ClickException` that names the cure when it is away."""
     settings = load_settings(database_url=database_url)
-    if settings.mode is Mode.PLATFORM:
+    if not open_mode(settings).shows_runs:
         raise click.UsageError("processes are counted in standalone mode; in the platform, its own pages show them")
     with opened_by(settings) as store:
         yield store

@@ -51,7 +51,8 @@ def purge(
 async def _purge(settings: Settings, *, dry_run: bool, is_confirmed: bool) -> tuple[int, bool]:
     """Return how many entries, and whether they were deleted; they are only counted in a dry run."""
     async with opened(settings) as store:
-        ids = await expired(store, Retention.of(settings), now_ms())
+        retention = Retention(settings.trash_keep_days, settings.trash_keep_waiting_days)
+        ids = await expired(store, retention, now_ms())
         if dry_run:
             return len(ids), False
         if ids:

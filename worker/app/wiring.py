@@ -1,0 +1,111 @@
+"""The parts of one worker, and how they are put together."""
+
+import time
+from collections.abc import Sequence
+
+from worker.accounts import connect_accounts
+from worker.actions.applications import known_applications
+from worker.actions.binding import bind
+from worker.actions.injection import Injection
+from worker.actions.registry import Registry
+from worker.actions.remote import RemoteActions
+from worker.app.metrics import Measures
+from worker.broker.intake import Intake
+from worker.broker.link import Link
+from worker.broker.publisher import Publisher
+from worker.deduplication.opening import open_marks
+from worker.modes.mode import Mode
+from worker.modes.opening import open_mode
+from worker.modes.ui_log import Interface
+from worker.patience import Patience
+from worker.pipeline.back_off import Failures
+from worker.pipeline.carrying import Carrier
+from worker.pipeline.handler import Handler
+from worker.pipeline.settle import Settler
+from worker.pipeline.stages import Stages
+from worker.pipeline.turns import Turns
+from worker.protocol.topology import Topology
+from worker.settings.settings import Settings
+from worker.storage.opening import open_storage
+from worker.trash.keeping import Keeper
+from worker.trash.opening import open_trash
+from worker.webhooks import WebhookIntake
+
+
+class WorkerParts:
+    """Made by the settings. Nothing is connected before it is used; `close` closes what was."""
+
+    def __init__(self, settings: Settings, topology: Topology, registry: Registry) -> None:
+        """Raises `StartupError` for settings, a topology or actions that are wrong."""
+        mode = open_mode(settings)
+        self.settings, self.topology, self.registry = settings, topology, registry
+        self.nodes = topology.select(settings.nodes)
+        self.patience = Patience()
+        self.measures = Measures(topology, self.nodes)
+        self.accounts = connect_accounts(settings, registry, self.nodes)
+        self.remote = RemoteActions()
+        self.store = open_trash(settings.trash_address, settings.trash_flood_limit)
+        self.marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self.nodes) else None
+        self.notice = mode.notice()
+        self.gate = mode.gate(self.nodes, registry, self._processes)
+        self.publisher = Publisher()
+        self.runs = mode.runs(topology, self.publisher)
+        storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
+        self.injection = Injection(registry, storage, starter)
+        self.ui_log = Interface(settings)
+        self.webhooks = self._make_webhooks()
+        self.handler = self._make_handler(mode)
+        self.intake = self._make_intake(mode)
+        self.links = self._make_links()
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        stores = (self.store, self.runs, self.gate, self.accounts, self.marks)
+        for part in (self.registry, self.injection, self.remote, self.notice, *stores):
+            if part is not None:
+                await part.close()
+
+    def _make_handler(self, mode: Mode) -> Handler:
+        trash = Keeper(self.store, self.patience)
+        stages = Stages(
+            calls=self.measures.called(bind(self.nodes, self.registry, self.remote)),
+            carrier=Carrier(self.publisher, trash, self.notice, self.runs.runs, self.patience),
+            settler=Settler(mode.parking(), mode.counter()),
+            turns=Turns(self.gate, self.patience),
+            failures=Failures(self.settings.max_failures, time.monotonic),
+            runs=self.runs.runs,
+            patience=self.patience,
+            max_deliveries=self.settings.max_deliveries,
+            marks=self.marks,
+        )
+        return Handler(self.nodes, stages, trash, self.settings.max_message_bytes)
+
+    def _make_intake(self, mode: Mode) -> Intake:
+        return Intake(
+            self.topology,
+            self.nodes,
+            self.measures.delivered(self.handler.deliver),
+            self.publisher,
+            mode.surroundings,
+            check_seconds=self.settings.silence_seconds,
+            max_message_bytes=self.settings.max_message_bytes,
+        )
+
+    def _make_links(self) -> Sequence[Link]:
+        """Two connections: a broker that slows publishers down still gets its acknowledgements."""
+        url, probe = self.settings.broker_address(self.topology.amqp_url), self.settings.silence_seconds
+        return (
+            Link(url, "consume", self.intake.serve, probe_seconds=probe),
+            Link(url, "publish", self.publisher.serve, probe_seconds=probe),
+        )
+
+    def _make_webhooks(self) -> WebhookIntake | None:
+        if self.accounts is None:
+            return None
+        known, public_url = known_applications(self.registry), self.settings.public_url or ""
+        return WebhookIntake(self.accounts, known, self.topology, self.publisher, public_url)
+
+    def _processes(self) -> int | None:
+        """Return how many processes consume the same queues, as far as is known; None: it is not known yet."""
+        workers = self.intake.workers
+        return None if workers is None else max(self.settings.processes, workers)
