@@ -22,17 +22,6 @@ from worker.cli.options import json_option
 from worker.settings.settings import Settings, load_settings
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  orchesty-worker applications list
-  orchesty-worker applications show xero
-"""
-)
-def applications() -> None:
-    """Look at the applications: the services that users install, those of the catalogue and of --actions."""
-
-
 def known(modules: tuple[str, ...]) -> Mapping[str, type[Application]]:
     """Return the applications by key."""
     settings = load_settings(actions=modules or None)
@@ -40,7 +29,7 @@ def known(modules: tuple[str, ...]) -> Mapping[str, type[Application]]:
         return load_applications(settings.actions)
 
 
-@applications.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -62,7 +51,7 @@ def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
     Console().print(table)
 
 
-@applications.command(
+@click.command(
     "show",
     epilog="""\b
 Examples:
@@ -93,7 +82,7 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
         console.print(table)
 
 
-@applications.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker applications call shop warehouses --user alice
