@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+LONGEST_PAUSE_SECONDS = 30
+"""Between two tries of an action that does not answer."""
+
 Wait = Callable[[asyncio.Event, float], Awaitable[bool]]
 """Waits for an event, at most this many seconds; says whether it came. `worker.testing` has a clock of its own."""
 

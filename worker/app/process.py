@@ -22,7 +22,7 @@ from worker.broker.intake import Intake
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
 from worker.deduplication.opening import open_marks
-from worker.errors import HandBack, SettingsError
+from worker.errors import HandBack
 from worker.limits.call_observer import hear
 from worker.limits.gate import Gate, ReservingGate
 from worker.limits.opening import reservations_of
@@ -92,7 +92,7 @@ class Worker:
             check_seconds=settings.silence_seconds,
             max_message_bytes=settings.max_message_bytes,
         )
-        url = broker_url(settings, self._topology)
+        url = settings.broker_address(self._topology.amqp_url)
         self._links = [
             Link(url, name, serve, probe_seconds=settings.silence_seconds)
             for name, serve in (("consume", self._intake.serve), ("publish", self._publisher.serve))
@@ -259,17 +259,6 @@ class Worker:
         for part in (self._registry, self._equipment, self._remote, self._notice, *shared):
             if part is not None:
                 await part.close()
-
-
-def broker_url(settings: Settings, topology: Topology) -> str:
-    """Return the broker's address. Raises `SettingsError` when neither settings nor topology name one."""
-    if settings.amqp_url is not None:
-        return settings.amqp_url.get_secret_value()
-    if topology.amqp_url is None:
-        raise SettingsError(
-            "no broker: set WORKER_AMQP_URL=amqp://user:password@host:5672/%2F or give the topology a rabbitMq dsn"
-        )
-    return topology.amqp_url
 
 
 async def run_until_signal(worker: Worker) -> int:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from worker.accounts import has_keys
-from worker.app.process import broker_url
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk, check_journal
 from worker.checks.finding import Finding, State, failed
@@ -48,7 +47,7 @@ async def _check_broker(
     settings: Settings, topology: Topology | None, nodes: tuple[Node, ...]
 ) -> AsyncIterator[Finding]:
     try:
-        url = broker_url(settings, topology or Topology("", "", (), None))
+        url = settings.broker_address(topology.amqp_url if topology else None)
     except SettingsError as error:
         yield failed("broker", str(error), "Set WORKER_AMQP_URL, or give --amqp-url.")
         return

@@ -7,7 +7,7 @@ from worker.actions.registry import load_actions
 from worker.actions.remote import RemoteActions
 from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import ActionsError, TopologyError
-from worker.pipeline.back_off import LONGEST_PAUSE_SECONDS
+from worker.patience import LONGEST_PAUSE_SECONDS
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from worker.app.process import broker_url
 from worker.broker.link import Link, Session
 from worker.broker.publisher import Publisher
 from worker.protocol.topology_file import load_topology
@@ -31,11 +30,7 @@ async def connected(settings: Settings, serve: Callable[[Session], Coroutine[Any
 
 def address(settings: Settings) -> str:
     """Return the broker's address, of the settings or of the topology."""
-    return (
-        settings.amqp_url.get_secret_value()
-        if settings.amqp_url
-        else broker_url(settings, load_topology(settings.topology))
-    )
+    return settings.broker_address(None if settings.amqp_url else load_topology(settings.topology).amqp_url)
 
 
 async def publish(publisher: Publisher, publications: Sequence[Publication]) -> None:

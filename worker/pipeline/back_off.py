@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from worker.patience import LONGEST_PAUSE_SECONDS
+
 EXPIRY_SECONDS = 600
-LONGEST_PAUSE_SECONDS = 30
 
 
 @dataclass(slots=True)

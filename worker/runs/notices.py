@@ -9,12 +9,11 @@ import httpx
 import msgspec
 import structlog
 
-from worker.broker.publisher import Publisher
 from worker.errors import PublishRefused, StoreError
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
 from worker.protocol.topology import ROUTING_KEY
-from worker.protocol.transport import Publication
+from worker.protocol.transport import Outlet, Publication
 from worker.runs.due import TOGETHER, Due, claim_due, finish_due
 from worker.runs.recorder import Recorder
 from worker.runs.run import Run, RunState
@@ -36,7 +35,7 @@ class Notices:
     """Tells each end of a run of one topology."""
 
     def __init__(
-        self, recorder: Recorder, publisher: Publisher, topology_id: str, *, webhook: str | None, start_node: str | None
+        self, recorder: Recorder, publisher: Outlet, topology_id: str, *, webhook: str | None, start_node: str | None
     ) -> None:
         """`webhook` is a URL, `start_node` the id of a node of another topology."""
         self._recorder = recorder

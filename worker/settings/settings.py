@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from worker.errors import SettingsError
 from worker.urls import check_storage_url, check_url, checked_url
 
+ENTRY_POINTS = "orchesty_worker.actions"
+"""Under this group of entry points installed packages name modules with actions, beside the setting `actions`."""
+
 DEFAULT_STORAGE_URL = "sqlite:///var/storage.sqlite"
 
 
@@ -250,6 +253,15 @@ class Settings(BaseSettings):
         if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
             raise ValueError("must be a URL, https://host/path")
         return value
+
+    def broker_address(self, of_topology: str | None) -> str:
+        """Return the URL of the broker: the setting's, else the topology's. Raises `SettingsError` without either."""
+        chosen = self.amqp_url.get_secret_value() if self.amqp_url else of_topology
+        if chosen is None:
+            raise SettingsError(
+                "no broker: set WORKER_AMQP_URL=amqp://user:password@host:5672/%2F or give the topology a rabbitMq dsn"
+            )
+        return chosen
 
     @property
     def marks_address(self) -> str:
