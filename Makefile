@@ -49,8 +49,9 @@ bench: install  ## Measure throughput and CPU time beside plain aio-pika
 bench-limits: install  ## Measure limits over four workers: what the service sees, the rate that is used, fairness
 	@$(PYTHON) -m benchmarks.limits
 
-docs: install  ## Write docs/settings.md anew from the code
+docs: install  ## Write docs/settings.md and the map in docs/architecture.md from the code
 	@.venv/bin/orchesty-worker settings > docs/settings.md
+	@$(PYTHON) tests/support/rooms.py
 
 lock: install  ## Resolve the dependencies anew and write the lock file
 	@$(PYTHON) -m piptools compile --quiet --strip-extras --upgrade --no-header --no-annotate \

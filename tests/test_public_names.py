@@ -34,7 +34,7 @@ def test_all_names_what_is_there(package: object) -> None:
 )
 def test_nothing_public_is_left_out(package: object) -> None:
     modules = {entry.name for entry in pkgutil.iter_modules(package.__path__)}
-    public = {name for name in vars(package) if not name.startswith("_")} - modules
+    public = {name for name in dir(package) if not name.startswith("_")} - modules
     assert public == set(package.__all__)
 
 

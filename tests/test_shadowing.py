@@ -55,9 +55,10 @@ def test_the_actions_of_a_package_named_as_ours_are_refused_with_the_reason(name
 
 
 @pytest.mark.parametrize("other", ["connectors", "applications"])
-def test_importing_the_worker_into_a_service_says_so_too(other: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", ["from worker import Worker", "import worker; worker.Registry"])
+def test_importing_the_worker_into_a_service_says_so_too(other: str, code: str, tmp_path: Path) -> None:
     (tmp_path / f"{other}.py").write_text("")
-    done = run(tmp_path, sys.executable, "-c", "import worker")
+    done = run(tmp_path, sys.executable, "-c", code)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         f"ImportError: the package {other!r} at {tmp_path}/{other}.py stands in the place"
@@ -66,7 +67,7 @@ def test_importing_the_worker_into_a_service_says_so_too(other: str, tmp_path: P
 
 def test_another_error_of_an_import_stays_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "structlog.py").write_text("")
-    done = run(tmp_path, COMMAND, "--version", PYTHONPATH=".")
+    done = run(tmp_path, COMMAND, "run", "--help", PYTHONPATH=".")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "stands in the place" not in done.stderr

@@ -1,5 +1,5 @@
 """`python -m worker` is `orchesty-worker`."""
 
-from worker.cli import main
+from orchesty_worker import main
 
 main()

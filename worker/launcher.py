@@ -8,9 +8,9 @@ import it by that name too.
 
 import sys
 from importlib.machinery import ModuleSpec
-from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 PACKAGES = {"worker": "patience.py", "connectors": "outcome.py", "applications": "application.py"}
 """Our packages, and a file by which to know them."""
@@ -20,20 +20,31 @@ DISTRIBUTION = "orchesty-worker"
 
 def main() -> None:
     """Run the command line; when another package stands in our place, end with status 2 and say which."""
+    if (explanation := _stands_in_place()) is not None:
+        _refuse(explanation)
     try:
-        from worker.cli import main as run  # noqa: PLC0415 - this import may fail, which is the point
+        from worker.cli import main as run  # noqa: PLC0415 - not before it is known that they are ours
+
+        run()
     except (ImportError, AttributeError) as error:
         explanation = explain_shadowing()
         if explanation is None:
             raise
         cause = error.__cause__ if explanation in str(error) else error
-        sys.stderr.write(f"orchesty-worker: {explanation} ({type(cause).__name__}: {cause})\n")
-        sys.exit(2)
-    run()
+        _refuse(f"{explanation} ({type(cause).__name__}: {cause})")
 
 
 def explain_shadowing() -> str | None:
     """Say which package stands in the place of ours, and how to part them; None when none does."""
+    return _stands_in_place() or _installed_over()
+
+
+def _refuse(explanation: str) -> NoReturn:
+    sys.stderr.write(f"orchesty-worker: {explanation}\n")
+    sys.exit(2)
+
+
+def _stands_in_place() -> str | None:
     for name, own_file in PACKAGES.items():
         spec = _find(name)
         if spec is not None and not _is_ours(spec, own_file):
@@ -41,6 +52,12 @@ def explain_shadowing() -> str | None:
                 f"the package {name!r} at {_place(spec)} stands in the place of the worker's own package {name!r}. "
                 f"{_cure(name)}"
             )
+    return None
+
+
+def _installed_over() -> str | None:
+    from importlib.metadata import packages_distributions  # noqa: PLC0415 - slow, and seldom needed
+
     for name in PACKAGES:
         others = [other for other in packages_distributions().get(name, ()) if other != DISTRIBUTION]
         if others:

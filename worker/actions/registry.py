@@ -17,8 +17,7 @@ from connectors.http import Http
 from worker.actions.description import place_of
 from worker.actions.service_calls import Calls
 from worker.errors import ActionsError
-
-ENTRY_POINTS = "orchesty_worker.actions"
+from worker.settings.settings import ENTRY_POINTS
 
 AnyAction = Action[Any, Any]
 

@@ -11,18 +11,12 @@ from rich.table import Table
 from worker.actions.description import Place, place_of, schema, types_of
 from worker.actions.registry import AnyAction
 from worker.cli.action_options import actions_option, find_action, kind_option, load
-from worker.cli.action_run import run_
 from worker.cli.options import json_option
 
 SHIPPED = "the worker"
 
 
-@click.group(epilog="\b\nExample:\n  orchesty-worker actions list --actions my_package.actions\n")
-def actions() -> None:
-    """Look at the actions of this process (of the catalogue, installed packages and --actions), and run one."""
-
-
-@actions.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -51,7 +45,7 @@ def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
     Console().print(table)
 
 
-@actions.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker actions show shop-get-order --actions shop
@@ -79,7 +73,7 @@ def show(name: str, kind: str | None, actions: tuple[str, ...], *, as_json: bool
         console.print_json(json.dumps(facts[key]))
 
 
-@actions.command(
+@click.command(
     "schema",
     epilog="""\b
 Examples:
@@ -96,9 +90,6 @@ def schema_(name: str, kind: str | None, part: str | None, actions: tuple[str, .
     """Print the JSON schemas of an action's input and output: {"input": ..., "output": ...}."""
     schemas = _schemas(find_action(load(actions), name, kind))
     click.echo(json.dumps(schemas if part is None else schemas[part], indent=1, ensure_ascii=False))
-
-
-actions.add_command(run_)
 
 
 def _facts(action: AnyAction) -> dict[str, Any]:

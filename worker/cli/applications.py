@@ -23,17 +23,6 @@ from worker.cli.options import json_option
 from worker.settings.settings import Settings, load_settings
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  orchesty-worker applications list
-  orchesty-worker applications show xero
-"""
-)
-def applications() -> None:
-    """Look at the applications: the services that users install, those of the catalogue and of --actions."""
-
-
 def known(modules: tuple[str, ...]) -> Mapping[str, type[Application]]:
     """Return the applications by key."""
     settings = load_settings(actions=modules or None)
@@ -41,7 +30,7 @@ def known(modules: tuple[str, ...]) -> Mapping[str, type[Application]]:
         return load_applications(settings.actions)
 
 
-@applications.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -63,7 +52,7 @@ def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
     Console().print(table)
 
 
-@applications.command(
+@click.command(
     "show",
     epilog="""\b
 Examples:
@@ -94,7 +83,7 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
         console.print(table)
 
 
-@applications.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker applications call shop warehouses --user alice

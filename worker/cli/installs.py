@@ -16,8 +16,6 @@ from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened, read_values
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
-from worker.cli.authorize import authorize
-from worker.cli.install_show import show
 from worker.cli.options import json_option
 from worker.cli.terminal import confirm
 from worker.settings.settings import Settings, load_settings
@@ -27,19 +25,7 @@ _user = click.argument("user")
 _values = click.argument("values", nargs=-1, metavar="[FIELD=VALUE]...")
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  orchesty-worker installs add shopify alice shopifyUrl=https://eshop.myshopify.com token
-  orchesty-worker installs list
-  orchesty-worker installs authorize xero alice
-"""
-)
-def installs() -> None:
-    """Give users their applications: settings, logins, on and off."""
-
-
-@installs.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -71,7 +57,7 @@ async def _list(settings: Settings, user: str, application: str) -> list[Install
         return list(await accounts.installs.list(user, application))
 
 
-@installs.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker installs add shopify alice shopifyUrl=https://eshop.myshopify.com token
@@ -115,7 +101,7 @@ async def _add(
         _say_what_is_missing(application, user, accounts.installs.settings(install))
 
 
-@installs.command(
+@click.command(
     "set",
     epilog="""\b
 Examples:
@@ -155,7 +141,7 @@ def _say_what_is_missing(application: type[Application], user: str, settings: di
         click.echo(f"Log in with: {command_line('installs', 'authorize', application.key, user)}")
 
 
-@installs.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
 @_application
 @_user
 @installs_option
@@ -164,7 +150,7 @@ def enable(application: str, user: str, installs_url: str | None) -> None:
     asyncio.run(_switch(load_settings(installs_url=installs_url), application, user, is_enabled=True))
 
 
-@installs.command(epilog="\b\nExample:\n  orchesty-worker installs disable shopify alice\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker installs disable shopify alice\n")
 @_application
 @_user
 @installs_option
@@ -180,7 +166,7 @@ async def _switch(settings: Settings, application: str, user: str, *, is_enabled
     click.echo(f"{application} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
 
 
-@installs.command(epilog="\b\nExample:\n  orchesty-worker installs remove shopify alice --yes\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker installs remove shopify alice --yes\n")
 @_application
 @_user
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
@@ -226,7 +212,3 @@ def _facts(install: Install) -> dict[str, Any]:
         "created": _time(install.created),
         "updated": _time(install.updated),
     }
-
-
-for _command in (authorize, show):
-    installs.add_command(_command)

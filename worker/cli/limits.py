@@ -22,12 +22,7 @@ redis_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
 )
 
 
-@click.group(epilog="\b\nExamples:\n  orchesty-worker limits list\n  orchesty-worker limits reset 'alice|hubspot'\n")
-def limits() -> None:
-    """Look at the limits that workers share in Redis, and reset them."""
-
-
-@limits.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -42,7 +37,7 @@ def list_(*, as_json: bool, redis_url: str | None) -> None:
     _show(asyncio.run(_states(load_settings(redis_url=redis_url))), as_json=as_json)
 
 
-@limits.command(epilog="\b\nExample:\n  orchesty-worker limits show 'alice|hubspot'\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker limits show 'alice|hubspot'\n")
 @click.argument("key")
 @json_option
 @redis_option
@@ -54,7 +49,7 @@ def show(key: str, *, as_json: bool, redis_url: str | None) -> None:
     _show(found, as_json=as_json)
 
 
-@limits.command(epilog="\b\nExample:\n  orchesty-worker limits reset 'alice|hubspot'\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker limits reset 'alice|hubspot'\n")
 @click.argument("key")
 @redis_option
 def reset(key: str, *, redis_url: str | None) -> None:

@@ -21,12 +21,7 @@ application_option: Decorator = click.option(
 )
 
 
-@click.group(epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n")
-def new() -> None:
-    """Write a skeleton with its test. Nothing is ever overwritten."""
-
-
-@new.command(epilog="\b\nExample:\n  orchesty-worker new application shop\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker new application shop\n")
 @click.argument("name")
 @folder_option
 def application(name: str, folder: Path) -> None:
@@ -35,7 +30,7 @@ def application(name: str, folder: Path) -> None:
     _say_next(folder, name, f"orchesty-worker new connector {name}-get-item --application {name}")
 
 
-@new.command(epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n")
 @click.argument("name")
 @application_option
 @folder_option
@@ -44,7 +39,7 @@ def connector(name: str, application: str | None, folder: Path) -> None:
     _write_action("connector", name, folder, application)
 
 
-@new.command(epilog="\b\nExample:\n  orchesty-worker new batch shop-list-orders --application shop\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker new batch shop-list-orders --application shop\n")
 @click.argument("name")
 @application_option
 @folder_option
@@ -53,7 +48,7 @@ def batch(name: str, application: str | None, folder: Path) -> None:
     _write_action("batch", name, folder, application)
 
 
-@new.command(epilog="\b\nExample:\n  orchesty-worker new node add-vat\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker new node add-vat\n")
 @click.argument("name")
 @folder_option
 def node(name: str, folder: Path) -> None:

@@ -13,18 +13,7 @@ from worker.cli.terminal import progress
 from worker.settings.settings import Settings, load_settings
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  orchesty-worker secrets generate > keys.txt
-  orchesty-worker secrets rotate
-"""
-)
-def secrets() -> None:
-    """Make and change the keys that the settings and tokens of installs are encrypted with."""
-
-
-@secrets.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker secrets generate > keys.txt
@@ -47,7 +36,7 @@ def generate(key_id: str | None) -> None:
     click.echo(key)
 
 
-@secrets.command(
+@click.command(
     epilog="""\b
 Example: put a new key before the old one, rotate, then take the old one away
   orchesty-worker secrets generate | cat - keys.txt > both.txt && mv both.txt keys.txt

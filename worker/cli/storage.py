@@ -51,19 +51,7 @@ def scoped(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_search
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  orchesty-worker storage list
-  orchesty-worker storage show products --user alice
-  orchesty-worker storage purge --name products --dry-run
-"""
-)
-def storage() -> None:
-    """Look at the items that actions keep in the data storage, and delete them."""
-
-
-@storage.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -93,7 +81,7 @@ def list_(search: ScopeSearch, *, limit: int | None, as_json: bool, storage_url:
             click.echo("… and more; --limit 0 lists all")
 
 
-@storage.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker storage show products --process 5f3a1b2c
@@ -112,7 +100,7 @@ def show(search: ScopeSearch, *, limit: int, as_json: bool, storage_url: str | N
     asyncio.run(_show(load_settings(storage_url=storage_url), search, limit or ALL, as_json=as_json))
 
 
-@storage.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker storage purge --process 5f3a1b2c --dry-run

@@ -26,12 +26,7 @@ from worker.settings.settings import load_settings
 States = Mapping[str, QueueState | None]
 
 
-@click.group(epilog="\b\nExample:\n  orchesty-worker topology show topology.json\n")
-def topology() -> None:
-    """Look at topology files."""
-
-
-@topology.command(epilog="\b\nExample:\n  orchesty-worker topology check topology.json\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker topology check topology.json\n")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @json_option
 def check(file: Path | None, *, as_json: bool) -> None:
@@ -48,7 +43,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
         click.echo(line.rstrip())
 
 
-@topology.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker topology show topology.json

@@ -19,18 +19,7 @@ from worker.protocol.topology_file import load_topology
 from worker.settings.settings import Settings, load_settings
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  orchesty-worker webhooks subscribe shopify alice orders/create --node start
-  orchesty-worker webhooks list
-"""
-)
-def webhooks() -> None:
-    """Let services call this worker when something happens."""
-
-
-@webhooks.command(
+@click.command(
     "list",
     epilog="""\b
 Examples:
@@ -80,7 +69,7 @@ def _state(remote_id: str, *, is_failed: bool) -> str:
     return "subscribed" if remote_id else "not subscribed"
 
 
-@webhooks.command(
+@click.command(
     epilog="""\b
 Examples:
   orchesty-worker webhooks subscribe shopify alice orders/create --node start
@@ -124,7 +113,7 @@ async def _subscribe(
         )  # fmt: skip
 
 
-@webhooks.command(epilog="\b\nExample:\n  orchesty-worker webhooks unsubscribe 1f3a9c20\n")
+@click.command(epilog="\b\nExample:\n  orchesty-worker webhooks unsubscribe 1f3a9c20\n")
 @click.argument("webhook_id", metavar="ID")
 @click.option("--forget", is_flag=True, help="Do not ask the service: only refuse its calls from now on.")
 @actions_option

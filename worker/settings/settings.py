@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from worker.errors import SettingsError
 from worker.urls import check_storage_url, check_url, checked_url
 
+ENTRY_POINTS = "orchesty_worker.actions"
+"""Under this group of entry points installed packages name modules with actions, beside the setting `actions`."""
+
 DEFAULT_STORAGE_URL = "sqlite:///var/storage.sqlite"
 
 

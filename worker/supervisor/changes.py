@@ -8,8 +8,7 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
-from worker.actions.registry import ENTRY_POINTS
-from worker.settings.settings import Settings
+from worker.settings.settings import ENTRY_POINTS, Settings
 
 OnChange = Callable[[Sequence[str]], None]
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.broker.delays import node_of
 from worker.errors import UnreadableMessage
 from worker.protocol import headers as h
 from worker.protocol.message import Envelope, Visit, decode, now_ms
@@ -14,9 +13,8 @@ from worker.trash.entry import Entry, EntryType, entry_id, unknown_id
 QUEUE_GONE = "its node's queue was gone when it came back from a repeat or a limit"
 
 
-def lost_entry(delivery: Delivery) -> Entry:
-    """Return the entry of a delivery from `delays.LOST`; approved, it goes to its node, once that is there again."""
-    node_id = node_of(delivery.routing_key)
+def lost_entry(delivery: Delivery, node_id: str) -> Entry:
+    """Return the entry of a message whose node's queue was gone; approved, it goes there once the node is back."""
     try:
         envelope, raw = decode(delivery.raw, len(delivery.raw)), None
     except UnreadableMessage:

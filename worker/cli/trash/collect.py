@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from worker.broker.delays import LOST
+from worker.broker.delays import LOST, node_of
 from worker.broker.one_shot import looking, queue_states, taken
 from worker.cli.broker import address
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
@@ -53,7 +53,7 @@ async def _collect(settings: Settings) -> int:
             total = state.messages if state else 0
             with progress("collected", total) as bar:
                 async for delivery in taken(session, LOST, total):
-                    await store.add(lost_entry(delivery))
+                    await store.add(lost_entry(delivery, node_of(delivery.routing_key)))
                     count += 1
                     bar.advance(bar.task_ids[0])
     except BrokerError as error:

@@ -1,0 +1,265 @@
+"""All commands and what each is for. A command is imported when it is called."""
+
+import click
+
+from worker.cli.lazy import Lazy
+
+actions = click.Group(
+    "actions",
+    commands=[
+        Lazy("list", "actions:list_", "List the actions by kind and name, those that come with the worker first."),
+        Lazy(
+            "run",
+            "action_run:run_",
+            "Run an action with a message, and show what it asked, what was answered and what came of it.",
+        ),
+        Lazy(
+            "schema",
+            "actions:schema_",
+            'Print the JSON schemas of an action\'s input and output: {"input": ..., "output": ...}.',
+        ),
+        Lazy(
+            "show",
+            "actions:show",
+            "Show what an action does, takes and gives: its text and the JSON schema of input and output.",
+        ),
+    ],
+    help="Look at the actions of this process (of the catalogue, installed packages and --actions), and run one.",
+    epilog="\b\nExample:\n  orchesty-worker actions list --actions my_package.actions\n",
+)
+
+applications = click.Group(
+    "applications",
+    commands=[
+        Lazy(
+            "call",
+            "applications:call",
+            "Call a synchronous method of an application as a user, and print its answer as JSON.",
+        ),
+        Lazy("list", "applications:list_", "List the applications by key."),
+        Lazy(
+            "show",
+            "applications:show_",
+            "Show what a user fills in for an application, and how its requests are signed.",
+        ),
+    ],
+    help="Look at the applications: the services that users install, those of the catalogue and of --actions.",
+    epilog="""\b
+Examples:
+  orchesty-worker applications list
+  orchesty-worker applications show xero
+""",
+)
+
+installs = click.Group(
+    "installs",
+    commands=[
+        Lazy("add", "installs:add", "Install an application for a user."),
+        Lazy(
+            "authorize",
+            "authorize:authorize",
+            "Log a user in at a service: prints the address to open, and waits for the browser to come back.",
+        ),
+        Lazy("disable", "installs:disable", "Switch an install off: its messages go to the trash."),
+        Lazy("enable", "installs:enable", "Switch an install on."),
+        Lazy("list", "installs:list_", "List who has installed what, and in which state the logins are."),
+        Lazy("remove", "installs:remove", "Delete an install for good, with its settings and login."),
+        Lazy("set", "installs:set_", "Change settings of an install; others stay."),
+        Lazy("show", "install_show:show", "Show what a user has filled in, and what can be chosen."),
+    ],
+    help="Give users their applications: settings, logins, on and off.",
+    epilog="""\b
+Examples:
+  orchesty-worker installs add shopify alice shopifyUrl=https://eshop.myshopify.com token
+  orchesty-worker installs list
+  orchesty-worker installs authorize xero alice
+""",
+)
+
+limits = click.Group(
+    "limits",
+    commands=[
+        Lazy(
+            "list",
+            "limits:list_",
+            "List the limits used in the last day: calls in the window, messages that wait, when the next call may go.",
+        ),
+        Lazy(
+            "reset",
+            "limits:reset",
+            "Forget the calls of KEY, what the service has said about it, and that Redis may have lost calls of it.",
+        ),
+        Lazy(
+            "show",
+            "limits:show",
+            "Show the limits of KEY: user|application, or |application for the one that all users share.",
+        ),
+    ],
+    help="Look at the limits that workers share in Redis, and reset them.",
+    epilog="""\b
+Examples:
+  orchesty-worker limits list
+  orchesty-worker limits reset 'alice|hubspot'
+""",
+)
+
+new = click.Group(
+    "new",
+    commands=[
+        Lazy("application", "new:application", "Write an application: what all endpoints of one service share."),
+        Lazy("batch", "new:batch", "Write a batch: many messages of one, page by page."),
+        Lazy("connector", "new:connector", "Write a connector: one endpoint of one service."),
+        Lazy("node", "new:node", "Write a custom node: transforms, filters, routes."),
+    ],
+    help="Write a skeleton with its test. Nothing is ever overwritten.",
+    epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n",
+)
+
+processes = click.Group(
+    "processes",
+    commands=[
+        Lazy(
+            "cancel",
+            "processes.cancel:cancel",
+            "Stop processes: their messages end wherever they are, and no action is called any more.",
+        ),
+        Lazy("list", "processes.look:list_", "List processes, the newest last."),
+        Lazy("show", "processes.look:show", "Show a process: its totals, and by node what has ended and what is open."),
+        Lazy("watch", "processes.watch:watch", "Follow processes, until Ctrl-C; or one PROCESS to its end."),
+    ],
+    help="""Look at the runs of topologies, and stop them (standalone mode).
+
+A process is one run of a topology, named by its correlation id, which may be shortened as long as it is unique.""",
+    epilog="""\b
+Examples:
+  orchesty-worker processes list --state running
+  orchesty-worker processes show 7f0c2b1e
+  orchesty-worker processes watch
+  orchesty-worker processes cancel 7f0c2b1e
+""",
+)
+
+secrets = click.Group(
+    "secrets",
+    commands=[
+        Lazy("generate", "secrets:generate", "Make a key."),
+        Lazy(
+            "rotate", "secrets:rotate", "Encrypt everything anew with the newest key, the first of WORKER_SECRET_KEYS."
+        ),
+    ],
+    help="Make and change the keys that the settings and tokens of installs are encrypted with.",
+    epilog="""\b
+Examples:
+  orchesty-worker secrets generate > keys.txt
+  orchesty-worker secrets rotate
+""",
+)
+
+storage = click.Group(
+    "storage",
+    commands=[
+        Lazy(
+            "list",
+            "storage:list_",
+            "List the collections that have items: name, whose they are, how many items, and when these are gone.",
+        ),
+        Lazy("purge", "storage:purge", "Delete the items of collections for good."),
+        Lazy("show", "storage:show", "Show a collection and its first items, each on a line as JSON."),
+    ],
+    help="Look at the items that actions keep in the data storage, and delete them.",
+    epilog="""\b
+Examples:
+  orchesty-worker storage list
+  orchesty-worker storage show products --user alice
+  orchesty-worker storage purge --name products --dry-run
+""",
+)
+
+topology = click.Group(
+    "topology",
+    commands=[
+        Lazy("check", "topology:check", "Check a topology file (default: TOPOLOGY_JSON) and show its nodes."),
+        Lazy("show", "topology:show", "Draw the graph of a topology file (default: TOPOLOGY_JSON)."),
+    ],
+    help="Look at topology files.",
+    epilog="\b\nExample:\n  orchesty-worker topology show topology.json\n",
+)
+
+trash = click.Group(
+    "trash",
+    commands=[
+        Lazy(
+            "approve",
+            "trash.decide:approve",
+            "Send entries back to their node: those named, those that fit the filters, or all.",
+        ),
+        Lazy(
+            "collect",
+            "trash.collect:collect",
+            "Take in messages whose node's queue was gone when they came back from a repeat or a limit.",
+        ),
+        Lazy("edit", "trash.edit:edit", "Change the body of a waiting entry in $VISUAL or $EDITOR."),
+        Lazy(
+            "export",
+            "trash.transfer:export",
+            "Write entries to FILE (- is standard output), one JSON object a line, nothing left out.",
+        ),
+        Lazy("import", "trash.transfer:import_", "Take entries from FILE (- is standard input), as `export` wrote it."),
+        Lazy("list", "trash.look:list_", "List what waits for a decision, oldest first."),
+        Lazy(
+            "purge",
+            "trash.purge:purge",
+            "Delete for good what has been decided, and if you say so what waits, longer ago than this.",
+        ),
+        Lazy("reject", "trash.decide:reject", "Decide not to send entries back."),
+        Lazy("show", "trash.look:show", "Show all facts of an entry, its headers and its body."),
+    ],
+    help="""Look at messages in the trash and at user tasks, mend them, and decide about them.
+
+Ids may be shortened as long as they are unique. Filters are combined: all of them have to fit.""",
+    epilog="""\b
+Examples:
+  orchesty-worker trash list --node fetch-orders --newer-than 2h
+  orchesty-worker trash show 1f3a
+  orchesty-worker trash edit 1f3a
+  orchesty-worker trash approve 1f3a
+  orchesty-worker trash approve --reason "503" --dry-run
+""",
+)
+
+webhooks = click.Group(
+    "webhooks",
+    commands=[
+        Lazy("list", "webhooks:list_", "List the webhooks."),
+        Lazy(
+            "subscribe",
+            "webhooks:subscribe",
+            "Let a service call the worker when NAME happens at it, and start the topology at a node.",
+        ),
+        Lazy("unsubscribe", "webhooks:unsubscribe", "Let a service call no more."),
+    ],
+    help="Let services call this worker when something happens.",
+    epilog="""\b
+Examples:
+  orchesty-worker webhooks subscribe shopify alice orders/create --node start
+  orchesty-worker webhooks list
+""",
+)
+
+COMMANDS = (
+    actions,
+    applications,
+    Lazy("check", "check:check", "Check whether a worker could do its work here, and say what to do if not."),
+    installs,
+    limits,
+    new,
+    processes,
+    Lazy("run", "run:run", "Consume the nodes of a topology until SIGTERM or Ctrl-C."),
+    secrets,
+    Lazy("settings", "settings:settings", "Print what can be set, as a page of Markdown (docs/settings.md)."),
+    Lazy("start", "start:start", "Start a process at NODE (id or name) of the topology."),
+    storage,
+    topology,
+    trash,
+    webhooks,
+)
