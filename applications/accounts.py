@@ -15,7 +15,6 @@ from applications.application import Application
 from applications.authentication import TokenAuthentication
 from applications.authentication.oauth1 import is_form
 from applications.crypt import Keyring
-from applications.database import Database
 from applications.endpoint import Endpoint
 from applications.errors import (
     ApplicationError,
@@ -27,15 +26,14 @@ from applications.errors import (
     TryLater,
 )
 from applications.forms import Choices, Values, chooses, save
-from applications.install import Install
+from applications.install import Install, usable
 from applications.installs import Installs
 from applications.journal import Journal
 from applications.logins import Callback, Logins
+from applications.store import AccountStore
 from applications.templates import fill, fill_url
 from applications.token import Token
 from applications.tokens import Tokens
-from applications.usable import usable
-from applications.webhooks import Webhooks
 
 FRESH_SECONDS: Final = 2.0
 """How long an install is used as it was read: so long a switched off one may still be called."""
@@ -51,18 +49,18 @@ class Accounts:
     """The users' accounts at services. One for a process; `close` it at the end."""
 
     def __init__(
-        self, url: str, keyring: Keyring, journal: Path, *, token_transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        """`url` is the database, `journal` a directory of this machine for tokens on their way into it.
+        self, store: AccountStore, keyring: Keyring, journal: Path,
+        *, token_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:  # fmt: skip
+        """`journal` is a directory of this machine for tokens on their way into the store, which `close` closes.
 
         A `token_transport` takes the place of the network on the way to token endpoints.
         """
-        self._database = Database(url)
+        self._store = store
         self._endpoint = Endpoint(token_transport)
-        self.installs = Installs(self._database, keyring)
+        self.installs = Installs(store, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
-        self.webhooks = Webhooks(self._database, keyring)
-        self.logins = Logins(self._database, self.installs, self._endpoint)
+        self.logins = Logins(store, self.installs, self._endpoint)
         self._read: dict[tuple[str, str], _Read] = {}
 
     async def access(self, application: type[Application], user: str) -> Access:
@@ -201,7 +199,7 @@ class Accounts:
         """Let refreshes end, then close the connections."""
         await self.tokens.close()
         await self._endpoint.close()
-        await self._database.close()
+        await self._store.close()
 
 
 def _client(access: Access) -> httpx.AsyncClient:

@@ -180,6 +180,11 @@ class Application:
         return cls.limit
 
     @classmethod
+    def has_limit(cls) -> bool:
+        """Whether calls are limited whoever the user is."""
+        return bool(cls.limit or cls.group_limit)
+
+    @classmethod
     def limits(cls, user: str, settings: Values) -> str:
         """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group."""
         named = ((user, cls.user_limit(settings)), ("", cls.group_limit))

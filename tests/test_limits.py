@@ -14,7 +14,7 @@ from support.visits import node, visit
 import applications
 from applications import Application, Form
 from connectors import Repeat, Trash
-from worker.accounts import access_of_message
+from worker.accounts.opening import access_of_message
 from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitsAway
 from worker.limits.call_observer import Heard

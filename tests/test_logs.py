@@ -11,8 +11,8 @@ import logging, structlog
 from connectors.secrets import current_secrets
 from support.visits import node, visit
 from worker.logs import configure_logs
-from worker.settings import load_settings
-from worker.visit import current_visit
+from worker.settings.settings import load_settings
+from worker.protocol.message import current_visit
 configure_logs(load_settings(log_format={form!r}))
 current_visit.set(visit(node("next")))
 log = structlog.get_logger()

@@ -185,7 +185,7 @@ async def test_what_is_streamed_takes_little_memory(storage: Storage, run: str) 
 
 GROWTH = """
 import asyncio, resource, sys
-from worker.storage import open_storage
+from worker.storage.opening import open_storage
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

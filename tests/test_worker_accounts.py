@@ -21,7 +21,7 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from applications.accounts import Accounts
-from worker.accounts import connect_accounts
+from worker.accounts.opening import connect_accounts
 from worker.actions.registry import Registry
 from worker.errors import SettingsError
 from worker.settings.settings import load_settings

@@ -1,7 +1,79 @@
-"""Time that a message spends waiting in the worker."""
+"""Patience with what does not answer: how long to wait, one way to wait, and asking until there is an answer."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from worker.errors import HandBack
+
+FIRST_SECONDS = 1.0
+LONGEST_SECONDS = 30.0
+_DOUBLINGS = 60
+"""More than any longest pause needs; some numbers later a float would overflow."""
+
+Value = TypeVar("Value")
+Told = Callable[[Exception, float], None]
+"""Hears of each failure, and how many seconds pass before the next attempt."""
+
+
+def back_off(failures: int, *, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> float:
+    """Return how many seconds to wait after this many earlier failures in a row.
+
+    Twice as long each time, up to the longest; and half of it by chance, so that not all who wait come back together.
+    """
+    return min(first * 2.0 ** min(failures, _DOUBLINGS), longest) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+
+
+class Patience:
+    """The pauses of a worker. They end with it: a message that still waits for something goes back to the broker."""
+
+    def __init__(self, wait: Wait = wait_for) -> None:
+        self._wait = wait
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """End all pauses, those to come as well."""
+        self._ended.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait. Raises `HandBack` when patience has ended."""
+        if await self._wait(self._ended, seconds):
+            raise HandBack
+
+    async def until_answered(
+        self, call: Callable[[], Awaitable[Value]], *, errors: type[Exception] | tuple[type[Exception], ...],
+        told: Told, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS,
+    ) -> Value:  # fmt: skip
+        """Return the first answer of `call`, however often it raises one of `errors` before.
+
+        Raises any other error of `call`, whatever `told` raises, and `HandBack` when patience ends in a pause.
+        """
+        try:
+            return await call()
+        except errors as error:
+            failed = [error]
+
+        async def again() -> Value:
+            if failed:  # the failure that is known already counts as the first attempt
+                raise failed.pop()
+            return await call()
+
+        def say(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            assert isinstance(error, Exception), "only these are retried"
+            told(error, state.upcoming_sleep)
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(errors),
+            wait=lambda state: back_off(state.attempt_number - 1, first=first, longest=longest),
+            sleep=self.pause,
+            before_sleep=say,
+        )
+        return await retrying(again)
+
 
 Wait = Callable[[asyncio.Event, float], Awaitable[bool]]
 """Waits for an event, at most this many seconds; says whether it came. `worker.testing` has a clock of its own."""

@@ -57,22 +57,18 @@ def _catalogue() -> Iterator[type[Application]]:
                 yield value
 
 
-def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
-    """Return the applications of these actions."""
-    found = (getattr(action, "application", None) for action in actions)
-    return {application for application in found if application is not None}
-
-
 def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[str, type[Application]]:
     """Return the applications that have limits, or whose users may have, by node id."""
     found: dict[str, type[Application]] = {}
     for node in nodes:
         action = registry.get(*node.action) if node.action else None
         application = action.application if isinstance(action, ServiceAction) else None
-        if application is not None and (_has_limit(application) or application.needs_install()):
+        if application is not None and (application.has_limit() or application.needs_install()):
             found[node.id] = application
     return found
 
 
-def _has_limit(application: type[Application]) -> bool:
-    return bool(application.limit or application.group_limit)
+def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
+    """Return the applications of these actions."""
+    found = (getattr(action, "application", None) for action in actions)
+    return {application for application in found if application is not None}

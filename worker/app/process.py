@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
-from worker.accounts import connect_accounts
-from worker.actions.applications import known_applications, limited_applications
+from worker.accounts.opening import connect_accounts
+from worker.actions.applications import applications_in, known_applications, limited_applications
 from worker.actions.binding import bind
 from worker.actions.injection import Equipment
 from worker.actions.registry import Registry, load_actions
@@ -41,7 +41,8 @@ from worker.protocol.topology_file import load_topology
 from worker.settings.settings import Mode, Settings
 from worker.trash.opening import open_trash
 from worker.trash.retention import Retention, purge_regularly
-from worker.webhooks import WebhookIntake
+from worker.webhooks.intake import WebhookIntake
+from worker.webhooks.lookup import CalledWebhooks
 
 log = structlog.get_logger()
 
@@ -245,8 +246,14 @@ class Worker:
     def _make_webhooks(self) -> WebhookIntake | None:
         if self._accounts is None:
             return None
-        known = known_applications(self._registry)
-        return WebhookIntake(self._accounts, known, self._topology, self._publisher, self.settings.public_url or "")
+        from worker.webhooks.deliveries import Deliveries  # noqa: PLC0415 - a worker without accounts need not wait for it
+        from worker.webhooks.store import Webhooks  # noqa: PLC0415 - as above
+
+        accounts, database = self._accounts.accounts, self._accounts.database
+        stored, known = Webhooks(database, accounts.installs.keyring), known_applications(self._registry)
+        called = CalledWebhooks(accounts, stored, known, applications_in(self._topology, known))
+        public_url = self.settings.public_url or ""
+        return WebhookIntake(called, Deliveries(database), self._topology, self._publisher, public_url)
 
     def _make_notice(self) -> TrashNotice:
         if not self._is_platform:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from worker.accounts import has_keys
+from worker.accounts.opening import has_keys
 from worker.app.process import broker_url
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk, check_journal

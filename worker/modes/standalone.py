@@ -7,7 +7,6 @@ from pathlib import Path
 from applications import Application
 from connectors import RepeatLater, StopAndFail
 from connectors.topologies import Start
-from worker.actions.applications import _has_limit
 from worker.broker.delays import delayed
 from worker.broker.objects import COUNTER_EXCHANGE
 from worker.broker.publisher import Publisher
@@ -84,7 +83,7 @@ def check_shared(settings: Settings, applications: Mapping[str, type[Application
     if settings.limits_without_redis is WithoutRedis.DIVIDE:
         _check_divided(settings.processes, applications)
         return
-    keys = ", ".join(sorted({application.key for application in applications.values() if _has_limit(application)}))
+    keys = ", ".join(sorted({application.key for application in applications.values() if application.has_limit()}))
     if keys:
         raise SettingsError(
             f"{settings.processes} processes would each keep the limits of {keys} for themselves. Set "

@@ -5,9 +5,10 @@ trashed at once, while messages of other runs still probe. Any success clears it
 minutes. Several messages that fail at the same time are one round.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from worker.patience import back_off
 
 EXPIRY_SECONDS = 600
 LONGEST_PAUSE_SECONDS = 30
@@ -54,7 +55,7 @@ class Failures:
         if streak.rounds >= self._max_rounds:
             streak.given_up[run] = now
             return None
-        return random.uniform(0.5, 1) * min(2.0 ** (streak.rounds - 1), LONGEST_PAUSE_SECONDS)  # noqa: S311 - jitter
+        return back_off(streak.rounds - 1, longest=LONGEST_PAUSE_SECONDS)
 
     @property
     def clock(self) -> Callable[[], float]:
