@@ -12,7 +12,6 @@ from applications.application import Application
 from applications.authentication import TokenAuthentication
 from applications.authentication.oauth1 import is_form
 from applications.crypt import Keyring
-from applications.database import Database
 from applications.errors import (
     ApplicationError,
     LoginRefused,
@@ -30,16 +29,15 @@ from applications.http.errors import ReplyUnreadable
 from applications.http.request import Auth, Credentials, Request
 from applications.http.response import Head
 from applications.http.wire import Transport, Wire
-from applications.install import Install
+from applications.install import Install, usable
 from applications.installs import Installs
 from applications.journal import Journal
 from applications.logins import Callback, Logins
+from applications.store import AccountStore
 from applications.templates import fill, fill_url
 from applications.token import Token
 from applications.token_endpoint import TokenEndpoint
 from applications.tokens import Tokens
-from applications.usable import usable
-from applications.webhooks import Webhooks
 
 FRESH_SECONDS: Final = 2.0
 """How long an install is used as it was read: so long a switched off one may still be called."""
@@ -54,18 +52,19 @@ class _Read:
 class Accounts:
     """The users' accounts at services. One for a process; `close` it at the end."""
 
-    def __init__(self, url: str, keyring: Keyring, journal: Path, *, token_transport: Transport | None = None) -> None:
-        """`url` is the database, `journal` a directory of this machine for tokens on their way into it.
+    def __init__(
+        self, store: AccountStore, keyring: Keyring, journal: Path, *, token_transport: Transport | None = None
+    ) -> None:
+        """`journal` is a directory of this machine for tokens on their way into the store, which `close` closes.
 
         A `token_transport` takes the place of the network on the way to token endpoints.
         """
-        self._database = Database(url)
+        self._store = store
         self._endpoint = TokenEndpoint(token_transport)
         self._wire = Wire()
-        self.installs = Installs(self._database, keyring)
+        self.installs = Installs(store, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
-        self.webhooks = Webhooks(self._database, keyring)
-        self.logins = Logins(self._database, self.installs, self._endpoint)
+        self.logins = Logins(store, self.installs, self._endpoint)
         self._read: dict[tuple[str, str], _Read] = {}
 
     async def access(self, application: type[Application], user: str) -> Access:
@@ -204,7 +203,7 @@ class Accounts:
         await self.tokens.close()
         await self._endpoint.close()
         await self._wire.close()
-        await self._database.close()
+        await self._store.close()
 
 
 async def _asked_for_choices(application: type[Application], client: Client) -> Mapping[str, Choices]:

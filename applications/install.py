@@ -1,8 +1,12 @@
-"""An install: one user's application, with the user's settings and login."""
+"""An install: one user's application, with the user's settings and login, and whether it can be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from applications.application import Application
+from applications.authentication import TokenAuthentication
+from applications.errors import Disabled, NeedsReconnect, NotInstalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,21 @@ class Install:
         if not self.is_enabled:
             return "disabled"
         return "needs reconnect" if self.problem else "enabled"
+
+
+def usable(application: type[Application], user: str, install: Install | None) -> Install:
+    """Return the install. Raises `NotInstalled`, `Disabled` or `NeedsReconnect`."""
+    if install is None:
+        raise NotInstalled(application.key, user)
+    if not install.is_enabled:
+        raise Disabled(application.key, user)
+    if install.problem:
+        raise needs_reconnect(application, user, install.problem)
+    return install
+
+
+def needs_reconnect(application: type[Application], user: str, reason: str) -> NeedsReconnect:
+    """Return the error, with the cure that the application has."""
+    way = application.authentication
+    is_login = isinstance(way, TokenAuthentication) and way.is_login
+    return NeedsReconnect(application.key, user, reason, is_login=is_login)

@@ -6,16 +6,14 @@ secret of a request token stay here, sealed.
 
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import delete
-
 from applications.application import Application
 from applications.authentication import LoginAuthentication, TokenCall
 from applications.crypt import Keyring
-from applications.database import Database, now_ms
 from applications.errors import (
     CannotDecrypt,
     Disabled,
@@ -27,7 +25,7 @@ from applications.errors import (
 )
 from applications.installs import Installs
 from applications.redaction import redacted_errors
-from applications.tables import logins
+from applications.store import AccountStore
 
 SECONDS: Final = 600
 """How long a person may take for the login."""
@@ -55,8 +53,8 @@ class _Prepared:
 class Logins:
     """Sends people to a service and takes them back."""
 
-    def __init__(self, database: Database, installs: Installs, call: TokenCall) -> None:
-        self._database = database
+    def __init__(self, store: AccountStore, installs: Installs, call: TokenCall) -> None:
+        self._store = store
         self._installs = installs
         self._call = call
 
@@ -71,7 +69,7 @@ class Logins:
         the service says to a login by OAuth 1.0a is raised as by `finish`.
         """
         prepared = await self._prepared(application, user)
-        login, ends = secrets.token_urlsafe(16), now_ms() + SECONDS * 1000
+        login, ends = secrets.token_urlsafe(16), _now_ms() + SECONDS * 1000
         state = {"id": login, "user": user, "application": application.key, "ends": ends}
         sealed = self._keyring.seal(json.dumps(state).encode(), _STATE)
         with redacted_errors(prepared.secrets):
@@ -79,9 +77,7 @@ class Logins:
                 prepared.settings, redirect_uri=redirect_uri, state=sealed, call=self._call
             )
         kept = self._keyring.seal(json.dumps(dict(begun.kept)).encode(), _LOGIN, login)
-        async with self._database.transaction() as connection:
-            await connection.execute(delete(logins).where(logins.c.expires < now_ms()))
-            await connection.execute(logins.insert().values(id=login, sealed=kept, expires=ends))
+        await self._store.add_login(login, kept, ends)
         return begun.url
 
     async def read(self, query: Mapping[str, str], user: str | None = None) -> Callback:
@@ -90,10 +86,10 @@ class Logins:
         Raises `LoginForged` for a state that is forged, used before or another user's, `LoginRefused` when it is late.
         """
         state = self._opened(query.get("state", ""))
-        kept = await self._taken(str(state["id"]))
+        kept = await self._store.take_login(str(state["id"]))
         if kept is None:
             raise LoginForged("this login was finished before, or never begun here: start it again")
-        if state["ends"] < now_ms():
+        if state["ends"] < _now_ms():
             raise LoginRefused(f"the login took longer than {SECONDS // 60} minutes: start it again")
         if user is not None and state["user"] != user:
             raise LoginForged(f"this login was begun for user {state['user']!r}, not for {user!r}")
@@ -137,8 +133,6 @@ class Logins:
             raise LoginForged("the state of this login is missing, or not of our making") from None
         return opened
 
-    async def _taken(self, login: str) -> str | None:
-        """Take the login out of the database: only one caller gets it."""
-        async with self._database.transaction() as connection:
-            done = delete(logins).where(logins.c.id == login).returning(logins.c.sealed)
-            return (await connection.execute(done)).scalar_one_or_none()
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

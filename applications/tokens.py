@@ -18,12 +18,11 @@ import structlog
 from applications.application import Application
 from applications.authentication import TokenAuthentication, TokenCall
 from applications.errors import ApplicationError, InstallsAway, LoginDead, TokenEndpointAway, TryLater
-from applications.install import Install
+from applications.install import Install, needs_reconnect, usable
 from applications.installs import LEASE_SECONDS, Installs
 from applications.journal import Arrived, Journal
 from applications.redaction import redact, redacted_errors
 from applications.token import Token
-from applications.usable import needs_reconnect, usable
 
 log = structlog.get_logger()
 
@@ -35,6 +34,8 @@ MIN_AGE_SECONDS: Final = 10
 LOOK_SECONDS: Final = (0.05, 0.25)
 """How long to wait before looking whether another process has brought the token. The database tells nobody."""
 LONGEST_PAUSE_SECONDS: Final = 300
+_DOUBLINGS: Final = 60
+"""More than the longest pause needs; after days of failures a float would overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ class Tokens:
 
     async def _away(self, install: Install, fence: int, error: Exception) -> TokenEndpointAway:
         asked = error.after.total_seconds() if isinstance(error, TokenEndpointAway) else 0
-        backoff = min(2.0**install.failures, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        backoff = min(2.0 ** min(install.failures, _DOUBLINGS), LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1)  # noqa: S311 - no secret
         pause = max(asked, backoff)
         reason = str(error) or "the token endpoint took too long"
         log.warning("token_endpoint_away", application=install.application, cause=reason, retry_in_seconds=pause)

@@ -18,12 +18,14 @@ from rich.table import Table
 
 from applications.accounts import Accounts
 from applications.crypt import Keyring, new_key
-from applications.webhooks import path_of
 from benchmarks.contestants import ours
 from benchmarks.latency import figures
 from benchmarks.rig import ROOT, VAR, Command, Setup, channel_to, cpu_seconds, declare, running, until, until_consumed
 from benchmarks.webhook_application import Caller
 from deploy.ports import free_ports
+from worker.accounts.sql import InstallsDatabase, SqlAccounts
+from worker.webhooks.store import Webhooks
+from worker.webhooks.webhook import path_of
 
 PER_SECOND = 500
 SECONDS = 30
@@ -90,18 +92,20 @@ def _fresh_sqlite() -> str:
 
 async def _subscribed(database: str, key: str, setup: Setup) -> Sequence[tuple[str, str]]:
     """Install for each tenant, as a user would; return path and secret of their webhooks for the first node."""
-    accounts = Accounts(database, Keyring.read(key), VAR / "bench-journal")
+    shared, keyring = InstallsDatabase(database), Keyring.read(key)
+    accounts = Accounts(SqlAccounts(shared), keyring, VAR / "bench-journal")
     try:
-        return [await _subscribe(accounts, f"bench-{number}", setup) for number in range(TENANTS)]
+        webhooks = Webhooks(shared, keyring)
+        return [await _subscribe(accounts, webhooks, f"bench-{number}", setup) for number in range(TENANTS)]
     finally:
         await accounts.close()
 
 
-async def _subscribe(accounts: Accounts, user: str, setup: Setup) -> tuple[str, str]:
+async def _subscribe(accounts: Accounts, webhooks: Webhooks, user: str, setup: Setup) -> tuple[str, str]:
     await accounts.installs.add(user, Caller.key, is_enabled=True)
     await accounts.save(user, Caller, {"authorization_form": {"token": "t"}})
-    webhook = await accounts.webhooks.add(user, Caller.key, "order", "bench", setup.nodes[0])
-    own = accounts.webhooks.secrets(webhook)
+    webhook = await webhooks.add(user, Caller.key, "order", "bench", setup.nodes[0])
+    own = webhooks.secrets(webhook)
     return path_of(webhook, own.token), own.secret
 
 

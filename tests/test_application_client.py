@@ -20,8 +20,8 @@ from applications.http.errors import ReplyUnreadable
 from applications.http.request import Auth, Credentials, Request
 from applications.http.response import Head
 from applications.http.wire import Wire
-from applications.subscriptions import SubscribeRefused, subscribe
 from connectors import Response
+from worker.webhooks.subscriptions import SubscribeRefused, subscribe
 
 SECRET = "canary-7c1e"
 

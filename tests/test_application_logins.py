@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 from sqlalchemy import event
-from support.accounts import install, install_books, log_in, opened
+from support.accounts import database_of, install, install_books, log_in, opened
 from support.oauth_application import Books, Machine
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
@@ -162,7 +162,7 @@ async def test_a_refresh_of_the_old_login_never_wins_over_the_new_one(
             leased = "UPDATE installs SET fence = fence + 1, token_fence = fence + 1 WHERE token = ?"
             other.execute(leased, [before.sealed_token])
 
-    event.listen(accounts._database._engine.sync_engine, "checkin", refresh)
+    event.listen(database_of(accounts)._engine.sync_engine, "checkin", refresh)
     await accounts.finish_login(Books, callback)
     (after,) = await accounts.installs.list()
     token = accounts.installs.token(after)

@@ -116,12 +116,12 @@ async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
 
 async def test_rotation_seals_anew_and_loses_nothing(accounts: Accounts) -> None:
     await install(accounts, GitHub, token="canary")
-    both = Installs(accounts._database, Keyring.read(f"{NEW},{KEY}"))
+    both = Installs(accounts._store, Keyring.read(f"{NEW},{KEY}"))
     (found,) = await both.list()
     assert await both.rotate(found)
     (found,) = await both.list()
     assert not await both.rotate(found)
-    only_new = Installs(accounts._database, Keyring.read(NEW))
+    only_new = Installs(accounts._store, Keyring.read(NEW))
     assert only_new.settings(found) == {"authorization_form": {"token": "canary"}}
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 import httpx
 import pytest
 from aiohttp import web
-from support.accounts import install_books, log_in, opened, put_token, without_refresh
+from support.accounts import (
+    database_of,
+    deliveries_of,
+    install_books,
+    log_in,
+    opened,
+    put_token,
+    webhooks_of,
+    without_refresh,
+)
 from support.databases import MakeDatabase
 from support.oauth_application import Books, Machine
 from support.oauth_server import CLIENT, SECRET, HungUp, OAuthServer
@@ -20,7 +29,7 @@ from applications.accounts import Accounts
 from applications.errors import NeedsReconnect, TokenEndpointAway, TryLater
 from applications.http.response import Response
 from applications.journal import Arrived, Journal
-from applications.tables import metadata
+from worker.accounts.tables import installs, metadata
 
 
 @pytest.fixture
@@ -176,6 +185,18 @@ async def test_a_token_endpoint_that_is_away_is_left_alone_for_a_while(
     assert (install.state, install.failures) == ("enabled", 1)
 
 
+async def test_a_token_endpoint_that_was_away_for_days_is_asked_every_few_minutes(
+    accounts: Accounts, server: OAuthServer
+) -> None:
+    await log_in(accounts, server, age=4000)
+    async with database_of(accounts).transaction() as connection:
+        await connection.execute(installs.update().values(failures=5000))
+    server.misbehaviour = broken
+    with pytest.raises(TokenEndpointAway) as raised:
+        await ask(accounts)
+    assert timedelta(seconds=150) <= raised.value.after <= timedelta(seconds=300)
+
+
 async def test_a_token_endpoint_that_is_slow_is_away(
     accounts: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,10 +313,10 @@ async def test_a_body_that_cannot_be_sent_twice_is_repeated_by_the_worker(
 async def test_no_table_shows_a_secret(accounts: Accounts, server: OAuthServer) -> None:
     token = await log_in(accounts, server)
     url = httpx.URL(await accounts.logins.start(Books, "alice", "http://127.0.0.1:1/callback"))
-    webhook = await accounts.webhooks.add("alice", "books", "order", "topology", "node")
-    own = accounts.webhooks.secrets(webhook)
-    await accounts.webhooks.deliveries.take([(webhook.id, "delivery")])
-    async with accounts.installs._database.transaction() as connection:
+    webhook = await webhooks_of(accounts).add("alice", "books", "order", "topology", "node")
+    own = webhooks_of(accounts).secrets(webhook)
+    await deliveries_of(accounts).take([(webhook.id, "delivery")])
+    async with database_of(accounts).transaction() as connection:
         rows = {table.name: (await connection.execute(table.select())).all() for table in metadata.sorted_tables}
     assert {name for name, found in rows.items() if found} == set(rows)
     secrets = (SECRET, CLIENT, token.access_token, str(token.refresh_token), own.token, own.secret)

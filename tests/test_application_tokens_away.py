@@ -18,7 +18,7 @@ from applications import Application, Token, TokenExchange
 from applications.accounts import Accounts
 from applications.authentication import TokenCall
 from applications.errors import TokenEndpointAway
-from applications.tables import installs
+from worker.accounts.tables import installs
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.accounts import KEY, install_books, log_in, opened
+from support.accounts import KEY, database_of, install_books, log_in, opened
 from support.databases import MakeDatabase
 from support.oauth_server import OAuthServer
 
-from applications import installs as installs_module
 from applications.accounts import Accounts
+from worker.accounts.tables import installs
 
 TESTS = Path(__file__).parent
 
@@ -58,8 +58,8 @@ async def stored_token(accounts: Accounts) -> str:
 
 async def end_lease(accounts: Accounts) -> None:
     """Let the time of a dead process's lease pass."""
-    async with accounts.installs._database.transaction() as connection:
-        await connection.execute(installs_module.installs.update().values(lease_until=0))
+    async with database_of(accounts).transaction() as connection:
+        await connection.execute(installs.update().values(lease_until=0))
 
 
 async def test_two_processes_with_fifty_tasks_make_one_refresh(

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 from conftest import MakeTopology, RunWorker
-from support.accounts import KEY, install, opened
+from support.accounts import KEY, install, opened, webhooks_of
 from support.queues import Queues
 from support.topologies import TopologyFile, pass_on, sink
 from support.webhook_services import CLIENT, SECRET, TOKEN, GitHubServer, ShopifyServer
@@ -19,8 +19,8 @@ from applications.accounts import Accounts
 from applications.catalogue.github import GitHub, GitHubOAuth
 from applications.catalogue.shopify import Shopify, ShopifyOAuth
 from applications.errors import LoginDead
-from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
-from applications.webhooks import Webhook
+from worker.webhooks.subscriptions import SubscribeRefused, subscribe, unsubscribe
+from worker.webhooks.webhook import Webhook
 
 REDIRECT = "http://127.0.0.1:1/callback"
 REPOSITORY = {"owner": "me", "record": "shop"}
@@ -78,7 +78,7 @@ async def subscribed(
     place = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")}
     url = f"http://127.0.0.1:{worker.port}"
     chosen = {"public_url": url, "parameters": parameters, "is_another": is_another}
-    return await subscribe(accounts, application, "alice", name, **chosen, **place)
+    return await subscribe(accounts, webhooks_of(accounts), application, "alice", name, **chosen, **place)
 
 
 async def log_in(accounts: Accounts, application: type[Application], **change: str) -> None:
@@ -104,10 +104,10 @@ async def test_github_calls_after_subscribing_until_leaving(
     assert (await github.call(number, "issues", b'{"action":"opened"}')).json() == {"status": "started"}
     (message,) = await queues.read(topology.queue("sink"), 1)
     assert message.body == '{"action":"opened"}'
-    (webhook,) = await accounts.webhooks.list()
+    (webhook,) = await webhooks_of(accounts).list()
     assert webhook.remote_id == f"/repos/me/shop/hooks/{number}"
-    await unsubscribe(accounts, application, webhook)
-    assert (github.hooks, list(await accounts.webhooks.list())) == ({}, [])
+    await unsubscribe(accounts, webhooks_of(accounts), application, webhook)
+    assert (github.hooks, list(await webhooks_of(accounts).list())) == ({}, [])
 
 
 async def test_github_refuses_to_subscribe(
@@ -120,7 +120,7 @@ async def test_github_refuses_to_subscribe(
     await accounts.save("alice", application, {"authorization_form": {"token": TOKEN}})
     with pytest.raises(SubscribeRefused, match=r"git-hub answered 404: .*Not Found"):
         await subscribed(accounts, application, "push", worker, topology, owner="other", record="shop")
-    assert not await accounts.webhooks.list()
+    assert not await webhooks_of(accounts).list()
     assert not github.hooks
 
 
@@ -131,9 +131,9 @@ async def test_a_hook_that_github_has_lost_is_left_nevertheless(
     await install(accounts, application, token=TOKEN)
     await subscribed(accounts, application, "push", worker, topology, **REPOSITORY)
     github.hooks.clear()
-    (webhook,) = await accounts.webhooks.list()
-    await unsubscribe(accounts, application, webhook)
-    assert not await accounts.webhooks.list()
+    (webhook,) = await webhooks_of(accounts).list()
+    await unsubscribe(accounts, webhooks_of(accounts), application, webhook)
+    assert not await webhooks_of(accounts).list()
 
 
 async def test_a_person_logs_in_to_github_and_calls_are_made(accounts: Accounts, github: GitHubServer) -> None:
@@ -178,12 +178,12 @@ async def test_shopify_refuses_lists_and_lets_go(
     await subscribed(accounts, Shopify, "orders/paid", worker, topology)
     with pytest.raises(SubscribeRefused, match=r"shopify answered 422: .*has already been taken"):
         await subscribed(accounts, Shopify, "orders/paid", worker, topology, is_another=True)
-    (webhook,) = await accounts.webhooks.list()
+    (webhook,) = await webhooks_of(accounts).list()
     (number,) = shop.hooks
     client = await accounts.client(Shopify, "alice")
     listed = (await client.get("/webhooks.json")).json()["webhooks"]
     assert [str(hook["id"]) for hook in listed] == [webhook.remote_id]
     assert (await shop.call(number, b"{}")).status_code == 200
-    await unsubscribe(accounts, Shopify, webhook)
+    await unsubscribe(accounts, webhooks_of(accounts), Shopify, webhook)
     assert not shop.hooks
-    assert not await accounts.webhooks.list()
+    assert not await webhooks_of(accounts).list()

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from conftest import MakeTopology
 from redis.asyncio import Redis
 from sqlalchemy import text
+from support.accounts import KEY, opened
 from support.command import command_async
 from support.databases import MakeDatabase
 from support.queues import Queues
@@ -22,16 +24,18 @@ from applications.crypt import new_key
 from deploy.broker import Broker
 from deploy.ports import free_ports
 from deploy.redis import PrivateRedis
+from worker.accounts import tables as accounts
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_disk, check_file, check_journal
-from worker.checks.finding import State
-from worker.checks.stores import check_redis, check_storage, check_tables, check_trash
+from worker.checks.finding import Finding, State
+from worker.checks.stores import check_databases, check_installs, check_redis, check_storage, check_tables, check_trash
 from worker.database.engine import sync_engine
 from worker.database.migrate import bring_up_to_date
 from worker.deduplication import tables as deduplication
 from worker.runs.store import RunStore
 from worker.runs.tables import CHAIN, messages
+from worker.settings.settings import load_settings
 from worker.storage import tables as storage
 from worker.trash import tables as trash
 
@@ -322,6 +326,39 @@ async def test_a_user_who_may_not_ask_how_redis_evicts_is_served_all_the_same(ow
     await redis.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", "~*", "+@all", "-info")
     await redis.aclose()
     assert (await check_redis(own_redis.url.replace("redis://", "redis://worker:s3cret@"))).state is State.OK
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_installs_are_checked_where_there_are_keys(
+    make_database: MakeDatabase, kind: str, tmp_path: Path
+) -> None:
+    url = make_database(kind)
+    own = {"database_url": url, "process_state": False}
+    assert not [finding async for finding in check_databases(load_settings(**own), ())]
+
+    async def found() -> Finding:
+        (finding,) = [finding async for finding in check_databases(load_settings(**own, secret_keys=KEY), ())]
+        assert finding.check == "installs"
+        return finding
+
+    assert (await found()).state is State.OK
+    bring_up_to_date(url, replace(accounts.CHAIN, head="0001"))
+    assert "version 0001 will be brought to 0002" in (await found()).detail
+    async with opened(url, tmp_path) as users:
+        await users.installs.list()
+    assert "up to date" in (await found()).detail
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE webhook_deliveries"))
+    engine.dispose()
+    assert ((await found()).state, "lacks webhook_deliveries" in (await found()).detail) == (State.FAILED, True)
+
+
+@pytest.mark.parametrize("url", ["redis://:s3cret@127.0.0.1/0", "s3cret"])
+def test_an_address_that_is_none_of_a_database_of_installs_fails_and_its_password_stays_hidden(url: str) -> None:
+    found = check_installs(url)
+    assert (found.state, "WORKER_INSTALLS_URL" in found.cure) == (State.FAILED, True)
+    assert "s3cret" not in f"{found.detail}{found.cure}"
 
 
 async def test_redis_is_written_and_one_that_is_away_fails(redis_url: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.grouped import Grouped
+from worker.webhooks.batching import Grouped
 
 
 class Doubling:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.accounts import KEY, install_books, log_in, opened
+from support.accounts import KEY, install_books, log_in, opened, webhooks_of
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 
@@ -144,14 +144,14 @@ def test_a_user_without_a_name_gets_nothing(terminal: Terminal) -> None:
 async def test_an_install_with_webhooks_is_not_removed_by_the_way(terminal: Terminal, accounts: Accounts) -> None:
     terminal.run("installs", "add", "git-hub", "alice", "token=t")
     terminal.run("installs", "add", "git-hub", "bob", "token=t")
-    webhook = await accounts.webhooks.add("alice", "git-hub", "issues", "t", "n")
+    webhook = await webhooks_of(accounts).add("alice", "git-hub", "issues", "t", "n")
     text = terminal.run("installs", "remove", "git-hub", "alice", "--yes", status=1)
     assert f"orchesty-worker webhooks unsubscribe {webhook.id[:8]}\n" in text
     assert len(terminal.json("installs", "list")) == 2
     terminal.run("installs", "remove", "git-hub", "bob", "--yes")
     terminal.run("installs", "remove", "git-hub", "alice", "--yes", "--keep-webhooks")
     assert terminal.json("installs", "list") == []
-    assert len(await accounts.webhooks.ids()) == 1
+    assert len(await webhooks_of(accounts).ids()) == 1
 
 
 @pytest.mark.parametrize("folder", ["/proc/nope", "/etc/passwd"])
@@ -226,7 +226,7 @@ async def test_keys_are_changed_without_a_loss(
     words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
     terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
     await log_in(accounts, server)
-    webhook = await accounts.webhooks.add("alice", "books", "order", "t", "n")
+    webhook = await webhooks_of(accounts).add("alice", "books", "order", "t", "n")
     new = terminal.run("secrets", "generate", "--id", "2027").strip()
     assert new.startswith("2027:")
     assert "keys here: none" in terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS="")
@@ -238,8 +238,8 @@ async def test_keys_are_changed_without_a_loss(
     assert "2 could not be:" in text
     assert "alice / books" in text
     async with opened(terminal.url, tmp_path, new) as later:
-        (found,) = await later.webhooks.list()
-        assert later.webhooks.secrets(found) == accounts.webhooks.secrets(webhook)
+        (found,) = await webhooks_of(later).list()
+        assert webhooks_of(later).secrets(found) == webhooks_of(accounts).secrets(webhook)
     terminal.run("installs", "set", "books", "alice", f"client_id={CLIENT}", *ACTIONS, WORKER_SECRET_KEYS=new)
 
 

@@ -14,8 +14,7 @@ from support.visits import node, visit
 import applications
 from applications import Application, Form
 from connectors import Repeat, Stop, Trash
-from worker.accounts import access_of_message
-from worker.broker.delays import STEP_SECONDS
+from worker.accounts.opening import access_of_message
 from worker.errors import HandBack, LimitsAway
 from worker.limits.call_observer import Heard
 from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
@@ -28,6 +27,7 @@ from worker.pipeline.stages import decides
 from worker.pipeline.turns import Turns
 from worker.protocol.message import Visit, current_visit
 from worker.protocol.topology import Role
+from worker.protocol.transport import STEP_SECONDS
 
 KEY = "alice|shop;10;2;|shop;1;40"
 

@@ -87,9 +87,8 @@ async def test_a_webhook_that_refuses_is_called_again_also_by_the_next_worker(
     await eventually(lambda: hook.told, what="the first call")
     first.worker.stop()
     await eventually(lambda: not first.is_ready, what="the first worker's end")
-    hook.status = 204
+    hook.status, before = 204, len(hook.told)
     await run_worker(topology, finished_webhook=hook.url)
-    before = len(hook.told)
     await eventually(lambda: len(hook.told) > before, seconds=20, what="the call of the next worker")
     await all_told(topology)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.accounts import install, opened
+from support.accounts import install, opened, webhooks_of
 from support.hooks import Shouter, ShouterServer
 
 from applications.accounts import Accounts
 from applications.errors import InstallsAway
-from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
-from applications.webhooks import Webhook
+from worker.webhooks.subscriptions import SubscribeRefused, subscribe, unsubscribe
+from worker.webhooks.webhook import Webhook
 
 SECRET = "canary-of-the-user"
 
@@ -33,7 +33,7 @@ async def accounts(tmp_path: Path, server: ShouterServer) -> AsyncIterator[Accou
 
 async def subscribed(accounts: Accounts, name: str = "order", **change: Any) -> Webhook:
     chosen = {"topology": "t", "node": "n", "public_url": "http://x", "parameters": {}} | change
-    return await subscribe(accounts, Shouter, "alice", name, **chosen)
+    return await subscribe(accounts, webhooks_of(accounts), Shouter, "alice", name, **chosen)
 
 
 @pytest.mark.parametrize("does_unsubscribe", [True, False])
@@ -45,7 +45,7 @@ async def test_what_cannot_be_saved_is_taken_back_at_the_service(
     *,
     does_unsubscribe: bool,
 ) -> None:
-    await accounts.webhooks.list()
+    await webhooks_of(accounts).list()
     with closing(sqlite3.connect(tmp_path / "installs.sqlite")) as connection, connection:
         refuse = "BEGIN SELECT RAISE(ABORT, 'away'); END"
         connection.execute(f"CREATE TRIGGER away BEFORE UPDATE OF remote_id ON webhooks {refuse}")
@@ -55,10 +55,10 @@ async def test_what_cannot_be_saved_is_taken_back_at_the_service(
         await subscribed(accounts)
     assert list(server.hooks) == ([] if does_unsubscribe else ["1"])
     assert does_unsubscribe or "calls us as 1, which could be neither saved nor taken back" in str(raised.value)
-    (left,) = await accounts.webhooks.list()
+    (left,) = await webhooks_of(accounts).list()
     with pytest.raises(SubscribeRefused, match=f"unsubscribe {left.id[:8]} --forget"):
-        await unsubscribe(accounts, Shouter, left)
-    assert [webhook.id for webhook in await accounts.webhooks.list()] == [left.id]
+        await unsubscribe(accounts, webhooks_of(accounts), Shouter, left)
+    assert [webhook.id for webhook in await webhooks_of(accounts).list()] == [left.id]
 
 
 async def test_a_service_that_names_no_id_is_not_believed(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ async def test_a_service_that_names_no_id_is_not_believed(accounts: Accounts, mo
     monkeypatch.setattr(Shouter, "subscribe", nameless)
     with pytest.raises(SubscribeRefused, match="did not say what it calls the webhook: remove it there"):
         await subscribed(accounts)
-    assert not await accounts.webhooks.list()
+    assert not await webhooks_of(accounts).list()
 
 
 async def test_the_same_is_subscribed_twice_only_when_asked_for(accounts: Accounts, server: ShouterServer) -> None:
@@ -81,14 +81,14 @@ async def test_the_same_is_subscribed_twice_only_when_asked_for(accounts: Accoun
     with pytest.raises(SubscribeRefused, match="already"):
         await subscribed(accounts, "issues", parameters={"owner": "you"})
     await subscribed(accounts, is_another=True)
-    assert len(server.hooks) == len(await accounts.webhooks.list()) == 5
-    await unsubscribe(accounts, Shouter, made)
+    assert len(server.hooks) == len(await webhooks_of(accounts).list()) == 5
+    await unsubscribe(accounts, webhooks_of(accounts), Shouter, made)
     assert "1" not in server.hooks
 
 
 async def test_what_a_service_repeats_of_the_request_shows_no_secret(accounts: Accounts, server: ShouterServer) -> None:
     made = await subscribed(accounts)
-    own = accounts.webhooks.secrets(made)
+    own = webhooks_of(accounts).secrets(made)
     server.status, server.does_repeat = 422, True
     with pytest.raises(SubscribeRefused, match=r"answered 422: .*\[hidden\].*\[hidden\]") as refused:
         await subscribed(accounts, node="m")
@@ -96,5 +96,5 @@ async def test_what_a_service_repeats_of_the_request_shows_no_secret(accounts: A
     said = str(refused.value)
     assert [word for word in (SECRET, asked["secret"], asked["url"].rpartition("/")[2]) if word in said] == []
     with pytest.raises(SubscribeRefused, match="answered 422") as refused:
-        await unsubscribe(accounts, Shouter, made)
+        await unsubscribe(accounts, webhooks_of(accounts), Shouter, made)
     assert [word for word in (SECRET, own.token, own.secret) if word in str(refused.value)] == []

@@ -83,8 +83,7 @@ async def test_pauses_between_restarts_grow(make_topology: MakeTopology, start_w
         await eventually(lambda count=count: len(worker.logged("worker_process_ended")) == count, what="the log line")
         await eventually(lambda: has_pid(worker), seconds=30, what="the next process")
     pauses = [line["restart_in_seconds"] for line in worker.logged("worker_process_ended")]
-    assert pauses == sorted(pauses)
-    assert pauses[2] >= 3 * pauses[0]
+    assert all(most / 2 - 0.05 <= pause <= most for pause, most in zip(pauses, (0.5, 1, 2), strict=True)), pauses
 
 
 async def has_pid(worker: WorkerProcess) -> bool:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
 from sqlalchemy import Engine, event
-from support.accounts import KEY, install, opened
+from support.accounts import KEY, install, opened, webhooks_of
 from support.actions import CopyConnector
 from support.hooks import Hear, Shouter, ShouterServer
 from support.proxy import Lost, Proxy
@@ -31,7 +31,7 @@ from applications.accounts import Accounts
 from applications.crypt import new_key
 from applications.errors import TryLater
 from applications.signatures import SLACK, RsaSignature
-from applications.subscriptions import SubscribeRefused, subscribe, unsubscribe
+from worker.webhooks.subscriptions import SubscribeRefused, subscribe, unsubscribe
 
 
 @pytest.fixture
@@ -61,7 +61,9 @@ async def worker(topology: TopologyFile, run_worker: RunWorker, tmp_path: Path, 
 async def subscribed(accounts: Accounts, worker: InProcess, topology: TopologyFile, **change: str) -> Any:
     chosen = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")} | change
     public_url = f"http://127.0.0.1:{worker.port}"
-    return await subscribe(accounts, Shouter, "alice", "order", public_url=public_url, parameters={}, **chosen)
+    return await subscribe(
+        accounts, webhooks_of(accounts), Shouter, "alice", "order", public_url=public_url, parameters={}, **chosen
+    )
 
 
 async def test_a_call_starts_the_topology_with_its_raw_body_and_headers(
@@ -219,7 +221,9 @@ async def test_a_broken_secret_of_one_user_concerns_nobody_else(
     place = {"topology": worker.worker.parts.topology.id, "node": topology.node_id("start")}
     for user in ("bob", "alice"):
         public_url = f"http://127.0.0.1:{worker.port}"
-        await subscribe(accounts, Shouter, user, "order", public_url=public_url, parameters={}, **place)
+        await subscribe(
+            accounts, webhooks_of(accounts), Shouter, user, "order", public_url=public_url, parameters={}, **place
+        )
     with closing(sqlite3.connect(tmp_path / "installs.sqlite")) as connection, connection:
         connection.execute(
             f"UPDATE {table} SET {column} = replace({column}, 'v1.test.', 'v1.test.A') WHERE user = 'bob'"
@@ -310,7 +314,9 @@ async def test_a_user_may_have_any_name(
     for user in users:
         await install(accounts, Shouter, user, server=server.base_url, token="t")
         public_url = f"http://127.0.0.1:{worker.port}"
-        await subscribe(accounts, Shouter, user, "order", public_url=public_url, parameters={}, **place)
+        await subscribe(
+            accounts, webhooks_of(accounts), Shouter, user, "order", public_url=public_url, parameters={}, **place
+        )
     answers = await asyncio.gather(*(server.call(hook, b"{}", delivery="d1") for hook in server.hooks))
     assert [answer.json()["status"] for answer in answers] == ["started"] * len(users)
     messages = await queues.read(topology.queue("sink"), len(users))
@@ -322,7 +328,7 @@ async def test_without_the_broker_the_service_is_asked_to_call_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     await subscribed(accounts, worker, topology)
-    monkeypatch.setattr("worker.webhooks.PUBLISH_SECONDS", 0)
+    monkeypatch.setattr("worker.webhooks.intake.PUBLISH_SECONDS", 0)
     assert (await server.call("1", b"{}", delivery="d1")).status_code == 503
     monkeypatch.undo()
     assert (await server.call("1", b"{}", delivery="d1")).json() == {"status": "started"}
@@ -332,7 +338,7 @@ async def test_without_the_brokers_confirm_no_call_is_answered_well(
     topology: TopologyFile, run_worker: RunWorker, queues: Queues, accounts: Accounts, server: ShouterServer,
     tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("worker.webhooks.PUBLISH_SECONDS", 0.5)
+    monkeypatch.setattr("worker.webhooks.intake.PUBLISH_SECONDS", 0.5)
     own = {"installs_url": f"sqlite:///{tmp_path}/installs.sqlite", "secret_keys": KEY, "token_journal": tmp_path}
     worker = await run_worker(topology, Hear(), amqp_url=proxy.url, **own)
     await subscribed(accounts, worker, topology)
@@ -352,14 +358,30 @@ async def test_nothing_of_ours_stays_when_the_service_refuses(
     server.status = 422
     with pytest.raises(SubscribeRefused, match="shouter answered 422"):
         await subscribed(accounts, worker, topology)
-    assert not await accounts.webhooks.list()
+    assert not await webhooks_of(accounts).list()
     with pytest.raises(SubscribeRefused, match="has no webhook 'nope'; it has order, issues"):
         await subscribe(
-            accounts, Shouter, "alice", "nope", topology="t", node="n", public_url="http://x", parameters={}
+            accounts,
+            webhooks_of(accounts),
+            Shouter,
+            "alice",
+            "nope",
+            topology="t",
+            node="n",
+            public_url="http://x",
+            parameters={},
         )
     with pytest.raises(SubscribeRefused, match="needs owner"):
         await subscribe(
-            accounts, Shouter, "alice", "issues", topology="t", node="n", public_url="http://x", parameters={}
+            accounts,
+            webhooks_of(accounts),
+            Shouter,
+            "alice",
+            "issues",
+            topology="t",
+            node="n",
+            public_url="http://x",
+            parameters={},
         )
 
 
@@ -367,15 +389,15 @@ async def test_unsubscribing_tells_the_service_and_is_tried_again(
     topology: TopologyFile, worker: InProcess, accounts: Accounts, server: ShouterServer
 ) -> None:
     await subscribed(accounts, worker, topology)
-    (webhook,) = await accounts.webhooks.list()
+    (webhook,) = await webhooks_of(accounts).list()
     server.status = 500
     with pytest.raises((SubscribeRefused, TryLater)):
-        await unsubscribe(accounts, Shouter, webhook)
-    (webhook,) = await accounts.webhooks.list()
+        await unsubscribe(accounts, webhooks_of(accounts), Shouter, webhook)
+    (webhook,) = await webhooks_of(accounts).list()
     assert webhook.is_unsubscribe_failed
     server.status = 201
-    await unsubscribe(accounts, Shouter, webhook)
-    assert (server.hooks, list(await accounts.webhooks.list())) == ({}, [])
+    await unsubscribe(accounts, webhooks_of(accounts), Shouter, webhook)
+    assert (server.hooks, list(await webhooks_of(accounts).list())) == ({}, [])
 
 
 async def test_names_with_strange_characters_are_called(
@@ -411,7 +433,16 @@ async def test_a_new_webhook_is_called_at_once_on_a_node_that_is_called_all_the_
         parameters = {"owner": "me"}
         place = {"topology": topology.id, "node": topology.node_id("start")}
         public_url = f"http://127.0.0.1:{worker.port}"
-        await subscribe(accounts, Shouter, "alice", name, public_url=public_url, parameters=parameters, **place)
+        await subscribe(
+            accounts,
+            webhooks_of(accounts),
+            Shouter,
+            "alice",
+            name,
+            public_url=public_url,
+            parameters=parameters,
+            **place,
+        )
         assert (await server.call(hook, b"{}")).json() == {"status": "started"}
 
 
@@ -422,7 +453,7 @@ async def test_a_call_reads_its_own_webhook_however_many_the_node_has(
     place = {"topology": topology.id, "node": topology.node_id("start")}
     for number in range(30):
         await install(accounts, Shouter, f"u{number}", server=server.base_url, token="t")
-        await accounts.webhooks.add(f"u{number}", "shouter", "order", **place)
+        await webhooks_of(accounts).add(f"u{number}", "shouter", "order", **place)
     read: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -444,7 +475,9 @@ async def test_calls_reach_one_of_several_processes_as_they_came(
     front = await start_worker(topology, processes=2, actions="support.hooks", **own)
     place = {"topology": json.loads(topology.path.read_text())["id"], "node": topology.node_id("start")}
     public_url = f"http://127.0.0.1:{front.port}"
-    await subscribe(accounts, Shouter, "alice", "order", public_url=public_url, parameters={}, **place)
+    await subscribe(
+        accounts, webhooks_of(accounts), Shouter, "alice", "order", public_url=public_url, parameters={}, **place
+    )
     answers = [await server.call("1", f'{{"n": {number}}}'.encode(), delivery=str(number % 2)) for number in range(4)]
     assert [answer.json()["status"] for answer in answers] == ["started"] * 2 + ["was started before"] * 2
     assert (await server.call("1", b"{}", secret="other")).status_code == 401

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
 from sqlalchemy import func, select
-from support.accounts import KEY, install, opened
+from support.accounts import KEY, database_of, install, opened, webhooks_of
 from support.databases import MakeDatabase
 from support.hooks import Hear, Shouter, ShouterServer
 from support.proxy import Proxy
@@ -20,8 +20,8 @@ from support.topologies import TopologyFile, pass_on, sink
 from support.waiting import eventually
 
 from applications.accounts import Accounts
-from applications.subscriptions import subscribe
-from applications.tables import deliveries
+from worker.accounts.tables import deliveries
+from worker.webhooks.subscriptions import subscribe
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -54,7 +54,16 @@ def own(url: str, tmp_path: Path) -> dict[str, Any]:
 
 async def subscribed(accounts: Accounts, topology: TopologyFile, port: int) -> None:
     place = {"topology": topology.id, "node": topology.node_id("start")}
-    await subscribe(accounts, Shouter, "alice", "order", public_url=f"http://127.0.0.1:{port}", parameters={}, **place)
+    await subscribe(
+        accounts,
+        webhooks_of(accounts),
+        Shouter,
+        "alice",
+        "order",
+        public_url=f"http://127.0.0.1:{port}",
+        parameters={},
+        **place,
+    )
 
 
 async def test_what_comes_to_two_processes_at_the_same_moment_starts_once(
@@ -85,7 +94,7 @@ async def test_what_a_process_claimed_that_died_before_it_was_started_is_started
     asked = asyncio.create_task(server.call("1", b"{}", delivery="d1"))
 
     async def is_claimed() -> bool:
-        async with accounts.installs._database.transaction() as connection:
+        async with database_of(accounts).transaction() as connection:
             return bool((await connection.execute(select(func.count()).select_from(deliveries))).scalar())
 
     await eventually(is_claimed, what="the winner's claim")
@@ -96,7 +105,7 @@ async def test_what_a_process_claimed_that_died_before_it_was_started_is_started
     other = await run_worker(topology, Hear(), **own)
     server.hooks["1"]["url"] = server.hooks["1"]["url"].replace(f":{winner.port}/", f":{other.port}/")
     assert (await server.call("1", b"{}", delivery="d1")).status_code == 503
-    monkeypatch.setattr("applications.deliveries.CLAIM_MS", 0)  # as if its time had passed
+    monkeypatch.setattr("worker.webhooks.deliveries.CLAIM_MS", 0)  # as if its time had passed
     assert (await server.call("1", b"{}", delivery="d1")).json() == {"status": "started"}
     assert (await server.call("1", b"{}", delivery="d1")).json() == {"status": "was started before"}
     (message,) = await queues.read(topology.queue("sink"), 1)

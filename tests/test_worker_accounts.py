@@ -21,8 +21,7 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from applications.accounts import Accounts
-from worker.accounts import connect_accounts
-from worker.actions.registry import Registry
+from worker.accounts.opening import open_needed
 from worker.errors import SettingsError
 from worker.settings.settings import load_settings
 from worker.trash.entry import Entry
@@ -238,4 +237,4 @@ async def test_a_worker_that_cannot_write_its_journal_says_so_at_its_start(
 async def test_a_worker_without_applications_opens_no_accounts(own_settings: dict[str, Any]) -> None:
 
     settings = load_settings(**own_settings | {"secret_keys": None})
-    assert connect_accounts(settings, Registry([Ask()]), []) is None
+    assert open_needed(settings, set()) is None

@@ -14,9 +14,6 @@ LONGEST_SECONDS = 30.0
 _DOUBLINGS = 60
 """More than any longest pause needs; some numbers later a float would overflow."""
 
-LONGEST_PAUSE_SECONDS = 30
-"""Between two tries of an action that does not answer."""
-
 Wait = Callable[[asyncio.Event, float], Awaitable[bool]]
 """Waits for an event, at most this many seconds; says whether it came. `worker.testing` has a clock of its own."""
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from examples.demo.actions import Tally
-from worker.accounts import open_accounts
+from worker.accounts.opening import open_accounts
 from worker.settings.settings import Settings
 
 USER = "ada"
@@ -12,7 +12,7 @@ INSTALLS = Path("var/demo/installs.sqlite")
 
 async def install(settings: Settings, token: str) -> None:
     """Give the user the tally, as `orchesty-worker installs add tally ada token` does."""
-    accounts = open_accounts(settings)
+    accounts = open_accounts(settings).accounts
     try:
         await accounts.installs.add(USER, Tally.key, is_enabled=True)
         await accounts.save(USER, Tally, {"authorization_form": {"token": token}})

@@ -12,6 +12,9 @@ from applications.accounts import Accounts
 from applications.crypt import Keyring, new_key
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
+from worker.accounts.sql import InstallsDatabase, SqlAccounts
+from worker.webhooks.deliveries import Deliveries
+from worker.webhooks.store import Webhooks
 
 KEY = new_key("test")
 
@@ -19,11 +22,32 @@ KEY = new_key("test")
 @asynccontextmanager
 async def opened(url: str, directory: Path, key: str = KEY) -> AsyncIterator[Accounts]:
     """Open the accounts of a database."""
-    accounts = Accounts(url, Keyring.read(key), directory / "journal")
+    accounts = open_accounts(url, directory, key)
     try:
         yield accounts
     finally:
         await accounts.close()
+
+
+def open_accounts(url: str, directory: Path, key: str = KEY) -> Accounts:
+    """Return the accounts of a database."""
+    return Accounts(SqlAccounts(InstallsDatabase(url)), Keyring.read(key), directory / "journal")
+
+
+def database_of(accounts: Accounts) -> InstallsDatabase:
+    """Return the database that they are kept in."""
+    assert isinstance(accounts._store, SqlAccounts)
+    return accounts._store.database
+
+
+def webhooks_of(accounts: Accounts) -> Webhooks:
+    """Return the webhooks beside the accounts."""
+    return Webhooks(database_of(accounts), accounts.installs.keyring)
+
+
+def deliveries_of(accounts: Accounts) -> Deliveries:
+    """Return the deliveries beside the accounts, as one more process sees them."""
+    return Deliveries(database_of(accounts))
 
 
 async def install(accounts: Accounts, application: type[Application], user: str = "alice", **settings: Any) -> None:

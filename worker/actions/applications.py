@@ -57,12 +57,6 @@ def _catalogue() -> Iterator[type[Application]]:
                 yield value
 
 
-def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
-    """Return the applications of these actions."""
-    found = (getattr(action, "application", None) for action in actions)
-    return {application for application in found if application is not None}
-
-
 def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[str, type[Application]]:
     """Return the applications that have limits, or whose users may have, by node id."""
     found: dict[str, type[Application]] = {}
@@ -72,3 +66,15 @@ def limited_applications(nodes: Iterable[Node], registry: Registry) -> Mapping[s
         if application is not None and (application.has_limit() or application.needs_install()):
             found[node.id] = application
     return found
+
+
+def installed_applications(nodes: Iterable[Node], registry: Registry) -> set[type[Application]]:
+    """Return the applications of these nodes' actions that are used through an install."""
+    actions = [registry.get(*node.action) for node in nodes if node.action]
+    return {found for found in applications_of(filter(None, actions)) if found.needs_install()}
+
+
+def applications_of(actions: Iterable[AnyAction]) -> set[type[Application]]:
+    """Return the applications of these actions."""
+    found = (getattr(action, "application", None) for action in actions)
+    return {application for application in found if application is not None}

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from worker.accounts import connect_accounts
-from worker.actions.applications import known_applications
+from worker.accounts.opening import OpenAccounts, access_of_message, open_needed
+from worker.actions.applications import applications_in, installed_applications, known_applications
 from worker.actions.binding import bind
 from worker.actions.injection import Injection
 from worker.actions.registry import Registry
@@ -29,7 +29,8 @@ from worker.settings.settings import Settings
 from worker.storage.opening import open_storage
 from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
-from worker.webhooks import WebhookIntake
+from worker.webhooks.intake import WebhookIntake
+from worker.webhooks.lookup import CalledWebhooks
 
 
 class WorkerParts:
@@ -42,7 +43,7 @@ class WorkerParts:
         self.nodes = topology.select(settings.nodes)
         self.patience = Patience()
         self.measures = Measures(topology, self.nodes)
-        self.accounts = connect_accounts(settings, registry, self.nodes)
+        self.accounts = self._open_accounts()
         self.remote = RemoteActions()
         self.store = open_trash(settings.trash_address, settings.trash_flood_limit)
         self.marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self.nodes) else None
@@ -64,6 +65,13 @@ class WorkerParts:
         for part in (self.registry, self.injection, self.remote, self.notice, *stores):
             if part is not None:
                 await part.close()
+
+    def _open_accounts(self) -> OpenAccounts | None:
+        """Open the users' accounts, and let actions find that of the user of their message."""
+        opened = open_needed(self.settings, installed_applications(self.nodes, self.registry))
+        if opened is not None:
+            self.registry.http.access = access_of_message(opened.accounts)
+        return opened
 
     def _make_handler(self, mode: Mode) -> Handler:
         trash = Keeper(self.store, self.patience)
@@ -102,8 +110,14 @@ class WorkerParts:
     def _make_webhooks(self) -> WebhookIntake | None:
         if self.accounts is None:
             return None
-        known, public_url = known_applications(self.registry), self.settings.public_url or ""
-        return WebhookIntake(self.accounts, known, self.topology, self.publisher, public_url)
+        from worker.webhooks.deliveries import Deliveries  # noqa: PLC0415 - a worker without accounts need not wait for it
+        from worker.webhooks.store import Webhooks  # noqa: PLC0415 - as above
+
+        accounts, database = self.accounts.accounts, self.accounts.database
+        stored, known = Webhooks(database, accounts.installs.keyring), known_applications(self.registry)
+        called = CalledWebhooks(accounts, stored, known, applications_in(self.topology, known))
+        public_url = self.settings.public_url or ""
+        return WebhookIntake(called, Deliveries(database), self.topology, self.publisher, public_url)
 
     def _processes(self) -> int | None:
         """Return how many processes consume the same queues, as far as is known; None: it is not known yet."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from worker.broker.objects import Declarations
 from worker.protocol.topology import Node
-from worker.protocol.transport import Publication
+from worker.protocol.transport import STEP_SECONDS, Publication
 
 DELIVERY_EXCHANGE = "orchesty-worker.delay"
 LOST = f"{DELIVERY_EXCHANGE}.lost"
@@ -28,7 +28,6 @@ LOST = f"{DELIVERY_EXCHANGE}.lost"
 for all nodes. `orchesty-worker trash collect` takes them from there."""
 LIMITED = ".limit"
 """Ends the routing key of what waits for a limit and has a way back of its own."""
-STEP_SECONDS = 0.125
 
 
 @dataclass(frozen=True, slots=True)

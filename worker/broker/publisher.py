@@ -12,6 +12,7 @@ import structlog
 from worker.broker import frames
 from worker.broker.link import CONNECTION_ERRORS, Session, raise_swallowed_cancel, why_closed
 from worker.errors import BrokerError, ChannelLost, PublishRefused
+from worker.patience import back_off
 from worker.prometheus import CONFIRM_SECONDS, Histogram
 from worker.protocol.transport import Publication
 
@@ -138,7 +139,7 @@ class Publisher:
             if refused is not None:
                 if not is_patient:
                     raise refused
-                pause = min(2**refusals, LONGEST_PAUSE_SECONDS)
+                pause = back_off(refusals, longest=LONGEST_PAUSE_SECONDS)
                 refusals += 1
                 self.refusals += 1
                 log.error(
@@ -147,7 +148,7 @@ class Publisher:
                     routing_key=waiting[0].routing_key,
                     cause=str(refused),
                     consequence="the message waits in the broker",
-                    retry_in_seconds=pause,
+                    retry_in_seconds=round(pause, 1),
                 )
                 await asyncio.sleep(pause)
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from worker.accounts import has_keys
+from worker.accounts.opening import has_keys
 from worker.broker.delays import LOST
 from worker.broker.surroundings import Surroundings
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Table
 
 from connectors.errors import StorageAway
+from worker.accounts import tables as accounts
+from worker.accounts.opening import has_keys, installs_address
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_file, sqlite_path
 from worker.checks.finding import Finding, State, failed, ok, warning
+from worker.database.engine import parsed_url
 from worker.database.migrate import Chain, probe
 from worker.deduplication import tables as deduplication
 from worker.errors import SettingsError, StoreError
@@ -38,8 +41,20 @@ async def check_databases(settings: Settings, nodes: Sequence[Node]) -> AsyncIte
         yield await check_redis(settings.redis_url.get_secret_value())
     if settings.counts_processes:
         yield _check("process state", lambda: settings.process_address, runs.CHAIN, runs.messages)
+    if has_keys(settings):
+        yield check_installs(installs_address(settings))
     if settings.redis_url is None and any(node.deduplicate for node in nodes):
         yield _check("deduplication", lambda: settings.marks_address, deduplication.CHAIN, deduplication.marks)
+
+
+def check_installs(url: str) -> Finding:
+    """Reach the database of installs, logins and webhooks; without a key for secrets none is opened."""
+    variable = "WORKER_INSTALLS_URL"
+    try:
+        parsed_url(url)
+    except ValueError as error:
+        return failed("installs", f"the address {error}", f"Correct {variable} (else {VARIABLE}).")
+    return check_tables("installs", url, accounts.CHAIN, accounts.installs, variable)
 
 
 def _check(check: str, address: Callable[[], str], chain: Chain, table: Table) -> Finding:
@@ -79,14 +94,14 @@ def check_tables(check: str, url: str, chain: Chain, table: Table, variable: str
 
 async def check_redis(url: str) -> Finding:
     """Write a key that ends at once: a replica, or a server without memory, refuses it."""
-    from redis.asyncio import Redis  # noqa: PLC0415 - a worker without Redis need not hold its client in memory
-    from redis.exceptions import RedisError  # noqa: PLC0415 - as above
+    from worker.database.redis import open_redis, redis_errors  # noqa: PLC0415 - who has no Redis need not wait for it
 
-    redis = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    redis = open_redis(url, answer_seconds=REDIS_SECONDS)
     try:
-        await redis.set(REDIS_KEY, "", px=1)
-        policy = await _eviction(redis)
-    except (RedisError, OSError) as error:
+        with redis_errors(StoreError):
+            await redis.set(REDIS_KEY, "", px=1)
+            policy = await _eviction(redis)
+    except StoreError as error:
         cure = "Start it, or correct WORKER_REDIS_URL; it has to be a primary with memory left."
         return failed("redis", f"{shown_url(url)}: {error}", cure)
     finally:

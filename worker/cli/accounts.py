@@ -10,7 +10,7 @@ import click
 from applications import Application
 from applications.errors import ApplicationError, SettingsInvalid
 from applications.forms import FieldFacts, FormFacts
-from worker.accounts import has_keys, open_accounts
+from worker.accounts.opening import has_keys, open_accounts
 from worker.actions.applications import applications_in, load_applications
 from worker.cli.options import Decorator
 from worker.logs import configure_logs
@@ -19,6 +19,7 @@ from worker.settings.settings import Settings
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
+    from worker.webhooks.store import Webhooks
 
 installs_option: Decorator = click.option(
     "--installs-url", help="The installs: sqlite:///path or postgresql://...  [env: WORKER_INSTALLS_URL]"
@@ -27,21 +28,31 @@ installs_option: Decorator = click.option(
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator["Accounts"]:
-    """Open the accounts. What goes wrong with them becomes a `ClickException`, whose text names the cure.
-
-    Log lines, such as that of a renewed token, go to stderr, so that they stay out of what is printed.
-    """
-    configure_logs(settings)
-    accounts = open_accounts(settings)
-    try:
+    """Open the accounts, as `opened_with_webhooks` does."""
+    async with opened_with_webhooks(settings) as (accounts, _):
         yield accounts
+
+
+@asynccontextmanager
+async def opened_with_webhooks(settings: Settings) -> AsyncIterator[tuple["Accounts", "Webhooks"]]:
+    """Open the accounts and the store of webhooks.
+
+    What goes wrong with them becomes a `ClickException`, whose text names the cure. Log lines, such as that of a
+    renewed token, go to stderr, so that they stay out of what is printed.
+    """
+    from worker.webhooks.store import Webhooks  # noqa: PLC0415 - not for every command
+
+    configure_logs(settings)
+    found = open_accounts(settings)
+    try:
+        yield found.accounts, Webhooks(found.database, found.accounts.installs.keyring)
     except SettingsInvalid as error:
         lines = [f"  {form}.{key}: {text}" for form, fields in error.errors.items() for key, text in fields.items()]
         raise click.ClickException("\n".join(["nothing was saved, these values are wrong:", *lines])) from None
     except ApplicationError as error:
         raise click.ClickException(str(error)) from None
     finally:
-        await accounts.close()
+        await found.close()
 
 
 async def limits_of(settings: Settings, topology: Topology, user: str) -> str:

@@ -13,7 +13,7 @@ from applications import Application
 from applications.authentication import TokenAuthentication
 from applications.install import Install
 from worker.actions.applications import find_application
-from worker.cli.accounts import command_line, installs_option, opened, read_values
+from worker.cli.accounts import command_line, installs_option, opened, opened_with_webhooks, read_values
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option
@@ -181,8 +181,8 @@ def remove(application: str, user: str, installs_url: str | None, *, is_confirme
 
 
 async def _remove(settings: Settings, application: str, user: str, *, keeps_webhooks: bool) -> None:
-    async with opened(settings) as accounts:
-        if not keeps_webhooks and (ids := await accounts.webhooks.ids(user=user, application=application)):
+    async with opened_with_webhooks(settings) as (accounts, webhooks):
+        if not keeps_webhooks and (ids := await webhooks.ids(user=user, application=application)):
             ends = "".join(f"\n  {command_line('webhooks', 'unsubscribe', webhook[:8])}" for webhook in ids)
             raise click.ClickException(
                 f"nothing was removed: the service goes on calling the webhooks of {application} of user {user!r}, "

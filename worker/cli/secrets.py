@@ -8,7 +8,7 @@ import click
 from rich.progress import Progress
 
 from applications.errors import ApplicationError
-from worker.cli.accounts import installs_option, opened
+from worker.cli.accounts import installs_option, opened_with_webhooks
 from worker.cli.terminal import progress
 from worker.settings.settings import Settings, load_settings
 
@@ -54,12 +54,12 @@ def rotate(installs_url: str | None) -> None:
 
 async def _rotate(settings: Settings) -> None:
     failed: list[str] = []
-    async with opened(settings) as accounts:
+    async with opened_with_webhooks(settings) as (accounts, stored):
         found = await accounts.installs.list()
-        webhooks = await accounts.webhooks.ids()
+        webhooks = await stored.ids()
         with progress("rotated", len(found) + len(webhooks)) as bar:
             done = [await _tried(accounts.installs.rotate(install), bar, failed) for install in found]
-            called = [await _tried(accounts.webhooks.rotate(webhook), bar, failed) for webhook in webhooks]
+            called = [await _tried(stored.rotate(webhook), bar, failed) for webhook in webhooks]
     newest = next((f" with the key {name!r}" for name in accounts.installs.keyring.key_ids), "")
     click.echo(f"{sum(done)} of {len(found)} installs encrypted anew{newest}")
     if webhooks:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from applications import Application
 from worker.actions.applications import find_application
-from worker.cli.accounts import installs_option, opened, read_parameters
+from worker.cli.accounts import installs_option, opened_with_webhooks, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option, topology_option
@@ -47,8 +47,8 @@ def list_(user: str, application: str, installs_url: str | None, *, as_json: boo
 
 
 async def _list(settings: Settings, user: str, application: str) -> list[dict[str, str]]:
-    async with opened(settings) as accounts:
-        found = await accounts.webhooks.list(user=user, application=application)
+    async with opened_with_webhooks(settings) as (_, stored):
+        found = await stored.list(user=user, application=application)
     return [
         {
             "id": webhook.id[:8],
@@ -104,11 +104,11 @@ async def _subscribe(
     settings: Settings, application: type[Application], user: str, name: str, parameters: dict[str, str], node: Node,
     *, is_another: bool,
 ) -> None:  # fmt: skip
-    from applications.subscriptions import subscribe as subscribe_at  # noqa: PLC0415 - not for every command
+    from worker.webhooks.subscriptions import subscribe as subscribe_at  # noqa: PLC0415 - not for every command
 
-    async with opened(settings) as accounts:
+    async with opened_with_webhooks(settings) as (accounts, stored):
         await subscribe_at(
-            accounts, application, user, name, topology=node.topology_id, node=node.id,
+            accounts, stored, application, user, name, topology=node.topology_id, node=node.id,
             public_url=settings.public_url or "", parameters=parameters, is_another=is_another,
         )  # fmt: skip
 
@@ -126,16 +126,16 @@ def unsubscribe(webhook_id: str, actions: tuple[str, ...], installs_url: str | N
 
 
 async def _unsubscribe(settings: Settings, webhook_id: str, actions: tuple[str, ...], *, forget: bool) -> None:
-    from applications.subscriptions import unsubscribe as unsubscribe_at  # noqa: PLC0415 - not for every command
+    from worker.webhooks.subscriptions import unsubscribe as unsubscribe_at  # noqa: PLC0415 - not for every command
 
-    async with opened(settings) as accounts:
-        found = [webhook for webhook in await accounts.webhooks.list() if webhook.id.startswith(webhook_id)]
+    async with opened_with_webhooks(settings) as (accounts, stored):
+        found = [webhook for webhook in await stored.list() if webhook.id.startswith(webhook_id)]
         if len(found) != 1:
             raise click.ClickException(
                 f"{webhook_id}: no such webhook, or more than one. See: orchesty-worker webhooks list"
             )
         if forget:
-            await accounts.webhooks.remove(found[0])
+            await stored.remove(found[0])
         else:
             application = find_application(known(actions), found[0].application)
-            await unsubscribe_at(accounts, application, found[0])
+            await unsubscribe_at(accounts, stored, application, found[0])

@@ -1,11 +1,16 @@
-"""Connections for work that is done in a thread: many statements in one go cost one hop instead of one each."""
+"""Connections to SQLite and PostgreSQL, and what those say as errors of ours."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.url import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from worker.errors import StoreError
 
 CONNECT_SECONDS = 10
 SILENCE_MS = 30_000
@@ -18,18 +23,48 @@ CACHE_KIB = 32_000
 POSTGRESQL = "postgresql+psycopg"
 
 
-def sync_engine(url: str, *, cache_kib: int = CACHE_KIB) -> Engine:
-    """Return an engine for `sqlite:///path` or `postgresql://...`; it connects when it is first used."""
-    parsed = make_url(url)
-    return _prepared(create_engine(_with_driver(parsed, "sqlite"), **_options(parsed)), cache_kib)
+def sync_engine(url: str, *, cache_kib: int = CACHE_KIB, waits_for_disk: bool = True) -> Engine:
+    """Return an engine for work that is done in a thread: many statements in one go cost one hop instead of one each.
+
+    `url` is `sqlite:///path` or `postgresql://...`, else `ValueError`; it connects when it is first used. SQLite loses
+    nothing on a power cut, unless it does not wait for the disk.
+    """
+    parsed = parsed_url(url)
+    engine = create_engine(_with_driver(parsed, "sqlite"), **_options(parsed))
+    return _prepared(engine, cache_kib, waits_for_disk=waits_for_disk)
 
 
 def async_engine(url: str) -> AsyncEngine:
     """Return the same for work that is done in the event loop."""
-    parsed = make_url(url)
+    parsed = parsed_url(url)
     engine = create_async_engine(_with_driver(parsed, "sqlite+aiosqlite"), **_options(parsed))
-    _prepared(engine.sync_engine, CACHE_KIB)
+    _prepared(engine.sync_engine, CACHE_KIB, waits_for_disk=True)
     return engine
+
+
+def parsed_url(url: str) -> URL:
+    """Return the address of a database. Raises `ValueError`, without the URL in it, for anything else."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = URL.create("none")
+    match parsed.get_backend_name():
+        case "postgresql" | "postgres":
+            return parsed
+        case "sqlite" if parsed.database:
+            return parsed
+    raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn SQLAlchemy's errors, and those of an SQLite file's folder, into `StoreError`."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(str(error.orig).strip()) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(str(error)) from error
 
 
 def _with_driver(url: URL, sqlite: str) -> URL:
@@ -48,16 +83,17 @@ def _options(url: URL) -> dict[str, Any]:
     return {"connect_args": arguments, "pool_pre_ping": True, "hide_parameters": True}
 
 
-def _prepared(engine: Engine, cache_kib: int) -> Engine:
+def _prepared(engine: Engine, cache_kib: int, *, waits_for_disk: bool) -> Engine:
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", partial(_prepare_sqlite, cache_kib))
+        synchronous = "FULL" if waits_for_disk else "NORMAL"
+        event.listen(engine, "connect", partial(_prepare_sqlite, cache_kib, synchronous))
     return engine
 
 
-def _prepare_sqlite(cache_kib: int, connection: Any, _: object) -> None:
-    """Let readers and writers of several processes work side by side, and lose nothing on a power cut."""
+def _prepare_sqlite(cache_kib: int, synchronous: str, connection: Any, _: object) -> None:
+    """Let readers and writers of several processes work side by side."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute(f"PRAGMA synchronous={synchronous}")
     cursor.execute(f"PRAGMA cache_size=-{cache_kib}")
     cursor.close()

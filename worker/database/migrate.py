@@ -11,14 +11,13 @@ from threading import Lock
 
 from sqlalchemy import Connection, MetaData, Table, inspect, text
 
-from worker.database.engine import sync_engine
-from worker.database.errors import store_errors
+from worker.database.engine import store_errors, sync_engine
 
 _one_at_a_time = Lock()
 """Alembic keeps what it works on in globals; databases of one process may be opened in several threads."""
 
 LOCK = 7_239_412_880
-"""The number of our advisory lock in PostgreSQL."""
+"""The number of our advisory lock in PostgreSQL. Workers of earlier versions take the same ones: it may not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class Chain:
     """Alembic's note of the newest migration; of our own, for the database may be shared with others."""
     head: str
     """The newest migration. Compared before Alembic is loaded, which takes its time."""
+    lock: int = LOCK
+    """The advisory lock in PostgreSQL that keeps others from migrating at the same time."""
 
 
 def bring_up_to_date(url: str, chain: Chain) -> None:
@@ -54,7 +55,7 @@ def _migrate(connection: Connection, chain: Chain) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins too late, for DDL not at all
     else:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": chain.lock})
     if not _is_current(connection, chain):
         _upgrade(connection, chain)
 
@@ -112,4 +113,4 @@ def _upgrade(connection: Connection, chain: Chain) -> None:
     config.set_main_option("script_location", str(chain.folder))
     config.attributes["connection"] = connection
     with _one_at_a_time:
-        command.upgrade(config, "head")
+        command.upgrade(config, chain.head)

@@ -1,12 +1,8 @@
 """Marks in Redis or Valkey."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
+from worker.database.redis import open_redis, redis_errors
 from worker.deduplication.marks import Mark, Taken
 from worker.errors import StoreError
 
@@ -38,12 +34,10 @@ class RedisMarks:
 
     def __init__(self, url: str) -> None:
         """`url` is `redis://:password@host:6379/0`; it connects when it is first used."""
-        self._redis: Redis = Redis.from_url(
-            url, decode_responses=True, socket_timeout=SECONDS, socket_connect_timeout=SECONDS
-        )
-        self._take: Any = self._redis.register_script(_TAKE)
-        self._confirm: Any = self._redis.register_script(_CONFIRM)
-        self._release: Any = self._redis.register_script(_RELEASE)
+        self._redis = open_redis(url, answer_seconds=SECONDS)
+        self._take = self._redis.register_script(_TAKE)
+        self._confirm = self._redis.register_script(_CONFIRM)
+        self._release = self._redis.register_script(_RELEASE)
 
     async def take(self, mark: Mark, *, takes_over: bool = False) -> Taken:
         """Claim the key, unless another message has it; or with `takes_over`, unless its message is done."""
@@ -63,13 +57,5 @@ class RedisMarks:
 
 
 async def _call(script: Any, mark: Mark, *more: str) -> Any:
-    with _store_errors():
+    with redis_errors(StoreError):
         return await script(keys=[PREFIX + mark.id], args=[mark.owner, max(round(mark.seconds * 1000), 1), *more])
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreError(f"Redis: {error}") from error

@@ -7,8 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, and_, delete, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from worker.database.engine import sync_engine
-from worker.database.errors import store_errors
+from worker.database.engine import store_errors, sync_engine
 from worker.database.migrate import bring_up_to_date
 from worker.deduplication.marks import Mark, Taken
 from worker.deduplication.tables import CHAIN, marks

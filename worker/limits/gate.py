@@ -19,7 +19,6 @@ from applications import Application
 from applications.errors import NotReady, SecretsError, TryLater
 from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
-from worker.broker.delays import STEP_SECONDS
 from worker.errors import HandBack, LimitRefused, LimitsAway
 from worker.limits.call_observer import Heard
 from worker.limits.limit import Limit, LimitMalformed, limits_of, line_of
@@ -29,6 +28,7 @@ from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 from worker.protocol.topology import Node
+from worker.protocol.transport import STEP_SECONDS
 
 log = structlog.get_logger()
 

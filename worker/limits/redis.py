@@ -8,9 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from worker.database.redis import open_redis, redis_errors
 from worker.errors import LimitsAway
 from worker.limits import fairness, reservations, windows
 from worker.limits.limit import Limit
@@ -107,13 +106,7 @@ class RedisReservations:
         self._least_guard = guard_seconds
         self._recovery_seconds = recovery_seconds or 1
         self._is_learning = recovery_seconds > 0
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
-            health_check_interval=30,
-            decode_responses=True,
-        )
+        self._redis = open_redis(url, answer_seconds=ANSWER_SECONDS)
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._ask, self._leave, self._learn, self._listed, self._state, self._reset = (
             self._redis.register_script(script(name)) for name in ("ask", "leave", "learn", "listed", "state", "reset")
@@ -237,7 +230,5 @@ def _log(limit: Limit) -> str:
 
 @asynccontextmanager
 async def _answering() -> AsyncIterator[None]:
-    try:
+    with redis_errors(LimitsAway):
         yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise LimitsAway(f"{type(error).__name__}: {error}") from error

@@ -8,41 +8,13 @@ from connectors.topologies import Starter
 from worker.actions.registry import Registry
 from worker.broker.surroundings import Surroundings
 from worker.limits.gate import Gate
-from worker.protocol.message import Visit
+from worker.modes.services import Counter, Parking, TrashNotice
 from worker.protocol.topology import Node, Topology
-from worker.protocol.transport import Outlet, Publication
+from worker.protocol.transport import Outlet
 from worker.runs.service import RunService
-from worker.trash.entry import Entry
 
 AGAIN_AFTER = timedelta(seconds=30)
 """When a start is tried again that nobody has taken."""
-
-
-class Parking(Protocol):
-    """Chooses the way of a message that comes back to its node later."""
-
-    def repeat(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
-        """Bring the message back after this time."""
-
-    def limit(self, node: Node, body: bytes, seconds: float, timestamp: int) -> Publication:
-        """Bring the message back when its limit allows."""
-
-
-class Counter(Protocol):
-    """Chooses the way of reports."""
-
-    def report(self, visit: Visit, body: bytes) -> Publication:
-        """Return the message with this report."""
-
-
-class TrashNotice(Protocol):
-    """Tells others that a message went to the trash."""
-
-    async def publication(self, visit: Visit, entry: Entry) -> Publication | None:
-        """Make the notice; what is returned is to be published."""
-
-    async def close(self) -> None:
-        """Close what was opened."""
 
 
 class Mode(Protocol):

@@ -9,7 +9,7 @@ import structlog
 
 from connectors.errors import StorageAway
 from worker.errors import HandBack
-from worker.modes.mode import TrashNotice
+from worker.modes.services import TrashNotice
 from worker.patience import LONGEST_SECONDS, Patience
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Keep, Settlement, Way
 from worker.protocol.message import Visit

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
 from worker.limits.gate import Held
-from worker.modes.mode import Counter, Parking
+from worker.modes.services import Counter, Parking
 from worker.pipeline.decisions import (
     Decided,
     Decision,

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+STEP_SECONDS = 0.125
+"""Messages wait for a multiple of this."""
+
 
 class Delivery:
     """One message from a queue."""

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from worker.errors import PublishRefused, StoreError
+from worker.patience import back_off
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
 from worker.protocol.topology import ROUTING_KEY
@@ -69,14 +70,14 @@ class Notices:
                 await self._call_webhook(due.run)
                 await self._start_topology(due.run)
         except (httpx.HTTPError, httpx.InvalidURL, PublishRefused, TimeoutError) as error:
-            pause = min(2**due.tries, LONGEST_PAUSE_SECONDS)
+            pause = back_off(due.tries, longest=LONGEST_PAUSE_SECONDS)
             log.warning(
                 "end_of_process_not_told",
                 correlationId=due.run.correlation_id,
                 cause=f"{type(error).__name__}: {error}",
-                retry_in_seconds=pause,
+                retry_in_seconds=round(pause, 1),
             )
-            again_at = now_ms() + pause * 1000
+            again_at = now_ms() + int(pause * 1000)
         await self._recorder.call(finish_due, self._recorder.store, due, again_at)
 
     async def _call_webhook(self, run: Run) -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from worker.errors import HandBack, StoreError
+from worker.patience import Patience
 from worker.protocol import headers as h
 from worker.protocol.identity import Sent, approved_step, root_step
 from worker.protocol.message import Visit
@@ -28,7 +29,6 @@ from worker.runs.store import RunStore
 
 log = structlog.get_logger()
 
-LONGEST_PAUSE_SECONDS = 30
 LARGEST_GROUP = 2_000
 MANY = 8
 GATHER_SECONDS = 0.005
@@ -73,7 +73,7 @@ class Recorder:
         self._begun: dict[tuple[str, str], Visit] = {}
         """First messages at work, not put down: by correlation id and step."""
         self._has_begun = asyncio.Event()
-        self._stopping = asyncio.Event()
+        self._patience = Patience()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="process-state")
 
     def arrived(self, visit: Visit) -> tuple[Visit, Written | None]:
@@ -107,7 +107,7 @@ class Recorder:
 
     def stop_waiting(self) -> None:
         """Hand back what waits for a database that is away."""
-        self._stopping.set()
+        self._patience.end()
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -152,36 +152,19 @@ class Recorder:
             await self._write(group)
 
     async def _write(self, group: _Group) -> None:
-        pause = 1
-        while True:
-            try:
-                for start in range(0, len(group.records), LARGEST_GROUP):
-                    await self.call(self._write_some, group.records[start : start + LARGEST_GROUP])
-            except StoreError as error:
-                log.error(  # noqa: TRY400 - the place in our code explains nothing
-                    "process_state_away",
-                    cause=str(error),
-                    consequence="the messages wait in the broker",
-                    retry_in_seconds=pause,
-                )
-                if await self._is_stopped_within(pause):
-                    group.finish(is_given_up=True)
-                    return
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            else:
-                group.finish()
-                return
+        try:
+            await self._patience.until_answered(lambda: self._write_once(group), errors=StoreError, told=_say_away)
+        except HandBack:
+            group.finish(is_given_up=True)
+        else:
+            group.finish()
+
+    async def _write_once(self, group: _Group) -> None:
+        for start in range(0, len(group.records), LARGEST_GROUP):
+            await self.call(self._write_some, group.records[start : start + LARGEST_GROUP])
 
     def _write_some(self, records: Sequence[Record]) -> None:
         self.store.write(records, wants_notice=self._wants_notice)
-
-    async def _is_stopped_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _refresh(self) -> None:
         names = {follower.id: follower.name for node in self._topology.nodes for follower in node.followers}
@@ -195,6 +178,15 @@ class Recorder:
             except StoreError as error:
                 log.debug("cancelled_processes_unknown", cause=str(error))
             await asyncio.sleep(REFRESH_SECONDS)
+
+
+def _say_away(error: Exception, seconds: float) -> None:
+    log.error(
+        "process_state_away",
+        cause=str(error),
+        consequence="the messages wait in the broker",
+        retry_in_seconds=round(seconds, 1),
+    )
 
 
 def _key(visit: Visit) -> tuple[str, str]:

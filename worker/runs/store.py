@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from worker.database.engine import sync_engine
-from worker.database.errors import store_errors
+from worker.database.engine import store_errors, sync_engine
 from worker.database.migrate import bring_up_to_date
 from worker.errors import StoreError
 from worker.protocol.message import now_ms

@@ -1,15 +1,11 @@
 """The data storage in Redis or Valkey: quick, and as durable as the server is made."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
-
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from collections.abc import AsyncIterator, Sequence
 
 from connectors.errors import StorageAway
 from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
+from worker.database.redis import open_redis, redis_errors
 
 PREFIX = "orchesty:storage"
 NAMES = f"{PREFIX}:collections"
@@ -84,8 +80,7 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         """`url` is `redis://[user:password@]host:6379/0`, `rediss://...` or `unix://path`."""
-        # Its types cover the blocking client and answers as text as well.
-        self._redis: Any = Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
+        self._redis = open_redis(url, answer_seconds=ANSWER_SECONDS, decodes=False)
         self._write = self._redis.register_script(_WRITE)
         self._join = self._redis.register_script(_JOIN)
         self._count = self._redis.register_script(_COUNT)
@@ -94,7 +89,7 @@ class RedisStore:
         """Keep a chunk."""
         collection = scope.key
         parts, counter = _parts_key(collection), f"{_parts_key(collection)}:counter"
-        with _away():
+        with redis_errors(StorageAway):
             if chunk.index == 0:
                 await self._redis.zremrangebyscore(NAMES, "-inf", now_ms())
                 await self._redis.zadd(NAMES, {_member(scope): chunk.expires})
@@ -105,7 +100,7 @@ class RedisStore:
         """Return the chunk after this place, which is `order:index`."""
         order, _, index = after.partition(":")
         next_index = int(index) + 1 if index else 0
-        with _away():
+        with redis_errors(StorageAway):
             async for part, score in self._parts(collection, order or "-inf", AHEAD):
                 if order and score != int(order):
                     next_index = 0
@@ -118,7 +113,7 @@ class RedisStore:
     async def clear(self, scope: Scope) -> None:
         """Delete all chunks."""
         parts = _parts_key(scope.key)
-        with _away():
+        with redis_errors(StorageAway):
             while found := await self._redis.zrange(parts, 0, TOGETHER - 1):
                 await self._redis.delete(*(_chunks_key(scope.key, part.decode()) for part in found))
                 await self._redis.zrem(parts, *found)
@@ -128,7 +123,7 @@ class RedisStore:
         """Return collections."""
         found: list[Kept] = []
         first = 0
-        with _away():
+        with redis_errors(StorageAway):
             while named := await self._redis.zrevrangebyscore(NAMES, "+inf", now, first, TOGETHER, withscores=True):
                 first += len(named)
                 for scope, expires in [(Scope(*json.loads(member)), int(score)) for member, score in named]:
@@ -140,20 +135,20 @@ class RedisStore:
 
     async def load(self, key: str) -> str | None:
         """Return a value."""
-        with _away():
+        with redis_errors(StorageAway):
             value = await self._redis.get(f"{PREFIX}:value:{key}")
         return None if value is None else str(value, "utf-8")
 
     async def save(self, key: str, value: str) -> None:
         """Keep a value."""
-        with _away():
+        with redis_errors(StorageAway):
             await self._redis.set(f"{PREFIX}:value:{key}", value)
 
     async def join(self, group: str, part: Part, terms: Terms, now: int) -> Joined:
         """Add a part."""
         record = json.dumps([part.position, now, part.id, part.body])
         limits = [terms.count, now, terms.deadline, int(terms.closes), terms.expires, terms.forgotten]
-        with _away():
+        with redis_errors(StorageAway):
             keys = [f"{PREFIX}:group:{{{group}}}", f"{PREFIX}:members:{{{group}}}"]
             standing, count, deadline, records = await self._join(keys=keys, args=[part.id, record, *limits])
         found = sorted(json.loads(record) for record in records)
@@ -162,7 +157,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Return when the server answers."""
-        with _away():
+        with redis_errors(StorageAway):
             await self._redis.ping()
 
     async def close(self) -> None:
@@ -202,11 +197,3 @@ def _parts_key(collection: str) -> str:
 
 def _chunks_key(collection: str, part: str) -> str:
     return f"{PREFIX}:chunks:{{{collection}}}:{part}"
-
-
-@contextmanager
-def _away() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StorageAway(reason=f"data storage: {type(error).__name__}: {error}") from error

@@ -11,8 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.errors import StorageAway
 from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
-from worker.database.engine import sync_engine
-from worker.database.errors import store_errors
+from worker.database.engine import store_errors, sync_engine
 from worker.database.migrate import bring_up_to_date
 from worker.errors import StoreError
 from worker.storage.tables import CHAIN, chunks, collections, groups, members, values

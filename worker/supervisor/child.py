@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import structlog
 
 import worker
 from worker.app.http_api import UNIX
+from worker.patience import back_off
 
 log = structlog.get_logger()
 
@@ -131,8 +131,7 @@ class Child:
             await self._told.wait()
             return
         self.restarts += 1
-        longest = min(FIRST_PAUSE_SECONDS * 2.0**failures, LONGEST_PAUSE_SECONDS)
-        pause = longest * random.uniform(0.8, 1)  # noqa: S311 - jitter
+        pause = back_off(failures, first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
         log.error(
             "worker_process_ended", worker=self.number, cause=_cause(self.status), restart_in_seconds=round(pause, 1)
         )

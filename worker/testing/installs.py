@@ -15,7 +15,8 @@ from applications.authentication import TokenAuthentication
 from applications.crypt import Keyring, new_key
 from applications.forms import FieldFacts
 from connectors.http import FindAccess
-from worker.accounts import access_of_message
+from worker.accounts.opening import access_of_message
+from worker.accounts.sql import InstallsDatabase, SqlAccounts
 from worker.testing.transports import no_network
 
 AN_HOUR: Final = 3600
@@ -40,7 +41,7 @@ async def installed(
     with TemporaryDirectory(prefix="orchesty-worker-") as folder:
         keyring = Keyring.read(new_key("test"))
         accounts = Accounts(
-            f"sqlite:///{folder}/installs.sqlite",
+            SqlAccounts(InstallsDatabase(f"sqlite:///{folder}/installs.sqlite")),
             keyring,
             Path(folder, "journal"),
             token_transport=token_endpoint or no_network(),

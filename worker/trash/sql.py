@@ -1,21 +1,16 @@
 """The trash in SQLite or PostgreSQL. Several processes may use the same database."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from worker.database.engine import async_engine
-from worker.database.errors import store_errors
-from worker.database.migrate import bring_up_to_date
+from worker.database.transactions import Database
 from worker.protocol.message import now_ms
 from worker.trash.entry import OPEN, Entry, EntryType, State, flood_key, short_id
 from worker.trash.search import Search
@@ -26,22 +21,18 @@ _FIELDS = tuple(field.name for field in fields(Entry))
 
 
 class SqlTrash:
-    """Entries in a table."""
+    """Entries in a table. All methods raise `StoreError` for what the database says."""
 
     def __init__(self, url: str, flood_limit: int) -> None:
         """`url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...` with libpq's options."""
-        self._url = url
-        self._engine = async_engine(url)
-        self._is_postgresql = self._engine.dialect.name == "postgresql"
-        self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
+        self._database = Database(url, CHAIN)
         self._flood_limit = flood_limit
-        self._is_ready = False
 
     async def add(self, entry: Entry) -> str:
         """Keep a message, or count it on the oldest of its kind; return the id under which it is found."""
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             key = flood_key(entry.node_id, entry.correlation_id, entry.reason)
-            if self._flood_limit and self._is_postgresql:  # SQLite has one writer at a time
+            if self._flood_limit and self._database.is_postgresql:  # SQLite has one writer at a time
                 await connection.execute(select(func.pg_advisory_xact_lock(int(key[:15], 16))))
             if not await self._put(connection, entry) or entry.type is not EntryType.TRASH or not self._flood_limit:
                 return entry.id
@@ -57,28 +48,28 @@ class SqlTrash:
 
     async def put(self, entry: Entry) -> bool:
         """Keep an entry as it is; False when one with its id is there."""
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             return await self._put(connection, entry)
 
     async def _put(self, connection: AsyncConnection, entry: Entry) -> bool:
-        new = self._insert(trash).values(_values(entry)).on_conflict_do_nothing(index_elements=["id"])
+        new = self._database.insert(trash).values(_values(entry)).on_conflict_do_nothing(index_elements=["id"])
         return (await connection.execute(new.returning(trash.c.id))).scalar_one_or_none() is not None
 
     async def ids(self, search: Search) -> Sequence[str]:
         """Return the ids of the entries that fit, oldest first."""
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             query = select(trash.c.id).where(*_conditions(search)).order_by(trash.c.number)
             return (await connection.execute(query)).scalars().all()
 
     async def load(self, ids: Sequence[str]) -> Sequence[Entry]:
         """Return the entries with these ids, in this order."""
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             return await _load(connection, ids, select(trash).where(trash.c.id.in_(ids)))
 
     async def get(self, reference: str) -> Entry | None:
         """Return an entry by its id or the beginning of it, when that is unique."""
         own = short_id(reference)
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             query = select(trash).where(trash.c.id.startswith(own, autoescape=True)).limit(2)
             found = (await connection.execute(query)).mappings().all()
         return _entry(found[0]) if own and len(found) == 1 else None
@@ -91,7 +82,7 @@ class SqlTrash:
         if headers is not None:
             values["headers"] = _json(headers)
         unchanged = (trash.c.id == entry.id, trash.c.state == State.WAITING, trash.c.updated == entry.updated)
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             return (await connection.execute(update(trash).where(*unchanged).values(values))).rowcount == 1
 
     async def claim(self, ids: Sequence[str], claim: Claim) -> Sequence[Entry]:
@@ -104,27 +95,27 @@ class SqlTrash:
             .with_for_update(skip_locked=True)  # what another one is just claiming is not ours; SQLite has one writer
         )
         values = {"state": State.CLAIMED, "claim": claim.token, "changed_by": claim.by, "updated": claim.at}
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             await connection.execute(update(trash).where(trash.c.id.in_(free)).values(values))
             return await _load(connection, ids, select(trash).where(_ours(ids, claim)))
 
     async def release(self, ids: Sequence[str], claim: Claim) -> None:
         """Let entries of this claim wait again."""
         values = {"state": State.WAITING, "claim": None, "changed_by": None, "updated": now_ms()}
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             await connection.execute(update(trash).where(_ours(ids, claim)).values(values))
 
     async def decide(self, ids: Sequence[str], claim: Claim, state: State) -> int:
         """Move entries of this claim to this state; return how many were still ours."""
         values = {"state": state, "claim": None, "updated": now_ms()}
-        async with self._transaction() as connection:
+        async with self._database.transaction() as connection:
             return (await connection.execute(update(trash).where(_ours(ids, claim)).values(values))).rowcount
 
     async def purge(self, ids: Sequence[str]) -> int:
         """Delete entries for good, unless they are claimed; return how many."""
         count = 0
         for chunk in chunks(ids):
-            async with self._transaction() as connection:
+            async with self._database.transaction() as connection:
                 own = (trash.c.id.in_(chunk), trash.c.state != State.CLAIMED)
                 count += (await connection.execute(delete(trash).where(*own))).rowcount
         return count
@@ -135,29 +126,11 @@ class SqlTrash:
 
     async def clock(self) -> datetime:
         """Return PostgreSQL's time; SQLite has ours."""
-        if not self._is_postgresql:
-            return datetime.now(UTC)
-        with store_errors():
-            async with self._engine.connect() as connection:
-                told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-                return told
+        return await self._database.clock()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._engine.dispose()
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction on tables that are up to date. Raises `StoreError` for what the database says."""
-        with store_errors():
-            if not self._is_ready:
-                await self._prepare()
-            async with self._engine.begin() as connection:
-                yield connection
-
-    async def _prepare(self) -> None:
-        await asyncio.to_thread(bring_up_to_date, self._url, CHAIN)
-        self._is_ready = True
+        await self._database.close()
 
 
 def _conditions(search: Search) -> list[ColumnElement[bool]]:

@@ -10,7 +10,8 @@ from applications.errors import ApplicationError, ServiceRefused, TryLater
 from applications.http.client import Client
 from applications.http.errors import ReplyUnreadable
 from applications.redaction import redact
-from applications.webhooks import Webhook, as_text, path_of
+from worker.webhooks.store import Webhooks
+from worker.webhooks.webhook import Webhook, as_text, path_of
 
 
 class SubscribeRefused(ApplicationError):
@@ -18,8 +19,8 @@ class SubscribeRefused(ApplicationError):
 
 
 async def subscribe(
-    accounts: Accounts, application: type[Application], user: str, name: str, *, topology: str, node: str,
-    public_url: str, parameters: Mapping[str, str], is_another: bool = False,
+    accounts: Accounts, webhooks: Webhooks, application: type[Application], user: str, name: str,
+    *, topology: str, node: str, public_url: str, parameters: Mapping[str, str], is_another: bool = False,
 ) -> Webhook:  # fmt: skip
     """Let a service call us when `name` happens. Nothing stays, here or there, when either side refuses.
 
@@ -28,34 +29,34 @@ async def subscribe(
     """
     _check(application, name, parameters)
     same = {"user": user, "application": application.key, "name": name, "topology": topology, "node": node}
-    found = await accounts.webhooks.list(**same, parameters=as_text(parameters))
+    found = await webhooks.list(**same, parameters=as_text(parameters))
     if found and not is_another:
         raise SubscribeRefused(
             f"{application.key} of user {user!r} is subscribed for {name} at this node already, as {found[0].id[:8]}; "
             f"orchesty-worker webhooks unsubscribe {found[0].id[:8]} takes it away, --another makes a second one"
         )
-    webhook = await accounts.webhooks.add(**same, parameters=parameters)
-    own = accounts.webhooks.secrets(webhook)
+    webhook = await webhooks.add(**same, parameters=parameters)
+    own = webhooks.secrets(webhook)
     url = public_url.rstrip("/") + path_of(webhook, own.token)
     try:
-        async with _asking(accounts, application, webhook) as client:
+        async with _asking(accounts, webhooks, application, webhook) as client:
             remote_id = await application().subscribe(client, name, url, own.secret, parameters)
-            await _save(accounts, application, webhook, client, remote_id)
+            await _save(webhooks, application, webhook, client, remote_id)
     except BaseException:
         with suppress(TryLater):  # what went wrong first is told
-            await accounts.webhooks.remove(webhook)
+            await webhooks.remove(webhook)
         raise
     return replace(webhook, remote_id=remote_id)
 
 
 async def _save(
-    accounts: Accounts, application: type[Application], webhook: Webhook, client: Client, remote_id: str
+    webhooks: Webhooks, application: type[Application], webhook: Webhook, client: Client, remote_id: str
 ) -> None:
     """Save what the service calls the webhook; else let it call no more, while we still know what to ask for."""
     if not remote_id:
         raise SubscribeRefused(f"{application.key} did not say what it calls the webhook: remove it there")
     try:
-        await accounts.webhooks.subscribed(webhook, remote_id)
+        await webhooks.subscribed(webhook, remote_id)
     except BaseException as error:
         try:
             await application().unsubscribe(client, remote_id)
@@ -67,7 +68,7 @@ async def _save(
         raise
 
 
-async def unsubscribe(accounts: Accounts, application: type[Application], webhook: Webhook) -> None:
+async def unsubscribe(accounts: Accounts, webhooks: Webhooks, application: type[Application], webhook: Webhook) -> None:
     """Tell the service to call no more, and forget the webhook. It stays, marked, when the service does not let go.
 
     Raises `SubscribeRefused`, `TryLater`, `NotReady` or `SecretsError`.
@@ -78,18 +79,20 @@ async def unsubscribe(accounts: Accounts, application: type[Application], webhoo
             f"and remove this one, then run: orchesty-worker webhooks unsubscribe {webhook.id[:8]} --forget"
         )
     try:
-        async with _asking(accounts, application, webhook) as client:
+        async with _asking(accounts, webhooks, application, webhook) as client:
             await application().unsubscribe(client, webhook.remote_id)
     except BaseException:
-        await accounts.webhooks.unsubscribe_failed(webhook)
+        await webhooks.unsubscribe_failed(webhook)
         raise
-    await accounts.webhooks.remove(webhook)
+    await webhooks.remove(webhook)
 
 
 @asynccontextmanager
-async def _asking(accounts: Accounts, application: type[Application], webhook: Webhook) -> AsyncIterator[Client]:
+async def _asking(
+    accounts: Accounts, webhooks: Webhooks, application: type[Application], webhook: Webhook
+) -> AsyncIterator[Client]:
     """Give a client. What goes wrong is told without secrets."""
-    own = accounts.webhooks.secrets(webhook)
+    own = webhooks.secrets(webhook)
     access = await accounts.access(application, webhook.user)
     try:
         yield await accounts.client(application, webhook.user)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from applications.claim import Claim, Delivery
 from applications.errors import TryLater
-from worker.grouped import Grouped
+from worker.webhooks.batching import Grouped
+from worker.webhooks.webhook import Claim, Delivery
 
 if TYPE_CHECKING:
-    from applications.deliveries import Deliveries
+    from worker.webhooks.deliveries import Deliveries
 
 log = structlog.get_logger()
 

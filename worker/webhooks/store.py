@@ -3,61 +3,30 @@
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
-from urllib.parse import quote
 from uuid import uuid4
 
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.engine import RowMapping
 
 from applications.crypt import Keyring
-from applications.database import Database, now_ms
-from applications.deliveries import Deliveries
 from applications.errors import SecretsError
-from applications.tables import deliveries, webhooks
+from worker.accounts.sql import InstallsDatabase
+from worker.accounts.tables import deliveries, webhooks
+from worker.database.transactions import now_ms
+from worker.webhooks.webhook import Webhook, WebhookSecrets, as_text
 
 TOKEN_BYTES: Final = 25
 _PLACE: Final = "webhook"
 
 
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """A call of a service that starts a topology at a node. Its token and secret are sealed."""
-
-    id: str
-    user: str
-    application: str
-    name: str
-    topology: str
-    node: str
-    parameters: str
-    """What it was subscribed with, as JSON."""
-    sealed_token: str = field(repr=False)
-    remote_id: str
-    """What the service calls it; empty until it has answered."""
-    is_unsubscribe_failed: bool
-    created: int
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookSecrets:
-    """What of a webhook nobody may see."""
-
-    token: str = field(repr=False)
-    """The last part of its address."""
-    secret: str = field(repr=False)
-    """What the service signs with, where it takes a secret of ours."""
-
-
 class Webhooks:
     """Webhooks in SQLite or PostgreSQL; tokens and secrets are sealed."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: InstallsDatabase, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
-        self.deliveries = Deliveries(database)
 
     async def add(
         self, user: str, application: str, name: str, topology: str, node: str,
@@ -170,14 +139,3 @@ def _place(webhook: Webhook) -> tuple[str, ...]:
 def digest(token: str) -> str:
     """Return what a webhook is found by; the token does not follow from it."""
     return sha256(token.encode()).hexdigest()
-
-
-def as_text(parameters: Mapping[str, str]) -> str:
-    """Return parameters so that the same ones are the same text."""
-    return json.dumps(dict(parameters), sort_keys=True)
-
-
-def path_of(webhook: Webhook, token: str) -> str:
-    """Return the path that the service calls."""
-    topology, node = quote(webhook.topology, safe=""), quote(webhook.node, safe="")
-    return f"/webhook/topologies/{topology}/nodes/{node}/token/{token}"

@@ -1,6 +1,7 @@
 """The users' accounts at services, as the worker opens them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,21 +11,31 @@ from applications.access import Access
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from connectors.http import FindAccess, of_class
-from worker.actions.applications import applications_of
-from worker.actions.registry import Registry
 from worker.errors import SettingsError
 from worker.protocol import headers as h
 from worker.protocol.message import current_visit
-from worker.protocol.topology import Node
 from worker.settings.settings import Settings
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
     from applications.crypt import Keyring
+    from worker.accounts.sql import InstallsDatabase
 
 log = structlog.get_logger()
 
 DEFAULT_URL = "sqlite:///var/installs.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccounts:
+    """The accounts, with the database that they share with webhooks."""
+
+    accounts: "Accounts"
+    database: "InstallsDatabase"
+
+    async def close(self) -> None:
+        """Let refreshes end, then close the connections."""
+        await self.accounts.close()
 
 
 def installs_address(settings: Settings) -> str:
@@ -53,25 +64,26 @@ def has_keys(settings: Settings) -> bool:
     return settings.secret_keys is not None or settings.secret_keys_file is not None
 
 
-def open_accounts(settings: Settings) -> "Accounts":
+def open_accounts(settings: Settings) -> OpenAccounts:
     """Open the accounts. Raises `SettingsError` for another kind of database."""
     from applications.accounts import Accounts  # noqa: PLC0415 - as above
+    from worker.accounts.sql import InstallsDatabase, SqlAccounts  # noqa: PLC0415 - as above
 
     try:
-        return Accounts(installs_address(settings), read_keyring(settings), settings.token_journal)
+        database = InstallsDatabase(installs_address(settings))
+        accounts = Accounts(SqlAccounts(database), read_keyring(settings), settings.token_journal)
+        return OpenAccounts(accounts, database)
     except ValueError as error:
         raise SettingsError(f"WORKER_INSTALLS_URL (else WORKER_DATABASE_URL) {error}") from None
 
 
-def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Node]) -> "Accounts | None":
-    """Let the actions find the account of the user of their message; None when no action of these nodes needs one.
+def open_needed(settings: Settings, needing: Collection[type[Application]]) -> OpenAccounts | None:
+    """Open the accounts where applications need an install; None when none of them does.
 
     With a key they are opened in any case: services may call.
 
     Raises `SettingsError` when there is no key for the secrets.
     """
-    actions = [registry.get(*node.action) for node in nodes if node.action]
-    needing = {found for found in applications_of(filter(None, actions)) if found.needs_install()}
     if not needing and not has_keys(settings):
         return None
     if not read_keyring(settings).key_ids:
@@ -82,9 +94,7 @@ def connect_accounts(settings: Settings, registry: Registry, nodes: Iterable[Nod
         )
     if any(isinstance(found.authentication, TokenAuthentication) for found in needing):
         _try_journal(settings)
-    accounts = open_accounts(settings)
-    registry.http.access = access_of_message(accounts)
-    return accounts
+    return open_accounts(settings)
 
 
 def _try_journal(settings: Settings) -> None:

@@ -1,10 +1,13 @@
 """Installs, logins under way, webhooks and what they delivered."""
 
 import sqlalchemy as sa
-from alembic.operations import Operations
+from alembic import op
+
+revision = "0001"
+down_revision = None
 
 
-def upgrade(op: Operations) -> None:
+def upgrade() -> None:
     """Create the tables."""
     op.create_table(
         "installs",

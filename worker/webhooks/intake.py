@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,20 +16,20 @@ from uuid import UUID, uuid4, uuid5
 import structlog
 from aiohttp import web
 
-from applications import Application, WebhookCall
+from applications import WebhookCall
 from applications.errors import ApplicationError, TryLater
 from applications.signatures import Forged, KeyUnusable
 from worker.broker.publisher import Publisher
-from worker.called_webhooks import Called, CalledWebhooks
-from worker.deliveries import OncePerDelivery
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
 from worker.protocol.topology import ROUTING_KEY, Node, Topology
 from worker.protocol.transport import Publication
+from worker.webhooks.deduplication import OncePerDelivery
+from worker.webhooks.lookup import Called, CalledWebhooks
 
 if TYPE_CHECKING:
-    from applications.accounts import Accounts
-    from applications.webhooks import Webhook
+    from worker.webhooks.deliveries import Deliveries
+    from worker.webhooks.webhook import Webhook
 
 log = structlog.get_logger()
 
@@ -51,11 +51,11 @@ class WebhookIntake:
     """Takes the calls of services for the nodes of one topology."""
 
     def __init__(
-        self, accounts: "Accounts", applications: Mapping[str, type[Application]], topology: Topology,
-        publisher: Publisher, public_url: str,
+        self, webhooks: CalledWebhooks, deliveries: "Deliveries", topology: Topology, publisher: Publisher,
+        public_url: str,
     ) -> None:  # fmt: skip
-        self._webhooks = CalledWebhooks(accounts, applications, topology)
-        self._once = OncePerDelivery(accounts.webhooks.deliveries)
+        self._webhooks = webhooks
+        self._once = OncePerDelivery(deliveries)
         self._topology = topology
         named = {node.name: node for node in reversed(topology.nodes)}
         self._nodes = named | {node.id: node for node in topology.nodes}

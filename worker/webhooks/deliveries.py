@@ -6,9 +6,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, or_, select
 
-from applications.claim import Claim, Delivery
-from applications.database import Database, now_ms
-from applications.tables import deliveries
+from worker.accounts.sql import InstallsDatabase
+from worker.accounts.tables import deliveries
+from worker.database.transactions import now_ms
+from worker.webhooks.webhook import Claim, Delivery
 
 KEPT_MS: Final = 7 * 24 * 3600 * 1000
 """How long the ids of deliveries are kept; services try again for up to three days."""
@@ -26,7 +27,7 @@ class Deliveries:
     process that died ends by itself. Rows are written in one order, so that no two transactions wait for each other.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: InstallsDatabase) -> None:
         self._database = database
         self._claimant = uuid4().hex
 

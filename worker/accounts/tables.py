@@ -1,14 +1,16 @@
-"""The tables of the applications, as the newest migration leaves them."""
+"""The tables of installs, logins, webhooks and their deliveries, as the newest migration leaves them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table, Text
+from pathlib import Path
 
-HEAD = "0002"
-"""The newest migration. Compared before Alembic is loaded, which takes its time."""
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
+
+from worker.database.migrate import Chain
+
+VERSION_TABLE = "applications_version"
+CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, head="0002", lock=7_239_412_881)
+"""Workers of earlier versions know the tables by these: they migrate the same ones at the same time."""
 
 metadata = MetaData()
-
-versions = Table("applications_version", metadata, Column("version_num", String(32), primary_key=True))
-"""The note of the newest migration; of our own, for the database is shared with others."""
 
 installs = Table(
     "installs",

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from applications import Application
 from applications.errors import SecretsError
-from worker.actions.applications import applications_in
-from worker.grouped import Grouped
-from worker.protocol.topology import Topology
+from worker.webhooks.batching import Grouped
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
     from applications.install import Install
-    from applications.webhooks import Webhook
+    from worker.webhooks.store import Webhooks
+    from worker.webhooks.webhook import Webhook
 
 FRESH_SECONDS: Final = 2.0
 """How long webhooks and settings are used as they were read."""
@@ -54,11 +53,13 @@ class CalledWebhooks:
     """
 
     def __init__(
-        self, accounts: "Accounts", applications: Mapping[str, type[Application]], topology: Topology
+        self, accounts: "Accounts", webhooks: "Webhooks", applications: Mapping[str, type[Application]],
+        used: Sequence[type[Application]],
     ) -> None:  # fmt: skip
-        self._accounts = accounts
+        """Calls are for any of the `applications`; the runs that they start are limited by those that are `used`."""
+        self._accounts, self._webhooks = accounts, webhooks
         self._applications = applications
-        self._used = applications_in(topology, applications)
+        self._used = used
         self._read: OrderedDict[bytes, _Read] = OrderedDict()
         self._load = Grouped(self._load_many)
 
@@ -80,7 +81,7 @@ class CalledWebhooks:
 
     async def _load_many(self, tokens: Sequence[str]) -> Sequence[_Read | None]:
         """Read what these tokens need in two queries, however many calls wait for it."""
-        webhooks = await self._accounts.webhooks.called(tokens)
+        webhooks = await self._webhooks.called(tokens)
         installs = await self._installs_of(webhooks.values())
         now = time.monotonic()
         for token in tokens:
@@ -103,7 +104,7 @@ class CalledWebhooks:
         if application is None or install is None or not install.is_enabled:
             return None
         try:
-            secret = self._accounts.webhooks.secrets(webhook).secret
+            secret = self._webhooks.secrets(webhook).secret
             if application.signature_secret:
                 settings = application.text_settings(self._accounts.installs.settings(install), install.plain)
                 secret = settings.get(application.signature_secret, "")

@@ -1,0 +1,77 @@
+"""Where installs and logins are kept; `worker/accounts` keeps them in a database.
+
+Everything secret comes here sealed and leaves sealed. Each method raises `InstallsAway` when the store does not answer,
+and those that return a bool say whether they changed anything.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from applications.install import Install
+
+SealedSettings = Mapping[str, Mapping[str, str]]
+"""By form and field."""
+
+
+class AccountStore(Protocol):
+    """The store of `Installs` and `Logins`, shared by any number of processes."""
+
+    async def add(self, user: str, application: str, *, is_enabled: bool) -> bool:
+        """Add an install without settings, unless there is one."""
+
+    async def get(self, user: str, application: str) -> Install | None:
+        """Return the install, if there is one."""
+
+    async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
+        """Return the installs of these users of these applications."""
+
+    async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
+        """Return installs by application and user, all or only those that are named."""
+
+    async def enable(self, user: str, application: str, *, is_enabled: bool) -> bool:
+        """Switch an install on or off."""
+
+    async def remove(self, user: str, application: str) -> bool:
+        """Delete an install."""
+
+    async def save_settings(self, install: Install, sealed: SealedSettings, *, keeps_token: bool) -> bool:
+        """Save other settings, with which the next refresh is tried, unless the install changed meanwhile.
+
+        Without `keeps_token` the token goes, and what a refresh under way brings is older than that.
+        """
+
+    async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> bool:
+        """Save the settings that are not secret, unless the install changed meanwhile."""
+
+    async def reseal_settings(self, install: Install, sealed: SealedSettings) -> bool:
+        """Save the same settings, sealed with another key, unless the install changed meanwhile."""
+
+    async def reseal_token(self, install: Install, sealed: str) -> bool:
+        """Save the same token, sealed with another key, unless another one came meanwhile."""
+
+    async def lease(self, install: Install, seconds: float) -> int | None:
+        """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""
+
+    async def give_back(self, install: Install, fence: int) -> None:
+        """Take the right back, if it is still the one with this number."""
+
+    async def save_login(self, user: str, application: str, sealed: str, expires: float | None) -> bool:
+        """Save the token of a new login, which counts more than any refresh."""
+
+    async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
+        """Save the token of a refresh, unless that of a later one is there."""
+
+    async def mark_dead(self, install: Install, reason: str) -> bool:
+        """Note that the login is dead, unless another token or other settings came meanwhile."""
+
+    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
+        """Note that the token endpoint is away, and take the right back, if it is still the one with this number."""
+
+    async def add_login(self, login: str, sealed: str, expires: int) -> None:
+        """Keep what a login under way needs until this time, in milliseconds; forget what has expired."""
+
+    async def take_login(self, login: str) -> str | None:
+        """Return what was kept, to one caller only."""
+
+    async def close(self) -> None:
+        """Close the connections."""

@@ -1,0 +1,247 @@
+"""Installs and logins in SQLite or PostgreSQL."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from applications.errors import InstallsAway
+from applications.install import Install
+from applications.store import SealedSettings
+from worker.accounts.tables import CHAIN, installs, logins
+from worker.database.transactions import Database, now_ms
+from worker.errors import StoreError
+
+_AWAY_FOR = timedelta(seconds=30)
+
+Result = TypeVar("Result")
+
+
+class InstallsDatabase(Database):
+    """The database that installs and logins share with webhooks. It raises `InstallsAway`, which applications know."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, CHAIN)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction."""
+        with _installs_away():
+            async with super().transaction() as connection:
+                yield connection
+
+    async def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work` in a transaction, for what is done hundreds of times a second."""
+        with _installs_away():
+            return await super().run(work)
+
+
+@contextmanager
+def _installs_away() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise InstallsAway(f"the database of the installs refuses: {error}", _AWAY_FOR) from error
+
+
+class SqlAccounts:
+    """The `AccountStore` of all processes that use this database.
+
+    A token is saved only over one that an earlier refresh brought (`fence`), so that a process that was away for a
+    while cannot put an older token over a newer one.
+    """
+
+    def __init__(self, database: InstallsDatabase) -> None:
+        self.database = database
+
+    async def add(self, user: str, application: str, *, is_enabled: bool) -> bool:
+        """Add an install without settings, unless there is one."""
+        now = now_ms()
+        new = self.database.insert(installs).values(
+            user=user, application=application, is_enabled=is_enabled, plain="{}", settings="{}", token=None,
+            expires=0, problem="", fence=now, token_fence=now, lease_until=0, failures=0, retry_at=0, version=0,
+            created=now, updated=now,
+        )  # fmt: skip
+        async with self.database.transaction() as connection:
+            done = new.on_conflict_do_nothing().returning(installs.c.version)
+            return (await connection.execute(done)).scalar_one_or_none() is not None
+
+    async def get(self, user: str, application: str) -> Install | None:
+        """Return the install, if there is one."""
+        async with self.database.transaction() as connection:
+            query = select(installs).where(_is(user, application))
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return _install(row) if row else None
+
+    async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
+        """Return the installs of these users of these applications."""
+        query = select(installs).where(installs.c.user.in_(users), installs.c.application.in_(applications))
+
+        def work(connection: Connection) -> Sequence[Install]:
+            return [_install(row) for row in connection.execute(query).mappings()]
+
+        return await self.database.run(work)
+
+    async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
+        """Return installs by application and user, all or only those that are named."""
+        query = select(installs).order_by(installs.c.application, installs.c.user)
+        for column, value in ((installs.c.user, user), (installs.c.application, application)):
+            query = query.where(column == value) if value else query
+        async with self.database.transaction() as connection:
+            return [_install(row) for row in (await connection.execute(query)).mappings()]
+
+    async def enable(self, user: str, application: str, *, is_enabled: bool) -> bool:
+        """Switch an install on or off."""
+        return await self._update(_is(user, application), is_enabled=is_enabled)
+
+    async def remove(self, user: str, application: str) -> bool:
+        """Delete an install."""
+        async with self.database.transaction() as connection:
+            return (await connection.execute(delete(installs).where(_is(user, application)))).rowcount == 1
+
+    async def save_settings(self, install: Install, sealed: SealedSettings, *, keeps_token: bool) -> bool:
+        """Save other settings, with which the next refresh is tried, unless the install changed meanwhile."""
+        without = {} if keeps_token else {"token": None, "expires": 0, **_LATEST}
+        return await self._save(install, settings=_settings(sealed), problem="", retry_at=0, **without)
+
+    async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> bool:
+        """Save the settings that are not secret, unless the install changed meanwhile."""
+        return await self._save(install, plain=json.dumps(dict(plain)))
+
+    async def reseal_settings(self, install: Install, sealed: SealedSettings) -> bool:
+        """Save the same settings, sealed with another key, unless the install changed meanwhile."""
+        return await self._save(install, settings=_settings(sealed))
+
+    async def reseal_token(self, install: Install, sealed: str) -> bool:
+        """Save the same token, sealed with another key, unless another one came meanwhile."""
+        unchanged = and_(_is(install.user, install.application), installs.c.token == install.sealed_token)
+        return await self._update(unchanged, token=sealed)
+
+    async def lease(self, install: Install, seconds: float) -> int | None:
+        """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""
+        now = self.database.now_ms
+        free = (
+            _is(install.user, install.application),
+            installs.c.lease_until < now,
+            installs.c.token_fence == install.token_fence,
+        )
+        values = {"fence": installs.c.fence + 1, "lease_until": now + int(seconds * 1000)}
+        async with self.database.transaction() as connection:
+            done = update(installs).where(*free).values(values).returning(installs.c.fence)
+            fence: int | None = (await connection.execute(done)).scalar_one_or_none()
+            return fence
+
+    async def give_back(self, install: Install, fence: int) -> None:
+        """Take the right back, if it is still the one with this number."""
+        await self._update(_leased(install, fence), lease_until=0)
+
+    async def save_login(self, user: str, application: str, sealed: str, expires: float | None) -> bool:
+        """Save the token of a new login, which counts more than any refresh."""
+        return await self._update(
+            _is(user, application),
+            token=sealed,
+            expires=_ms(expires),
+            problem="",
+            failures=0,
+            retry_at=0,
+            **_LATEST,
+        )
+
+    async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
+        """Save the token of a refresh, unless that of a later one is there."""
+        return await self._update(
+            and_(_is(user, application), installs.c.token_fence < fence),
+            token=sealed,
+            expires=_ms(expires),
+            token_fence=fence,
+            problem="",
+            failures=0,
+            retry_at=0,
+            lease_until=case((installs.c.fence == fence, 0), else_=installs.c.lease_until),
+        )
+
+    async def mark_dead(self, install: Install, reason: str) -> bool:
+        """Note that the login is dead, unless another token or other settings came meanwhile."""
+        unchanged = and_(
+            _is(install.user, install.application),
+            installs.c.token_fence == install.token_fence,
+            installs.c.version == install.version,
+        )
+        return await self._update(unchanged, problem=reason, lease_until=0)
+
+    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
+        """Note that the token endpoint is away, and take the right back, if it is still the one with this number."""
+        await self._update(_leased(install, fence), failures=install.failures + 1, retry_at=retry_at, lease_until=0)
+
+    async def add_login(self, login: str, sealed: str, expires: int) -> None:
+        """Keep what a login under way needs until this time, in milliseconds; forget what has expired."""
+        async with self.database.transaction() as connection:
+            await connection.execute(delete(logins).where(logins.c.expires < now_ms()))
+            await connection.execute(logins.insert().values(id=login, sealed=sealed, expires=expires))
+
+    async def take_login(self, login: str) -> str | None:
+        """Return what was kept, to one caller only."""
+        async with self.database.transaction() as connection:
+            done = delete(logins).where(logins.c.id == login).returning(logins.c.sealed)
+            return (await connection.execute(done)).scalar_one_or_none()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.database.close()
+
+    async def _save(self, install: Install, **values: Any) -> bool:
+        unchanged = and_(_is(install.user, install.application), installs.c.version == install.version)
+        return await self._update(unchanged, version=install.version + 1, **values)
+
+    async def _update(self, which: ColumnElement[bool], **values: Any) -> bool:
+        async with self.database.transaction() as connection:
+            done = update(installs).where(which).values(updated=now_ms(), **values)
+            return (await connection.execute(done)).rowcount == 1
+
+
+_LATEST: Final[Mapping[str, Any]] = {
+    "fence": installs.c.fence + 1,
+    "token_fence": installs.c.fence + 1,
+    "lease_until": 0,
+}
+"""Takes the right from any refresh under way: what that brings is older."""
+
+
+def _settings(sealed: SealedSettings) -> str:
+    return json.dumps({form: dict(fields) for form, fields in sealed.items()})
+
+
+def _ms(seconds: float | None) -> int:
+    return int((seconds or 0) * 1000)
+
+
+def _leased(install: Install, fence: int) -> ColumnElement[bool]:
+    return and_(_is(install.user, install.application), installs.c.fence == fence)
+
+
+def _is(user: str, application: str) -> ColumnElement[bool]:
+    return and_(installs.c.user == user, installs.c.application == application)
+
+
+def _install(row: RowMapping) -> Install:
+    return Install(
+        user=row["user"],
+        application=row["application"],
+        is_enabled=row["is_enabled"],
+        plain=json.loads(row["plain"]),
+        sealed_settings=json.loads(row["settings"]),
+        sealed_token=row["token"],
+        expires=row["expires"],
+        problem=row["problem"],
+        token_fence=row["token_fence"],
+        failures=row["failures"],
+        retry_at=row["retry_at"],
+        version=row["version"],
+        created=row["created"],
+        updated=row["updated"],
+    )

@@ -1,0 +1,1 @@
+"""Webhooks: calls of services that start a topology."""
