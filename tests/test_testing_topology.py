@@ -13,7 +13,7 @@ import pytest
 from support.actions import Copy, RepeatOnce, Sleep
 from support.shop import PAGES, AddVat, GetOrder, ListOrders
 
-from connectors import Connector, Forward, Message, Repeat
+from connectors import Connector, Forward, Limited, Message, Repeat
 from worker import WorkerError
 from worker.testing import EndlessRun, InMemoryTopology, UnexpectedRequest, answering
 from worker.trash.entry import Entry
@@ -76,7 +76,7 @@ async def test_the_clock_jumps_to_what_is_due_and_not_beyond() -> None:
 
 
 async def test_a_limit_holds_by_the_clock_of_the_test() -> None:
-    class Limited(Connector[Any, Any]):
+    class Slowed(Connector[Any, Any]):
         """Says once that its limit is used up."""
 
         name = "limited"
@@ -86,7 +86,7 @@ async def test_a_limit_holds_by_the_clock_of_the_test() -> None:
                 raise Limited("slow down", after=timedelta(hours=1))
             return message
 
-    async with InMemoryTopology(topology(connector("call", "limited", "done")), [Limited]) as running:
+    async with InMemoryTopology(topology(connector("call", "limited", "done")), [Slowed]) as running:
         for _ in range(6):
             await running.start("call", "x", headers={"limiter-key": "alice|shop;10;2"})
         await running.start("call", "greedy")
