@@ -13,9 +13,10 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY, run_trash
 
 import worker.trash
-from worker.trash.entry import State, entry_id, short_id
+from worker.trash.entry import Entry, State, entry_id, short_id
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
+from worker.trash.store import TrashStore
 from worker.trash.tables import HEAD, trash
 
 FIRST = """
@@ -67,7 +68,7 @@ async def test_what_was_kept_before_is_not_kept_again_by_a_redelivery(tmp_path: 
     await store.close()
 
 
-async def only(store: worker.trash.TrashStore, own: str) -> worker.trash.Entry:
+async def only(store: TrashStore, own: str) -> Entry:
     entry = await store.get(own)
     assert entry is not None
     return entry

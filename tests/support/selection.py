@@ -64,7 +64,8 @@ def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
 
 def is_external(item: pytest.Function) -> bool:
     """Whether a process is started by the test, by a fixture of it, or by what these call."""
-    parameters = {str(value) for value in item.callspec.params.values()} if hasattr(item, "callspec") else set()
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    parameters = {value for value in given if isinstance(value, str)}
     left_out = set() if parameters.isdisjoint(IN_PROCESS) else {SERVERS}
     needed = [
         definitions[-1] for name, definitions in item._fixtureinfo.name2fixturedefs.items() if name not in left_out
