@@ -1,0 +1,125 @@
+"""What users import is what `__all__` says, and each name is explained, shown and tested."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import applications
+import connectors
+import worker
+import worker.testing
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize(
+    "package", [applications, connectors, worker, worker.testing], ids=lambda package: package.__name__
+)
+def test_all_names_what_is_there(package: object) -> None:
+    names = package.__all__
+    assert list(names) == sorted(names)
+    assert all(hasattr(package, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    "package", [applications, connectors, worker, worker.testing], ids=lambda package: package.__name__
+)
+def test_nothing_public_is_left_out(package: object) -> None:
+    modules = {entry.name for entry in pkgutil.iter_modules(package.__path__)}
+    public = {name for name in dir(package) if not name.startswith("_")} - modules
+    assert public == set(package.__all__)
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    for package in (applications, connectors, worker):
+        for entry in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not entry.name.endswith("__main__"):
+                importlib.import_module(entry.name)
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXPLAINED = [connectors]
+
+
+def names_of(packages: list[ModuleType]) -> list[tuple[ModuleType, str]]:
+    return [(package, name) for package in packages for name in package.__all__]
+
+
+each_name = pytest.mark.parametrize(
+    ("package", "name"),
+    names_of(EXPLAINED),
+    ids=[f"{package.__name__}.{name}" for package, name in names_of(EXPLAINED)],
+)
+
+
+@each_name
+def test_a_name_has_a_docstring_of_its_own(package: ModuleType, name: str) -> None:
+    value = getattr(package, name)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        text = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+    else:
+        text = texts_of_values(package).get(name)
+    assert text, f"{name} has no docstring"
+    assert not text.startswith(f"{name}("), f"{name} has only the docstring that dataclass makes"
+
+
+@each_name
+def test_a_name_stands_on_a_page(package: ModuleType, name: str) -> None:
+    assert is_named(name, shown_on_pages()), f"{name} is in no Python snippet and no `code` of docs/ or README.md"
+
+
+@each_name
+def test_a_name_is_used_in_a_test(package: ModuleType, name: str) -> None:
+    assert is_named(name, text_of_tests()), f"{name} is in no test"
+
+
+def is_named(name: str, text: str) -> bool:
+    return re.search(rf"(?<![\w-]){name}\b", text) is not None
+
+
+@cache
+def texts_of_values(package: ModuleType) -> dict[str, str]:
+    """The docstrings below assignments, as `Outcome = ...` has one."""
+    modules = [entry for entry in pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if not entry.ispkg]
+    found: dict[str, str] = {}
+    for entry in modules:
+        source = inspect.getsource(importlib.import_module(entry.name))
+        found.update(_texts(ast.parse(source)))
+    return found
+
+
+def _texts(module: ast.Module) -> Iterator[tuple[str, str]]:
+    for statement, following in zip(module.body, module.body[1:], strict=False):
+        if isinstance(statement, ast.Assign):
+            target = statement.targets[0]
+        elif isinstance(statement, ast.AnnAssign):
+            target = statement.target
+        else:
+            continue
+        match following:
+            case ast.Expr(ast.Constant(str(text))) if isinstance(target, ast.Name):
+                yield target.id, text
+
+
+@cache
+def shown_on_pages() -> str:
+    """The Python snippets and the `code` of all pages; words of a sentence are no mention."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text() for page in pages)
+    snippets = re.findall(r"```python.*?\n(.*?)```", text, re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return "\n".join(snippets + spans)
+
+
+@cache
+def text_of_tests() -> str:
+    own = Path(__file__)
+    return "\n".join(path.read_text() for path in sorted(own.parent.rglob("*.py")) if path != own)
