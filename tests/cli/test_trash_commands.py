@@ -132,7 +132,7 @@ async def test_an_edit_changes_the_body_and_keeps_it_as_it_came(url: str) -> Non
 @pytest.mark.parametrize(
     ("editor", "problem"),
     [
-        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: JSON is malformed"),
+        ("sed -i s/17/seventeen/", "was JSON and is not JSON now: JSON is malformed"),
         ("sed -i s/17/seventeen/", "line 2 column 12"),
         ("false", "false ended with status 1"),
         ("/no/such/editor", "cannot be started"),
@@ -158,7 +158,7 @@ async def test_what_is_no_json_is_refused_by_its_file_and_by_the_editor(url: str
         err = run_trash(url, "edit", "0f1e", *arguments, EDITOR=f"cp {body}", VISUAL="", TMPDIR=str(drafts), status=1)[
             1
         ]
-        assert "is no JSON now" in err
+        assert "is not JSON now" in err
     (draft,) = await asyncio.to_thread(lambda: list(drafts.iterdir()))
     assert f"your text is in {draft}" in err
     assert draft.read_text() == text

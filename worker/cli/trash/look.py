@@ -39,11 +39,13 @@ Examples:
 )
 @filters
 @state_option("open")
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many; 0 is all.  [default: 100, with --json all]")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="How many to list; 0 for all.  [default: 100, with --json all]"
+)
 @json_option
 @trash_option
 def list_(search: Search, *, state: str, limit: int | None, as_json: bool, trash_url: str | None) -> None:
-    """List what waits for a decision, oldest first."""
+    """List the entries that wait for a decision, oldest first."""
     asyncio.run(
         _list(load_settings(trash_url=trash_url), replace(search, states=STATES[state]), limit, as_json=as_json)
     )
@@ -94,13 +96,11 @@ Examples:
 """
 )
 @click.argument("entry_id", metavar="ID")
-@click.option(
-    "--raw", "is_raw", is_flag=True, help="Write the body, or the bytes of an unreadable message, as they are."
-)
+@click.option("--raw", "is_raw", is_flag=True, help="Write the body, or the bytes of an unreadable message, unchanged.")
 @json_option
 @trash_option
 def show(entry_id: str, *, is_raw: bool, as_json: bool, trash_url: str | None) -> None:
-    """Show all facts of an entry, its headers and its body."""
+    """Show everything about an entry, with its headers and body."""
     entry = asyncio.run(_get(load_settings(trash_url=trash_url), entry_id))
     if is_raw:
         sys.stdout.buffer.write(entry.content)

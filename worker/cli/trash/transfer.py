@@ -32,7 +32,7 @@ Examples:
 @state_option("all")
 @trash_option
 def export(file: str, search: Search, state: str, trash_url: str | None) -> None:
-    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out.
+    """Write entries to FILE (- is standard output), one line of JSON each, complete.
 
     A file that is there is replaced once all of them are written.
     """
@@ -87,9 +87,9 @@ Examples:
 @json_option
 @trash_option
 def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
-    """Take entries from FILE (- is standard input), as `export` wrote it.
+    """Read entries from FILE (- is standard input) that `export` wrote.
 
-    Entries that are there already stay as they are, so it may be repeated.
+    Entries that exist already stay as they are, so you may repeat the import.
     """
     settings = load_settings(trash_url=trash_url)
     try:
