@@ -65,7 +65,7 @@ async def _rotate(settings: Settings) -> None:
     if webhooks:
         click.echo(f"{sum(called)} of {len(webhooks)} webhooks re-encrypted{newest}")
     if failed:
-        raise click.ClickException("\n  ".join([f"{len(failed)} could not be:", *failed]))
+        raise click.ClickException("\n  ".join([f"{len(failed)} could not be re-encrypted:", *failed]))
 
 
 async def _tried(rotation: Awaitable[bool], bar: Progress, failed: list[str]) -> bool:
