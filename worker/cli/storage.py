@@ -76,7 +76,7 @@ def list_(search: ScopeSearch, *, limit: int | None, as_json: bool, storage_url:
     if as_json:
         click.echo(json.dumps([_document(kept) for kept in found[:most]], indent=1, ensure_ascii=False))
     elif not found:
-        click.echo(NOTHING if search == ScopeSearch() else "Nothing fits.")
+        click.echo(NOTHING if search == ScopeSearch() else "Nothing matches.")
     else:
         Console().print(_table(found[:most]))
         if len(found) > most:
@@ -118,7 +118,7 @@ Examples:
 def purge(search: ScopeSearch, *, is_all: bool, dry_run: bool, is_confirmed: bool, storage_url: str | None) -> None:
     """Delete the items of collections permanently. Expired items go by themselves; states of sources stay."""
     if is_all == (search != ScopeSearch()):
-        raise click.UsageError("say which: --name, --process, --application, --user, or else --all")
+        raise click.UsageError("say which: --name, --process, --application, --user or --all")
     asyncio.run(_purge(load_settings(storage_url=storage_url), search, dry_run=dry_run, is_confirmed=is_confirmed))
 
 
@@ -183,7 +183,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Storage]:
     except StorageAway as error:
         raise click.ClickException(
             f"the data storage at {shown_url(settings.storage_address)} cannot be used: {error}\n"
-            "It is chosen by WORKER_STORAGE_URL, else WORKER_DATABASE_URL."
+            "WORKER_STORAGE_URL chooses it, otherwise WORKER_DATABASE_URL."
         ) from None
     finally:
         await opened.close()

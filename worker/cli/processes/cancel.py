@@ -73,7 +73,7 @@ def cancel(
 
 def _tell(ended: Sequence[Run], cancelling: Sequence[Run]) -> None:
     for run in ended:
-        click.echo(f"{run.correlation_id}: had ended, {run.state.value}", err=True)
+        click.echo(f"{run.correlation_id}: had ended already, {run.state.value}", err=True)
     for run in cancelling:
         click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
 

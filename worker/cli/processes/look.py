@@ -75,7 +75,7 @@ def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | N
         Console().print(runs_table(runs, now_ms()))
     else:
         where = shown_url(load_settings(database_url=database_url).process_address)
-        click.echo(f"No process yet in {where}." if search == RunSearch() else "Nothing fits.")
+        click.echo(f"No process yet in {where}." if search == RunSearch() else "Nothing matches.")
 
 
 @click.command(
@@ -112,4 +112,4 @@ def show(process_id: str, *, as_json: bool, database_url: str | None) -> None:
             click.echo(f"  {name:9} {value}")
     console.print(nodes_table(run))
     if run.failed:
-        click.echo(f"What failed is in the trash: orchesty-worker trash list --process {run.correlation_id}")
+        click.echo(f"Failed messages are in the trash: orchesty-worker trash list --process {run.correlation_id}")

@@ -48,5 +48,5 @@ def found(store: RunStore, reference: str) -> Run:
     runs = get_runs(store, reference)
     if len(runs) == 1:
         return runs[0]
-    problem = "more than one process begins so" if runs else "no such process"
+    problem = "more than one process begins like this" if runs else "no such process"
     raise click.ClickException(f"{reference}: {problem}. See: orchesty-worker processes list")

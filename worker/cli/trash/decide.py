@@ -121,7 +121,7 @@ async def _decide(
         elif ids:
             await _report(store, tally, state, are_named=bool(references))
         else:
-            click.echo("Nothing fits.")
+            click.echo("Nothing matches.")
     return 1 if tally.unreadable or tally.refused or tally.untried or (references and tally.taken) else 0
 
 
@@ -132,7 +132,7 @@ def _tell_only(ids: Sequence[str], state: State, *, as_json: bool) -> None:
         click.echo("\n".join(ids))
         click.echo(f"{entries_text(len(ids))} would be {state}", err=True)
     else:
-        click.echo("Nothing fits.")
+        click.echo("Nothing matches.")
 
 
 async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:
