@@ -102,7 +102,7 @@ async def test_show_tells_all_facts(url: str) -> None:
     text, _ = run_trash(url, "show", "0f1e")
     for fact in (
         "no stock",
-        "3 more came",
+        "3 more, only counted",
         "fetch (n1)",
         "orders (t1)",
         "shop",
@@ -213,7 +213,7 @@ async def test_an_unreadable_message_is_mended_by_an_edit(url: str) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["1f", "--all"], ["--all", "--node", "n1"], ["1f", "--reason", "x"]])
 def test_what_is_to_be_decided_must_be_clear(url: str, arguments: list[str]) -> None:
-    assert "name ids, or filters, or --all" in run_trash(url, "approve", *arguments, status=2)[1]
+    assert "give ids, filters or --all" in run_trash(url, "approve", *arguments, status=2)[1]
 
 
 async def test_entries_are_rejected_one_by_one_by_filter_and_all(url: str) -> None:

@@ -134,9 +134,7 @@ def _show(entry: Entry) -> None:
     }
     _section("", {name: value for name, value in facts.items() if value})
     _section("headers", {name: text(value) for name, value in sorted(entry.headers.items())})
-    body = (
-        "body" if entry.is_readable else "bytes of a message that could not be read (edit repairs, --raw writes it)"
-    )
+    body = "body" if entry.is_readable else "bytes of a message that could not be read (edit repairs, --raw writes it)"
     _body(f"{body}, edited" if entry.edited else body, entry.text)
     if entry.edited:
         _body("body as it came", entry.original_body if entry.original_body is not None else _raw_text(entry))
