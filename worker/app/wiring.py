@@ -20,7 +20,9 @@ from worker.modes.ui_log import Interface
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
+from worker.pipeline.decisions import Stage
 from worker.pipeline.handler import Handler
+from worker.pipeline.own_stages import load_stages
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
 from worker.pipeline.turns import Turns
@@ -36,12 +38,18 @@ from worker.webhooks.lookup import CalledWebhooks
 class WorkerParts:
     """Made by the settings. Nothing is connected before it is used; `close` closes what was."""
 
-    def __init__(self, settings: Settings, topology: Topology, registry: Registry) -> None:
-        """Raises `StartupError` for settings, a topology or actions that are wrong."""
+    def __init__(
+        self, settings: Settings, topology: Topology, registry: Registry, stages: Sequence[Stage] = ()
+    ) -> None:
+        """`stages` are the user's own, beside those of the settings.
+
+        Raises `StartupError` for settings, a topology or actions that are wrong.
+        """
         mode = open_mode(settings)
         self.settings, self.topology, self.registry = settings, topology, registry
         self.nodes = topology.select(settings.nodes)
         self.patience = Patience()
+        self.stages = (*stages, *load_stages(settings.stages))
         self.measures = Measures(topology, self.nodes)
         self.accounts = self._open_accounts()
         self.remote = RemoteActions()
@@ -85,6 +93,7 @@ class WorkerParts:
             patience=self.patience,
             max_deliveries=self.settings.max_deliveries,
             marks=self.marks,
+            added=self.stages,
         )
         return Handler(self.nodes, stages, trash, self.settings.max_message_bytes)
 

@@ -108,5 +108,5 @@ class Stage(Protocol):
         """Return what `call_next` decides about the message, or decide without it.
 
         A stage may change the message on its way in (`visit.having(headers)`), go on more than once, and change what
-        comes back. What it raises, other than `HandBack`, is a bug and ends the worker.
+        comes back. An error that it raises puts the message into the trash.
         """

@@ -23,6 +23,7 @@ from worker.pipeline.carrying import Carrier
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Duplicate, Stage, UserTask, Way
 from worker.pipeline.deduplication import Deduplication
 from worker.pipeline.hold import Hold
+from worker.pipeline.own_stages import guarded
 from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Turns
 from worker.protocol import headers as h
@@ -47,7 +48,7 @@ class Stages:
     marks: Marks | None = None
     """Those of nodes with `deduplicate`."""
     added: Sequence[Stage] = ()
-    """The user's own."""
+    """The user's own. They stand around the attempts at an action, with their waiting, and see what is decided."""
     hold: Hold = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Stages:
         stages.append(self.settler.stage)
         if node.role in LIMITED_ROLES:
             stages.append(self.turns.leave)
-        stages += [self._delivered_in_vain, *self._cancelled(), rejected, *self.added]
+        stages += [self._delivered_in_vain, *self._cancelled(), rejected, *map(guarded, self.added)]
         if node.role in _WITHOUT_ACTION:
             return around(stages, _WITHOUT_ACTION[node.role])
         back_off = BackOff(node, self.calls[node.id], self.failures, self.patience)
