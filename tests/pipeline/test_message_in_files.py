@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
 from aiohttp import web
 from conftest import MakeTopology, RunWorker
 from support.queues import Queues, process_message
@@ -18,6 +19,7 @@ from support.waiting import eventually
 import worker
 from applications import Application
 from connectors import Connector, Message
+from worker.runs import recorder as recording
 
 ROOT = Path(worker.__file__).parent.parent
 AUTHORS = ("connectors", "applications")
@@ -54,7 +56,7 @@ class Recorder:
         """Those of coroutines are called again whenever they go on; held, so that no other gets the same address."""
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
+    def listening(self) -> Iterator[None]:
         sys.setprofile(self._note)
         try:
             yield
@@ -80,7 +82,11 @@ class Recorder:
         return [place for place, _ in groupby(self.places[at:])]
 
 
-async def test_a_message_passes_few_files(make_topology: MakeTopology, run_worker: RunWorker, queues: Queues) -> None:
+async def test_a_message_passes_few_files(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "REFRESH_SECONDS", 3600)  # what is done beside the message is not its way
+    monkeypatch.setattr(recording, "MOMENT_SECONDS", 3600)
     topology = make_topology(connector("ask", "ask", "sink"), sink())
 
     async def answer(request: web.Request) -> web.Response:
@@ -93,7 +99,7 @@ async def test_a_message_passes_few_files(make_topology: MakeTopology, run_worke
         await queues.read(topology.queue("sink"), 3)
         await eventually(lambda: not running.worker.in_work, what="acknowledgements")
         recorder = Recorder()
-        with recorder.recording():
+        with recorder.listening():
             await queues.publish(topology.exchange("ask"), process_message({"url": url}))
             await eventually(lambda: "acknowledge" in recorder.functions, what="the acknowledgement")
     way = recorder.way

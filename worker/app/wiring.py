@@ -82,11 +82,19 @@ class WorkerParts:
         return opened
 
     def _make_handler(self, mode: Mode) -> Handler:
-        trash = Keeper(self.store, self.patience)
+        trash, settler = Keeper(self.store, self.patience), Settler(mode.parking(), mode.counter())
+        carrier = Carrier(
+            settler=settler,
+            outlet=self.publisher,
+            trash=trash,
+            notice=self.notice,
+            runs=self.runs.runs,
+            patience=self.patience,
+        )
         stages = Stages(
             calls=self.measures.called(bind(self.nodes, self.registry, self.remote)),
-            carrier=Carrier(self.publisher, trash, self.notice, self.runs.runs, self.patience),
-            settler=Settler(mode.parking(), mode.counter()),
+            carrier=carrier,
+            settler=settler,
             turns=Turns(self.gate, self.patience),
             failures=Failures(self.settings.max_failures, time.monotonic),
             runs=self.runs.runs,

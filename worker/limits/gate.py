@@ -91,6 +91,9 @@ class Held:
 class Gate(Protocol):
     """Decides about the call of one message."""
 
+    def concerns(self, node: Node) -> bool:
+        """Whether messages of this node have to ask."""
+
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Return when the call may be made, or how long the message waits elsewhere.
 
@@ -132,6 +135,10 @@ class ReservingGate:
         self._measures = LimitMeasures()
         self._outages = Outages()
         self._clock = clock
+
+    def concerns(self, node: Node) -> bool:
+        """Whether limits can hold for the node."""
+        return node.is_limitable
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Return when the turn has come. A distant one is waited for in the broker."""

@@ -31,7 +31,7 @@ from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 from worker.protocol.start import PREVIOUS_CORRELATION_ID
-from worker.protocol.topology import Node, Topology
+from worker.protocol.topology import LIMITED_ROLES, Node, Topology
 from worker.protocol.transport import Outlet, Publication
 from worker.runs.service import NoService
 from worker.settings.settings import Settings
@@ -142,6 +142,10 @@ def _path(start: Start) -> str:
 
 class PlatformGate:
     """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
+
+    def concerns(self, node: Node) -> bool:
+        """Whether the limiter may have had the node's messages, and left its headers on them."""
+        return node.role in LIMITED_ROLES
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Hold what is limited and has not passed the limiter yet."""

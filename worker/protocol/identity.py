@@ -31,11 +31,6 @@ class Sent:
     node: str
 
 
-def root_step(visit: Visit) -> str:
-    """Return the step of a message that does not say: the first one of a run."""
-    return first_step(visit.node.id, visit.headers.text(h.PROCESS_ID), visit.headers.text(h.CURSOR))
-
-
 def first_step(node_id: str, process_id: str, cursor: str = "") -> str:
     """Return the step of a run's first message."""
     digest = _digest(f"{node_id}\x1f{process_id}\x1f{cursor}")

@@ -44,9 +44,10 @@ class Record:
 
 def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = (), *, is_again: bool = False) -> Record:
     """Return the record of a message, which has a step and a correlation id."""
-    first, step = step_numbers(visit.headers.text(h.STEP))
+    run, own = visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)
+    first, step = step_numbers(own)
     following = [(step_numbers(one.step)[1], one.node) for one in sent]
-    return Record(stored(visit.headers.text(h.CORRELATION_ID)), first, step, state, following, visit, is_again)
+    return Record(stored(run), first, step, state, following, visit, is_again)
 
 
 def run_facts(record: Record) -> tuple[str, str, str, str, int]:

@@ -260,11 +260,15 @@ class InMemoryTopology:
         calls = bind(self._nodes, self._registry, self._remote)
         patience, runs = Patience(self.clock.wait), UncountedRuns()
         trash = Keeper(self._store, patience)
+        settler = Settler(BrokerParking(), OpenCounter())
+        carrier = Carrier(
+            settler=settler, outlet=self._broker, trash=trash, notice=NoNotice(), runs=runs, patience=patience
+        )
         gate = ReservingGate(reservations, self.clock, limited, self._registry.http.access)
         stages = Stages(
             calls={node_id: self._recorded(node_id, call) for node_id, call in calls.items()},
-            carrier=Carrier(self._broker, trash, NoNotice(), runs, patience),
-            settler=Settler(BrokerParking(), OpenCounter()),
+            carrier=carrier,
+            settler=settler,
             turns=Turns(gate, patience),
             failures=Failures(defaults["max_failures"].default, self.clock),
             runs=runs,
