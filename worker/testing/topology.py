@@ -31,6 +31,7 @@ from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter, Standa
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
+from worker.pipeline.decisions import Stage
 from worker.pipeline.handler import Handler
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
@@ -86,6 +87,7 @@ class InMemoryTopology:
         http: httpx.AsyncBaseTransport | None = None,
         access: FindAccess = of_class,
         nodes: Sequence[str] = (),
+        stages: Sequence[Stage] = (),
         max_messages: int = 10_000,
     ) -> None:
         """Take a topology file, its path or content.
@@ -93,12 +95,13 @@ class InMemoryTopology:
         `http` answers the requests of the actions: a `Cassette`, an `httpx.MockTransport`, or `network()`; without
         it, a request fails the test. `access` finds an application's base URL, headers and sign-in; by default they are
         those of its class. Only `nodes` are worked on, by default all; in the queues of others messages
-        stay. More than `max_messages` in one `run` raise `EndlessRun`.
+        stay. `stages` of your own stand around each action. More than `max_messages` in one `run` raise `EndlessRun`.
         """
         self._directory = TemporaryDirectory(prefix="orchesty-worker-")
         self._topology = _load(topology, Path(self._directory.name))
         self._nodes = self._topology.select(tuple(nodes))
         self._max_messages = max_messages
+        self._stages = stages
         self.clock = FakeClock()
         self._broker = MemoryBroker(self._topology, self.clock)
         self._registry = _registry(actions, Http(transport=http or no_network()))
@@ -274,6 +277,7 @@ class InMemoryTopology:
             runs=runs,
             patience=patience,
             max_deliveries=defaults["max_deliveries"].default,
+            added=self._stages,
         )
         return Handler(self._nodes, stages, trash, defaults["max_message_bytes"].default)
 
