@@ -10,19 +10,13 @@ from pathlib import Path
 
 import click
 import pytest
+from support.pages import PAGES, ROOT, names_of, snippets
 
 from worker.cli import cli
 from worker.protocol.topology_file import load_topology
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-AT_ROOT = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-PAGES = [*(ROOT / name for name in AT_ROOT), *sorted((ROOT / "docs").glob("*.md"))]
 ONLINE = "https://github.com/orchesty/orchesty-worker/blob/main/"
 """Where the files of the repository are shown: README links there, since a package index shows it alone."""
-
-
-def snippets(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def named(pages: list[Path]) -> list[str]:
@@ -35,9 +29,7 @@ def with_python(pages: list[Path]) -> list[Path]:
 
 @pytest.mark.parametrize("page", with_python(PAGES), ids=named(with_python(PAGES)))
 def test_python_snippets_of_a_page_run_one_after_the_other(page: Path) -> None:
-    namespace: dict[str, object] = {"__name__": "snippet"}
-    for snippet in snippets(page, "python"):
-        exec(compile(snippet, page.name, "exec"), namespace)
+    names_of(page)
 
 
 @pytest.fixture(scope="module")
