@@ -8,7 +8,7 @@ from support.actions import Copy
 from support.visits import node, visit
 
 from connectors import CustomNode, Forward, Message, Repeat, Trash
-from worker import Decided, Visit, Way
+from worker import Decided, Stage, Visit, Way
 from worker.errors import HandBack, SettingsError
 from worker.pipeline.own_stages import guarded, load_stages
 from worker.pipeline.stages import around, decides
@@ -38,7 +38,7 @@ class Refuse(CustomNode[Any, Any]):
         raise Trash("closed")
 
 
-def marking(word: str, seen: list[str]) -> Any:
+def marking(word: str, seen: list[str]) -> Stage:
     async def stage(visit: Visit, call_next: Way) -> Decided:
         seen.append(f"{word} in")
         decided = await call_next(visit.having({**visit.headers, "marked": visit.headers.text("marked") + word}))
