@@ -9,11 +9,11 @@ WorkerError
 ├── BrokerError              the worker reconnects
 │   ├── ChannelLost
 │   └── PublishRefused       the message waits in the broker
-├── StoreError               the database is away; the message waits in the broker
+├── StoreError               a database is away; the message waits in the broker
 ├── LimitsAway               the store of limits is away; the message waits in the broker
-│   └── LimitRefused         so it does for a limit that these processes cannot keep, while others can be
-├── HandBack                 the broker delivers the message again, to a worker that goes on
-│   └── HeldTooLong          to this one: it goes on with holding the line
+│   └── LimitRefused         the same for a limit that these processes cannot keep; they can keep others
+├── HandBack                 the broker delivers the message again, to another worker
+│   └── HeldTooLong          to this worker, which goes on holding the line
 ├── UnreadableMessage        to the trash, with the raw bytes
 └── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
 """
@@ -40,11 +40,11 @@ class ActionsError(StartupError):
 
 
 class SkeletonError(StartupError):
-    """A skeleton cannot be written; nothing has been."""
+    """A skeleton cannot be written; no file was changed."""
 
 
 class BrokerError(WorkerError):
-    """Something between the worker and the broker."""
+    """Something went wrong between the worker and the broker."""
 
 
 class ChannelLost(BrokerError):
@@ -56,7 +56,7 @@ class PublishRefused(BrokerError):
 
 
 class StoreError(WorkerError):
-    """The database of the trash is away, or refuses."""
+    """A database of the worker is away, or refuses: that of the trash, process state, installs, or any other."""
 
 
 class LimitsAway(WorkerError):
@@ -64,11 +64,11 @@ class LimitsAway(WorkerError):
 
 
 class LimitRefused(LimitsAway):
-    """These processes cannot keep this limit; others they can."""
+    """These processes cannot keep this limit; they can keep others."""
 
 
 class HandBack(WorkerError):
-    """The worker stops before it could do anything with the message."""
+    """The worker stops before it has done anything with the message."""
 
 
 class HeldTooLong(HandBack):
@@ -80,4 +80,4 @@ class UnreadableMessage(WorkerError):
 
 
 class ActionUnreachable(WorkerError):
-    """The action did not answer: no connection, a status above 500, or its time was up."""
+    """The action did not answer: no connection, a status above 500, or a timeout."""

@@ -18,7 +18,7 @@ from connectors import Connector, Message, Trash
 from worker.broker.delays import tier_queues
 from worker.prometheus import Family, Histogram, merge, render
 
-OPERATIONS = Path(__file__).resolve().parent.parent.parent / "docs" / "operations.md"
+ALERTS = Path(__file__).resolve().parent.parent.parent / "docs" / "alerts.md"
 OF_THE_SUPERVISOR = {"orchesty_worker_up", "orchesty_worker_restarts_total"}
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -209,10 +209,10 @@ async def test_nodes_of_the_same_name_stay_apart(make_topology: MakeTopology, ru
     assert nodes == {f"a ({topology.node_id('a')})", f"a ({topology.node_id('b')})"}
 
 
-async def test_the_page_about_operations_names_every_metric_and_no_other(
+async def test_the_page_about_alerts_names_every_metric_and_no_other(
     make_topology: MakeTopology, run_worker: RunWorker
 ) -> None:
-    page = OPERATIONS.read_text()
+    page = ALERTS.read_text()
     worker = await run_worker(make_topology(pass_on("start")))
     names = set(re.findall(r"^# TYPE (\S+)", worker.worker.metrics(), re.MULTILINE)) | OF_THE_SUPERVISOR
     assert set(re.findall(r"^\| `(orchesty_worker_\w+)`", page, re.MULTILINE)) == {

@@ -139,7 +139,7 @@ def test_a_start_that_cannot_be_ends_with_status_2_and_the_cure(
 
 def test_wrong_usage_ends_with_status_2(topology_path: Path) -> None:
     done = command("start", "start", "--data", "{}", "--file", str(topology_path))
-    assert (done.returncode, "not both" in done.stderr) == (2, True)
+    assert (done.returncode, "give either --data or --file" in done.stderr) == (2, True)
 
 
 def started(topology: TopologyFile, url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -179,11 +179,11 @@ async def test_keys_are_changed_without_a_loss(
     assert new.startswith("2027:")
     assert "keys here: none" in terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS="")
     text = terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
-    assert "1 of 1 installs encrypted anew with the key '2027'" in text
-    assert "1 of 1 webhooks encrypted anew" in text
-    assert "0 of 1 installs encrypted anew" in terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
+    assert "1 of 1 installs re-encrypted with the key '2027'" in text
+    assert "1 of 1 webhooks re-encrypted" in text
+    assert "0 of 1 installs re-encrypted" in terminal.run("secrets", "rotate", WORKER_SECRET_KEYS=f"{new},{KEY}")
     text = terminal.run("secrets", "rotate", status=1, WORKER_SECRET_KEYS=new_key("other"))
-    assert "2 could not be:" in text
+    assert "2 could not be re-encrypted:" in text
     assert "alice / books" in text
     async with opened(terminal.url, tmp_path, new) as later:
         (found,) = await webhooks_of(later).list()

@@ -46,7 +46,7 @@ async def test_collections_are_listed_with_whose_they_are_and_how_many_items_the
     assert "--limit 0 lists all" in (await run("list", "--limit", "2"))[0]
     found = json.loads((await run("list", "--json", "--name", "products"))[0])
     assert [(kept["user"], kept["process"], kept["items"]) for kept in found] == [("alice", "", 1), ("", "r1", 25)]
-    assert "Nothing fits." in (await run("list", "--user", "bob"))[0]
+    assert "Nothing matches." in (await run("list", "--user", "bob"))[0]
 
 
 async def test_a_collection_is_shown_with_its_first_items(run: Run) -> None:

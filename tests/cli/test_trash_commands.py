@@ -93,7 +93,7 @@ async def test_the_list_is_for_people_and_says_what_it_leaves_out(url: str) -> N
     assert "[red]down[/red] [+1,234 equal]" in text
     assert "r2 [unreadable]" in text
     assert "… and 2 entries more" in text
-    assert run_trash(url, "list", "--node", "nope")[0] == "Nothing fits.\n"
+    assert run_trash(url, "list", "--node", "nope")[0] == "Nothing matches.\n"
 
 
 async def test_show_tells_all_facts(url: str) -> None:
@@ -132,7 +132,7 @@ async def test_an_edit_changes_the_body_and_keeps_it_as_it_came(url: str) -> Non
 @pytest.mark.parametrize(
     ("editor", "problem"),
     [
-        ("sed -i s/17/seventeen/", "was JSON and is no JSON now: JSON is malformed"),
+        ("sed -i s/17/seventeen/", "was JSON and is not JSON now: JSON is malformed"),
         ("sed -i s/17/seventeen/", "line 2 column 12"),
         ("false", "false ended with status 1"),
         ("/no/such/editor", "cannot be started"),
@@ -158,7 +158,7 @@ async def test_what_is_no_json_is_refused_by_its_file_and_by_the_editor(url: str
         err = run_trash(url, "edit", "0f1e", *arguments, EDITOR=f"cp {body}", VISUAL="", TMPDIR=str(drafts), status=1)[
             1
         ]
-        assert "is no JSON now" in err
+        assert "is not JSON now" in err
     (draft,) = await asyncio.to_thread(lambda: list(drafts.iterdir()))
     assert f"your text is in {draft}" in err
     assert draft.read_text() == text
@@ -225,7 +225,7 @@ async def test_entries_are_rejected_one_by_one_by_filter_and_all(url: str) -> No
     run_trash(url, "reject", "--node", "node-1", "--yes")
     run_trash(url, "reject", "--all", "--yes")
     assert await states(url) == ["rejected"] * 6
-    assert run_trash(url, "reject", "--all")[0] == "Nothing fits.\n"
+    assert run_trash(url, "reject", "--all")[0] == "Nothing matches.\n"
     assert "is rejected by" in run_trash(url, "reject", numbered(0).id, status=1)[1]
 
 
@@ -273,8 +273,8 @@ async def test_an_export_is_imported_elsewhere_without_loss_and_only_once(
     await fill(url, *kept)
     file, other = str(tmp_path / "trash.jsonl"), make_database("postgresql")
     assert run_trash(url, "export", file)[1] == "4 entries exported\n"
-    assert run_trash(other, "import", file)[0] == "4 entries imported, 0 were there already\n"
-    assert run_trash(other, "import", file)[0] == "0 entries imported, 4 were there already\n"
+    assert run_trash(other, "import", file)[0] == "4 entries imported, 0 existed already\n"
+    assert run_trash(other, "import", file)[0] == "0 entries imported, 4 existed already\n"
     store = open_trash(other)
     assert await store.load([entry.id for entry in kept]) == kept
     await store.close()

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md run: from the alert to the repaired order, and what is looked at otherwise."""
+"""The commands of docs/trash.md run, from the alert to the repaired order; and those of the pages beside it."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from worker.broker.delays import LOST
 from worker.trash.entry import Entry, State
 from worker.trash.search import Search
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 SHOWN_ID = "1f3a2b4c"
 SHOWN_RUN = "7f0c2b1e-5d2a-4c55-9a5e-0d8f3c1b2a90"
 
@@ -44,9 +44,8 @@ class PriceOrder(CustomNode[Any, Any]):
 
 
 def commands() -> dict[str, list[str]]:
-    """Return the commands of the chapter by their heading."""
-    chapter = PAGE.read_text().partition("\n## The trash\n")[2].partition("\n## ")[0]
-    sections = re.findall(r"### (.*?)\n(.*?)(?=\n### |\Z)", chapter, re.DOTALL)
+    """Return the commands of the page by their heading."""
+    sections = re.findall(r"\n## (.*?)\n(.*?)(?=\n## |\Z)", (DOCS / "trash.md").read_text(), re.DOTALL)
     found = {name: re.findall(r"^orchesty-worker .*$", text, re.MULTILINE) for name, text in sections}
     return {name: lines for name, lines in found.items() if lines}
 
@@ -65,7 +64,7 @@ async def run_as_shown(worker: InProcess, line: str, directory: Path, **environm
         "WORKER_TRASH_URL": settings.trash_address,
         "WORKER_DATABASE_URL": settings.process_address,
         "EDITOR": """sed -i 's/"three"/3/'""",
-        "PYTHONPATH": str(PAGE.parent.parent),
+        "PYTHONPATH": str(DOCS.parent),
         "COLUMNS": "200",
     }
     process = await asyncio.create_subprocess_exec(
@@ -126,7 +125,7 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
     assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == 21
 
 
-async def test_the_other_commands_of_the_page_find_an_order_that_waits(
+async def test_the_commands_of_operations_and_alerts_find_an_order_that_waits(
     make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, tmp_path: Path
 ) -> None:
     topology = make_topology(custom_node("price-order", "copy", "store"), sink("store"))
@@ -136,8 +135,8 @@ async def test_the_other_commands_of_the_page_find_an_order_that_waits(
     run = str(message.headers["correlation-id"])
     await until_run(topology.state_url, run, lambda one: one.ok == 1)
 
-    others = re.sub(r"\n## The trash\n.*?(?=\n## )", "", PAGE.read_text(), flags=re.DOTALL)
-    lines = re.findall(r"^orchesty-worker .*$", others, re.MULTILINE)
+    pages = "".join((DOCS / name).read_text() for name in ("operations.md", "alerts.md"))
+    lines = re.findall(r"^orchesty-worker .*$", pages, re.MULTILINE)
     own = {"TOPOLOGY_JSON": str(topology.path), "PYTHONPATH": os.pathsep.join(sys.path)}
     shown = {SHOWN_RUN[:8]: run[:8], "my_package.actions": "support.actions"}
     texts = {}

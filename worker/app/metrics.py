@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus: `docs/operations.md` lists it."""
+"""What a worker tells Prometheus: `docs/alerts.md` lists it."""
 
 import os
 import resource

@@ -48,7 +48,7 @@ def _check_version(where: str, session: Session) -> Finding:
     properties = session.underlay.server_properties
     version = str(properties.get("version", "?"))
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
-        return failed("broker", f"{where}: RabbitMQ {version}", "Upgrade RabbitMQ: 3.10 is the oldest that works.")
+        return failed("broker", f"{where}: RabbitMQ {version}", "Upgrade RabbitMQ to 3.10 or later.")
     return ok("broker", f"{where}: RabbitMQ {version}")
 
 

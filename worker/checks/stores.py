@@ -77,18 +77,16 @@ def check_tables(check: str, url: str, chain: Chain, table: Table, variable: str
     try:
         version, missing = probe(url, chain, table)
     except StoreError as error:
-        cure = (
-            f"Start it, or correct {variable}; its user has to own the tables, or may create them where there are none."
-        )
+        cure = f"Start it, or correct {variable}; its user has to own the tables, or have the right to create them."
         return failed(check, f"{shown_url(url)}: {error}", cure)
     if version is None:
-        return ok(check, f"{shown_url(url)} answers; the tables will be made at the first use")
+        return ok(check, f"{shown_url(url)} answers; the tables will be created at the first use")
     if missing and version >= chain.head:
         names = ", ".join([chain.version_table, *table.metadata.tables])
-        cure = f"Restore the database from a copy. Or drop all of {names}: the worker makes them anew, empty."
+        cure = f"Restore the database from a backup. Or drop all of {names}: the worker creates them again, empty."
         return failed(check, f"{shown_url(url)} lacks {', '.join(missing)}", cure)
     if version < chain.head:
-        return ok(check, f"{shown_url(url)} answers; tables of version {version} will be brought to {chain.head}")
+        return ok(check, f"{shown_url(url)} answers; tables of version {version} will be updated to {chain.head}")
     return ok(check, f"{shown_url(url)} answers, its tables are up to date")
 
 
@@ -107,8 +105,8 @@ async def check_redis(url: str) -> Finding:
     finally:
         await redis.aclose()
     if policy:
-        cure = "Set maxmemory-policy noeviction: a key that Redis throws away is a call that is not counted."
-        return warning("redis", f"{shown_url(url)} throws keys away when its memory is full ({policy})", cure)
+        cure = "Set maxmemory-policy noeviction: a key that Redis evicts is a call that is not counted."
+        return warning("redis", f"{shown_url(url)} evicts keys when its memory is full ({policy})", cure)
     return ok("redis", f"{shown_url(url)} answers and can be written")
 
 

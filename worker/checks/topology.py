@@ -33,7 +33,7 @@ def check_topology(settings: Settings) -> tuple[Finding, Topology | None]:
         topology = load_topology(settings.topology)
         nodes = topology.select(settings.nodes)
     except TopologyError as error:
-        return failed("topology", str(error), "Name the file with --topology or TOPOLOGY_JSON, or mend it."), None
+        return failed("topology", str(error), "Name the file with --topology or TOPOLOGY_JSON, or correct it."), None
     return ok("topology", f"{topology.name}: {len(nodes)} of {len(topology.nodes)} nodes are consumed here"), topology
 
 

@@ -13,7 +13,7 @@ from worker.errors import StartupError
 def cli() -> None:
     r"""Run the nodes of an Orchesty topology, and look after their messages.
 
-    Settings come from the environment (WORKER_*; see docs/settings.md); options win over them.
+    Settings come from the environment (WORKER_*; see docs/settings.md). Options take precedence.
 
     \b
     Exit status: 0 done, 1 failed, 2 wrong usage, settings, topology or actions.

@@ -24,7 +24,7 @@ Examples:
 @kind_option
 @click.option("--data", help="The body of the message (default: {}).")
 @click.option("--file", type=click.File(encoding="utf-8"), help="Read the body from this file; - is standard input.")
-@click.option("--user", help="Tenant whose application installs are used.")
+@click.option("--user", help="The user (tenant) whose installs are used.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header; may be repeated.")
 @actions_option
 @json_option
@@ -39,13 +39,13 @@ def run_(
     *,
     as_json: bool,
 ) -> None:
-    """Run an action with a message, and show what it asked, what was answered and what came of it.
+    """Run an action with a message, and show its requests, the replies and the outcome.
 
-    It calls the real service, once for each page of a batch; nothing is published, and a repeat is not waited for.
-    Secrets are hidden. Exit status: 0 when the message goes on or stops, 1 when it would repeat or go to the trash.
+    Calls the real service, once for each page of a batch. Publishes nothing, and does not wait for a repeat. Hides
+    secrets. Exit status: 0 if the message goes on or stops, 1 if it would repeat, wait or go to the trash.
     """
     if data is not None and file is not None:
-        raise click.UsageError("give --data or --file, not both")
+        raise click.UsageError("give either --data or --file")
     settings = load_settings(log_level="warning")  # reasons hold what services say; they are shown without secrets
     configure_logs(settings)
     action = find_action(load(actions), name, kind)

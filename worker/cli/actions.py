@@ -27,7 +27,7 @@ Examples:
 @actions_option
 @json_option
 def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
-    """List the actions by kind and name, those that come with the worker first."""
+    """List the actions by kind and name; those that come with the worker are first."""
     found = sorted(load(actions), key=lambda action: not _is_shipped(action))
     if as_json:
         click.echo(json.dumps([_facts(action) for action in found], indent=1, ensure_ascii=False))
@@ -57,7 +57,7 @@ Examples:
 @actions_option
 @json_option
 def show(name: str, kind: str | None, actions: tuple[str, ...], *, as_json: bool) -> None:
-    """Show what an action does, takes and gives: its text and the JSON schema of input and output."""
+    """Show what an action does: its description and the JSON schemas of its input and output."""
     action = find_action(load(actions), name, kind)
     facts = _facts(action) | _schemas(action)
     if as_json:
@@ -83,8 +83,8 @@ Examples:
 )
 @click.argument("name")
 @kind_option
-@click.option("--input", "part", flag_value="input", help="Only the schema of what it takes.")
-@click.option("--output", "part", flag_value="output", help="Only the schema of what it gives.")
+@click.option("--input", "part", flag_value="input", help="Only the schema of the input.")
+@click.option("--output", "part", flag_value="output", help="Only the schema of the output.")
 @actions_option
 def schema_(name: str, kind: str | None, part: str | None, actions: tuple[str, ...]) -> None:
     """Print the JSON schemas of an action's input and output: {"input": ..., "output": ...}."""

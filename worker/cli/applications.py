@@ -64,7 +64,7 @@ Examples:
 @actions_option
 @json_option
 def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
-    """Show what a user fills in for an application, and how its requests are signed."""
+    """Show the settings that a user fills in for an application, and how its requests are signed."""
     application = find_application(known(actions), key)
     if as_json:
         facts = {**_facts(application), "logo": _logo(application), "forms": show(application.form_facts(), {})}
@@ -93,7 +93,7 @@ Examples:
 @click.argument("key")
 @click.argument("method")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--user", required=True, help="As whom the service is asked.")
+@click.option("--user", required=True, help="The user as whom the service is called.")
 @actions_option
 @installs_option
 def call(

@@ -36,15 +36,15 @@ Examples:
 @click.argument("user")
 @click.option(
     "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535),
-    help="Where the service sends the browser back to; the service has to know it. 0: any free one.",
+    help="Local port to which the service redirects the browser; register it there. 0: any free port.",
 )  # fmt: skip
 @actions_option
 @installs_option
 def authorize(application: str, user: str, port: int, actions: tuple[str, ...], installs_url: str | None) -> None:
-    """Log a user in at a service: prints the address to open, and waits for the browser to come back.
+    """Log a user in at a service: print the address to open, and wait for the browser to come back.
 
-    Register the redirect URI that it prints (http://127.0.0.1:8976/callback) at the service. The browser has to run
-    on this machine; from elsewhere forward the port: ssh -L 8976:127.0.0.1:8976 HOST
+    Register the redirect URI that the command prints (http://127.0.0.1:8976/callback) at the service. The browser has
+    to run on this machine; if it runs elsewhere, forward the port: ssh -L 8976:127.0.0.1:8976 HOST
     """
     found = find_application(known(actions), application)
     asyncio.run(_authorize(load_settings(installs_url=installs_url), found, user, port))

@@ -50,10 +50,10 @@ def check(
     *,
     as_json: bool,
 ) -> None:
-    """Check whether a worker could do its work here, and say what to do if not.
+    """Check whether a worker can do its work here, and say what to do if not.
 
-    Looks at settings, topology, actions, broker (plugin, permissions, queues), databases, Redis, disk, journal of
-    tokens and clocks. Changes nothing. Exit status 1 when something has failed.
+    Looks at settings, topology, actions, broker (plugin, permissions, queues), databases, Redis, disk, token journal
+    and clocks. Changes nothing. The exit status is 1 if a check fails.
     """
     overrides = {
         "topology": topology_path,

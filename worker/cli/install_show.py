@@ -33,7 +33,7 @@ Examples:
 @installs_option
 @json_option
 def show(application: str, user: str, actions: tuple[str, ...], installs_url: str | None, *, as_json: bool) -> None:
-    """Show what a user has filled in, and what can be chosen. Of secrets only whether they are set."""
+    """Show the settings of an install, and what can be chosen. Secrets are shown only as set or not."""
     found = find_application(known(actions), application)
     facts = asyncio.run(_facts(load_settings(installs_url=installs_url), found, user))
     if as_json:

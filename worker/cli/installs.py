@@ -33,12 +33,12 @@ Examples:
   orchesty-worker installs list --json | jq -r '.[] | select(.state == "needs reconnect").user'
 """,
 )
-@click.option("--user", default="", help="Only this user's.")
-@click.option("--application", default="", help="Only those of this application.")
+@click.option("--user", default="", help="Only installs of this user.")
+@click.option("--application", default="", help="Only installs of this application.")
 @installs_option
 @json_option
 def list_(user: str, application: str, installs_url: str | None, *, as_json: bool) -> None:
-    """List who has installed what, and in which state the logins are."""
+    """List the installs: user, application, and the state of the login."""
     found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application))
     if as_json:
         click.echo(json.dumps([_facts(install) for install in found], indent=1, ensure_ascii=False))
@@ -67,14 +67,14 @@ Examples:
 @_application
 @_user
 @_values
-@click.option("--disabled", is_flag=True, help="Install without switching it on.")
+@click.option("--disabled", is_flag=True, help="Install it switched off.")
 @actions_option
 @installs_option
 def add(
     application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None,
     *, disabled: bool,
 ) -> None:  # fmt: skip
-    """Install an application for a user. A FIELD without VALUE is asked for."""
+    """Install an application for a user. The command asks for a FIELD without VALUE."""
     if not user:
         raise click.UsageError("USER is empty, and no message belongs to such a user")
     found = find_application(known(actions), application)
@@ -118,7 +118,7 @@ Examples:
 def set_(
     application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None
 ) -> None:
-    """Change settings of an install; others stay. A FIELD without VALUE is asked for; `FIELD=` clears it."""
+    """Change settings of an install; others stay. The command asks for a FIELD without VALUE; `FIELD=` clears it."""
     found = find_application(known(actions), application)
     given = read_values(found, values)
     asyncio.run(_set(load_settings(installs_url=installs_url), found, user, given))
@@ -170,10 +170,10 @@ async def _switch(settings: Settings, application: str, user: str, *, is_enabled
 @_application
 @_user
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
-@click.option("--keep-webhooks", "keeps_webhooks", is_flag=True, help="Leave its webhooks, here and at the service.")
+@click.option("--keep-webhooks", "keeps_webhooks", is_flag=True, help="Keep its webhooks, here and at the service.")
 @installs_option
 def remove(application: str, user: str, installs_url: str | None, *, is_confirmed: bool, keeps_webhooks: bool) -> None:
-    """Delete an install for good, with its settings and login. Its webhooks have to be ended before."""
+    """Delete an install permanently, with its settings and login. End its webhooks first."""
     confirm(f"Delete {application} of user {user} with its settings and login?", is_confirmed=is_confirmed)
     settings = load_settings(installs_url=installs_url)
     asyncio.run(_remove(settings, application, user, keeps_webhooks=keeps_webhooks))

@@ -18,7 +18,7 @@ from worker.limits.reservations import LimitState, Reservations
 from worker.settings.settings import Settings, load_settings
 
 redis_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--redis-url", help="Where the workers keep the limits.  [env: WORKER_REDIS_URL]"
+    "--redis-url", help="The Redis that keeps the limits.  [env: WORKER_REDIS_URL]"
 )
 
 
@@ -33,7 +33,7 @@ Examples:
 @json_option
 @redis_option
 def list_(*, as_json: bool, redis_url: str | None) -> None:
-    """List the limits used in the last day: calls in the window, messages that wait, when the next call may go."""
+    """List the limits used in the last day: calls in the window, waiting messages, time of the next call."""
     _show(asyncio.run(_states(load_settings(redis_url=redis_url))), as_json=as_json)
 
 
@@ -42,7 +42,7 @@ def list_(*, as_json: bool, redis_url: str | None) -> None:
 @json_option
 @redis_option
 def show(key: str, *, as_json: bool, redis_url: str | None) -> None:
-    """Show the limits of KEY: user|application, or |application for the one that all users share."""
+    """Show the limits of KEY: user|application, or |application for the limit that all users share."""
     found = asyncio.run(_states(load_settings(redis_url=redis_url), key))
     if not found:
         raise click.ClickException(f"{key}: not used in the last day. See: orchesty-worker limits list")
@@ -53,9 +53,9 @@ def show(key: str, *, as_json: bool, redis_url: str | None) -> None:
 @click.argument("key")
 @redis_option
 def reset(key: str, *, redis_url: str | None) -> None:
-    """Forget the calls of KEY, what the service has said about it, and that Redis may have lost calls of it.
+    """Forget the calls of KEY, what the service said about it, and that Redis may have lost calls.
 
-    The next calls may go at once, so the service may get twice its amount in the current window.
+    The next calls can be made at once, so the service may get twice its amount in the current window.
     """
     count = asyncio.run(_reset(load_settings(redis_url=redis_url), key))
     if not count:

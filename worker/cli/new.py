@@ -14,10 +14,10 @@ folder_option: Decorator = click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Where to write (default: the current folder).",
+    help="Where to write.  [default: the current folder]",
 )
 application_option: Decorator = click.option(
-    "--application", metavar="NAME", help="The application, as `new application` has written it."
+    "--application", metavar="NAME", help="The application that `new application` wrote."
 )
 
 
@@ -25,7 +25,7 @@ application_option: Decorator = click.option(
 @click.argument("name")
 @folder_option
 def application(name: str, folder: Path) -> None:
-    """Write an application: what all endpoints of one service share."""
+    """Write an application: what all endpoints of a service share."""
     _write("application", name, folder)
     _say_next(folder, name, f"orchesty-worker new connector {name}-get-item --application {name}")
 
@@ -35,7 +35,7 @@ def application(name: str, folder: Path) -> None:
 @application_option
 @folder_option
 def connector(name: str, application: str | None, folder: Path) -> None:
-    """Write a connector: one endpoint of one service."""
+    """Write a connector: one endpoint of a service."""
     _write_action("connector", name, folder, application)
 
 
@@ -44,7 +44,7 @@ def connector(name: str, application: str | None, folder: Path) -> None:
 @application_option
 @folder_option
 def batch(name: str, application: str | None, folder: Path) -> None:
-    """Write a batch: many messages of one, page by page."""
+    """Write a batch: it turns one message into many, page by page."""
     _write_action("batch", name, folder, application)
 
 
@@ -52,7 +52,7 @@ def batch(name: str, application: str | None, folder: Path) -> None:
 @click.argument("name")
 @folder_option
 def node(name: str, folder: Path) -> None:
-    """Write a custom node: transforms, filters, routes."""
+    """Write a custom node: it transforms, filters or routes messages."""
     _write_action("node", name, folder)
 
 

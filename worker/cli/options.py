@@ -35,6 +35,6 @@ class Age(click.ParamType[timedelta]):
         """Read the text."""
         text = str(value).lower().replace(" ", "")
         if not re.fullmatch(rf"(?:{_AGE})+", text):
-            self.fail(f"{value} is no age; write 45m, 2h, 3d or 1d12h", param, ctx)
+            self.fail(f"{value} is not an age; write 45m, 2h, 3d or 1d12h", param, ctx)
         parts = re.findall(_AGE, text)
         return sum((timedelta(**{UNITS[unit]: float(number)}) for number, unit in parts), timedelta())

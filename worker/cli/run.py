@@ -50,9 +50,7 @@ Examples:
 @click.option("--grace", type=float, help="Seconds to finish after the first signal.  [env: WORKER_GRACE]")
 @click.option("--http-port", type=int, help="[env: WORKER_HTTP_PORT]")
 @trash_option
-@click.option(
-    "--reload", "is_reloading", is_flag=True, help="Start anew when the actions or the topology file are edited."
-)
+@click.option("--reload", "is_reloading", is_flag=True, help="Restart when you edit the actions or the topology file.")
 @click.option("--supervised", type=int, hidden=True)
 def run(
     topology_path: Path | None,
@@ -71,7 +69,7 @@ def run(
 ) -> None:
     """Consume the nodes of a topology until SIGTERM or Ctrl-C.
 
-    The first signal lets the messages in work finish (WORKER_GRACE), a second one ends at once.
+    After the first signal the messages in work may finish (WORKER_GRACE); a second one ends the worker at once.
 
     With --processes a supervisor starts that many workers, restarts one that dies, and answers HTTP for all of them.
     """
@@ -122,8 +120,8 @@ async def _work_supervised(settings: Settings, number: int) -> int:
 def _made(settings: Settings) -> Worker:
     """Make the worker.
 
-    What is in memory by then stays there. The garbage collector need not look at it again, which would stop all
-    messages for 60 ms each time.
+    What is in memory by then stays there, so the garbage collector skips it. Looking at it would stop all messages for
+    60 ms each time.
     """
     worker = Worker(settings)
     gc.collect()
@@ -132,7 +130,7 @@ def _made(settings: Settings) -> Worker:
 
 
 def _remove_socket(socket: Path) -> None:
-    """Leave nothing behind when the supervisor cannot do it any more."""
+    """Clean up in place of a supervisor that is gone."""
     with suppress(OSError):
         socket.unlink(missing_ok=True)
         socket.parent.rmdir()

@@ -20,11 +20,11 @@ Examples:
   orchesty-worker secrets generate --id 2027 | cat - keys.txt > newest-first.txt
 """
 )
-@click.option("--id", "key_id", help="Its name; the time when it was made unless given.")
+@click.option("--id", "key_id", help="The key's name.  [default: the current time]")
 def generate(key_id: str | None) -> None:
-    """Make a key. Keep it where the database is not; who has both reads everything.
+    """Make a key. Store it apart from the database: whoever has both can read everything.
 
-    The first key of WORKER_SECRET_KEYS encrypts, so a new one goes before the old ones.
+    The first key of WORKER_SECRET_KEYS encrypts, so put a new key before the old ones.
     """
     from applications.crypt import Keyring, new_key  # noqa: PLC0415 - not for every command
 
@@ -38,16 +38,16 @@ def generate(key_id: str | None) -> None:
 
 @click.command(
     epilog="""\b
-Example: put a new key before the old one, rotate, then take the old one away
+Example: put a new key before the old one, rotate, then remove the old one
   orchesty-worker secrets generate | cat - keys.txt > both.txt && mv both.txt keys.txt
   orchesty-worker secrets rotate
 """
 )
 @installs_option
 def rotate(installs_url: str | None) -> None:
-    """Encrypt everything anew with the newest key, the first of WORKER_SECRET_KEYS.
+    """Re-encrypt everything with the newest key, the first of WORKER_SECRET_KEYS.
 
-    Workers may go on meanwhile, when they have all keys. Ends with status 1 when something could not be opened.
+    Workers may keep running if they have all keys. The exit status is 1 if something could not be decrypted.
     """
     asyncio.run(_rotate(load_settings(installs_url=installs_url)))
 
@@ -61,11 +61,11 @@ async def _rotate(settings: Settings) -> None:
             done = [await _tried(accounts.installs.rotate(install), bar, failed) for install in found]
             called = [await _tried(stored.rotate(webhook), bar, failed) for webhook in webhooks]
     newest = next((f" with the key {name!r}" for name in accounts.installs.keyring.key_ids), "")
-    click.echo(f"{sum(done)} of {len(found)} installs encrypted anew{newest}")
+    click.echo(f"{sum(done)} of {len(found)} installs re-encrypted{newest}")
     if webhooks:
-        click.echo(f"{sum(called)} of {len(webhooks)} webhooks encrypted anew{newest}")
+        click.echo(f"{sum(called)} of {len(webhooks)} webhooks re-encrypted{newest}")
     if failed:
-        raise click.ClickException("\n  ".join([f"{len(failed)} could not be:", *failed]))
+        raise click.ClickException("\n  ".join([f"{len(failed)} could not be re-encrypted:", *failed]))
 
 
 async def _tried(rotation: Awaitable[bool], bar: Progress, failed: list[str]) -> bool:

@@ -33,7 +33,7 @@ from worker.urls import shown_url
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How a run has gone."""
+    """How many messages of a run ended how."""
 
     total: int
     succeeded: int
@@ -51,8 +51,10 @@ Examples:
 @click.argument("node")
 @click.option("--data", help="The body of the message (default: {}).")
 @click.option("--file", type=click.File(), help="Read the body from this file; - is standard input.")
-@click.option("--user", help="Tenant whose application installs are used.")
-@click.option("--wait", "is_waiting", is_flag=True, help="Wait for the end of the run and show it (standalone mode).")
+@click.option("--user", help="The user (tenant) whose installs are used.")
+@click.option(
+    "--wait", "is_waiting", is_flag=True, help="Wait for the run to end, and show its result (standalone mode)."
+)
 @json_option
 @topology_option
 @amqp_option
@@ -69,10 +71,10 @@ def start(
 ) -> None:
     """Start a process at NODE (id or name) of the topology."""
     if data is not None and file is not None:
-        raise click.UsageError("give --data or --file, not both")
+        raise click.UsageError("give either --data or --file")
     settings = load_settings(topology=topology_path, amqp_url=amqp_url)
     if is_waiting and not open_mode(settings).shows_runs:
-        raise click.UsageError("--wait works in standalone mode; in the platform, its own pages show the run")
+        raise click.UsageError("--wait works in standalone mode only; in platform mode see the platform's pages")
     configure_logs(settings)
     topology = load_topology(settings.topology)
     target = topology.node(node)

@@ -32,9 +32,9 @@ storage_option: Decorator = click.option(
 )
 
 _SCOPE = (
-    click.option("--process", help="Correlation id of a run; '' for those that belong to none."),
+    click.option("--process", help="Correlation id of a run; '' for collections without a run."),
     click.option("--application", help="Key of an application."),
-    click.option("--user", help="Tenant."),
+    click.option("--user", help="A user (tenant)."),
 )
 
 
@@ -61,20 +61,22 @@ Examples:
 )
 @click.option("--name", help="Name of the collections.")
 @scoped
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many; 0 is all.  [default: 100, with --json all]")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="How many to list; 0 for all.  [default: 100, with --json all]"
+)
 @json_option
 @storage_option
 def list_(search: ScopeSearch, *, limit: int | None, as_json: bool, storage_url: str | None) -> None:
-    """List the collections that have items: name, whose they are, how many items, and when these are gone.
+    """List the collections that have items: name, owner, number of items, and when they expire.
 
-    Those that were written to last come first. An empty column: shared by all.
+    The one written to last comes first. An empty column means that all share the collection.
     """
     most = (limit if limit is not None else 0 if as_json else SHOWN) or ALL
     found = asyncio.run(_found(load_settings(storage_url=storage_url), search, min(most + 1, ALL)))
     if as_json:
         click.echo(json.dumps([_document(kept) for kept in found[:most]], indent=1, ensure_ascii=False))
     elif not found:
-        click.echo(NOTHING if search == ScopeSearch() else "Nothing fits.")
+        click.echo(NOTHING if search == ScopeSearch() else "Nothing matches.")
     else:
         Console().print(_table(found[:most]))
         if len(found) > most:
@@ -91,12 +93,12 @@ Examples:
 @click.argument("name")
 @scoped
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=SHOWN_ITEMS, show_default=True, help="Items to show; 0 is all."
+    "--limit", type=click.IntRange(min=0), default=SHOWN_ITEMS, show_default=True, help="Items to show; 0 for all."
 )
 @json_option
 @storage_option
 def show(search: ScopeSearch, *, limit: int, as_json: bool, storage_url: str | None) -> None:
-    """Show a collection and its first items, each on a line as JSON."""
+    """Show a collection and its first items, one line of JSON each."""
     asyncio.run(_show(load_settings(storage_url=storage_url), search, limit or ALL, as_json=as_json))
 
 
@@ -114,9 +116,9 @@ Examples:
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
 @storage_option
 def purge(search: ScopeSearch, *, is_all: bool, dry_run: bool, is_confirmed: bool, storage_url: str | None) -> None:
-    """Delete the items of collections for good. What has expired goes by itself; states of sources stay."""
+    """Delete the items of collections permanently. Expired items go by themselves; states of sources stay."""
     if is_all == (search != ScopeSearch()):
-        raise click.UsageError("say which: --name, --process, --application, --user, or else --all")
+        raise click.UsageError("say which: --name, --process, --application, --user or --all")
     asyncio.run(_purge(load_settings(storage_url=storage_url), search, dry_run=dry_run, is_confirmed=is_confirmed))
 
 
@@ -181,7 +183,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Storage]:
     except StorageAway as error:
         raise click.ClickException(
             f"the data storage at {shown_url(settings.storage_address)} cannot be used: {error}\n"
-            "It is chosen by WORKER_STORAGE_URL, else WORKER_DATABASE_URL."
+            "WORKER_STORAGE_URL chooses it, otherwise WORKER_DATABASE_URL."
         ) from None
     finally:
         await opened.close()

@@ -57,9 +57,9 @@ Examples:
 def show(file: Path | None, amqp_url: str | None, *, as_json: bool) -> None:
     """Draw the graph of a topology file (default: TOPOLOGY_JSON).
 
-    With a broker, WORKER_AMQP_URL or the file's own, the messages that wait for each node in all its queues and its
-    consumers are shown. A node that follows several others is drawn once, with its followers, and named again wherever
-    it follows.
+    If a broker is set (WORKER_AMQP_URL, or in the file), the graph shows the consumers of each node and the messages
+    that wait in all its queues. A node that follows several others is drawn once, with its followers, and only named
+    in the other places.
     """
     settings = load_settings(amqp_url=amqp_url)
     shown = load_topology(file or settings.topology)

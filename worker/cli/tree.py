@@ -7,11 +7,11 @@ from worker.cli.lazy import Lazy
 actions = click.Group(
     "actions",
     commands=[
-        Lazy("list", "actions:list_", "List the actions by kind and name, those that come with the worker first."),
+        Lazy("list", "actions:list_", "List the actions by kind and name; those that come with the worker are first."),
         Lazy(
             "run",
             "action_run:run_",
-            "Run an action with a message, and show what it asked, what was answered and what came of it.",
+            "Run an action with a message, and show its requests, the replies and the outcome.",
         ),
         Lazy(
             "schema",
@@ -21,10 +21,10 @@ actions = click.Group(
         Lazy(
             "show",
             "actions:show",
-            "Show what an action does, takes and gives: its text and the JSON schema of input and output.",
+            "Show what an action does: its description and the JSON schemas of its input and output.",
         ),
     ],
-    help="Look at the actions of this process (of the catalogue, installed packages and --actions), and run one.",
+    help="Look at the actions of the catalogue, of installed packages and of --actions, and run one.",
     epilog="\b\nExample:\n  orchesty-worker actions list --actions my_package.actions\n",
 )
 
@@ -40,10 +40,10 @@ applications = click.Group(
         Lazy(
             "show",
             "applications:show_",
-            "Show what a user fills in for an application, and how its requests are signed.",
+            "Show the settings that a user fills in for an application, and how its requests are signed.",
         ),
     ],
-    help="Look at the applications: the services that users install, those of the catalogue and of --actions.",
+    help="Look at the applications of the catalogue and of --actions: the services that users can install.",
     epilog="""\b
 Examples:
   orchesty-worker applications list
@@ -58,16 +58,16 @@ installs = click.Group(
         Lazy(
             "authorize",
             "authorize:authorize",
-            "Log a user in at a service: prints the address to open, and waits for the browser to come back.",
+            "Log a user in at a service: print the address to open, and wait for the browser to come back.",
         ),
         Lazy("disable", "installs:disable", "Switch an install off: its messages go to the trash."),
         Lazy("enable", "installs:enable", "Switch an install on."),
-        Lazy("list", "installs:list_", "List who has installed what, and in which state the logins are."),
-        Lazy("remove", "installs:remove", "Delete an install for good, with its settings and login."),
+        Lazy("list", "installs:list_", "List the installs: user, application, and the state of the login."),
+        Lazy("remove", "installs:remove", "Delete an install permanently, with its settings and login."),
         Lazy("set", "installs:set_", "Change settings of an install; others stay."),
-        Lazy("show", "install_show:show", "Show what a user has filled in, and what can be chosen."),
+        Lazy("show", "install_show:show", "Show the settings of an install, and what can be chosen."),
     ],
-    help="Give users their applications: settings, logins, on and off.",
+    help="Manage the installs of users: settings, logins, on and off.",
     epilog="""\b
 Examples:
   orchesty-worker installs add shopify alice shopifyUrl=https://eshop.myshopify.com token
@@ -82,17 +82,17 @@ limits = click.Group(
         Lazy(
             "list",
             "limits:list_",
-            "List the limits used in the last day: calls in the window, messages that wait, when the next call may go.",
+            "List the limits used in the last day: calls in the window, waiting messages, time of the next call.",
         ),
         Lazy(
             "reset",
             "limits:reset",
-            "Forget the calls of KEY, what the service has said about it, and that Redis may have lost calls of it.",
+            "Forget the calls of KEY, what the service said about it, and that Redis may have lost calls.",
         ),
         Lazy(
             "show",
             "limits:show",
-            "Show the limits of KEY: user|application, or |application for the one that all users share.",
+            "Show the limits of KEY: user|application, or |application for the limit that all users share.",
         ),
     ],
     help="Look at the limits that workers share in Redis, and reset them.",
@@ -106,12 +106,12 @@ Examples:
 new = click.Group(
     "new",
     commands=[
-        Lazy("application", "new:application", "Write an application: what all endpoints of one service share."),
-        Lazy("batch", "new:batch", "Write a batch: many messages of one, page by page."),
-        Lazy("connector", "new:connector", "Write a connector: one endpoint of one service."),
-        Lazy("node", "new:node", "Write a custom node: transforms, filters, routes."),
+        Lazy("application", "new:application", "Write an application: what all endpoints of a service share."),
+        Lazy("batch", "new:batch", "Write a batch: it turns one message into many, page by page."),
+        Lazy("connector", "new:connector", "Write a connector: one endpoint of a service."),
+        Lazy("node", "new:node", "Write a custom node: it transforms, filters or routes messages."),
     ],
-    help="Write a skeleton with its test. Nothing is ever overwritten.",
+    help="Write a skeleton with its test. Existing files are never overwritten.",
     epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n",
 )
 
@@ -121,15 +121,17 @@ processes = click.Group(
         Lazy(
             "cancel",
             "processes.cancel:cancel",
-            "Stop processes: their messages end wherever they are, and no action is called any more.",
+            "Stop processes: their messages end wherever they are, and no more actions are called.",
         ),
-        Lazy("list", "processes.look:list_", "List processes, the newest last."),
-        Lazy("show", "processes.look:show", "Show a process: its totals, and by node what has ended and what is open."),
-        Lazy("watch", "processes.watch:watch", "Follow processes, until Ctrl-C; or one PROCESS to its end."),
+        Lazy("list", "processes.look:list_", "List processes, newest last."),
+        Lazy(
+            "show", "processes.look:show", "Show a process: its totals, and the ended and open messages of each node."
+        ),
+        Lazy("watch", "processes.watch:watch", "Watch processes until Ctrl-C, or one PROCESS until it ends."),
     ],
     help="""Look at the runs of topologies, and stop them (standalone mode).
 
-A process is one run of a topology, named by its correlation id, which may be shortened as long as it is unique.""",
+A process is one run of a topology. Its id is the correlation id, which you may shorten as long as it is unique.""",
     epilog="""\b
 Examples:
   orchesty-worker processes list --state running
@@ -143,11 +145,9 @@ secrets = click.Group(
     "secrets",
     commands=[
         Lazy("generate", "secrets:generate", "Make a key."),
-        Lazy(
-            "rotate", "secrets:rotate", "Encrypt everything anew with the newest key, the first of WORKER_SECRET_KEYS."
-        ),
+        Lazy("rotate", "secrets:rotate", "Re-encrypt everything with the newest key, the first of WORKER_SECRET_KEYS."),
     ],
-    help="Make and change the keys that the settings and tokens of installs are encrypted with.",
+    help="Make and change the keys that encrypt the settings and tokens of installs.",
     epilog="""\b
 Examples:
   orchesty-worker secrets generate > keys.txt
@@ -161,10 +161,10 @@ storage = click.Group(
         Lazy(
             "list",
             "storage:list_",
-            "List the collections that have items: name, whose they are, how many items, and when these are gone.",
+            "List the collections that have items: name, owner, number of items, and when they expire.",
         ),
-        Lazy("purge", "storage:purge", "Delete the items of collections for good."),
-        Lazy("show", "storage:show", "Show a collection and its first items, each on a line as JSON."),
+        Lazy("purge", "storage:purge", "Delete the items of collections permanently."),
+        Lazy("show", "storage:show", "Show a collection and its first items, one line of JSON each."),
     ],
     help="Look at the items that actions keep in the data storage, and delete them.",
     epilog="""\b
@@ -191,32 +191,32 @@ trash = click.Group(
         Lazy(
             "approve",
             "trash.decide:approve",
-            "Send entries back to their node: those named, those that fit the filters, or all.",
+            "Send entries back to their node: by id, by filters, or all.",
         ),
         Lazy(
             "collect",
             "trash.collect:collect",
-            "Take in messages whose node's queue was gone when they came back from a repeat or a limit.",
+            "Collect messages whose node's queue was gone when they came back from a repeat or a limit.",
         ),
         Lazy("edit", "trash.edit:edit", "Change the body of a waiting entry in $VISUAL or $EDITOR."),
         Lazy(
             "export",
             "trash.transfer:export",
-            "Write entries to FILE (- is standard output), one JSON object a line, nothing left out.",
+            "Write entries to FILE (- is standard output), one line of JSON each, complete.",
         ),
-        Lazy("import", "trash.transfer:import_", "Take entries from FILE (- is standard input), as `export` wrote it."),
-        Lazy("list", "trash.look:list_", "List what waits for a decision, oldest first."),
+        Lazy("import", "trash.transfer:import_", "Read entries from FILE (- is standard input) that `export` wrote."),
+        Lazy("list", "trash.look:list_", "List the entries that wait for a decision, oldest first."),
         Lazy(
             "purge",
             "trash.purge:purge",
-            "Delete for good what has been decided, and if you say so what waits, longer ago than this.",
+            "Delete old entries permanently: decided ones and, if you say so, waiting ones.",
         ),
-        Lazy("reject", "trash.decide:reject", "Decide not to send entries back."),
-        Lazy("show", "trash.look:show", "Show all facts of an entry, its headers and its body."),
+        Lazy("reject", "trash.decide:reject", "Reject entries: they are kept, but not sent back."),
+        Lazy("show", "trash.look:show", "Show everything about an entry, with its headers and body."),
     ],
-    help="""Look at messages in the trash and at user tasks, mend them, and decide about them.
+    help="""Look at messages in the trash and at user tasks, repair them, and decide about them.
 
-Ids may be shortened as long as they are unique. Filters are combined: all of them have to fit.""",
+You may shorten ids as long as they are unique. An entry has to match all filters.""",
     epilog="""\b
 Examples:
   orchesty-worker trash list --node fetch-orders --newer-than 2h
@@ -234,9 +234,9 @@ webhooks = click.Group(
         Lazy(
             "subscribe",
             "webhooks:subscribe",
-            "Let a service call the worker when NAME happens at it, and start the topology at a node.",
+            "Let a service call the worker whenever NAME happens, and start the topology at a node.",
         ),
-        Lazy("unsubscribe", "webhooks:unsubscribe", "Let a service call no more."),
+        Lazy("unsubscribe", "webhooks:unsubscribe", "End a webhook, here and at the service."),
     ],
     help="Let services call this worker when something happens.",
     epilog="""\b
@@ -249,14 +249,14 @@ Examples:
 COMMANDS = (
     actions,
     applications,
-    Lazy("check", "check:check", "Check whether a worker could do its work here, and say what to do if not."),
+    Lazy("check", "check:check", "Check whether a worker can do its work here, and say what to do if not."),
     installs,
     limits,
     new,
     processes,
     Lazy("run", "run:run", "Consume the nodes of a topology until SIGTERM or Ctrl-C."),
     secrets,
-    Lazy("settings", "settings:settings", "Print what can be set, as a page of Markdown (docs/settings.md)."),
+    Lazy("settings", "settings:settings", "Print all settings as a page of Markdown (docs/settings.md)."),
     Lazy("start", "start:start", "Start a process at NODE (id or name) of the topology."),
     storage,
     topology,

@@ -27,8 +27,8 @@ Examples:
   orchesty-worker webhooks list --json | jq -r '.[].id'
 """,
 )
-@click.option("--user", default="", help="Only this user's.")
-@click.option("--application", default="", help="Only those of this application.")
+@click.option("--user", default="", help="Only webhooks of this user.")
+@click.option("--application", default="", help="Only webhooks of this application.")
 @installs_option
 @json_option
 def list_(user: str, application: str, installs_url: str | None, *, as_json: bool) -> None:
@@ -81,8 +81,10 @@ Examples:
 @click.argument("name")
 @click.argument("parameters", nargs=-1, metavar="[PARAMETER=VALUE]...")
 @click.option("--node", required=True, help="Id or name of the node that each call starts.")
-@click.option("--public-url", help="Under which the service reaches the worker.  [env: WORKER_PUBLIC_URL]")
-@click.option("--another", is_flag=True, help="Although there is one for the same: two runs for each event then.")
+@click.option("--public-url", help="The address at which the service reaches the worker.  [env: WORKER_PUBLIC_URL]")
+@click.option(
+    "--another", is_flag=True, help="Subscribe even if the same webhook exists; each event then starts two runs."
+)
 @topology_option
 @actions_option
 @installs_option
@@ -90,10 +92,12 @@ def subscribe(
     application: str, user: str, name: str, parameters: tuple[str, ...], node: str, public_url: str | None,
     topology_path: Path | None, actions: tuple[str, ...], installs_url: str | None, *, another: bool,
 ) -> None:  # fmt: skip
-    """Let a service call the worker when NAME happens at it, and start the topology at a node."""
+    """Let a service call the worker whenever NAME happens, and start the topology at a node."""
     settings = load_settings(topology=topology_path, installs_url=installs_url, public_url=public_url)
     if settings.public_url is None:
-        raise click.UsageError("say under which the service reaches the worker: --public-url or WORKER_PUBLIC_URL")
+        raise click.UsageError(
+            "give the address at which the service reaches the worker: --public-url or WORKER_PUBLIC_URL"
+        )
     found = find_application(known(actions), application)
     target = load_topology(settings.topology).node(node)
     asyncio.run(_subscribe(settings, found, user, name, read_parameters(parameters), target, is_another=another))
@@ -115,11 +119,11 @@ async def _subscribe(
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker webhooks unsubscribe 1f3a9c20\n")
 @click.argument("webhook_id", metavar="ID")
-@click.option("--forget", is_flag=True, help="Do not ask the service: only refuse its calls from now on.")
+@click.option("--forget", is_flag=True, help="Do not tell the service; only refuse its calls from now on.")
 @actions_option
 @installs_option
 def unsubscribe(webhook_id: str, actions: tuple[str, ...], installs_url: str | None, *, forget: bool) -> None:
-    """Let a service call no more. ID may be shortened as long as it is unique."""
+    """End a webhook, here and at the service. You may shorten ID as long as it is unique."""
     settings = load_settings(installs_url=installs_url)
     asyncio.run(_unsubscribe(settings, webhook_id, actions, forget=forget))
     click.echo(f"webhook {webhook_id} is gone.")

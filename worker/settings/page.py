@@ -14,7 +14,8 @@ def settings_page() -> str:
 
 
 _INTRODUCTION = (
-    "Read from the environment; options of the command line win. A wrong value ends the start with status 2 and one "
-    "line for each variable. In the user, password and options of a URL, `/ @ # ?` are written `%2F %40 %23 %3F`. This "
-    "page is written by `make docs` from `worker/settings/settings.py`."
+    "The worker reads its settings from the environment; options of the command line take precedence. If a value is "
+    "wrong, the worker does not start: it exits with status 2 and prints one line for each wrong variable. In the "
+    "user, password and options of a URL write `/ @ # ?` as `%2F %40 %23 %3F`. `make docs` writes this page from "
+    "`worker/settings/settings.py`."
 )

@@ -13,7 +13,7 @@ from worker.errors import SettingsError
 from worker.urls import check_storage_url, check_url, checked_url
 
 ENTRY_POINTS = "orchesty_worker.actions"
-"""Under this group of entry points installed packages name modules with actions, beside the setting `actions`."""
+"""The group of entry points with which installed packages name modules with actions, beside the setting `actions`."""
 
 DEFAULT_STORAGE_URL = "sqlite:///var/storage.sqlite"
 
@@ -42,7 +42,7 @@ class ModeName(StrEnum):
 
 
 def variable(name: str) -> Any:
-    """Name the platform's own variable for a field, beside our `WORKER_` one."""
+    """Return both names of a variable: the platform's own and ours, with `WORKER_`."""
     return AliasChoices(name, f"WORKER_{name}")
 
 
@@ -60,143 +60,143 @@ class Settings(BaseSettings):
     )
     amqp_url: SecretStr | None = Field(
         None,
-        description="The broker, `amqp://user:password@host:5672/%2F`. Wins over the topology's own address.",
+        description="The broker, `amqp://user:password@host:5672/%2F`. Takes precedence over that of the topology.",
     )
     mode: ModeName = Field(
         ModeName.STANDALONE,
-        description="`standalone`: repeats wait in the broker's delay tiers, limits are kept in the process. "
-        "`platform`: the services of the Orchesty platform do it (`pipes.repeater`, `pipes.limiter`, "
+        description="`standalone`: repeats wait in the broker's delay tiers, and workers keep limits and count runs. "
+        "`platform`: the services of the Orchesty platform do so (`pipes.repeater`, `pipes.limiter`, "
         "`pipes.multi-counter`).",
     )
-    nodes: Names = Field(
-        (), description="Ids or names of the nodes to consume, separated by commas. Empty: every node."
-    )
+    nodes: Names = Field((), description="Ids or names of the nodes to consume, separated by commas. Empty: all nodes.")
     actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
     stages: Names = Field(
         (),
         description="Stages of your own around each action, `module:name`, the outermost first, separated by commas.",
     )
-    http_host: str = Field("0.0.0.0", description="Address to answer HTTP on; `unix:/path` for a socket.")  # noqa: S104 - containers are probed from outside
+    http_host: str = Field("0.0.0.0", description="Address to listen on for HTTP; `unix:/path` for a socket.")  # noqa: S104 - containers are probed from outside
     http_port: int = Field(
         8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz`, `/metrics` and `/api/process`."
     )
     processes: int = Field(
-        1, ge=1, le=256, description="Worker processes on this machine, looked after by one supervisor."
+        1, ge=1, le=256, description="Number of worker processes on this machine. One supervisor looks after them."
     )
     database_url: SecretStr | None = Field(
         None,
-        description="The database of everything that is kept and has no URL of its own: "
+        description="The database for everything that is stored and has no URL of its own: "
         "`postgresql://user:password@host/database`, or `sqlite:///path`.",
     )
     redis_url: SecretStr | None = Field(
         None,
         description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers "
-        "and remembers the messages of nodes with `deduplicate`. Unset: each process keeps limits of its own, which is "
-        "right for a single one, and messages are remembered in `WORKER_DATABASE_URL`, else in "
-        "`sqlite:///var/deduplication.sqlite`.",
+        "and the keys of nodes with `deduplicate`. Unset: each process keeps its own limits, which is right for a "
+        "single process, and keys are in `WORKER_DATABASE_URL`, otherwise in `sqlite:///var/deduplication.sqlite`.",
     )
     trash_url: SecretStr | None = Field(
         None,
-        description="Where the trash and the user tasks are kept: `sqlite:///path`, "
-        "`postgresql://user:password@host/database` or `mongodb://user:password@host/database`. Unset: in platform "
-        "mode `MONGODB_DSN`, else `WORKER_DATABASE_URL`, else `sqlite:///var/trash.sqlite`.",
+        description="The database of the trash and the user tasks: `sqlite:///path`, "
+        "`postgresql://user:password@host/database` or `mongodb://user:password@host/database` (experimental). Unset: "
+        "`MONGODB_DSN` in platform mode, otherwise `WORKER_DATABASE_URL`, otherwise `sqlite:///var/trash.sqlite`.",
     )
     installs_url: SecretStr | None = Field(
         None,
-        description="Where the installs of applications are kept: `sqlite:///path` or "
-        "`postgresql://user:password@host/database`. Unset: `WORKER_DATABASE_URL`, else `sqlite:///var/installs.sqlite`.",
+        description="The database of the installs of applications: `sqlite:///path` or "
+        "`postgresql://user:password@host/database`. Unset: `WORKER_DATABASE_URL`, otherwise "
+        "`sqlite:///var/installs.sqlite`.",
     )
     secret_keys: SecretStr | None = Field(
         None,
-        description="The keys for the secrets of installs, `id:base64` of 32 bytes, the newest first, separated by "
-        "commas. `orchesty-worker secrets generate` makes one.",
+        description="The keys that encrypt the secrets of installs: `id:base64` of 32 bytes each, separated by commas, "
+        "newest first. `orchesty-worker secrets generate` makes one.",
     )
     secret_keys_file: Path | None = Field(
-        None, description="A file with the keys, one a line, instead of `WORKER_SECRET_KEYS`."
+        None, description="A file with the keys, one per line, instead of `WORKER_SECRET_KEYS`."
     )
     public_url: str | None = Field(
         None,
         pattern="^https?://",
-        description="Under which services reach this worker's HTTP, `https://hooks.example.com`: for webhooks.",
+        description="The address at which services reach this worker for webhooks, `https://hooks.example.com`.",
     )
     token_journal: Path = Field(
         Path("var/tokens"),
-        description="A directory of this machine for tokens, sealed, on their way into the database.",
+        description="A directory on this machine for renewed tokens, encrypted, until the database has them.",
     )
     storage_url: SecretStr | None = Field(
         None,
-        description="Where the data storage of actions is kept: `sqlite:///path`, "
-        "`postgresql://user:password@host/database` or `redis://host:6379/0`. Workers that share a topology share it. "
-        "Unset: `WORKER_DATABASE_URL`, else `sqlite:///var/storage.sqlite`.",
+        description="The data storage of actions: `sqlite:///path`, `postgresql://user:password@host/database` or "
+        "`redis://host:6379/0`. Workers that share a topology have to share it. Unset: `WORKER_DATABASE_URL`, "
+        "otherwise `sqlite:///var/storage.sqlite`.",
     )
     trash_flood_limit: int = Field(
         1000,
         ge=0,
-        description="At most so many equal entries (node, correlation id, reason) of the trash are stored in full; "
-        "more are counted on the oldest of them. 0: all are stored.",
+        description="How many equal entries (same node, correlation id and reason) the trash stores in full. More are "
+        "counted on the oldest one. 0: all are stored.",
     )
     trash_keep_days: float = Field(
-        30, ge=0, description="Days after which the worker deletes entries that were approved or rejected. 0: never."
+        30, ge=0, description="Days after which the worker deletes approved and rejected entries. 0: never."
     )
     trash_keep_waiting_days: float = Field(
-        0, ge=0, description="Days after which the worker deletes entries that nobody has decided. 0: never."
+        0, ge=0, description="Days after which the worker deletes undecided entries. 0: never."
     )
     limits_without_redis: WithoutRedis = Field(
         WithoutRedis.REFUSE,
-        description="What several processes on the same queues do with limited messages without `WORKER_REDIS_URL`: "
-        "`refuse`, the messages wait in the broker and the log names the cure; `divide`, each takes its part.",
+        description="What several processes on the same queues do with limited messages if `WORKER_REDIS_URL` is not "
+        "set. `refuse`: the messages wait in the broker, and the log says why. `divide`: each process takes its part.",
     )
     limit_guard: float = Field(
         0.01,
         ge=0,
         le=10,
-        description="By how much the windows of limits are made longer, for the clocks of machines and of services. "
-        "Seconds; twice the way to Redis and back where that is more.",
+        description="Seconds by which windows of limits are longer, because clocks of machines and services differ. "
+        "If two round trips to Redis take longer, they count instead.",
     )
     limit_recovery: float = Field(
         0,
         ge=0,
-        description="A limit whose calls the service refuses (429) is halved, and grows back within this time. "
-        "Seconds, such as 600; 0: it is not halved.",
+        description="Seconds, such as 600. If a service refuses a call (429), its limit is halved and grows back "
+        "within this time. 0: it is not halved.",
     )
     process_state: bool = Field(
         True,
-        description="Standalone mode: count each run in `WORKER_DATABASE_URL`, or else in "
-        "`sqlite:///var/processes.sqlite`, for `orchesty-worker processes`.",
+        description="Whether the worker counts each run for `orchesty-worker processes` (standalone mode), in "
+        "`WORKER_DATABASE_URL`, otherwise in `sqlite:///var/processes.sqlite`.",
     )
     process_keep_days: float = Field(
-        7, ge=0, description="Days after its end until the worker deletes what it knows of a run. 0: never."
+        7, ge=0, description="Days after the end of a run until the worker deletes its counts. 0: never."
     )
     finished_webhook: SecretStr | None = Field(
         None,
-        description="Where process state is on: a URL that gets a POST for each run that ends, with its totals as "
-        "JSON; at least once.",
+        description="A URL that gets a POST for each run that ends, with its totals as JSON, at least once. Needs "
+        "`WORKER_PROCESS_STATE`.",
     )
     finished_start: str | None = Field(
         None,
-        description="Where process state is on: the id of a node of another topology, which each run that finishes "
-        "without a failure starts; at least once, with the same ids.",
+        description="The id of a node of another topology. Each run that finishes without a failure starts it, at "
+        "least once, with the same ids each time. Needs `WORKER_PROCESS_STATE`.",
     )
-    grace: float = Field(30, ge=0, description="Seconds that messages in work may take to finish after SIGTERM.")
+    grace: float = Field(30, ge=0, description="Seconds that messages in work have to finish after SIGTERM.")
     max_failures: int = Field(
         10,
         ge=1,
-        description="Rounds in a row that an action may be unreachable before a run goes to the trash.",
+        description="How many rounds in a row an action may be unreachable before a run goes to the trash.",
     )
     max_message_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="A larger message goes to the trash unread. Bytes."
+        32 * 1024 * 1024,
+        ge=1024,
+        description="Bytes. A larger message goes to the trash unread.",
     )
     max_deliveries: int = Field(
         18,
         ge=2,
-        description="A message that the broker has delivered this often goes to the trash: quorum queues of "
-        "RabbitMQ 4 drop it after 20.",
+        description="A message that the broker has delivered this often goes to the trash. Quorum queues of RabbitMQ 4 "
+        "drop it after 20.",
     )
-    silence_seconds: float = Field(10, gt=0, description="How often each consumer is compared with its queue. Seconds.")
+    silence_seconds: float = Field(10, gt=0, description="Seconds between looks at the queue of each consumer.")
     log_format: str = Field(
         "auto",
         pattern="^(auto|json|console)$",
-        description="`json`, `console`, or `auto`: console on a terminal, else JSON.",
+        description="`json`, `console`, or `auto`: console on a terminal, otherwise JSON.",
     )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`."
@@ -204,23 +204,23 @@ class Settings(BaseSettings):
     starting_point_dsn: str | None = Field(
         None,
         validation_alias=variable("STARTING_POINT_DSN"),
-        description="The platform's starting point, `host:port`: gets a status call for each trashed message.",
+        description="The platform's starting point, `host:port`. It gets a status call for each trashed message.",
     )
     orchesty_api_key: SecretStr | None = Field(
         None,
         validation_alias=variable("ORCHESTY_API_KEY"),
-        description="The platform's key: expected from callers of `/api/process`, sent to the starting point.",
+        description="The platform's key. Callers of `/api/process` have to send it; the starting point receives it.",
     )
     api_host: str | None = Field(
         None,
         pattern=r"^(https?://)?([^/\s:@\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?$",
-        description="The platform's worker-api, `host:port` or `http://host:port`: gets the log lines that actions "
-        "write `for_ui`, and each call of a service, for the user interface. Unset: nothing is sent.",
+        description="The platform's worker-api, `host:port` or `http://host:port`. It gets the log lines that actions "
+        "write `for_ui` and each call of a service, for the user interface. Unset: nothing is sent.",
     )
     mongodb_dsn: SecretStr | None = Field(
         None,
         validation_alias=variable("MONGODB_DSN"),
-        description="The platform's MongoDB, for the trash in platform mode where `WORKER_TRASH_URL` is unset.",
+        description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
     )
 
     @field_validator("nodes", "actions", "stages", mode="before")
@@ -304,7 +304,7 @@ class Settings(BaseSettings):
         return url
 
     def broker_address(self, of_topology: str | None) -> str:
-        """Return the broker's URL, with its password, the topology's where there is no own one.
+        """Return the broker's URL, with its password; the topology's if the settings have none.
 
         Raises `SettingsError` when there is neither.
         """

@@ -93,7 +93,7 @@ class Child:
         self._send(signal.SIGTERM)
 
     def restart(self) -> None:
-        """Stop the process gracefully and start it anew."""
+        """Stop the process gracefully and start it again."""
         self._told.set()
         self._send(signal.SIGTERM)
 

@@ -71,7 +71,7 @@ class Supervisor:
             self.stop()
 
     def _restart(self, changed: Sequence[str]) -> None:
-        log.info("files_changed", files=changed, consequence="the worker processes start anew")
+        log.info("files_changed", files=changed, consequence="the worker processes restart")
         for child in self._children:
             child.restart()
 

@@ -47,10 +47,10 @@ def cancel(
     trash_url: str | None,
     amqp_url: str | None,
 ) -> None:
-    """Stop processes: their messages end wherever they are, and no action is called any more.
+    """Stop processes: their messages end wherever they are, and no more actions are called.
 
-    Workers know within about a second. An action that runs is left to finish. What is parked for a repeat ends when it
-    comes back. User tasks are rejected.
+    Workers know within about a second. An action that is running may finish. A message that is parked for a repeat ends
+    when it comes back. User tasks are rejected.
     """
     with opened(database_url) as store:
         runs = [found(store, own) for own in process_ids]
@@ -73,7 +73,7 @@ def cancel(
 
 def _tell(ended: Sequence[Run], cancelling: Sequence[Run]) -> None:
     for run in ended:
-        click.echo(f"{run.correlation_id}: had ended, {run.state.value}", err=True)
+        click.echo(f"{run.correlation_id}: had ended already, {run.state.value}", err=True)
     for run in cancelling:
         click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
 

@@ -28,11 +28,11 @@ _OPTIONS = (
     click.option(
         "--state",
         type=click.Choice(list(STATES)),
-        help="Where they stand; open is running or cancelling, ended is finished, failed or cancelled.",
+        help="State of the processes; open is running or cancelling, ended is finished, failed or cancelled.",
     ),
     click.option("--topology", default="", help="Id or name of a topology."),
-    click.option("--user", default="", help="Tenant."),
-    click.option("--since", type=Age(), metavar="AGE", help="Started since then: 45m, 2h, 3d."),
+    click.option("--user", default="", help="A user (tenant)."),
+    click.option("--since", type=Age(), metavar="AGE", help="Started within this time: 45m, 2h, 3d."),
 )
 
 
@@ -60,11 +60,13 @@ Examples:
 """,
 )
 @filters
-@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="The newest so many.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="How many of the newest to list."
+)
 @json_option
 @database_option
 def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | None) -> None:
-    """List processes, the newest last."""
+    """List processes, newest last."""
     with opened(database_url) as store:
         runs = find_runs(store, replace(search, limit=limit))
     if as_json:
@@ -73,7 +75,7 @@ def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | N
         Console().print(runs_table(runs, now_ms()))
     else:
         where = shown_url(load_settings(database_url=database_url).process_address)
-        click.echo(f"No process yet in {where}." if search == RunSearch() else "Nothing fits.")
+        click.echo(f"No process yet in {where}." if search == RunSearch() else "Nothing matches.")
 
 
 @click.command(
@@ -87,7 +89,7 @@ Examples:
 @json_option
 @database_option
 def show(process_id: str, *, as_json: bool, database_url: str | None) -> None:
-    """Show a process: its totals, and by node what has ended and what is open."""
+    """Show a process: its totals, and the ended and open messages of each node."""
     with opened(database_url) as store:
         run = found(store, process_id)
     now = now_ms()
@@ -110,4 +112,4 @@ def show(process_id: str, *, as_json: bool, database_url: str | None) -> None:
             click.echo(f"  {name:9} {value}")
     console.print(nodes_table(run))
     if run.failed:
-        click.echo(f"What failed is in the trash: orchesty-worker trash list --process {run.correlation_id}")
+        click.echo(f"Failed messages are in the trash: orchesty-worker trash list --process {run.correlation_id}")

@@ -24,7 +24,9 @@ def opened(database_url: str | None) -> Iterator[RunStore]:
     """Open the database. Raises a `ClickException` that names the cure when it is away."""
     settings = load_settings(database_url=database_url)
     if not open_mode(settings).shows_runs:
-        raise click.UsageError("processes are counted in standalone mode; in the platform, its own pages show them")
+        raise click.UsageError(
+            "processes are counted in standalone mode only; in platform mode see the platform's pages"
+        )
     with opened_by(settings) as store:
         yield store
 
@@ -46,5 +48,5 @@ def found(store: RunStore, reference: str) -> Run:
     runs = get_runs(store, reference)
     if len(runs) == 1:
         return runs[0]
-    problem = "more than one process begins so" if runs else "no such process"
+    problem = "more than one process begins like this" if runs else "no such process"
     raise click.ClickException(f"{reference}: {problem}. See: orchesty-worker processes list")

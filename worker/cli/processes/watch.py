@@ -35,10 +35,10 @@ Examples:
 @json_option
 @database_option
 def watch(process_id: str | None, search: RunSearch, *, every: float, as_json: bool, database_url: str | None) -> None:
-    """Follow processes, until Ctrl-C; or one PROCESS to its end.
+    """Watch processes until Ctrl-C, or one PROCESS until it ends.
 
-    Of one process the exit status is 0 when it finished, and 1 when messages failed or it was cancelled. With --json
-    each change is one line.
+    For one process the exit status is 0 if it finished, and 1 if messages failed or it was cancelled. With --json each
+    change is one line.
     """
     with opened(database_url) as store:
         if process_id is None:

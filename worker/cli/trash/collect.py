@@ -29,10 +29,10 @@ Examples:
 @trash_option
 @json_option
 def collect(topology_path: Path | None, amqp_url: str | None, trash_url: str | None, *, as_json: bool) -> None:
-    """Take in messages whose node's queue was gone when they came back from a repeat or a limit.
+    """Collect messages whose node's queue was gone when they came back from a repeat or a limit.
 
-    They lie in the broker's queue orchesty-worker.delay.lost, those of all topologies of the broker. In the trash they
-    can be looked at, and approved once their node is there again.
+    They are in the broker's queue orchesty-worker.delay.lost, which all topologies share. In the trash you can look at
+    them, and approve them once their node is there again.
     """
     settings = load_settings(topology=topology_path, amqp_url=amqp_url, trash_url=trash_url)
     count = asyncio.run(_collect(settings))

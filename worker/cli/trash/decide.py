@@ -36,9 +36,9 @@ def _decision(command: Callable[..., Any]) -> Callable[..., Any]:
         amqp_option,
         trash_option,
         json_option,
-        click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask before many are decided."),
-        click.option("--dry-run", is_flag=True, help="Only say which would be decided."),
-        click.option("--all", "is_all", is_flag=True, help="All that wait."),
+        click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask before deciding many."),
+        click.option("--dry-run", is_flag=True, help="Only list the entries that would be decided."),
+        click.option("--all", "is_all", is_flag=True, help="All waiting entries."),
         filters,
         click.argument("ids", nargs=-1),
     ):
@@ -56,7 +56,7 @@ Examples:
 )
 @_decision
 def approve(**options: Any) -> None:
-    """Send entries back to their node: those named, those that fit the filters, or all."""
+    """Send entries back to their node: by id, by filters, or all."""
     _run(State.APPROVED, **options)
 
 
@@ -69,7 +69,7 @@ Examples:
 )
 @_decision
 def reject(**options: Any) -> None:
-    """Decide not to send entries back. They are kept as rejected; the process of a user task ends."""
+    """Reject entries: they are kept, but not sent back. The process of a user task ends."""
     _run(State.REJECTED, **options)
 
 
@@ -88,7 +88,7 @@ def _run(
 ) -> None:
     ways = [bool(ids), search != Search(), is_all]
     if sum(ways) != 1:
-        raise click.UsageError("name ids, or filters, or --all" + (", not several of them" if any(ways) else ""))
+        raise click.UsageError("give ids, filters or --all" + (", only one of them" if any(ways) else ""))
     settings = load_settings(trash_url=trash_url, amqp_url=amqp_url, topology=topology_path)
     configure_logs(settings)
     own = {"dry_run": dry_run, "is_confirmed": is_confirmed or bool(ids), "as_json": as_json}
@@ -121,7 +121,7 @@ async def _decide(
         elif ids:
             await _report(store, tally, state, are_named=bool(references))
         else:
-            click.echo("Nothing fits.")
+            click.echo("Nothing matches.")
     return 1 if tally.unreadable or tally.refused or tally.untried or (references and tally.taken) else 0
 
 
@@ -132,7 +132,7 @@ def _tell_only(ids: Sequence[str], state: State, *, as_json: bool) -> None:
         click.echo("\n".join(ids))
         click.echo(f"{entries_text(len(ids))} would be {state}", err=True)
     else:
-        click.echo("Nothing fits.")
+        click.echo("Nothing matches.")
 
 
 async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:

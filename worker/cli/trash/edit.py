@@ -51,8 +51,8 @@ Examples:
 def edit(entry_id: str, file: BinaryIO | None, *, as_json: bool, trash_url: str | None) -> None:
     """Change the body of a waiting entry in $VISUAL or $EDITOR.
 
-    A body that was JSON must be JSON afterwards. The body as it came is kept: `trash show` shows both. A message that
-    could not be read is edited whole: {"headers": {...}, "body": "..."}. Once it can be read it can be approved.
+    A body that was JSON has to stay JSON. The original body is kept: `trash show` shows both. A message that could not
+    be read is edited as a whole: {"headers": {...}, "body": "..."}. Once it can be read, you can approve it.
     """
     asyncio.run(_edit(load_settings(trash_url=trash_url), entry_id, file, as_json=as_json))
 
@@ -62,7 +62,7 @@ async def _edit(settings: Settings, reference: str, file: BinaryIO | None, *, as
         entry = await found(store, reference)
         if entry.state is not State.WAITING:
             raise click.ClickException(
-                f"{entry.id} is {entry.state} by {entry.changed_by}; only what waits can be edited"
+                f"{entry.id} is {entry.state} by {entry.changed_by}; only waiting entries can be edited"
             )
         if file is not None:
             is_edited = await _keep(store, entry, _checked(entry, file.read(), settings.max_message_bytes))
@@ -158,7 +158,7 @@ def _checked(entry: Entry, content: bytes, max_bytes: int) -> Edited:
     try:
         packed = msgspec.json.format(text, indent=-1).strip()
     except (msgspec.DecodeError, RecursionError) as error:
-        raise click.ClickException(f"the body was JSON and is no JSON now: {error}{_place(error, content)}") from None
+        raise click.ClickException(f"the body was JSON and is not JSON now: {error}{_place(error, content)}") from None
     return Edited(text.rstrip("\n") if "\n" in body else packed)
 
 

@@ -22,13 +22,16 @@ STATES = {
 _OPTIONS = (
     click.option("--node", "nodes", multiple=True, help="Id or name of a node; may be repeated."),
     click.option("--process", default="", help="Correlation id: the entries of one run."),
-    click.option("--user", default="", help="Tenant."),
+    click.option("--user", default="", help="A user (tenant)."),
     click.option("--application", default="", help="Key of the node's application."),
-    click.option("--reason", default="", help="Text that the reason contains."),
-    click.option("--older-than", type=Age(), metavar="AGE", help="Kept longer ago than this: 45m, 2h, 3d."),
-    click.option("--newer-than", type=Age(), metavar="AGE", help="Kept since then: 45m, 2h, 3d."),
+    click.option("--reason", default="", help="Text in the reason."),
+    click.option("--older-than", type=Age(), metavar="AGE", help="Older than this: 45m, 2h, 3d."),
+    click.option("--newer-than", type=Age(), metavar="AGE", help="Newer than this: 45m, 2h, 3d."),
     click.option(
-        "--type", "type_", type=click.Choice([kind.value for kind in EntryType], case_sensitive=False), help="Kind."
+        "--type",
+        "type_",
+        type=click.Choice([kind.value for kind in EntryType], case_sensitive=False),
+        help="Kind of entry.",
     ),
 )
 
@@ -79,5 +82,5 @@ def state_option(default: str) -> Decorator:
         type=click.Choice(list(STATES)),
         default=default,
         show_default=True,
-        help="Where they stand; open is waiting or claimed, decided is approved or rejected.",
+        help="State of the entries; open is waiting or claimed, decided is approved or rejected.",
     )

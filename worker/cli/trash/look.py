@@ -39,11 +39,13 @@ Examples:
 )
 @filters
 @state_option("open")
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many; 0 is all.  [default: 100, with --json all]")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="How many to list; 0 for all.  [default: 100, with --json all]"
+)
 @json_option
 @trash_option
 def list_(search: Search, *, state: str, limit: int | None, as_json: bool, trash_url: str | None) -> None:
-    """List what waits for a decision, oldest first."""
+    """List the entries that wait for a decision, oldest first."""
     asyncio.run(
         _list(load_settings(trash_url=trash_url), replace(search, states=STATES[state]), limit, as_json=as_json)
     )
@@ -58,7 +60,7 @@ async def _list(settings: Settings, search: Search, limit: int | None, *, as_jso
         click.echo(json.dumps([entry.document() for entry in listed], indent=1, ensure_ascii=False))
     elif not ids:
         where = shown_url(settings.trash_address)
-        click.echo(f"The trash at {where} is empty." if search == Search() else "Nothing fits.")
+        click.echo(f"The trash at {where} is empty." if search == Search() else "Nothing matches.")
     else:
         _print(listed, with_state=search != Search())
         if len(ids) > len(wanted):
@@ -94,13 +96,11 @@ Examples:
 """
 )
 @click.argument("entry_id", metavar="ID")
-@click.option(
-    "--raw", "is_raw", is_flag=True, help="Write the body, or the bytes of an unreadable message, as they are."
-)
+@click.option("--raw", "is_raw", is_flag=True, help="Write the body, or the bytes of an unreadable message, unchanged.")
 @json_option
 @trash_option
 def show(entry_id: str, *, is_raw: bool, as_json: bool, trash_url: str | None) -> None:
-    """Show all facts of an entry, its headers and its body."""
+    """Show everything about an entry, with its headers and body."""
     entry = asyncio.run(_get(load_settings(trash_url=trash_url), entry_id))
     if is_raw:
         sys.stdout.buffer.write(entry.content)
@@ -121,7 +121,7 @@ def _show(entry: Entry) -> None:
         "type": entry.type.value,
         "state": entry.state.value + (f" by {entry.changed_by}" if entry.changed_by else ""),
         "reason": entry.reason or "",
-        "equal": f"{entry.more:,} more came, which were only counted" if entry.more else "",
+        "equal": f"{entry.more:,} more, only counted" if entry.more else "",
         "node": f"{entry.node_name} ({entry.node_id})",
         "topology": f"{entry.topology_name} ({entry.topology_id})",
         "application": entry.application,
@@ -134,7 +134,7 @@ def _show(entry: Entry) -> None:
     }
     _section("", {name: value for name, value in facts.items() if value})
     _section("headers", {name: text(value) for name, value in sorted(entry.headers.items())})
-    body = "body" if entry.is_readable else "bytes of a message that could not be read (edit mends it, --raw writes it)"
+    body = "body" if entry.is_readable else "bytes of a message that could not be read (edit repairs, --raw writes it)"
     _body(f"{body}, edited" if entry.edited else body, entry.text)
     if entry.edited:
         _body("body as it came", entry.original_body if entry.original_body is not None else _raw_text(entry))

@@ -21,8 +21,16 @@ Examples:
   orchesty-worker trash purge --decided-days 7 --yes
 """
 )
-@click.option("--decided-days", type=click.FloatRange(min=0), help="0: none.  [env: WORKER_TRASH_KEEP_DAYS]")
-@click.option("--waiting-days", type=click.FloatRange(min=0), help="0: none.  [env: WORKER_TRASH_KEEP_WAITING_DAYS]")
+@click.option(
+    "--decided-days",
+    type=click.FloatRange(min=0),
+    help="Age of decided entries. 0: keep them.  [env: WORKER_TRASH_KEEP_DAYS]",
+)
+@click.option(
+    "--waiting-days",
+    type=click.FloatRange(min=0),
+    help="Age of waiting entries. 0: keep them.  [env: WORKER_TRASH_KEEP_WAITING_DAYS]",
+)
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
 @json_option
@@ -36,9 +44,9 @@ def purge(
     as_json: bool,
     trash_url: str | None,
 ) -> None:
-    """Delete for good what has been decided, and if you say so what waits, longer ago than this.
+    """Delete old entries permanently: decided ones and, if you say so, waiting ones.
 
-    A running worker does so by itself every hour.
+    A running worker does this every hour.
     """
     settings = load_settings(trash_url=trash_url, trash_keep_days=decided_days, trash_keep_waiting_days=waiting_days)
     count, is_done = asyncio.run(_purge(settings, dry_run=dry_run, is_confirmed=is_confirmed))

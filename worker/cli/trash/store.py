@@ -21,7 +21,7 @@ async def opened(settings: Settings) -> AsyncIterator[TrashStore]:
     except STORE_ERRORS as error:
         raise click.ClickException(
             f"the trash at {shown_url(settings.trash_address)} cannot be used: {error}\n"
-            "It is chosen by WORKER_TRASH_URL, else WORKER_DATABASE_URL (in platform mode MONGODB_DSN first)."
+            "WORKER_TRASH_URL chooses it, otherwise WORKER_DATABASE_URL (in platform mode MONGODB_DSN first)."
         ) from None
     finally:
         await store.close()

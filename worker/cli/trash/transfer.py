@@ -32,7 +32,7 @@ Examples:
 @state_option("all")
 @trash_option
 def export(file: str, search: Search, state: str, trash_url: str | None) -> None:
-    """Write entries to FILE (- is standard output), one JSON object a line, nothing left out.
+    """Write entries to FILE (- is standard output), one line of JSON each, complete.
 
     A file that is there is replaced once all of them are written.
     """
@@ -87,9 +87,9 @@ Examples:
 @json_option
 @trash_option
 def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
-    """Take entries from FILE (- is standard input), as `export` wrote it.
+    """Read entries from FILE (- is standard input) that `export` wrote.
 
-    Entries that are there already stay as they are, so it may be repeated.
+    Entries that exist already stay as they are, so you may repeat the import.
     """
     settings = load_settings(trash_url=trash_url)
     try:
@@ -100,11 +100,11 @@ def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
     if as_json:
         click.echo(json.dumps({"imported": new, "known": known}))
     else:
-        click.echo(f"{entries_text(new)} imported, {known:,} were there already")
+        click.echo(f"{entries_text(new)} imported, {known:,} existed already")
 
 
 async def _import(settings: Settings, file: IO[str]) -> tuple[int, int]:
-    """Return how many entries were new, and how many were there already."""
+    """Return how many entries were new, and how many existed already."""
     new = known = 0
     async with opened(settings) as store:
         with progress("imported", None) as bar:
@@ -114,7 +114,7 @@ async def _import(settings: Settings, file: IO[str]) -> tuple[int, int]:
                 try:
                     entry = from_line(line)
                 except ValueError as error:
-                    before = f"{entries_text(new)} imported before it; mend the line and repeat"
+                    before = f"{entries_text(new)} imported before it; repair the line and repeat"
                     raise click.ClickException(f"{file.name}, line {number}: {error}\n{before}") from None
                 if await store.put(entry):
                     new += 1
