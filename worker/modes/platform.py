@@ -30,7 +30,6 @@ from worker.modes.mode import AGAIN_AFTER
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
-from worker.protocol.start import PREVIOUS_CORRELATION_ID
 from worker.protocol.topology import Node, Topology
 from worker.protocol.transport import Outlet, Publication
 from worker.runs.service import NoService
@@ -117,7 +116,7 @@ class PlatformStarter:
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
         previous = h.text(start.by.headers.get(h.CORRELATION_ID))
-        sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", PREVIOUS_CORRELATION_ID: previous}
+        sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", h.PREVIOUS_CORRELATION_ID: previous}
         url = f"http://{self._base}{_path(start)}"
         try:
             answer = await self._client.post(url, content=start.body.encode(), headers=sent)

@@ -22,7 +22,7 @@ from worker.limits.reservations import Reservations
 from worker.modes.mode import AGAIN_AFTER
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
-from worker.protocol.start import started_headers
+from worker.protocol.start import derived_ids, start_headers
 from worker.protocol.topology import ROUTING_KEY, Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Outlet, Publication
@@ -171,7 +171,7 @@ class BrokerStarter:
                 f"there is no node {start.node!r} of a topology {start.topology!r}; the files in {self._folder} "
                 f"have: {', '.join(known)}"
             )
-        publication = Publication(node.exchange, ROUTING_KEY, encode(started_headers(start, node), start.body))
+        publication = Publication(node.exchange, ROUTING_KEY, encode(headers_of(start, node), start.body))
         try:
             await self._publisher.publish((publication,), is_patient=False)
         except PublishRefused as error:
@@ -180,6 +180,15 @@ class BrokerStarter:
 
     async def close(self) -> None:
         """Nothing to close: the publisher is the worker's."""
+
+
+def headers_of(start: Start, node: Node) -> h.Headers:
+    """Return the headers of the run that an action starts."""
+    by = start.by.headers
+    extra = {h.PREVIOUS_CORRELATION_ID: h.text(by.get(h.CORRELATION_ID)), h.SEQUENCE_ID: "1"}
+    if h.SOURCE in by:
+        extra[h.SOURCE] = by[h.SOURCE]
+    return start_headers(derived_ids(start, node), node, start.user, extra)
 
 
 def _find(topologies: Sequence[Topology], start: Start) -> Node | None:

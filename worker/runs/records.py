@@ -63,7 +63,7 @@ def stored(text: str) -> str:
 def _started(visit: Visit) -> int:
     now = now_ms()
     try:
-        started = int(visit.headers.text("process-started"))
+        started = int(visit.headers.text(h.PROCESS_STARTED))
     except ValueError:
         return min(visit.timestamp, now)
     return started if 0 < started <= now else now

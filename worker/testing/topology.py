@@ -37,7 +37,7 @@ from worker.pipeline.stages import Stages
 from worker.pipeline.turns import Turns
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
-from worker.protocol.start import start_headers
+from worker.protocol.start import random_ids, start_headers
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
@@ -140,7 +140,8 @@ class InMemoryTopology:
         Returns the correlation id.
         """
         target = self._node(node)
-        all_headers = start_headers(target, user) | {"process-started": self.clock.milliseconds} | dict(headers or {})
+        own = {h.PROCESS_STARTED: self.clock.milliseconds, **(headers or {})}
+        all_headers = start_headers(random_ids(), target, user, own)
         text = to_json(data).decode() if body is None else body
         self._broker.put(target.exchange, encode(all_headers, text))
         return h.text(all_headers[h.CORRELATION_ID])
