@@ -22,7 +22,7 @@ from connectors.rate import RateNotice
 from worker.errors import HandBack, LimitRefused, LimitsAway
 from worker.limits.call_observer import Heard
 from worker.limits.limit import Limit, LimitMalformed, limits_of, line_of
-from worker.limits.measures import LimitMeasures
+from worker.limits.metrics import LimitMetrics
 from worker.limits.reservations import LATEST_SECONDS, Request, Reservations, Turn, Wait
 from worker.prometheus import Family
 from worker.protocol import headers as h
@@ -129,7 +129,7 @@ class ReservingGate:
         self._access = access
         self._senders: set[str] = set()
         """Nodes whose actions call by way of ours, so that their calls can be seen."""
-        self._measures = LimitMeasures()
+        self._metrics = LimitMetrics()
         self._outages = Outages()
         self._clock = clock
 
@@ -143,7 +143,7 @@ class ReservingGate:
         turn = await self._pass(visit.node, request, pause)
         if isinstance(turn, Held):
             return turn
-        self._measures.granted(visit.node.application, self._clock() - asked)
+        self._metrics.granted(visit.node.application, self._clock() - asked)
         return Go(limits, request, turn.at, USED)
 
     async def sent(self, go: Go, at: float) -> None:
@@ -176,7 +176,7 @@ class ReservingGate:
 
     def families(self) -> Iterable[Family]:
         """Return the metrics of limits."""
-        return self._measures.families(self._clock())
+        return self._metrics.families(self._clock())
 
     async def close(self) -> None:
         """Close the store."""
@@ -214,7 +214,7 @@ class ReservingGate:
             answer = await self._ask(request, pause)
             if answer is None:
                 return Held(node.application, AWAY_SECONDS, request.place)
-            self._measures.waiting(node.application, request.line, answer.waiting, self._clock())
+            self._metrics.waiting(node.application, request.line, answer.waiting, self._clock())
             if isinstance(answer, Wait):
                 return Held(node.application, parked_seconds(answer.seconds), answer.place)
             if await self._is_met(request, answer, pause):

@@ -59,7 +59,7 @@ class Post:
     content: bytes
 
 
-class Interface:
+class UiLog:
     """Sends entries to the worker-api, from the `listening` context, while it runs."""
 
     def __init__(self, settings: Settings) -> None:

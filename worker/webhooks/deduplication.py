@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from applications.errors import TryLater
-from worker.webhooks.batching import Grouped
+from worker.webhooks.batching import Batcher
 from worker.webhooks.webhook import Claim, Delivery
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class OncePerDelivery:
         self._store = store
         self._taken: OrderedDict[Delivery, None] = OrderedDict()
         self._under_way: dict[Delivery, asyncio.Future[bool]] = {}
-        self._claim = Grouped(self._claim_many)
-        self._note = Grouped(self._note_many)
-        self._release = Grouped(self._release_many)
+        self._claim = Batcher(self._claim_many)
+        self._note = Batcher(self._note_many)
+        self._release = Batcher(self._release_many)
         self._purged = time.monotonic()
 
     async def start(self, delivery: Delivery, start: Callable[[], Awaitable[None]]) -> bool:
