@@ -21,9 +21,9 @@ from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
 from worker.errors import HandBack, LimitRefused, LimitsAway
 from worker.limits.call_observer import Heard
-from worker.limits.limit import Limit, LimitMalformed, limits_of, line_of
+from worker.limits.limit import KeyedLimit, LimitMalformed, limits_of, line_of
 from worker.limits.metrics import LimitMetrics
-from worker.limits.reservations import LATEST_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.reservations import LATEST_SECONDS, Reservations, Turn, TurnRequest, Wait
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -67,9 +67,9 @@ USED = frozenset({h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED})
 class Go:
     """The call may be made now."""
 
-    limits: Sequence[Limit] = ()
+    limits: Sequence[KeyedLimit] = ()
     """What it counts for."""
-    request: Request | None = None
+    request: TurnRequest | None = None
     """Names its turn, where the store can be told when the service has seen the call."""
     at: float = 0
     """Its turn, by our monotonic clock."""
@@ -139,7 +139,7 @@ class ReservingGate:
         if not limits:
             return Go()
         asked = self._clock()
-        request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
+        request = TurnRequest(limits, line_of(visit, limits), uuid4().hex, _place(visit))
         turn = await self._pass(visit.node, request, pause)
         if isinstance(turn, Held):
             return turn
@@ -182,7 +182,7 @@ class ReservingGate:
         """Close the store."""
         await self._reservations.close()
 
-    async def _limits(self, visit: Visit) -> Sequence[Limit]:
+    async def _limits(self, visit: Visit) -> Sequence[KeyedLimit]:
         """Return the limits of the call. Raises `LimitMalformed`, `TryLater` without the installs."""
         application = self._applications.get(visit.node.id)
         if application is None:
@@ -193,7 +193,7 @@ class ReservingGate:
             of_user = application.limit
         return limits_of(visit, of_user, application.group_limit)
 
-    async def _learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+    async def _learn(self, limits: Sequence[KeyedLimit], notices: Sequence[RateNotice]) -> None:
         """Take what the service has said to all workers. While Redis is away it is lost.
 
         It is said to the user whose call it was: others learn it from their own calls, if it holds for them too.
@@ -208,7 +208,7 @@ class ReservingGate:
             return
         log.info("limit_learned", keys=[limit.key for limit in own], pause_seconds=seconds, refused=slow_down)
 
-    async def _pass(self, node: Node, request: Request, pause: Pause) -> Turn | Held:
+    async def _pass(self, node: Node, request: TurnRequest, pause: Pause) -> Turn | Held:
         """Return when the turn has come; or how to wait for it."""
         while True:
             answer = await self._ask(request, pause)
@@ -221,7 +221,7 @@ class ReservingGate:
                 return answer
             request = replace(request, is_renewal=True)
 
-    async def _is_met(self, request: Request, turn: Turn, pause: Pause) -> bool:
+    async def _is_met(self, request: TurnRequest, turn: Turn, pause: Pause) -> bool:
         """Wait for the turn; False when it has been missed, so that the call would be too close to later ones."""
         try:
             while (remaining := turn.at - self._clock()) > 0:
@@ -231,7 +231,7 @@ class ReservingGate:
             raise
         return -remaining <= LATEST_SECONDS
 
-    async def _ask(self, request: Request, pause: Pause) -> Turn | Wait | None:
+    async def _ask(self, request: TurnRequest, pause: Pause) -> Turn | Wait | None:
         """Ask until the store answers; None when it has been away for long."""
         began, retry = self._clock(), SHORTEST_WAIT_SECONDS
         while True:
@@ -249,7 +249,7 @@ class ReservingGate:
             await pause(retry)
             retry = min(retry * 2, LONGEST_RETRY_SECONDS)
 
-    async def _give_back(self, request: Request) -> None:
+    async def _give_back(self, request: TurnRequest) -> None:
         try:
             await self._reservations.give_back(request)
         except LimitsAway as away:

@@ -22,7 +22,7 @@ from worker.broker.objects import (
     Arguments,
     Declarations,
 )
-from worker.broker.surroundings import Parked
+from worker.broker.surroundings import ParkedCount
 from worker.limits.call_observer import Heard
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
@@ -96,9 +96,9 @@ class PlatformQueues:
     async def declare_return(self, declarations: Declarations, node: Node) -> None:
         """Nothing: the services know the way."""
 
-    async def parked(self, session: Session) -> Parked:
+    async def parked(self, session: Session) -> ParkedCount:
         """Nothing: what waits is the services' own."""
-        return Parked()
+        return ParkedCount()
 
 
 class PlatformStarter:

@@ -13,7 +13,7 @@ from worker.broker.delays import LOST, declare_tiers, delayed, let_out, tier_que
 from worker.broker.link import Session
 from worker.broker.objects import COUNTER_EXCHANGE, QUORUM, Arguments, Declarations
 from worker.broker.one_shot import queue_states
-from worker.broker.surroundings import Parked
+from worker.broker.surroundings import ParkedCount
 from worker.errors import PublishRefused, SettingsError, TopologyError
 from worker.limits.call_observer import hear
 from worker.limits.gate import ReservingGate
@@ -109,10 +109,10 @@ class DelayTiers:
         """Let messages out of the tiers into the node's queues."""
         await let_out(declarations, node)
 
-    async def parked(self, session: Session) -> Parked:
+    async def parked(self, session: Session) -> ParkedCount:
         """Count what waits in the tiers, and what came out of them when its node was gone."""
         waiting = await _messages(session, [queue for queue, _ in tier_queues()])
-        return Parked(waiting, await _messages(session, [LOST]))
+        return ParkedCount(waiting, await _messages(session, [LOST]))
 
 
 async def _messages(session: Session, queues: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.protocol import headers as h
-from worker.protocol.identity import Sent, step_numbers
+from worker.protocol.identity import SentMessage, step_numbers
 from worker.protocol.message import Visit, now_ms
 from worker.runs.run import MessageState
 
@@ -42,7 +42,7 @@ class Record:
             yield step
 
 
-def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = (), *, is_again: bool = False) -> Record:
+def record(visit: Visit, state: MessageState, sent: Sequence[SentMessage] = (), *, is_again: bool = False) -> Record:
     """Return the record of a message, which has a step and a correlation id."""
     first, step = step_numbers(visit.headers.text(h.STEP))
     following = [(step_numbers(one.step)[1], one.node) for one in sent]

@@ -48,7 +48,7 @@ from worker.testing.clock import FakeClock
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
 from worker.trash.deciding import Decider
-from worker.trash.entry import Entry, EntryType, State
+from worker.trash.entry import Entry, EntryState, EntryType
 from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
 from worker.trash.transfer import from_line
@@ -194,11 +194,11 @@ class InMemoryTopology:
 
     async def approve(self, *entries: Entry) -> None:
         """Send entries on, as a person would; `run` does the work."""
-        await Decider(self._store, self._broker).decide([entry.id for entry in entries], State.APPROVED)
+        await Decider(self._store, self._broker).decide([entry.id for entry in entries], EntryState.APPROVED)
 
     async def reject(self, *entries: Entry) -> None:
         """Reject entries, as a person would."""
-        await Decider(self._store, self._broker).decide([entry.id for entry in entries], State.REJECTED)
+        await Decider(self._store, self._broker).decide([entry.id for entry in entries], EntryState.REJECTED)
 
     async def _work(self, left: int) -> int:
         """Work until everybody waits for the clock; return how many messages more may be taken."""
