@@ -238,7 +238,7 @@ async def test_entries_wait_for_a_platform_that_is_away_and_the_oldest_make_room
 ) -> None:
     platform = Platform()
     monkeypatch.setattr(interfaces, "WAITING", 10)
-    monkeypatch.setattr(interfaces, "PAUSES", (0.01,))
+    monkeypatch.setattr(interfaces, "LONGEST_PAUSE_SECONDS", 0.01)
     address = nobody()
     async with telling(address) as (made, _):
         for number in range(20):

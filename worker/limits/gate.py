@@ -24,6 +24,7 @@ from worker.limits.call_observer import Heard
 from worker.limits.limit import KeyedLimit, LimitMalformed, limits_of, line_of
 from worker.limits.metrics import LimitMetrics
 from worker.limits.reservations import LATEST_SECONDS, Reservations, Turn, TurnRequest, Wait
+from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -41,7 +42,7 @@ EARLY_SECONDS = 0.5
 WAY_SECONDS = 0.15
 """Longer than the way of a request to a service that it reaches at all, on machines that are busy."""
 
-SHORTEST_WAIT_SECONDS = 0.03
+FIRST_RETRY_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
 
 TOLD_SECONDS = 1.0
@@ -233,7 +234,7 @@ class ReservingGate:
 
     async def _ask(self, request: TurnRequest, pause: Pause) -> Turn | Wait | None:
         """Ask until the store answers; None when it has been away for long."""
-        began, retry = self._clock(), SHORTEST_WAIT_SECONDS
+        began, failures = self._clock(), 0
         while True:
             try:
                 answer = await self._reservations.ask(request)
@@ -246,8 +247,8 @@ class ReservingGate:
             else:
                 self._outages.answered()
                 return answer
-            await pause(retry)
-            retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+            await pause(back_off(failures, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS))
+            failures += 1
 
     async def _give_back(self, request: TurnRequest) -> None:
         try:

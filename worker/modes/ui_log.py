@@ -24,6 +24,7 @@ from connectors.http import Call
 from connectors.logs import EXCHANGE, UiLine, ui_lines
 from connectors.secrets import known_secrets
 from worker.actions.service_calls import Calls
+from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, current_visit, now_ms
@@ -42,8 +43,8 @@ LAST_SECONDS: Final = 2
 LARGEST_BYTES: Final = 90_000
 """The worker-api takes 100 kB a request."""
 LARGEST_TEXT: Final = 10_000
-PAUSES: Final = (1, 2, 5, 10, 30)
-"""Seconds between attempts to reach a platform that is away."""
+LONGEST_PAUSE_SECONDS = 30.0
+"""Between attempts to reach a platform that is away."""
 
 _LEVELS = {"warning": "warn"}
 _NOBODY = "0"
@@ -156,7 +157,7 @@ class UiLog:
             if is_reached:
                 failures = 0
             else:
-                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                await asyncio.sleep(back_off(failures, longest=LONGEST_PAUSE_SECONDS))
                 failures += 1
 
     async def _next(self) -> Post:
