@@ -160,7 +160,7 @@ class Worker:
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format."""
         made = self.parts
-        parts = Parts(made.measures, self.counts, made.intake, made.publisher, made.links, self.is_ready)
+        parts = Parts(made.metrics, self.counts, made.intake, made.publisher, made.links, self.is_ready)
         others = (made.registry.calls, made.gate, made.ui_log)
         return render([*families(parts), *(family for other in others for family in other.families())])
 

@@ -9,14 +9,14 @@ from worker.actions.binding import bind
 from worker.actions.injection import Injection
 from worker.actions.registry import Registry
 from worker.actions.remote import RemoteActions
-from worker.app.metrics import Measures
+from worker.app.metrics import WorkerMetrics
 from worker.broker.intake import Intake
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
 from worker.deduplication.opening import open_marks
 from worker.modes.mode import Mode
 from worker.modes.opening import open_mode
-from worker.modes.ui_log import Interface
+from worker.modes.ui_log import UiLog
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
@@ -50,7 +50,7 @@ class WorkerParts:
         self.nodes = topology.select(settings.nodes)
         self.patience = Patience()
         self.stages = (*stages, *load_stages(settings.stages))
-        self.measures = Measures(topology, self.nodes)
+        self.metrics = WorkerMetrics(topology, self.nodes)
         self.accounts = self._open_accounts()
         self.remote = RemoteActions()
         self.store = open_trash(settings.trash_address, settings.trash_flood_limit)
@@ -61,7 +61,7 @@ class WorkerParts:
         self.runs = mode.runs(topology, self.publisher)
         storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
         self.injection = Injection(registry, storage, starter)
-        self.ui_log = Interface(settings)
+        self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
         self.handler = self._make_handler(mode)
         self.intake = self._make_intake(mode)
@@ -92,7 +92,7 @@ class WorkerParts:
             patience=self.patience,
         )
         stages = Stages(
-            calls=self.measures.called(bind(self.nodes, self.registry, self.remote)),
+            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote)),
             carrier=carrier,
             settler=settler,
             turns=Turns(self.gate, self.patience),
@@ -109,7 +109,7 @@ class WorkerParts:
         return Intake(
             self.topology,
             self.nodes,
-            self.measures.delivered(self.handler.deliver),
+            self.metrics.delivered(self.handler.deliver),
             self.publisher,
             mode.surroundings,
             check_seconds=self.settings.silence_seconds,

@@ -19,7 +19,7 @@ import structlog
 from worker.errors import HandBack, StoreError
 from worker.patience import Patience
 from worker.protocol import headers as h
-from worker.protocol.identity import Sent, approved_step, first_step
+from worker.protocol.identity import SentMessage, approved_step, first_step
 from worker.protocol.message import Visit
 from worker.protocol.topology import Topology
 from worker.runs.following import Written
@@ -101,7 +101,7 @@ class Recorder:
         if self._begun.pop(_key(visit), None) is not None:
             await self._add(record(visit, MessageState.OPEN)).written()
 
-    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
+    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Note that a message has ended; return when that is committed."""
         if visit.headers.get(h.STEP) is not None and visit.headers.get(h.CORRELATION_ID):
             if self._begun:

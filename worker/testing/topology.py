@@ -38,7 +38,7 @@ from worker.pipeline.stages import Stages
 from worker.pipeline.turns import Turns
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
-from worker.protocol.start import start_headers
+from worker.protocol.start import random_ids, start_headers
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
@@ -49,7 +49,7 @@ from worker.testing.clock import FakeClock
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
 from worker.trash.deciding import Decider
-from worker.trash.entry import Entry, EntryType, State
+from worker.trash.entry import Entry, EntryState, EntryType
 from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
 from worker.trash.transfer import from_line
@@ -143,7 +143,8 @@ class InMemoryTopology:
         Returns the correlation id.
         """
         target = self._node(node)
-        all_headers = start_headers(target, user) | {"process-started": self.clock.milliseconds} | dict(headers or {})
+        own = {h.PROCESS_STARTED: self.clock.milliseconds, **(headers or {})}
+        all_headers = start_headers(random_ids(), target, user, own)
         text = to_json(data).decode() if body is None else body
         self._broker.put(target.exchange, encode(all_headers, text))
         return h.text(all_headers[h.CORRELATION_ID])
@@ -196,11 +197,11 @@ class InMemoryTopology:
 
     async def approve(self, *entries: Entry) -> None:
         """Send entries on, as a person would; `run` does the work."""
-        await Decider(self._store, self._broker).decide([entry.id for entry in entries], State.APPROVED)
+        await Decider(self._store, self._broker).decide([entry.id for entry in entries], EntryState.APPROVED)
 
     async def reject(self, *entries: Entry) -> None:
         """Reject entries, as a person would."""
-        await Decider(self._store, self._broker).decide([entry.id for entry in entries], State.REJECTED)
+        await Decider(self._store, self._broker).decide([entry.id for entry in entries], EntryState.REJECTED)
 
     async def _work(self, left: int) -> int:
         """Work until everybody waits for the clock; return how many messages more may be taken."""
