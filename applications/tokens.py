@@ -39,7 +39,7 @@ _DOUBLINGS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldToken:
     """A token with the number of what brought it, and the moment from which it is to be renewed."""
 
     token: Token
@@ -59,7 +59,7 @@ class Tokens:
         self._journal = journal
         self._call = call
         self._running: dict[tuple[str, str], asyncio.Task[Token]] = {}
-        self._held: dict[tuple[str, str], Held] = {}
+        self._held: dict[tuple[str, str], HeldToken] = {}
 
     async def get(self, application: type[Application], user: str, refused: str | None = None) -> Token:
         """Return a token that the service should take; `refused` is the access token that it did not.
@@ -102,7 +102,7 @@ class Tokens:
             token = self._installs.token(install)
             if token is not None and self._is_good(token, time.time(), refused):
                 return self._hold(install, install.token_fence, token)
-            old = Held(token, install.token_fence, 0) if token else None
+            old = HeldToken(token, install.token_fence, 0) if token else None
             is_alive = old is not None and old.is_alive(refused)
             if old and is_alive:
                 self._held[user, application.key] = old  # who comes meanwhile goes on with it
@@ -207,7 +207,7 @@ class Tokens:
         return now < _renew_at(token)
 
     def _hold(self, install: Install, fence: int, token: Token) -> Token:
-        self._held[install.user, install.application] = Held(token, fence, _renew_at(token))
+        self._held[install.user, install.application] = HeldToken(token, fence, _renew_at(token))
         return token
 
     def compare(self, install: Install) -> None:

@@ -15,7 +15,7 @@ from benchmarks.contestants import ours
 from benchmarks.relay import measure, median_cost
 from benchmarks.rig import Setup
 from connectors import Forward, Message, Outcome
-from worker.app.metrics import Measures
+from worker.app.metrics import WorkerMetrics
 from worker.prometheus import CONFIRM_SECONDS, Histogram
 from worker.protocol.message import Envelope, Visit, receive
 from worker.protocol.topology import Node, Topology
@@ -49,7 +49,7 @@ async def measure_all(setup: Setup, runs: int) -> Cost:
 
 
 async def _metrics_ms(topology: Topology) -> float:
-    node, measures = topology.nodes[0], Measures(topology, topology.nodes)
+    node, metrics = topology.nodes[0], WorkerMetrics(topology, topology.nodes)
     delivery, visit = Delivery(b"", int(time.time() * 1000)), receive(node, Envelope("", {}), Delivery(b"", None))
     outcome = Forward(Message({}, ""))
 
@@ -59,7 +59,7 @@ async def _metrics_ms(topology: Topology) -> float:
     async def call(_: Visit) -> Outcome:
         return outcome
 
-    measured_deliver, measured_call = measures.delivered(deliver), measures.called({node.id: call})[node.id]
+    measured_deliver, measured_call = metrics.delivered(deliver), metrics.called({node.id: call})[node.id]
     counts: Counter[tuple[str, str]] = Counter()
     confirms = Histogram(CONFIRM_SECONDS)
 

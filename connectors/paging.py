@@ -181,14 +181,14 @@ def _resolved(response: Response, url: Any) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PageMark:
     """What a page is known again by: the place that it leads to, and its items."""
 
     following: str = ""
     items: str = ""
 
     @classmethod
-    def of(cls, following: str, rows: Sequence[Any]) -> "Mark":
+    def of(cls, following: str, rows: Sequence[Any]) -> "PageMark":
         """Return the mark of a page. Pages without items are all alike, which means nothing."""
         return cls(_digest(following.encode()), _digest(to_json(rows)) if rows else "")
 
@@ -203,9 +203,9 @@ class Trail:
 
     page: int = 1
     """The number of the page that is asked for now."""
-    last: Mark = Mark()
+    last: PageMark = PageMark()
     """The page before."""
-    mark: Mark = Mark()
+    mark: PageMark = PageMark()
     """An earlier page. It moves up whenever the number of pages has doubled (Brent's way), and so is met again in
     every circle of pages before the circle has been walked three times."""
     is_circle: bool = False
@@ -224,7 +224,7 @@ class Trail:
         """Return the text of the header."""
         return _TRAIL.dump_json(self).decode()
 
-    def after(self, mark: Mark) -> "Trail":
+    def after(self, mark: PageMark) -> "Trail":
         """Return the trail of the next page."""
         is_power_of_two = self.page & (self.page - 1) == 0
         is_circle = mark.following in {self.last.following, self.mark.following}
@@ -273,7 +273,7 @@ def page_of(pages: Pages, trail: Trail, rows: Sequence[Any], following: str | No
     items = rows if model is Any else read_list(model, rows)
     if following is None:
         return Page(items)
-    return Page(items, following, trail=trail.after(Mark.of(following, rows)).write())
+    return Page(items, following, trail=trail.after(PageMark.of(following, rows)).write())
 
 
 async def _ask(service: Service, pages: Pages, at: str | None, trail: Trail, request: PageRequest) -> Response:

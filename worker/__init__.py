@@ -10,11 +10,28 @@ if TYPE_CHECKING:
     from worker.actions.registry import Registry
     from worker.app.process import Worker
     from worker.errors import StartupError, WorkerError
+    from worker.pipeline.decisions import Decided, Stage, Way
+    from worker.protocol.message import Visit
     from worker.settings.settings import Settings, load_settings
 
-__all__ = ["Registry", "Settings", "StartupError", "Worker", "WorkerError", "load_settings"]
+__all__ = [
+    "Decided",
+    "Registry",
+    "Settings",
+    "Stage",
+    "StartupError",
+    "Visit",
+    "Way",
+    "Worker",
+    "WorkerError",
+    "load_settings",
+]
 
 _MODULES = {
+    "Decided": "worker.pipeline.decisions",
+    "Stage": "worker.pipeline.decisions",
+    "Visit": "worker.protocol.message",
+    "Way": "worker.pipeline.decisions",
     "Registry": "worker.actions.registry",
     "Settings": "worker.settings.settings",
     "StartupError": "worker.errors",

@@ -21,7 +21,7 @@ from worker.broker.publisher import Publisher
 from worker.cli.broker import connected, publish
 from worker.protocol import headers as h
 from worker.protocol.message import encode
-from worker.protocol.start import start_headers
+from worker.protocol.start import random_ids, start_headers
 from worker.protocol.topology import ROUTING_KEY, Topology
 from worker.protocol.transport import Publication
 from worker.settings.settings import Settings
@@ -94,6 +94,6 @@ class Story:
 async def start(settings: Settings, topology: Topology) -> None:
     """Send the message that starts a run, as `orchesty-worker start` does, with a user and a limit."""
     node, publisher = topology.node("start"), Publisher()
-    headers = start_headers(node, USER) | {h.LIMITER_KEY: texts.LIMITER_KEY}
+    headers = start_headers(random_ids(), node, USER, {h.LIMITER_KEY: texts.LIMITER_KEY})
     async with connected(settings, publisher.serve):
         await publish(publisher, [Publication(node.exchange, ROUTING_KEY, encode(headers, "{}"))])

@@ -28,7 +28,7 @@ from worker.database.engine import SILENCE_MS
 from worker.database.migrate import bring_up_to_date, probe
 from worker.trash.opening import open_trash
 from worker.webhooks.deliveries import deliveries_among
-from worker.webhooks.webhook import Claim
+from worker.webhooks.webhook import DeliveryClaim
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -87,15 +87,21 @@ async def test_a_delivery_is_claimed_by_one_process_until_it_is_taken_or_release
     async with opened(url, tmp_path) as others:
         theirs = deliveries_of(others)
         a, b, c = ("w1", "a"), ("w1", "b"), ("w2", "a")
-        assert await ours.claim([b, a]) == {a: Claim.OURS, b: Claim.OURS}
-        assert await theirs.claim([a, b, c]) == {a: Claim.OTHERS, b: Claim.OTHERS, c: Claim.OURS}
+        assert await ours.claim([b, a]) == {a: DeliveryClaim.OURS, b: DeliveryClaim.OURS}
+        assert await theirs.claim([a, b, c]) == {
+            a: DeliveryClaim.OTHERS,
+            b: DeliveryClaim.OTHERS,
+            c: DeliveryClaim.OURS,
+        }
         await ours.take([a])
         await theirs.release([a, b])
-        assert await theirs.claim([a, b]) == {a: Claim.TAKEN, b: Claim.OTHERS}
+        assert await theirs.claim([a, b]) == {a: DeliveryClaim.TAKEN, b: DeliveryClaim.OTHERS}
         await ours.release([b])
-        assert await theirs.claim([b]) == {b: Claim.OURS}
-        assert await theirs.claim([b]) == {b: Claim.OURS}  # as after a failure that the database did not hear of
-        assert await ours.claim([a, b, c]) == {a: Claim.TAKEN, b: Claim.OTHERS, c: Claim.OTHERS}
+        assert await theirs.claim([b]) == {b: DeliveryClaim.OURS}
+        assert await theirs.claim([b]) == {
+            b: DeliveryClaim.OURS
+        }  # as after a failure that the database did not hear of
+        assert await ours.claim([a, b, c]) == {a: DeliveryClaim.TAKEN, b: DeliveryClaim.OTHERS, c: DeliveryClaim.OTHERS}
 
 
 async def test_the_claim_of_a_process_that_died_ends(
@@ -105,12 +111,12 @@ async def test_the_claim_of_a_process_that_died_ends(
     async with opened(url, tmp_path) as others:
         ours, dead = deliveries_of(accounts), deliveries_of(others)
         await dead.claim([delivery])
-        assert await ours.claim([delivery]) == {delivery: Claim.OTHERS}
+        assert await ours.claim([delivery]) == {delivery: DeliveryClaim.OTHERS}
         monkeypatch.setattr("worker.webhooks.deliveries.CLAIM_MS", -1000)
-        assert await ours.claim([delivery]) == {delivery: Claim.OURS}
+        assert await ours.claim([delivery]) == {delivery: DeliveryClaim.OURS}
         await dead.release([delivery])  # it was only slow
         monkeypatch.undo()
-        assert await dead.claim([delivery]) == {delivery: Claim.OTHERS}
+        assert await dead.claim([delivery]) == {delivery: DeliveryClaim.OTHERS}
 
 
 async def test_many_processes_claim_the_same_deliveries_at_once_and_each_has_one_winner(
@@ -123,7 +129,7 @@ async def test_many_processes_claim_the_same_deliveries_at_once_and_each_has_one
         claims = await asyncio.gather(
             *(deliveries_of(one).claim(order) for one, order in zip(processes, orders, strict=True))
         )
-    assert all([claim[one] for claim in claims].count(Claim.OURS) == 1 for one in wanted)
+    assert all([claim[one] for claim in claims].count(DeliveryClaim.OURS) == 1 for one in wanted)
 
 
 async def test_deliveries_are_known_until_they_are_old(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,14 +138,14 @@ async def test_deliveries_are_known_until_they_are_old(accounts: Accounts, monke
     for start in range(0, len(taken), 200):
         await store.take(taken[start : start + 200])
     assert not await store.purge()
-    assert set((await store.claim(taken)).values()) == {Claim.TAKEN}
+    assert set((await store.claim(taken)).values()) == {DeliveryClaim.TAKEN}
     monkeypatch.setattr("worker.webhooks.deliveries.KEPT_MS", -1000)
     assert await store.purge()
-    left = list((await store.claim(taken)).values()).count(Claim.TAKEN)
+    left = list((await store.claim(taken)).values()).count(DeliveryClaim.TAKEN)
     assert 400 <= left <= 700
     while await store.purge():
         pass
-    assert set((await store.claim(taken)).values()) == {Claim.OURS}
+    assert set((await store.claim(taken)).values()) == {DeliveryClaim.OURS}
 
 
 async def test_deliveries_are_looked_up_and_not_all_read(tmp_path: Path) -> None:
@@ -183,7 +189,7 @@ async def test_webhooks_and_deliveries_of_an_older_version_are_found(url: str, t
     async with opened(url, tmp_path) as accounts:
         found = await webhooks_of(accounts).called(tokens.values())
         assert [(token, webhook.id) for token, webhook in found.items()] == [(tokens["old"], "old")]
-        assert await deliveries_of(accounts).claim([("old", "d1")]) == {("old", "d1"): Claim.TAKEN}
+        assert await deliveries_of(accounts).claim([("old", "d1")]) == {("old", "d1"): DeliveryClaim.TAKEN}
 
 
 OLD_KEY = "old:b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2w="
@@ -204,7 +210,7 @@ async def test_what_version_0_1_kept_is_taken_over(url: str, tmp_path: Path) -> 
         assert await webhooks_of(accounts).called([token]) == {token: webhook}
         assert (webhook.remote_id, webhook.parameters) == ("42", '{"owner": "me"}')
         delivery = (webhook.id, "taken")
-        assert await deliveries_of(accounts).claim([delivery]) == {delivery: Claim.TAKEN}
+        assert await deliveries_of(accounts).claim([delivery]) == {delivery: DeliveryClaim.TAKEN}
         assert await accounts.installs.add("alice", "books", is_enabled=True)
     assert probe(url, CHAIN, installs) == ("0002", [])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from pydantic import BaseModel
-from support.accounts import install, opened
+from support.accounts import install, opened, webhooks_of
 from support.hooks import Shouter
 from support.services import serving
 
@@ -194,9 +194,9 @@ async def test_a_service_that_answers_no_json_refuses_to_subscribe(tmp_path: Pat
         await install(accounts, Shouter, server=url, token=SECRET)
         with pytest.raises(SubscribeRefused, match=r"POST .*/hooks answered 200 .*not JSON"):
             await order(accounts)
-        assert not await accounts.webhooks.list()
+        assert not await webhooks_of(accounts).list()
 
 
 async def order(accounts: Accounts) -> None:
     place = {"topology": "t", "node": "n", "public_url": "http://x"}
-    await subscribe(accounts, Shouter, "alice", "order", **place, parameters={})
+    await subscribe(accounts, webhooks_of(accounts), Shouter, "alice", "order", **place, parameters={})

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
-from support.accounts import install_books, log_in, opened
+from support.accounts import database_of, install_books, log_in, opened
 from support.databases import MakeDatabase, private_postgres
 from support.oauth_application import Books
 from support.oauth_server import OAuthServer
@@ -18,6 +17,7 @@ from applications import Application, Token, TokenExchange
 from applications.accounts import Accounts
 from applications.authentication import TokenCall
 from applications.errors import TokenEndpointAway
+from applications.http.response import Response
 from worker.accounts.tables import installs
 
 
@@ -33,14 +33,14 @@ async def here(request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_
         yield found
 
 
-async def ask(accounts: Accounts, application: type[Application] = Books) -> httpx.Response:
-    async with accounts.client(application, "alice") as client:
-        return await client.get("/orders")
+async def ask(accounts: Accounts, application: type[Application] = Books) -> Response:
+    client = await accounts.client(application, "alice")
+    return await client.get("/orders")
 
 
 async def after_failures(accounts: Accounts, failures: int) -> None:
     """Let the token endpoint have been away so often, and the pause after that be over."""
-    async with accounts.installs._database.transaction() as connection:
+    async with database_of(accounts).transaction() as connection:
         await connection.execute(installs.update().values(failures=failures, retry_at=0))
 
 

@@ -17,7 +17,7 @@ from support.topologies import TopologyFile, sink
 from support.waiting import eventually
 
 from worker.broker.consumer import Acknowledgements, QueueConsumer, SharingConsumer
-from worker.broker.leadership import Turn
+from worker.broker.leadership import QueueTurn
 from worker.broker.link import Outbox, Session
 from worker.errors import ChannelLost
 from worker.protocol.message import decode
@@ -230,7 +230,7 @@ async def test_a_turn_comes_when_a_consumer_without_the_lock_is_gone_and_its_mes
         await (await channel.get_queue(queue)).consume(taken.put)
         for _ in range(COUNT):
             await taken.get()
-        taking = asyncio.create_task(Turn(queue).take(session, is_wanted))
+        taking = asyncio.create_task(QueueTurn(queue).take(session, is_wanted))
         waiting = asyncio.create_task(looked.wait())
         await asyncio.wait([taking, waiting], return_when=asyncio.FIRST_COMPLETED)
         assert not taking.done()

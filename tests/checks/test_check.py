@@ -28,7 +28,7 @@ from worker.accounts import tables as accounts
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_disk, check_file, check_journal
-from worker.checks.finding import Finding, State
+from worker.checks.finding import Finding, FindingState
 from worker.checks.stores import check_databases, check_installs, check_redis, check_storage, check_tables, check_trash
 from worker.database.engine import sync_engine
 from worker.database.migrate import bring_up_to_date
@@ -174,38 +174,41 @@ async def test_wrong_settings_are_a_finding(broker_url: str) -> None:
 
 def test_a_trash_that_cannot_be_written_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database, and no folder")
-    assert check_file(tmp_path / "file" / "trash.sqlite").state is State.FAILED
-    assert check_file(tmp_path / "file").state is State.FAILED
-    assert check_file(Path("/proc/trash.sqlite")).state is State.FAILED
+    assert check_file(tmp_path / "file" / "trash.sqlite").state is FindingState.FAILED
+    assert check_file(tmp_path / "file").state is FindingState.FAILED
+    assert check_file(Path("/proc/trash.sqlite")).state is FindingState.FAILED
 
 
 def test_a_trash_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
-    assert check_file(tmp_path / "new" / "trash.sqlite").state is State.OK
+    assert check_file(tmp_path / "new" / "trash.sqlite").state is FindingState.OK
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mongodb"])
 async def test_a_trash_in_a_database_is_reached_and_its_clock_compared(kind: str, make_database: MakeDatabase) -> None:
     found = [finding async for finding in check_trash(make_database(kind))]
-    assert [(finding.check, finding.state) for finding in found] == [("trash", State.OK), ("trash's clock", State.OK)]
+    assert [(finding.check, finding.state) for finding in found] == [
+        ("trash", FindingState.OK),
+        ("trash's clock", FindingState.OK),
+    ]
 
 
 async def test_a_database_that_is_away_fails_and_its_password_stays_hidden() -> None:
     (port,) = free_ports(1)
     url = f"postgresql://shop:s3cret@127.0.0.1:{port}/shop"
     (found,) = [finding async for finding in check_trash(url)]
-    assert (found.state, "WORKER_TRASH_URL" in found.cure) == (State.FAILED, True)
+    assert (found.state, "WORKER_TRASH_URL" in found.cure) == (FindingState.FAILED, True)
     assert "s3cret" not in str(found)
 
 
 def test_a_full_disk_fails() -> None:
-    assert check_disk("sqlite:////proc/trash.sqlite").state is State.FAILED
+    assert check_disk("sqlite:////proc/trash.sqlite").state is FindingState.FAILED
 
 
 async def test_the_journal_of_tokens_is_tried_where_there_are_keys(
     make_topology: MakeTopology, broker_url: str, tmp_path: Path
 ) -> None:
-    assert check_journal(tmp_path / "a" / "b").state is State.OK
+    assert check_journal(tmp_path / "a" / "b").state is FindingState.OK
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").touch()
     own = {"WORKER_TOKEN_JOURNAL": str(tmp_path / "file" / "journal"), "WORKER_SECRET_KEYS": new_key("a")}
@@ -216,9 +219,13 @@ async def test_the_journal_of_tokens_is_tried_where_there_are_keys(
 
 @pytest.mark.parametrize(
     ("seconds", "state", "said"),
-    [(0, State.OK, "0.0 s"), (-1.5, State.OK, "1.5 s behind"), (60, State.WARNING, "60.0 s ahead of")],
+    [
+        (0, FindingState.OK, "0.0 s"),
+        (-1.5, FindingState.OK, "1.5 s behind"),
+        (60, FindingState.WARNING, "60.0 s ahead of"),
+    ],
 )
-def test_clocks_are_compared(seconds: float, state: State, said: str) -> None:
+def test_clocks_are_compared(seconds: float, state: FindingState, said: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     found = compare_clocks("clock", now + timedelta(seconds=seconds), now)
     assert (found.state, said in found.detail) == (state, True)
@@ -230,18 +237,18 @@ def test_a_database_of_processes_is_reached_before_and_after_its_tables_are_made
 ) -> None:
     url = make_database(kind)
     found = check_tables("process state", url, CHAIN, messages)
-    assert (found.state, "up to date" in found.detail) == (State.OK, False)
+    assert (found.state, "up to date" in found.detail) == (FindingState.OK, False)
     with closing(RunStore(url)) as store:
         store.write([])
     found = check_tables("process state", url, CHAIN, messages)
-    assert (found.state, "up to date" in found.detail) == (State.OK, True)
+    assert (found.state, "up to date" in found.detail) == (FindingState.OK, True)
 
 
 def test_nothing_is_made_in_a_database_that_others_use(tmp_path: Path) -> None:
     path = tmp_path / "shared.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (number INTEGER)")
-        assert check_tables("process state", f"sqlite:///{path}", CHAIN, messages).state is State.OK
+        assert check_tables("process state", f"sqlite:///{path}", CHAIN, messages).state is FindingState.OK
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
 
 
@@ -249,7 +256,7 @@ def test_a_database_that_may_only_be_read_fails(make_database: MakeDatabase) -> 
     url = make_database("postgresql")
     read_only = f"{url}{'&' if '?' in url else '?'}options=-cdefault_transaction_read_only%3Don"
     found = check_tables("process state", read_only, CHAIN, messages)
-    assert (found.state, "WORKER_DATABASE_URL" in found.cure) == (State.FAILED, True)
+    assert (found.state, "WORKER_DATABASE_URL" in found.cure) == (FindingState.FAILED, True)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -258,7 +265,7 @@ async def test_missing_tables_and_columns_are_named_with_a_cure(kind: str, make_
     bring_up_to_date(url, trash.CHAIN)
     bring_up_to_date(url, storage.CHAIN)
     states = {finding.check: finding.state async for finding in check_trash(url)}
-    assert set(states.values()) == {(await check_storage(url)).state} == {State.OK}
+    assert set(states.values()) == {(await check_storage(url)).state} == {FindingState.OK}
     engine = sync_engine(url)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE trash DROP COLUMN raw"))
@@ -266,10 +273,10 @@ async def test_missing_tables_and_columns_are_named_with_a_cure(kind: str, make_
         connection.execute(text("ALTER TABLE storage_groups DROP COLUMN closed_by"))
     engine.dispose()
     (found,) = [finding async for finding in check_trash(url)]
-    assert (found.state, found.detail.endswith("lacks trash.raw")) == (State.FAILED, True)
+    assert (found.state, found.detail.endswith("lacks trash.raw")) == (FindingState.FAILED, True)
     assert "drop all of trash_version, trash:" in found.cure
     found = await check_storage(url)
-    assert found.state is State.FAILED
+    assert found.state is FindingState.FAILED
     assert "storage_groups.closed_by" in found.detail
     assert "storage_values" in found.detail.split(" lacks ")[1].split(", ")
 
@@ -301,14 +308,14 @@ async def test_what_remembers_duplicates_is_checked_where_a_node_asks_for_it(
 @pytest.mark.parametrize(
     ("memory", "policy", "state"),
     [
-        ("100mb", "allkeys-lru", State.WARNING),
-        ("100mb", "volatile-ttl", State.WARNING),
-        ("100mb", "noeviction", State.OK),
-        ("0", "allkeys-lru", State.OK),
+        ("100mb", "allkeys-lru", FindingState.WARNING),
+        ("100mb", "volatile-ttl", FindingState.WARNING),
+        ("100mb", "noeviction", FindingState.OK),
+        ("0", "allkeys-lru", FindingState.OK),
     ],
 )
 async def test_a_redis_that_throws_keys_away_is_told(
-    own_redis: PrivateRedis, memory: str, policy: str, state: State
+    own_redis: PrivateRedis, memory: str, policy: str, state: FindingState
 ) -> None:
     redis = Redis.from_url(own_redis.url)
     await redis.config_set("maxmemory", memory)
@@ -316,7 +323,7 @@ async def test_a_redis_that_throws_keys_away_is_told(
     await redis.aclose()
     found = await check_redis(own_redis.url)
     assert found.state is state
-    assert (policy in found.detail) == (state is State.WARNING)
+    assert (policy in found.detail) == (state is FindingState.WARNING)
 
 
 async def test_a_user_who_may_not_ask_how_redis_evicts_is_served_all_the_same(own_redis: PrivateRedis) -> None:
@@ -325,7 +332,7 @@ async def test_a_user_who_may_not_ask_how_redis_evicts_is_served_all_the_same(ow
     await redis.config_set("maxmemory-policy", "allkeys-lru")
     await redis.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret", "~*", "+@all", "-info")
     await redis.aclose()
-    assert (await check_redis(own_redis.url.replace("redis://", "redis://worker:s3cret@"))).state is State.OK
+    assert (await check_redis(own_redis.url.replace("redis://", "redis://worker:s3cret@"))).state is FindingState.OK
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -341,7 +348,7 @@ async def test_installs_are_checked_where_there_are_keys(
         assert finding.check == "installs"
         return finding
 
-    assert (await found()).state is State.OK
+    assert (await found()).state is FindingState.OK
     bring_up_to_date(url, replace(accounts.CHAIN, head="0001"))
     assert "version 0001 will be updated to 0002" in (await found()).detail
     async with opened(url, tmp_path) as users:
@@ -351,18 +358,18 @@ async def test_installs_are_checked_where_there_are_keys(
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE webhook_deliveries"))
     engine.dispose()
-    assert ((await found()).state, "lacks webhook_deliveries" in (await found()).detail) == (State.FAILED, True)
+    assert ((await found()).state, "lacks webhook_deliveries" in (await found()).detail) == (FindingState.FAILED, True)
 
 
 @pytest.mark.parametrize("url", ["redis://:s3cret@127.0.0.1/0", "s3cret"])
 def test_an_address_that_is_none_of_a_database_of_installs_fails_and_its_password_stays_hidden(url: str) -> None:
     found = check_installs(url)
-    assert (found.state, "WORKER_INSTALLS_URL" in found.cure) == (State.FAILED, True)
+    assert (found.state, "WORKER_INSTALLS_URL" in found.cure) == (FindingState.FAILED, True)
     assert "s3cret" not in f"{found.detail}{found.cure}"
 
 
 async def test_redis_is_written_and_one_that_is_away_fails(redis_url: str) -> None:
-    assert (await check_redis(redis_url)).state is State.OK
+    assert (await check_redis(redis_url)).state is FindingState.OK
     (port,) = free_ports(1)
     found = await check_redis(f"redis://:s3cret@127.0.0.1:{port}/0")
-    assert (found.state, "WORKER_REDIS_URL" in found.cure, "s3cret" in str(found)) == (State.FAILED, True, False)
+    assert (found.state, "WORKER_REDIS_URL" in found.cure, "s3cret" in str(found)) == (FindingState.FAILED, True, False)

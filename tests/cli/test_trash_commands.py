@@ -13,7 +13,7 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY, numbered, run_trash
 
 from worker.protocol.message import now_ms
-from worker.trash.entry import Entry, EntryType, State
+from worker.trash.entry import Entry, EntryState, EntryType
 from worker.trash.opening import open_trash
 from worker.trash.transfer import to_line
 
@@ -72,7 +72,7 @@ async def test_entries_are_found_by_every_filter(url: str, filters: list[str], e
         numbered(1, created=now - 48 * HOUR_MS),
         numbered(2, created=now - HOUR_MS, node_id="n2", node_name="pack", user="alice", type=EntryType.USER_TASK),
         numbered(3, created=now - HOUR_MS // 60, correlation_id="run-3", reason="timeout"),
-        numbered(4, created=now, state=State.REJECTED),
+        numbered(4, created=now, state=EntryState.REJECTED),
     )
     assert listed(url, *filters) == expected
 
@@ -267,7 +267,7 @@ async def test_an_export_is_imported_elsewhere_without_loss_and_only_once(
     kept = [
         numbered(1, body="a\x00b"),
         numbered(2, body=None, raw=b"\xff\x00", more=4),
-        numbered(3, state=State.APPROVED, changed_by="alice", headers={"big": 2**70, "x": [1.5]}),
+        numbered(3, state=EntryState.APPROVED, changed_by="alice", headers={"big": 2**70, "x": [1.5]}),
         numbered(4, original_body="{}", edited=5, edited_by="bob"),
     ]
     await fill(url, *kept)
@@ -328,8 +328,8 @@ async def test_purge_deletes_what_was_decided_long_ago_and_waiting_entries_only_
     now = now_ms()
     await fill(
         url,
-        numbered(1, state=State.APPROVED, updated=now - 31 * 24 * HOUR_MS),
-        numbered(2, state=State.REJECTED, updated=now - 29 * 24 * HOUR_MS),
+        numbered(1, state=EntryState.APPROVED, updated=now - 31 * 24 * HOUR_MS),
+        numbered(2, state=EntryState.REJECTED, updated=now - 29 * 24 * HOUR_MS),
         numbered(3, updated=now - 99 * 24 * HOUR_MS),
         numbered(4, updated=now),
     )

@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from connectors import Message
 from deploy.ports import free_ports
 from deploy.redis import PrivateRedis
-from worker.checks.finding import State
+from worker.checks.finding import FindingState
 from worker.checks.stores import check_redis
 from worker.deduplication.marks import Mark, Taken
 from worker.deduplication.opening import open_marks
 from worker.limits.limit import parse_limits
-from worker.limits.reservations import Request, Turn
+from worker.limits.reservations import Turn, TurnRequest
 from worker.modes.standalone import Standalone
 from worker.settings.settings import load_settings
 from worker.storage.opening import open_storage
@@ -67,7 +67,7 @@ def url(port: int, tmp_path: Path) -> str:
 async def test_limits_are_kept_over_an_encrypted_connection(url: str) -> None:
     store = Standalone(load_settings(redis_url=url)).reservations(lambda: 1)
     try:
-        assert isinstance(await store.ask(Request(parse_limits("a|shop;60;1"), "a|shop", "one")), Turn)
+        assert isinstance(await store.ask(TurnRequest(parse_limits("a|shop;60;1"), "a|shop", "one")), Turn)
         (state,) = await store.states("a|shop")
         assert state.used == 1
     finally:
@@ -87,7 +87,7 @@ async def test_marks_and_data_are_kept_over_an_encrypted_connection(url: str) ->
 
 
 async def test_a_server_that_cannot_prove_itself_is_not_written_to(port: int, url: str) -> None:
-    assert (await check_redis(url)).state is State.OK
+    assert (await check_redis(url)).state is FindingState.OK
     found = await check_redis(f"rediss://127.0.0.1:{port}/0")
-    assert found.state is State.FAILED
+    assert found.state is FindingState.FAILED
     assert "certificate verify failed" in found.detail

@@ -1,7 +1,7 @@
 """Lines at a limit of all users: one step each in turn, whatever their length."""
 
 from worker.limits.fairness import LAG, SAMPLE, Share
-from worker.limits.limit import Limit
+from worker.limits.limit import KeyedLimit
 
 RATE = 10
 
@@ -50,7 +50,7 @@ def test_a_line_that_is_kept_back_by_something_else_is_not_waited_for() -> None:
 
 def test_a_limit_of_a_lines_own_bounds_what_it_calls() -> None:
     lines = share(fast=1000)
-    lines.join("slow", 1000, until=1, own=[Limit("slow|shop", seconds=10, amount=10)])
+    lines.join("slow", 1000, until=1, own=[KeyedLimit("slow|shop", seconds=10, amount=10)])
     assert 100 + 20 <= lines.calls_before("fast", 100, RATE) <= 100 + 25, "10 at once and one each second"
     assert lines.calls_before("slow", 5, RATE) == 10
 

@@ -9,7 +9,7 @@ from support.driven import DrivenTime, driven_script
 from deploy.redis import PrivateRedis
 from worker import load_settings
 from worker.limits.limit import parse_limits
-from worker.limits.reservations import Request, Reservations
+from worker.limits.reservations import Reservations, TurnRequest
 from worker.modes.standalone import Standalone
 
 LIMITS = parse_limits("alice|shop;1;64")
@@ -46,7 +46,7 @@ async def refused(store: Reservations) -> int:
 async def test_a_refusal_halves_the_amount_at_most_every_ten_seconds_and_it_comes_back(
     store: Reservations, driven: DrivenTime
 ) -> None:
-    await store.ask(Request(LIMITS, "alice|shop", "first"))
+    await store.ask(TurnRequest(LIMITS, "alice|shop", "first"))
     assert await amount(store) == 64
     found = []
     for seconds in (0, 0, 9.9, 0.2):
@@ -58,13 +58,13 @@ async def test_a_refusal_halves_the_amount_at_most_every_ten_seconds_and_it_come
     recovering = []
     for number in range(6):
         await driven.passes(75)
-        await store.ask(Request(LIMITS, "alice|shop", f"call {number}"))
+        await store.ask(TurnRequest(LIMITS, "alice|shop", f"call {number}"))
         recovering.append(await amount(store))
     assert recovering == [24, 32, 40, 48, 56, 64]
 
 
 async def test_no_amount_is_halved_away(store: Reservations, driven: DrivenTime) -> None:
-    await store.ask(Request(LIMITS, "alice|shop", "first"))
+    await store.ask(TurnRequest(LIMITS, "alice|shop", "first"))
     for _ in range(20):
         await refused(store)
         await driven.passes(10.1)
@@ -80,7 +80,7 @@ async def test_amounts_are_left_alone_unless_the_settings_name_a_recovery(
     settings = load_settings(redis_url=redis_url if is_shared else None, **own)
     store = Standalone(settings).reservations(lambda: 1)
     limits = parse_limits(f"{time.time_ns()}|shop;10;64")
-    await store.ask(Request(limits, limits[0].key, "first"))
+    await store.ask(TurnRequest(limits, limits[0].key, "first"))
     await store.learn(limits, seconds=0, slow_down=True)
     (state,) = await store.states(limits[0].key)
     await store.close()

@@ -18,9 +18,9 @@ from worker.accounts.opening import access_of_message
 from worker.errors import HandBack, LimitsAway
 from worker.limits.call_observer import Heard
 from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
-from worker.limits.limit import Limit, limits_of, parse_limits
+from worker.limits.limit import KeyedLimit, limits_of, parse_limits
 from worker.limits.memory import MemoryReservations
-from worker.limits.reservations import Request, Turn, Wait
+from worker.limits.reservations import Turn, TurnRequest, Wait
 from worker.modes.platform import PlatformGate
 from worker.patience import Patience
 from worker.pipeline.stages import decides
@@ -55,10 +55,10 @@ async def stopped(seconds: float) -> None:
 
 
 def test_a_key_is_read_as_groups_of_three() -> None:
-    assert parse_limits(KEY) == (Limit("alice|shop", 10, 2), Limit("|shop", 1, 40))
+    assert parse_limits(KEY) == (KeyedLimit("alice|shop", 10, 2), KeyedLimit("|shop", 1, 40))
     assert parse_limits(KEY + ";") == parse_limits(KEY)
     assert parse_limits("") == ()
-    assert parse_limits("|shop;1;1;|shop;1;3;|shop;1;1") == (Limit("|shop", 1, 1),)
+    assert parse_limits("|shop;1;1;|shop;1;3;|shop;1;1") == (KeyedLimit("|shop", 1, 1),)
 
 
 @pytest.mark.parametrize("user", ["a;b", "a|b", "50 %", "a%3Bb"])
@@ -215,21 +215,21 @@ class Away:
     """A store that is away for the first asks, and then misses a turn."""
 
     def __init__(self) -> None:
-        self.asked: list[Request] = []
+        self.asked: list[TurnRequest] = []
 
-    async def ask(self, request: Request) -> Turn | Wait:
+    async def ask(self, request: TurnRequest) -> Turn | Wait:
         self.asked.append(request)
         if len(self.asked) <= 2:
             raise LimitsAway("ConnectionError: refused")
         return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0)
 
-    async def seen(self, request: Request, at: float) -> None: ...
+    async def seen(self, request: TurnRequest, at: float) -> None: ...
 
-    async def give_back(self, request: Request) -> None: ...
+    async def give_back(self, request: TurnRequest) -> None: ...
 
     async def leave(self, line: str) -> None: ...
 
-    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None: ...
+    async def learn(self, limits: Sequence[KeyedLimit], *, seconds: float, slow_down: bool) -> None: ...
 
     async def states(self, key: str | None = None) -> Sequence[Any]:
         return ()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worker.limits.gate import WAY_SECONDS
 from worker.limits.limit import parse_limits
 from worker.limits.memory import MemoryReservations
-from worker.limits.reservations import LATEST_SECONDS, SLACK_SECONDS, Request, Turn
+from worker.limits.reservations import LATEST_SECONDS, SLACK_SECONDS, Turn, TurnRequest
 
 windows = st.tuples(st.integers(1, 5), st.integers(1, 6))
 users = st.sampled_from("abc")
@@ -49,7 +49,7 @@ class Service:
         self.store = MemoryReservations(lambda: self.now, guard_seconds=0)
         self.seen: defaultdict[str, list[float]] = defaultdict(list)
         self._own, self._group = own, group
-        self._due: list[tuple[float, int, Request, Ask]] = []
+        self._due: list[tuple[float, int, TurnRequest, Ask]] = []
         self._numbers = count()
 
     def limits(self, user: str) -> str:
@@ -62,7 +62,7 @@ class Service:
     async def ask(self, asked: Ask) -> None:
         await self.pass_until(self.now + asked.pause)
         number = next(self._numbers)
-        request = Request(parse_limits(self.limits(asked.user)), f"{asked.user}|shop", f"member {number}")
+        request = TurnRequest(parse_limits(self.limits(asked.user)), f"{asked.user}|shop", f"member {number}")
         answer = await self.store.ask(request)
         if isinstance(answer, Turn):
             heappush(self._due, (answer.at + asked.late, number, request, asked))

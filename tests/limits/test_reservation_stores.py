@@ -12,9 +12,9 @@ from support.driven import DrivenTime, driven_script
 
 from deploy.redis import PrivateRedis
 from worker.limits.fairness import SAMPLE
-from worker.limits.limit import Limit, parse_limits
+from worker.limits.limit import KeyedLimit, parse_limits
 from worker.limits.redis import BASE, LISTED_SECONDS, script
-from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
+from worker.limits.reservations import LimitState, Reservations, Turn, TurnRequest, Wait
 from worker.modes.standalone import Standalone
 from worker.settings.settings import load_settings
 
@@ -102,12 +102,12 @@ class Both:
     here: Reservations
     there: Reservations
     places: dict[str, list[int]] = field(default_factory=lambda: {user: [] for user in "abc"})
-    turns: list[tuple[Request, float]] = field(default_factory=list)
+    turns: list[tuple[TurnRequest, float]] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     """Whose calls the service may say something of."""
     members: count = field(default_factory=count)  # type: ignore[type-arg]
 
-    async def ask(self, request: Request, user: str) -> None:
+    async def ask(self, request: TurnRequest, user: str) -> None:
         await self.time.passes(0.000371)
         here, there = await self.here.ask(request), await self.there.ask(request)
         if isinstance(here, Turn) and isinstance(there, Turn):
@@ -132,7 +132,7 @@ class Both:
                     places = self.places[user]
                     place = places.pop(which % len(places)) if places and returns else 0
                     limits = parse_limits(self.keys[user])
-                    await self.ask(Request(limits, f"{user}|shop", f"member {next(self.members)}", place), user)
+                    await self.ask(TurnRequest(limits, f"{user}|shop", f"member {next(self.members)}", place), user)
             case Leave(user) if self.places[user]:
                 self.places[user].pop()
                 await asyncio.gather(self.here.leave(f"{user}|shop"), self.there.leave(f"{user}|shop"))
@@ -220,9 +220,9 @@ async def store(request: pytest.FixtureRequest, time: DrivenTime) -> AsyncIterat
     await made.close()
 
 
-def asking(key: str, place: int = 0, numbers: Iterator[int] = count()) -> Request:  # noqa: B008 - one row of numbers
+def asking(key: str, place: int = 0, numbers: Iterator[int] = count()) -> TurnRequest:  # noqa: B008 - one row of numbers
     limits = parse_limits(key)
-    return Request(limits, limits[0].key, f"call {next(numbers)}", place)
+    return TurnRequest(limits, limits[0].key, f"call {next(numbers)}", place)
 
 
 async def foreseen(store: Reservations, key: str, times: int) -> Sequence[tuple[float, int, int]]:
@@ -288,9 +288,9 @@ async def test_of_many_lines_those_furthest_behind_are_looked_at(time: DrivenTim
 
 
 async def test_a_user_of_any_name_is_listed(store: Reservations) -> None:
-    limits = [Limit("a;b|shop", 10, 3), Limit("10;3|shop", 10, 3)]
+    limits = [KeyedLimit("a;b|shop", 10, 3), KeyedLimit("10;3|shop", 10, 3)]
     for limit in limits:
-        await store.ask(Request([limit], limit.key, limit.key))
+        await store.ask(TurnRequest([limit], limit.key, limit.key))
     assert {state.limit for state in await store.states()} == set(limits)
     assert [state.limit for state in await store.states("a;b|shop")] == limits[:1]
     assert await store.reset("a;b|shop") == 1

@@ -15,7 +15,7 @@ from worker.errors import LimitsAway
 from worker.limits.limit import parse_limits
 from worker.limits.memory import MemoryReservations
 from worker.limits.redis import RedisReservations
-from worker.limits.reservations import SLACK_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.reservations import SLACK_SECONDS, Reservations, Turn, TurnRequest, Wait
 
 RUNS = count()
 
@@ -40,9 +40,9 @@ def application() -> str:
 MEMBERS = count()
 
 
-def asking(key: str, user: str, place: int = 0) -> Request:
+def asking(key: str, user: str, place: int = 0) -> TurnRequest:
     limits = parse_limits(key)
-    return Request(limits, f"{user}|{limits[0].application}", f"member {next(MEMBERS)}", place)
+    return TurnRequest(limits, f"{user}|{limits[0].application}", f"member {next(MEMBERS)}", place)
 
 
 async def called(store: Reservations, key: str, user: str) -> float:
@@ -150,7 +150,7 @@ async def test_a_missed_turn_is_renewed_without_counting_twice(store: Reservatio
     key = f"a|{application};60;2"
     request = asking(key, "a")
     await store.ask(request)
-    await store.ask(Request(request.limits, request.line, request.member, is_renewal=True))
+    await store.ask(TurnRequest(request.limits, request.line, request.member, is_renewal=True))
     assert isinstance(await store.ask(asking(key, "a")), Turn)
     assert isinstance(await store.ask(asking(key, "a")), Wait)
 

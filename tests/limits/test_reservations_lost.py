@@ -12,7 +12,7 @@ from deploy.redis import PrivateRedis
 from worker.errors import LimitsAway
 from worker.limits.limit import parse_limits
 from worker.limits.redis import RedisReservations
-from worker.limits.reservations import Request, Turn, Wait
+from worker.limits.reservations import Turn, TurnRequest, Wait
 
 MEMBERS = count()
 
@@ -27,7 +27,7 @@ async def opened(url: str) -> AsyncIterator[RedisReservations]:
 async def ask(store: RedisReservations, key: str) -> Turn | Wait:
     """Ask until Redis answers."""
     limits = parse_limits(key)
-    request = Request(limits, limits[0].key, f"member {next(MEMBERS)}")
+    request = TurnRequest(limits, limits[0].key, f"member {next(MEMBERS)}")
     async with asyncio.timeout(20):
         while True:
             with suppress(LimitsAway):
@@ -35,7 +35,7 @@ async def ask(store: RedisReservations, key: str) -> Turn | Wait:
             await asyncio.sleep(0.05)
 
 
-async def turn_of(store: RedisReservations, request: Request) -> Turn:
+async def turn_of(store: RedisReservations, request: TurnRequest) -> Turn:
     """Ask until the call has a turn."""
     while True:
         answer = await store.ask(request)
@@ -129,7 +129,7 @@ async def test_a_slow_connection_does_not_bring_calls_closer(own_redis: PrivateR
         await ask(fast, "w|shop;1;1")
         called: list[float] = []
         for store in (slow, fast) if slow_is_first else (fast, slow):
-            request = Request(limits, "a|shop", f"member {next(MEMBERS)}")
+            request = TurnRequest(limits, "a|shop", f"member {next(MEMBERS)}")
             turn = await turn_of(store, request)
             await asyncio.sleep(max(turn.at - time.monotonic(), 0))
             called.append(time.monotonic())

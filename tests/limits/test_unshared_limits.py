@@ -17,9 +17,9 @@ from applications import Application
 from connectors import Connector, Message
 from worker.broker.partitions import TRIAL_SECONDS
 from worker.errors import LimitRefused, LimitsAway, SettingsError
-from worker.limits.limit import Limit, parse_limits
+from worker.limits.limit import KeyedLimit, parse_limits
 from worker.limits.memory import MemoryReservations
-from worker.limits.reservations import Request, Turn
+from worker.limits.reservations import Turn, TurnRequest
 from worker.limits.unshared import UnsharedReservations
 
 KEY = "alice|shop;60;4"
@@ -62,11 +62,11 @@ def divided(count: int) -> Sequence[UnsharedReservations]:
     return [UnsharedReservations(store, lambda: count, are_divided=True) for store in own]
 
 
-async def turns(stores: Sequence[UnsharedReservations], limit: Limit) -> int:
+async def turns(stores: Sequence[UnsharedReservations], limit: KeyedLimit) -> int:
     """Let each process take all turns of a moment that it gets."""
     given = 0
     for number, store in enumerate(stores):
-        while isinstance(await store.ask(Request([limit], limit.key, f"{number}-{given}")), Turn):
+        while isinstance(await store.ask(TurnRequest([limit], limit.key, f"{number}-{given}")), Turn):
             given += 1
     return given
 
@@ -82,7 +82,7 @@ async def test_a_limit_that_has_less_than_a_call_for_each_process_is_refused(amo
     (limit,) = parse_limits(f"alice|shop;10;{amount}")
     for store in divided(count):
         with pytest.raises(LimitRefused, match=f"at most {amount} of them"):
-            await store.ask(Request([limit], limit.key, "m"))
+            await store.ask(TurnRequest([limit], limit.key, "m"))
 
 
 async def test_nothing_goes_before_it_is_known_who_else_consumes() -> None:
@@ -90,7 +90,7 @@ async def test_nothing_goes_before_it_is_known_who_else_consumes() -> None:
     own = MemoryReservations(lambda: 0.0, guard_seconds=0)
     store = UnsharedReservations(own, lambda: None, are_divided=False)
     with pytest.raises(LimitsAway, match="not known yet"):
-        await store.ask(Request([limit], limit.key, "m"))
+        await store.ask(TurnRequest([limit], limit.key, "m"))
 
 
 def test_processes_among_which_an_applications_limit_cannot_be_divided_do_not_start(

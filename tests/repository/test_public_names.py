@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -45,8 +47,7 @@ def test_every_module_can_be_imported_alone() -> None:
                 importlib.import_module(entry.name)
 
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-EXPLAINED = [connectors]
+EXPLAINED = [applications, connectors, worker]
 
 
 def names_of(packages: list[ModuleType]) -> list[tuple[ModuleType, str]]:
@@ -88,7 +89,8 @@ def is_named(name: str, text: str) -> bool:
 @cache
 def texts_of_values(package: ModuleType) -> dict[str, str]:
     """The docstrings below assignments, as `Outcome = ...` has one."""
-    modules = [entry for entry in pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if not entry.ispkg]
+    found_modules = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    modules = [entry for entry in found_modules if not entry.ispkg and not entry.name.endswith("__main__")]
     found: dict[str, str] = {}
     for entry in modules:
         source = inspect.getsource(importlib.import_module(entry.name))
@@ -122,4 +124,52 @@ def shown_on_pages() -> str:
 @cache
 def text_of_tests() -> str:
     own = Path(__file__)
-    return "\n".join(path.read_text() for path in sorted(own.parent.rglob("*.py")) if path != own)
+    return "\n".join(path.read_text() for path in sorted(own.parent.parent.rglob("*.py")) if path != own)
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def public_functions(tree: ast.Module | ast.ClassDef, around: str = "") -> Iterator[tuple[str, Function, str]]:
+    """Yield name, definition and documentation, a method's with that of its class."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node, ast.get_docstring(node) or "")
+        if isinstance(node, Function) and (not node.name.startswith("_") or node.name in {"__init__", "__post_init__"}):
+            yield node.name, node, f"{around} {ast.get_docstring(node) or ''}"
+
+
+def raised(function: Function) -> set[str]:
+    """Return the errors that a function raises itself."""
+    calls = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    names = {call.func.id for call in calls if isinstance(call.func, ast.Name)}
+    made = any(isinstance(call.func, ast.Attribute) and call.func.attr == "unreadable" for call in calls)
+    return (names | ({"ReplyUnreadable"} if made else set())) - {"AssertionError", "NotImplementedError", "type"}
+
+
+@pytest.mark.parametrize("package", [applications], ids=lambda package: package.__name__)
+def test_what_a_function_raises_itself_is_in_its_documentation(package: object) -> None:
+    (folder,) = package.__path__
+    seen = 0
+    for path in Path(folder).rglob("*.py"):
+        for name, function, said in public_functions(ast.parse(path.read_text())):
+            for error in raised(function):
+                seen += 1
+                assert error in said or error[0].islower(), f"{path.name}: {name} raises {error} and does not say so"
+    assert seen > 40
+
+
+def test_one_file_knows_the_http_library() -> None:
+    knowing = [
+        path.relative_to(ROOT).as_posix()
+        for package in ("applications", "connectors")
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"^\s*(import|from) (httpx|aiohttp)", path.read_text(), re.MULTILINE)
+    ]
+    assert knowing == ["applications/http/wire.py"]
+
+
+def test_applications_are_declared_without_an_http_library() -> None:
+    code = "import sys, applications; print([name for name in ('httpx', 'aiohttp') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"

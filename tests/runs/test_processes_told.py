@@ -119,18 +119,19 @@ async def test_a_webhook_that_does_not_answer_is_called_again_after_growing_paus
         await asyncio.Event().wait()
         raise AssertionError
 
-    def pauses() -> list[int]:
+    def pauses() -> list[float]:
         return [line["retry_in_seconds"] for line in log_lines if line["event"] == "end_of_process_not_told"]
 
     async with serving(never) as url:
         await run_worker(topology, finished_webhook=url)
         await start_run(queues, topology, "start", run)
-        await eventually(lambda: pauses() == [2], what="the first pause")
+        await eventually(pauses, what="the first pause")
+        assert 1 <= pauses()[0] <= 2
         for tries, pause in {1: 4, 8: 512, 9: 600, 100: 600}.items():
             told = len(pauses())
             make_due(topology, tries=tries)
             await eventually(lambda told=told: len(pauses()) > told, what=f"the pause after {tries + 1} tries")
-            assert pauses()[told] == pause
+            assert pause / 2 <= pauses()[told] <= pause
 
 
 def make_due(topology: TopologyFile, *, tries: int) -> None:

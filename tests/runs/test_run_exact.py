@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.runs import counts
 from support.visits import node, visit
 
-from worker.protocol.identity import Sent, approved_step, first_step, next_step
+from worker.protocol.identity import SentMessage, approved_step, first_step, next_step
 from worker.protocol.message import now_ms
 from worker.runs.records import Record, record
 from worker.runs.run import MessageState, Run, RunState
@@ -57,7 +57,7 @@ class World:
     def record(self, number: int, step: str, state: MessageState, *, is_again: bool = False) -> Record:
         children = self.children[number] if state is MessageState.OK else []
         at = visit(node(id=f"n{number}"), **{"worker-step": step, "correlation-id": self.run})
-        sent = [Sent(next_step(step, f"n{child}", 0), f"n{child}") for child in children]
+        sent = [SentMessage(next_step(step, f"n{child}", 0), f"n{child}") for child in children]
         return record(at, state, sent, is_again=is_again)
 
     def handle(self) -> None:
@@ -69,8 +69,8 @@ class World:
         self.published |= {number for number, _ in self.queue}
         self.pending.append((number, step, done))
 
-    def sent(self, number: int, step: str) -> list[Sent]:
-        return [Sent(next_step(step, f"n{child}", 0), f"n{child}") for child in self.children[number]]
+    def sent(self, number: int, step: str) -> list[SentMessage]:
+        return [SentMessage(next_step(step, f"n{child}", 0), f"n{child}") for child in self.children[number]]
 
     def commit(self) -> None:
         """Write some of the records, in any order; some of them twice, and the beginning among them."""

@@ -16,7 +16,7 @@ from support.databases import MakeDatabase
 from support.runs import counts, ok
 from support.visits import RUN, node, visit
 
-from worker.protocol.identity import Sent, first_step, next_step
+from worker.protocol.identity import SentMessage, first_step, next_step
 from worker.protocol.message import now_ms
 from worker.runs.due import claim_due
 from worker.runs.records import Record, record
@@ -35,7 +35,7 @@ def store(request: pytest.FixtureRequest, make_database: MakeDatabase) -> Iterat
         yield opened
 
 
-def of(name: str, step: str, state: MessageState, *sent: Sent, run: str = RUN) -> Record:
+def of(name: str, step: str, state: MessageState, *sent: SentMessage, run: str = RUN) -> Record:
     at = visit(node(id=name), **{"worker-step": step, "correlation-id": run})
     return record(at, state, sent)
 
@@ -43,8 +43,8 @@ def of(name: str, step: str, state: MessageState, *sent: Sent, run: str = RUN) -
 def tree(run: str, width: int = 4) -> list[Record]:
     """Return the records of a run: a root, its copies, and their copies; the last one fails."""
     root = first_step("root", run)
-    middles = [Sent(next_step(root, "middle", at), "middle") for at in range(width)]
-    ends = {own.step: [Sent(next_step(own.step, "end", at), "end") for at in range(width)] for own in middles}
+    middles = [SentMessage(next_step(root, "middle", at), "middle") for at in range(width)]
+    ends = {own.step: [SentMessage(next_step(own.step, "end", at), "end") for at in range(width)] for own in middles}
     made = [of("root", root, MessageState.OK, *middles, run=run)]
     made += [of("middle", own.step, MessageState.OK, *ends[own.step], run=run) for own in middles]
     every = [own for sent in ends.values() for own in sent]
@@ -113,7 +113,7 @@ def test_what_failed_and_then_went_well_counts_as_well(store: RunStore) -> None:
     store.write(records)
     failed = records[-1]
     assert store.compact(now_ms() + 1) == 1
-    after = Sent(next_step(failed.visit.headers.text("worker-step"), "after", 0), "after")
+    after = SentMessage(next_step(failed.visit.headers.text("worker-step"), "after", 0), "after")
     store.write([record(failed.visit, MessageState.OK, [after])])
     assert (only(store).state, counts(only(store))) == (RunState.RUNNING, (22, 21, 0, 0, 1))
     store.write([of("after", after.step, MessageState.OK)])

@@ -17,7 +17,7 @@ from connectors import storage as storages
 from connectors.errors import StorageAway
 from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Storage, Terms, now_ms
 from deploy.redis import PrivateRedis
-from worker.checks.finding import State
+from worker.checks.finding import FindingState
 from worker.checks.stores import check_storage
 from worker.storage.opening import open_storage
 from worker.urls import check_storage_url
@@ -321,13 +321,13 @@ async def test_what_expired_is_deleted(make_database: MakeDatabase) -> None:
 
 async def test_the_check_reaches_it_without_changing_anything(url: str) -> None:
     finding = await check_storage(url)
-    assert (finding.check, finding.state) == ("storage", State.OK)
+    assert (finding.check, finding.state) == ("storage", FindingState.OK)
     made = await asyncio.to_thread(Path(url.removeprefix("sqlite:///")).exists)
     assert not (url.startswith("sqlite") and made)
 
 
 async def test_the_check_says_when_it_is_away() -> None:
     finding = await check_storage("redis://:hunter2@127.0.0.1:9/0")
-    assert finding.state is State.FAILED
+    assert finding.state is FindingState.FAILED
     assert "hunter2" not in str(finding)
     assert "WORKER_STORAGE_URL" in str(finding)

@@ -12,7 +12,7 @@ from support.topologies import TopologyFile
 from support.waiting import eventually
 from worker.testing import InMemoryTopology
 from worker.trash.deciding import Decider
-from worker.trash.entry import Entry, State
+from worker.trash.entry import Entry, EntryState
 
 SECONDS = 30
 
@@ -29,7 +29,7 @@ class Running(Protocol):
     async def waiting(self, count: int) -> Sequence[Entry]:
         """Return the entries of trash and user tasks, once there are so many."""
 
-    async def decide(self, entry: Entry, state: State) -> None:
+    async def decide(self, entry: Entry, state: EntryState) -> None:
         """Approve or reject an entry."""
 
 
@@ -57,8 +57,8 @@ class InMemory:
         assert len(entries) == count
         return entries
 
-    async def decide(self, entry: Entry, state: State) -> None:
-        await (self.running.approve(entry) if state is State.APPROVED else self.running.reject(entry))
+    async def decide(self, entry: Entry, state: EntryState) -> None:
+        await (self.running.approve(entry) if state is EntryState.APPROVED else self.running.reject(entry))
 
 
 class OnRabbitMQ:
@@ -87,7 +87,7 @@ class OnRabbitMQ:
 
         return await eventually(are_there, seconds=SECONDS, what=f"{count} entries")
 
-    async def decide(self, entry: Entry, state: State) -> None:
+    async def decide(self, entry: Entry, state: EntryState) -> None:
         await Decider(self._worker.handler.trash.store, self._worker.parts.publisher).decide([entry.id], state)
 
 

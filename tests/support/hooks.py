@@ -12,7 +12,7 @@ import httpx
 from aiohttp import web
 from pydantic import Field, HttpUrl, SecretStr
 
-from applications import ApiKey, Application, Form, Handshake, Subscription, WebhookCall
+from applications import ApiKey, Application, ApplicationType, Form, Handshake, Subscription, WebhookCall
 from applications.forms import Choices
 from applications.http.client import Client
 from applications.signatures import GITHUB
@@ -32,6 +32,7 @@ class Shouter(Application):
     """A service with webhooks, signed as GitHub's."""
 
     key = "shouter"
+    kind = ApplicationType.WEBHOOK
     base_url = "{server}"
     authentication = ApiKey(header="X-Key")
     forms = (Settings,)

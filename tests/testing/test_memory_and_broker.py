@@ -15,7 +15,7 @@ from support.topologies import NodeEntry, TopologyFile, connector, custom_node, 
 
 from connectors import Batch, CustomNode, Forward, Limited, Message, Page, Repeat, Stop, Trash
 from connectors.action import Action
-from worker.trash.entry import EntryType, State
+from worker.trash.entry import EntryState, EntryType
 
 Begin = Callable[[str, TopologyFile, Sequence[Action[Any, Any]]], Any]
 PLACES = ("memory", "rabbitmq")
@@ -163,7 +163,7 @@ async def test_a_persons_decision_gives_the_same_messages(make_topology: MakeTop
         await running.start("ask", first_message("question", user="alice"))
         (task,) = await running.waiting(1)
         assert task.type is EntryType.USER_TASK
-        await running.decide(task, State.APPROVED)
+        await running.decide(task, EntryState.APPROVED)
         received = await running.received("sink", 1)
         seen[place] = [sorted_by_id(received), entry_facts(task)]
     assert seen["memory"] == seen["rabbitmq"]

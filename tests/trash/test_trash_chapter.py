@@ -21,7 +21,7 @@ from support.workers import InProcess
 
 from connectors import CustomNode, Message, Trash
 from worker.broker.delays import LOST
-from worker.trash.entry import Entry, State
+from worker.trash.entry import Entry, EntryState
 from worker.trash.search import Search
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -122,7 +122,7 @@ async def test_the_chapter_leads_from_the_alert_to_the_repaired_order(
     for line in (*lost, *retention, *moving):
         await run(worker, line, entry, tmp_path)
     assert len((tmp_path / "trash.jsonl").read_text().splitlines()) == 21
-    assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == 21
+    assert len(await store.ids(Search(states=frozenset({EntryState.APPROVED})))) == 21
 
 
 async def test_the_commands_of_operations_and_alerts_find_an_order_that_waits(

@@ -14,7 +14,7 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY
 
 from worker.trash.documents import LARGE, to_document, to_entry
-from worker.trash.entry import EntryType, State
+from worker.trash.entry import EntryState, EntryType
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
 from worker.trash.store import Claim
@@ -69,8 +69,8 @@ async def test_entries_of_the_platform_are_decided_and_leave_its_collection(make
     claim = Claim.now()
     assert len(await store.claim(ids, claim)) == len(ids)
     assert await platforms.count_documents({}) == len(recorded()) - len(ids)
-    await store.decide(ids, claim, State.APPROVED)
-    assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == len(ids)
+    await store.decide(ids, claim, EntryState.APPROVED)
+    assert len(await store.ids(Search(states=frozenset({EntryState.APPROVED})))) == len(ids)
     await store.close()
     await client.close()
 

@@ -27,7 +27,7 @@ from worker.broker.publisher import Publisher
 from worker.pipeline import handler
 from worker.protocol.message import now_ms
 from worker.trash import deciding
-from worker.trash.entry import Entry, State
+from worker.trash.entry import Entry, EntryState
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
 from worker.trash.store import CHUNK
@@ -127,13 +127,13 @@ async def test_the_worker_deletes_what_was_decided_long_ago(
 ) -> None:
     url = make_database(kind)
     store = open_trash(url)
-    await store.put(numbered(1, state=State.APPROVED, updated=now_ms() - 31 * DAY_MS))
-    await store.put(numbered(2, state=State.APPROVED, updated=now_ms() - 29 * DAY_MS))
+    await store.put(numbered(1, state=EntryState.APPROVED, updated=now_ms() - 31 * DAY_MS))
+    await store.put(numbered(2, state=EntryState.APPROVED, updated=now_ms() - 29 * DAY_MS))
     await store.put(numbered(3, updated=now_ms() - 99 * DAY_MS))
     await run_worker(make_topology(pass_on("start")), trash_url=url)
     (line,) = await eventually(logged(log_lines, "trash_purged"), what="a log line")
     assert line["entries"] == 1
-    assert await store.ids(Search(states=frozenset(State))) == [numbered(2).id, numbered(3).id]
+    assert await store.ids(Search(states=frozenset(EntryState))) == [numbered(2).id, numbered(3).id]
     await store.close()
 
 
@@ -147,7 +147,7 @@ async def test_the_worker_deletes_what_waited_too_long_where_it_is_told_to(
     await run_worker(make_topology(pass_on("start")), trash_url=url, trash_keep_waiting_days=98)
     (line,) = await eventually(logged(log_lines, "trash_purged"), what="a log line")
     assert line["entries"] == 1
-    assert await store.ids(Search(states=frozenset(State))) == [numbered(1).id]
+    assert await store.ids(Search(states=frozenset(EntryState))) == [numbered(1).id]
     await store.close()
 
 
@@ -232,7 +232,7 @@ async def test_a_broker_that_does_not_confirm_is_told_and_the_entry_waits_again(
     await publisher.wait_until_open()
     with proxy.losing(Lost.CONFIRM):
         decider = deciding.Decider(store, publisher)
-        await decider.decide([numbered(1).id], State.APPROVED)
+        await decider.decide([numbered(1).id], EntryState.APPROVED)
     running.cancel()
     assert decider.tally.refused == {numbered(1).id: deciding.NO_ANSWER}
     assert [entry.id for entry in await store.waiting()] == [numbered(1).id]

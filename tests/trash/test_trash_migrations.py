@@ -13,7 +13,7 @@ from support.databases import MakeDatabase
 from support.entries import ENTRY, run_trash
 
 import worker.trash
-from worker.trash.entry import Entry, State, entry_id, short_id
+from worker.trash.entry import Entry, EntryState, entry_id, short_id
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
 from worker.trash.store import TrashStore
@@ -49,7 +49,7 @@ async def test_the_database_of_an_earlier_version_is_brought_up_to_date(tmp_path
     (entry,) = await store.waiting()
     assert (entry.body, entry.reason, entry.more, entry.application) == ('{"order": 17}', "no stock", 0, "")
     assert await store.get("8f7e2d3c-0000-5000-8000-000000000001") == entry
-    (decided,) = await store.load(await store.ids(Search(states=frozenset({State.REJECTED}))))
+    (decided,) = await store.load(await store.ids(Search(states=frozenset({EntryState.REJECTED}))))
     assert decided.raw == b"\xff\x00"
     await store.close()
 

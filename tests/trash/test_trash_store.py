@@ -14,13 +14,13 @@ from support.entries import ENTRY, LONG_AGO, numbered
 
 from worker.protocol.message import now_ms
 from worker.trash import mongo, sql
-from worker.trash.entry import DECIDED, EntryType, State
+from worker.trash.entry import DECIDED, EntryState, EntryType
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
 from worker.trash.store import CLAIM_MS, Claim, TrashStore
 from worker.trash.transfer import from_line, to_line
 
-ALL = Search(states=frozenset(State))
+ALL = Search(states=frozenset(EntryState))
 
 
 @pytest.fixture(params=KINDS)
@@ -61,10 +61,10 @@ async def test_a_redelivery_of_what_was_decided_adds_nothing(store: TrashStore) 
     claim = Claim.now()
     await store.claim([ENTRY.id], claim)
     await store.add(ENTRY)
-    await store.decide([ENTRY.id], claim, State.APPROVED)
+    await store.decide([ENTRY.id], claim, EntryState.APPROVED)
     await store.add(ENTRY)
     assert await store.ids(Search()) == []
-    assert [entry.state for entry in await store.load([ENTRY.id])] == [State.APPROVED]
+    assert [entry.state for entry in await store.load([ENTRY.id])] == [EntryState.APPROVED]
 
 
 async def test_entries_are_listed_oldest_first(store: TrashStore) -> None:
@@ -96,7 +96,7 @@ async def test_nothing_is_lost_whatever_a_message_holds(store: TrashStore, chang
     claim = Claim.now()
     (claimed,) = await store.claim([entry.id], claim)
     assert (claimed.body, claimed.raw, claimed.headers) == (entry.body, entry.raw, entry.headers)
-    await store.decide([entry.id], claim, State.REJECTED)
+    await store.decide([entry.id], claim, EntryState.REJECTED)
     assert await store.purge([entry.id]) == 1
     assert await store.get(entry.id) is None
 
@@ -126,7 +126,7 @@ async def test_unreadable_bytes_are_shown_as_text(store: TrashStore) -> None:
         (Search(created_after=LONG_AGO - 10**15), [1, 2, 3, 4]),
         (Search(created_before=LONG_AGO - 10**15), []),
         (Search(nodes=("fetch",), reason="time", created_after=LONG_AGO), [2]),
-        (Search(states=frozenset({State.REJECTED})), [5]),
+        (Search(states=frozenset({EntryState.REJECTED})), [5]),
         (Search(states=DECIDED), [5]),
         (ALL, [1, 2, 3, 4, 5]),
     ],
@@ -138,7 +138,7 @@ async def test_entries_are_found_by_what_they_are(store: TrashStore, search: Sea
         numbered(2, correlation_id="run-2", reason="Timeout", headers={"result-message": "Timeout"}),
         numbered(3, user="alice", reason="100% gone", headers={"result-message": "100% gone"}, **pack),
         numbered(4, type=EntryType.USER_TASK, reason=None, headers={}, application="mail", **pack),
-        numbered(5, state=State.REJECTED),
+        numbered(5, state=EntryState.REJECTED),
     ):
         assert await store.put(entry)
     assert [int(own, 16) for own in await store.ids(search)] == expected
@@ -160,7 +160,7 @@ async def test_only_one_of_two_claims_wins(store: TrashStore, url: str, stack: A
     )
     assert sorted(entry.id for entries in claimed for entry in entries) == ids
     for one, claim, entries in zip(stores, claims, claimed, strict=True):
-        assert await one.decide(ids, claim, State.APPROVED) == len(entries)
+        assert await one.decide(ids, claim, EntryState.APPROVED) == len(entries)
     assert await store.waiting() == []
 
 
@@ -170,7 +170,7 @@ async def test_a_claimed_entry_is_shown_with_its_claimer_and_can_wait_again(stor
     await store.claim([ENTRY.id], claim)
     assert await store.waiting() == []
     (entry,) = await store.load(await store.ids(Search()))
-    assert (entry.state, entry.changed_by) == (State.CLAIMED, claim.by)
+    assert (entry.state, entry.changed_by) == (EntryState.CLAIMED, claim.by)
     await store.release([ENTRY.id], claim)
     (entry,) = await store.waiting()
     assert replace(entry, updated=ENTRY.updated) == ENTRY
@@ -184,9 +184,9 @@ async def test_a_claim_left_behind_is_taken_over_after_its_time_and_not_before(s
     assert await store.claim([ENTRY.id], soon) == []
     later = Claim("later", "other", dead.at + CLAIM_MS + 1)
     assert [entry.changed_by for entry in await store.claim([ENTRY.id], later)] == ["other"]
-    assert await store.decide([ENTRY.id], dead, State.REJECTED) == 0
+    assert await store.decide([ENTRY.id], dead, EntryState.REJECTED) == 0
     await store.release([ENTRY.id], dead)
-    assert await store.decide([ENTRY.id], later, State.APPROVED) == 1
+    assert await store.decide([ENTRY.id], later, EntryState.APPROVED) == 1
 
 
 async def test_an_id_may_be_shortened_while_it_is_unique(store: TrashStore) -> None:
@@ -246,7 +246,7 @@ async def test_what_is_decided_is_kept_from_its_decision_on(store: TrashStore) -
     before = now_ms()
     claim = Claim("token", "alice", before - 1000)
     await store.claim([ENTRY.id], claim)
-    await store.decide([ENTRY.id], claim, State.REJECTED)
+    await store.decide([ENTRY.id], claim, EntryState.REJECTED)
     (decided,) = await store.load([ENTRY.id])
     assert decided.updated >= before
     assert await store.ids(Search(states=DECIDED, updated_before=before)) == []
@@ -274,7 +274,7 @@ async def test_a_flood_is_counted_on_the_oldest_of_its_kind(url: str, stack: Asy
     assert [entry.more for entry in await store.waiting()] == [3, *[0] * 10]
     claim = Claim.now()
     await store.claim([f"{1:024x}"], claim)
-    await store.decide([f"{1:024x}"], claim, State.APPROVED)
+    await store.decide([f"{1:024x}"], claim, EntryState.APPROVED)
     assert await store.add(numbered(20, **same)) == f"{20:024x}"
 
 
@@ -314,7 +314,7 @@ async def test_without_a_flood_limit_all_are_stored(url: str, stack: AsyncExitSt
 
 async def test_an_import_keeps_entries_as_they_are_and_only_once(store: TrashStore) -> None:
     decided = replace(
-        ENTRY, state=State.REJECTED, changed_by="alice", more=7, original_body="{}", edited=5, edited_by="b"
+        ENTRY, state=EntryState.REJECTED, changed_by="alice", more=7, original_body="{}", edited=5, edited_by="b"
     )
     line = to_line(decided)
     assert json.loads(line)["state"] == "rejected"

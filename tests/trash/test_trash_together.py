@@ -17,7 +17,7 @@ from support.proxy import Lost, Proxy
 from support.queues import Queues
 from support.topologies import TopologyFile, pass_on
 
-from worker.trash.entry import State
+from worker.trash.entry import EntryState
 from worker.trash.opening import open_trash
 from worker.trash.search import Search
 from worker.trash.store import CLAIM_MS, Claim, TrashStore
@@ -54,7 +54,7 @@ async def test_two_terminals_approve_the_same_entries_and_each_goes_through_once
     assert [terminal.returncode for terminal in terminals] == [0, 0], texts
     arrived = Counter(message.data for message in await queues.read_all(queue))
     assert arrived == Counter(range(COUNT))
-    assert len(await store.ids(Search(states=frozenset({State.APPROVED})))) == COUNT
+    assert len(await store.ids(Search(states=frozenset({EntryState.APPROVED})))) == COUNT
     assert await store.ids(Search()) == []
     await store.close()
 
@@ -83,7 +83,7 @@ async def test_entries_of_a_killed_command_can_be_approved_after_its_claim_is_ov
         command.send_signal(signal.SIGKILL)
         await command.wait()
         (entry,) = await store.load(await store.ids(Search()))
-        assert (entry.state, str(entry.changed_by).endswith(f":{command.pid}")) == (State.CLAIMED, True)
+        assert (entry.state, str(entry.changed_by).endswith(f":{command.pid}")) == (EntryState.CLAIMED, True)
         claim = Claim.now()
         assert await store.claim([entry.id], claim) == []
         later = Claim("later", "test", claim.at + 2 * CLAIM_MS)
@@ -97,4 +97,4 @@ async def test_an_interrupted_command_leaves_nothing_claimed(
     async with stuck_command(make_database, topology, queues, proxy) as (store, command):
         command.send_signal(signal.SIGINT)
         assert await command.wait() != 0
-        assert [entry.state for entry in await store.waiting()] == [State.WAITING]
+        assert [entry.state for entry in await store.waiting()] == [EntryState.WAITING]

@@ -22,7 +22,7 @@ Call = Callable[[Visit], Awaitable[Outcome]]
 
 def local_call(action: AnyAction) -> Call:
     """Return the call of an action of this process. What the action raises becomes an outcome here."""
-    run = _runner(action)
+    run, takes_cursor = _runner(action)
 
     async def call(visit: Visit) -> Outcome:
         current_secrets.set({})
@@ -32,7 +32,7 @@ def local_call(action: AnyAction) -> Call:
         message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
         current_message.set(message)
         try:
-            result = await run(message, visit)
+            result = await (run(message, visit.headers.text(h.CURSOR) or None) if takes_cursor else run(message))
         except Verdict as verdict:
             return as_value(verdict)
         except ApplicationError as error:
@@ -69,14 +69,13 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _runner(action: AnyAction) -> Callable[[Message[Any], Visit], Awaitable[Any]]:
+def _runner(action: AnyAction) -> tuple[Callable[..., Awaitable[Any]], bool]:
+    """Return what to call, and whether it takes a cursor beside the message."""
     match action:
         case CustomNode() | Connector():
-            process = _awaitable(action.process)
-            return lambda message, _: process(message)
+            return _awaitable(action.process), False
         case Batch():
-            page = _awaitable(action.page)
-            return lambda message, visit: page(message, visit.headers.text(h.CURSOR) or None)
+            return _awaitable(action.page), True
     raise ActionsError(f"{type(action).__qualname__} is neither CustomNode, Connector nor Batch: derive from one.")
 
 

@@ -28,7 +28,7 @@ PREFIX = "orchesty_worker_"
 STARTED = time.time()
 
 
-class Measures:
+class WorkerMetrics:
     """Measures the way of messages through the nodes of one worker."""
 
     def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
@@ -75,7 +75,7 @@ def _labels(topology: Topology, node: Node) -> Labels:
 class Parts:
     """The parts of a worker that are measured."""
 
-    measures: Measures
+    metrics: WorkerMetrics
     counts: Counter[tuple[str, str]]
     intake: Intake
     publisher: Publisher
@@ -95,7 +95,7 @@ def families(parts: Parts) -> Iterator[Family]:
 
 
 def _messages(parts: Parts) -> Iterator[Family]:
-    labels, counts, nodes = parts.measures.labels, parts.counts, parts.intake.consumers
+    labels, counts, nodes = parts.metrics.labels, parts.counts, parts.intake.consumers
     yield _counter(
         "messages_received_total",
         "Messages taken from the queue of a node.",
@@ -111,17 +111,17 @@ def _messages(parts: Parts) -> Iterator[Family]:
         "Messages that a node has taken and not acknowledged.",
         [(labels[node], parts.intake.in_work(node)) for node in parts.intake.consumers],
     )
-    yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.measures.action_seconds)
+    yield _histogram("action_duration_seconds", "Time an action took.", labels, parts.metrics.action_seconds)
     yield _histogram(
         "message_waiting_seconds",
         "Time from publishing to arrival; that of repeats and limits is included.",
         labels,
-        parts.measures.waiting_seconds,
+        parts.metrics.waiting_seconds,
     )
 
 
 def _queues(parts: Parts) -> Iterator[Family]:
-    labels, intake = parts.measures.labels, parts.intake
+    labels, intake = parts.metrics.labels, parts.intake
     consumers = intake.consumers.items()
     seen = [(labels[node], state) for node, state in intake.seen.items()]
     yield _gauge(

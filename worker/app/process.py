@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ from worker.app.http_api import serve_http
 from worker.app.metrics import Parts, families
 from worker.app.wiring import WorkerParts
 from worker.errors import HandBack
+from worker.pipeline.decisions import Stage
 from worker.prometheus import render
 from worker.protocol.message import Envelope, receive
 from worker.protocol.topology import Topology
@@ -38,12 +39,16 @@ class Worker:
         *,
         topology: Topology | None = None,
         registry: Registry | None = None,
+        stages: Sequence[Stage] = (),
         answers_http: bool = True,
     ) -> None:
-        """Without `answers_http` no port is opened: for a service that answers by `describe` and `metrics` itself."""
+        """`stages` of your own stand around each action, the first one outermost; see docs/embedding.md.
+
+        Without `answers_http` no port is opened: for a service that answers by `describe` and `metrics` itself.
+        """
         self.settings = settings
         self.parts = WorkerParts(
-            settings, topology or load_topology(settings.topology), registry or load_actions(settings.actions)
+            settings, topology or load_topology(settings.topology), registry or load_actions(settings.actions), stages
         )
         self.handler = self.parts.handler
         self._answers_http = answers_http
@@ -155,7 +160,7 @@ class Worker:
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format."""
         made = self.parts
-        parts = Parts(made.measures, self.counts, made.intake, made.publisher, made.links, self.is_ready)
+        parts = Parts(made.metrics, self.counts, made.intake, made.publisher, made.links, self.is_ready)
         others = (made.registry.calls, made.gate, made.ui_log)
         return render([*families(parts), *(family for other in others for family in other.families())])
 

@@ -9,18 +9,20 @@ from worker.actions.binding import bind
 from worker.actions.injection import Injection
 from worker.actions.registry import Registry
 from worker.actions.remote import RemoteActions
-from worker.app.metrics import Measures
+from worker.app.metrics import WorkerMetrics
 from worker.broker.intake import Intake
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
 from worker.deduplication.opening import open_marks
 from worker.modes.mode import Mode
 from worker.modes.opening import open_mode
-from worker.modes.ui_log import Interface
+from worker.modes.ui_log import UiLog
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
+from worker.pipeline.decisions import Stage
 from worker.pipeline.handler import Handler
+from worker.pipeline.own_stages import load_stages
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
 from worker.pipeline.turns import Turns
@@ -36,13 +38,19 @@ from worker.webhooks.lookup import CalledWebhooks
 class WorkerParts:
     """Made by the settings. Nothing is connected before it is used; `close` closes what was."""
 
-    def __init__(self, settings: Settings, topology: Topology, registry: Registry) -> None:
-        """Raises `StartupError` for settings, a topology or actions that are wrong."""
+    def __init__(
+        self, settings: Settings, topology: Topology, registry: Registry, stages: Sequence[Stage] = ()
+    ) -> None:
+        """`stages` are the user's own, beside those of the settings.
+
+        Raises `StartupError` for settings, a topology or actions that are wrong.
+        """
         mode = open_mode(settings)
         self.settings, self.topology, self.registry = settings, topology, registry
         self.nodes = topology.select(settings.nodes)
         self.patience = Patience()
-        self.measures = Measures(topology, self.nodes)
+        self.stages = (*stages, *load_stages(settings.stages))
+        self.metrics = WorkerMetrics(topology, self.nodes)
         self.accounts = self._open_accounts()
         self.remote = RemoteActions()
         self.store = open_trash(settings.trash_address, settings.trash_flood_limit)
@@ -53,7 +61,7 @@ class WorkerParts:
         self.runs = mode.runs(topology, self.publisher)
         storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
         self.injection = Injection(registry, storage, starter)
-        self.ui_log = Interface(settings)
+        self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
         self.handler = self._make_handler(mode)
         self.intake = self._make_intake(mode)
@@ -74,17 +82,26 @@ class WorkerParts:
         return opened
 
     def _make_handler(self, mode: Mode) -> Handler:
-        trash = Keeper(self.store, self.patience)
+        trash, settler = Keeper(self.store, self.patience), Settler(mode.parking(), mode.counter())
+        carrier = Carrier(
+            settler=settler,
+            outlet=self.publisher,
+            trash=trash,
+            notice=self.notice,
+            runs=self.runs.runs,
+            patience=self.patience,
+        )
         stages = Stages(
-            calls=self.measures.called(bind(self.nodes, self.registry, self.remote)),
-            carrier=Carrier(self.publisher, trash, self.notice, self.runs.runs, self.patience),
-            settler=Settler(mode.parking(), mode.counter()),
+            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote)),
+            carrier=carrier,
+            settler=settler,
             turns=Turns(self.gate, self.patience),
             failures=Failures(self.settings.max_failures, time.monotonic),
             runs=self.runs.runs,
             patience=self.patience,
             max_deliveries=self.settings.max_deliveries,
             marks=self.marks,
+            added=self.stages,
         )
         return Handler(self.nodes, stages, trash, self.settings.max_message_bytes)
 
@@ -92,7 +109,7 @@ class WorkerParts:
         return Intake(
             self.topology,
             self.nodes,
-            self.measures.delivered(self.handler.deliver),
+            self.metrics.delivered(self.handler.deliver),
             self.publisher,
             mode.surroundings,
             check_seconds=self.settings.silence_seconds,

@@ -22,7 +22,7 @@ from worker.broker.objects import RPC_SECONDS, Declarations
 from worker.broker.ordered import KeyedConsumer, SoleConsumer
 from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
 from worker.broker.publisher import Publisher
-from worker.broker.surroundings import Parked, Surroundings
+from worker.broker.surroundings import ParkedCount, Surroundings
 from worker.errors import ChannelLost, UnreadableMessage
 from worker.protocol.keys import NO_KEY, Key
 from worker.protocol.message import decode
@@ -71,7 +71,7 @@ class Intake:
         """Nodes that this worker fills and others consume."""
         self._seen: dict[str, QueueState] = {}
         """What waits for those at the latest look, by node id."""
-        self.parked = Parked()
+        self.parked = ParkedCount()
         """What was in no node's queue at the latest look."""
 
     @property

@@ -67,7 +67,7 @@ class Lock:
             await channel.close()
 
 
-class Turn:
+class QueueTurn:
     """The turn to consume one queue."""
 
     def __init__(self, queue: str) -> None:

@@ -10,10 +10,11 @@ import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractConnection
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from yarl import URL
 
 from worker.errors import BrokerError, SettingsError
+from worker.patience import back_off
 
 log = structlog.get_logger()
 
@@ -169,7 +170,7 @@ class Link:
     async def _connect(self) -> AbstractConnection:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(CONNECTION_ERRORS),
-            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
+            wait=lambda state: back_off(state.attempt_number - 1, first=0.5, longest=LONGEST_PAUSE_SECONDS),
             before_sleep=self._say_waiting,
         ):
             with attempt:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from worker.broker.ack_barrier import Fence
 from worker.broker.consumer import Acknowledgements, QueueConsumer
-from worker.broker.leadership import Turn
+from worker.broker.leadership import QueueTurn
 from worker.broker.link import Session
 from worker.errors import ChannelLost, HandBack, HeldTooLong
 from worker.protocol.transport import Delivery
@@ -25,7 +25,7 @@ class SoleConsumer(QueueConsumer):
 
     def __init__(self, queue: str, prefetch: int, handle: Handle) -> None:
         super().__init__(queue, prefetch, handle)
-        self._turn = Turn(queue)
+        self._turn = QueueTurn(queue)
         self._is_running = False
         self._ended = asyncio.Event()
 

@@ -10,7 +10,7 @@ from worker.protocol.topology import Node
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class ParkedCount:
     """Messages of the whole broker that are in no node's queue."""
 
     waiting: int = 0
@@ -35,5 +35,5 @@ class Surroundings(Protocol):
     async def declare_return(self, declarations: Declarations, node: Node) -> None:
         """Declare the way back to a node whose queue may have been deleted."""
 
-    async def parked(self, session: Session) -> Parked:
+    async def parked(self, session: Session) -> ParkedCount:
         """Count the messages that are in no node's queue."""

@@ -8,7 +8,7 @@ from worker.broker.delays import LOST
 from worker.broker.surroundings import Surroundings
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
 from worker.checks.files import check_disk, check_journal
-from worker.checks.finding import Finding, State, failed
+from worker.checks.finding import Finding, FindingState, failed
 from worker.checks.stores import check_databases, check_storage, check_trash
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
 from worker.errors import SettingsError
@@ -59,7 +59,7 @@ async def _check_broker(
         return
     is_reachable = False
     async for finding in check_broker(url):
-        is_reachable = is_reachable or (finding.check == "broker" and finding.state is not State.FAILED)
+        is_reachable = is_reachable or (finding.check == "broker" and finding.state is not FindingState.FAILED)
         yield finding
     if not is_reachable:
         yield not_before("plugin, permissions, queues", "reach the broker")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     """How it stands."""
 
     OK = "ok"
@@ -20,26 +20,26 @@ class Finding:
     """One line of the table."""
 
     check: str
-    state: State
+    state: FindingState
     detail: str
     cure: str = ""
 
 
 def ok(check: str, detail: str) -> Finding:
     """All is well."""
-    return Finding(check, State.OK, detail)
+    return Finding(check, FindingState.OK, detail)
 
 
 def warning(check: str, detail: str, cure: str) -> Finding:
     """It works, but."""
-    return Finding(check, State.WARNING, detail, cure)
+    return Finding(check, FindingState.WARNING, detail, cure)
 
 
 def failed(check: str, detail: str, cure: str) -> Finding:
     """It does not work."""
-    return Finding(check, State.FAILED, detail, cure)
+    return Finding(check, FindingState.FAILED, detail, cure)
 
 
 def unknown(check: str, detail: str, cure: str = "") -> Finding:
     """Nobody can say."""
-    return Finding(check, State.UNKNOWN, detail, cure)
+    return Finding(check, FindingState.UNKNOWN, detail, cure)

@@ -11,7 +11,7 @@ from worker.accounts import tables as accounts
 from worker.accounts.opening import has_keys, installs_address
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_file, sqlite_path
-from worker.checks.finding import Finding, State, failed, ok, warning
+from worker.checks.finding import Finding, FindingState, failed, ok, warning
 from worker.database.engine import parsed_url
 from worker.database.migrate import Chain, probe
 from worker.deduplication import tables as deduplication
@@ -148,7 +148,7 @@ async def check_trash(url: str) -> AsyncIterator[Finding]:
     if scheme not in MONGODB:
         found = check_tables("trash", url, trash_tables.CHAIN, trash_tables.trash, TRASH_VARIABLE)
         yield found
-        if found.state is State.FAILED or scheme.startswith("sqlite"):
+        if found.state is FindingState.FAILED or scheme.startswith("sqlite"):
             return
     store = open_trash(url)
     try:

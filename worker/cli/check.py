@@ -15,12 +15,17 @@ from rich.text import Text
 
 from worker.broker.surroundings import Surroundings
 from worker.checks.everything import check_everything
-from worker.checks.finding import Finding, State
+from worker.checks.finding import Finding, FindingState
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
 from worker.modes.opening import open_mode
 from worker.settings.settings import Settings
 
-STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.UNKNOWN: "dim"}
+STYLES = {
+    FindingState.OK: "green",
+    FindingState.WARNING: "yellow",
+    FindingState.FAILED: "bold red",
+    FindingState.UNKNOWN: "dim",
+}
 
 
 @click.command(
@@ -68,7 +73,7 @@ def check(
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
     else:
         _print(findings)
-    sys.exit(1 if any(finding.state is State.FAILED for finding in findings) else 0)
+    sys.exit(1 if any(finding.state is FindingState.FAILED for finding in findings) else 0)
 
 
 async def _collect(overrides: Mapping[str, object]) -> Sequence[Finding]:
@@ -89,6 +94,6 @@ def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         detail = Text(finding.detail)
         if finding.cure:
-            detail.append(f"\n→ {finding.cure}", style="bold" if finding.state is State.FAILED else "")
+            detail.append(f"\n→ {finding.cure}", style="bold" if finding.state is FindingState.FAILED else "")
         table.add_row(finding.check, Text(finding.state.value, style=STYLES[finding.state]), detail)
     Console().print(table)

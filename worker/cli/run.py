@@ -30,6 +30,7 @@ log = structlog.get_logger()
     epilog="""\b
 Examples:
   orchesty-worker run --topology topology.json --actions my_package.actions
+  orchesty-worker run --actions shop --stages shop.tracing:traced
   orchesty-worker run --processes 4 --grace 60
   orchesty-worker run --actions shop --reload
   WORKER_NODES=fetch-orders WORKER_HTTP_PORT=8001 orchesty-worker run
@@ -41,6 +42,9 @@ Examples:
 @click.option("--nodes", help="Only these nodes: ids or names, comma-separated.  [env: WORKER_NODES]")
 @click.option(
     "--actions", multiple=True, help="Module or package with actions; may be repeated.  [env: WORKER_ACTIONS]"
+)
+@click.option(
+    "--stages", multiple=True, help="A stage of your own, module:name; may be repeated.  [env: WORKER_STAGES]"
 )
 @click.option("--processes", type=int, help="Worker processes on this machine.  [env: WORKER_PROCESSES]")
 @click.option("--grace", type=float, help="Seconds to finish after the first signal.  [env: WORKER_GRACE]")
@@ -54,6 +58,7 @@ def run(
     mode: str | None,
     nodes: str | None,
     actions: tuple[str, ...],
+    stages: tuple[str, ...],
     processes: int | None,
     grace: float | None,
     http_port: int | None,
@@ -74,6 +79,7 @@ def run(
         mode=mode,
         nodes=nodes,
         actions=actions or None,
+        stages=stages or None,
         processes=processes,
         grace=grace,
         http_port=http_port,

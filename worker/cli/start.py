@@ -21,7 +21,7 @@ from worker.logs import configure_logs
 from worker.modes.opening import open_mode
 from worker.protocol import headers as h
 from worker.protocol.message import encode
-from worker.protocol.start import start_headers
+from worker.protocol.start import random_ids, start_headers
 from worker.protocol.topology import ROUTING_KEY, Node
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Publication
@@ -79,7 +79,7 @@ def start(
     topology = load_topology(settings.topology)
     target = topology.node(node)
     body = file.read() if file else data or "{}"
-    headers = start_headers(target, user)
+    headers = start_headers(random_ids(), target, user)
     if user is not None and (limiter_key := asyncio.run(limits_of(settings, topology, user))):
         headers[h.LIMITER_KEY] = limiter_key
     counts = asyncio.run(_start(settings, target, headers, body, is_waiting=is_waiting))

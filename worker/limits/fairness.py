@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-from worker.limits.limit import Limit
+from worker.limits.limit import KeyedLimit
 
 LAG = 10
 """A line that is further behind than so many steps is kept back by something else, such as a limit of its own: it has
@@ -34,7 +34,7 @@ class _Flow:
     """Messages of the line."""
     until: float = 0
     """When it counts as gone, if nothing is heard of it."""
-    own: Sequence[Limit] = ()
+    own: Sequence[KeyedLimit] = ()
     """What the line is limited to by itself."""
 
     def calls(self, before: int, seconds: float) -> float:
@@ -63,7 +63,7 @@ class Share:
             calls = before + sum(flow.calls(position, seconds) for flow in looked_at) * len(others) / len(looked_at)
         return calls if others else before
 
-    def join(self, line: str, waiting: int, until: float, own: Sequence[Limit] = ()) -> None:
+    def join(self, line: str, waiting: int, until: float, own: Sequence[KeyedLimit] = ()) -> None:
         """Let so many messages of a line wait, which has these limits of its own."""
         flow = self.flows.setdefault(line, _Flow(self._position(line)))
         flow.waiting, flow.until, flow.own = waiting, max(flow.until, until), own

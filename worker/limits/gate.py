@@ -21,9 +21,10 @@ from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
 from worker.errors import HandBack, LimitRefused, LimitsAway
 from worker.limits.call_observer import Heard
-from worker.limits.limit import Limit, LimitMalformed, limits_of, line_of
-from worker.limits.measures import LimitMeasures
-from worker.limits.reservations import LATEST_SECONDS, Request, Reservations, Turn, Wait
+from worker.limits.limit import KeyedLimit, LimitMalformed, limits_of, line_of
+from worker.limits.metrics import LimitMetrics
+from worker.limits.reservations import LATEST_SECONDS, Reservations, Turn, TurnRequest, Wait
+from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -41,7 +42,7 @@ EARLY_SECONDS = 0.5
 WAY_SECONDS = 0.15
 """Longer than the way of a request to a service that it reaches at all, on machines that are busy."""
 
-SHORTEST_WAIT_SECONDS = 0.03
+FIRST_RETRY_SECONDS = 0.03
 LONGEST_RETRY_SECONDS = 5.0
 
 TOLD_SECONDS = 1.0
@@ -67,9 +68,9 @@ USED = frozenset({h.LIMIT_PLACE, h.APPLICATION, h.LIMIT_PASSED})
 class Go:
     """The call may be made now."""
 
-    limits: Sequence[Limit] = ()
+    limits: Sequence[KeyedLimit] = ()
     """What it counts for."""
-    request: Request | None = None
+    request: TurnRequest | None = None
     """Names its turn, where the store can be told when the service has seen the call."""
     at: float = 0
     """Its turn, by our monotonic clock."""
@@ -90,6 +91,9 @@ class Held:
 
 class Gate(Protocol):
     """Decides about the call of one message."""
+
+    def concerns(self, node: Node) -> bool:
+        """Whether messages of this node have to ask."""
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Return when the call may be made, or how long the message waits elsewhere.
@@ -129,9 +133,13 @@ class ReservingGate:
         self._access = access
         self._senders: set[str] = set()
         """Nodes whose actions call by way of ours, so that their calls can be seen."""
-        self._measures = LimitMeasures()
+        self._metrics = LimitMetrics()
         self._outages = Outages()
         self._clock = clock
+
+    def concerns(self, node: Node) -> bool:
+        """Whether limits can hold for the node."""
+        return node.is_limitable
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Return when the turn has come. A distant one is waited for in the broker."""
@@ -139,11 +147,11 @@ class ReservingGate:
         if not limits:
             return Go()
         asked = self._clock()
-        request = Request(limits, line_of(visit, limits), uuid4().hex, _place(visit))
+        request = TurnRequest(limits, line_of(visit, limits), uuid4().hex, _place(visit))
         turn = await self._pass(visit.node, request, pause)
         if isinstance(turn, Held):
             return turn
-        self._measures.granted(visit.node.application, self._clock() - asked)
+        self._metrics.granted(visit.node.application, self._clock() - asked)
         return Go(limits, request, turn.at, USED)
 
     async def sent(self, go: Go, at: float) -> None:
@@ -176,13 +184,13 @@ class ReservingGate:
 
     def families(self) -> Iterable[Family]:
         """Return the metrics of limits."""
-        return self._measures.families(self._clock())
+        return self._metrics.families(self._clock())
 
     async def close(self) -> None:
         """Close the store."""
         await self._reservations.close()
 
-    async def _limits(self, visit: Visit) -> Sequence[Limit]:
+    async def _limits(self, visit: Visit) -> Sequence[KeyedLimit]:
         """Return the limits of the call. Raises `LimitMalformed`, `TryLater` without the installs."""
         application = self._applications.get(visit.node.id)
         if application is None:
@@ -193,7 +201,7 @@ class ReservingGate:
             of_user = application.limit
         return limits_of(visit, of_user, application.group_limit)
 
-    async def _learn(self, limits: Sequence[Limit], notices: Sequence[RateNotice]) -> None:
+    async def _learn(self, limits: Sequence[KeyedLimit], notices: Sequence[RateNotice]) -> None:
         """Take what the service has said to all workers. While Redis is away it is lost.
 
         It is said to the user whose call it was: others learn it from their own calls, if it holds for them too.
@@ -208,20 +216,20 @@ class ReservingGate:
             return
         log.info("limit_learned", keys=[limit.key for limit in own], pause_seconds=seconds, refused=slow_down)
 
-    async def _pass(self, node: Node, request: Request, pause: Pause) -> Turn | Held:
+    async def _pass(self, node: Node, request: TurnRequest, pause: Pause) -> Turn | Held:
         """Return when the turn has come; or how to wait for it."""
         while True:
             answer = await self._ask(request, pause)
             if answer is None:
                 return Held(node.application, AWAY_SECONDS, request.place)
-            self._measures.waiting(node.application, request.line, answer.waiting, self._clock())
+            self._metrics.waiting(node.application, request.line, answer.waiting, self._clock())
             if isinstance(answer, Wait):
                 return Held(node.application, parked_seconds(answer.seconds), answer.place)
             if await self._is_met(request, answer, pause):
                 return answer
             request = replace(request, is_renewal=True)
 
-    async def _is_met(self, request: Request, turn: Turn, pause: Pause) -> bool:
+    async def _is_met(self, request: TurnRequest, turn: Turn, pause: Pause) -> bool:
         """Wait for the turn; False when it has been missed, so that the call would be too close to later ones."""
         try:
             while (remaining := turn.at - self._clock()) > 0:
@@ -231,9 +239,9 @@ class ReservingGate:
             raise
         return -remaining <= LATEST_SECONDS
 
-    async def _ask(self, request: Request, pause: Pause) -> Turn | Wait | None:
+    async def _ask(self, request: TurnRequest, pause: Pause) -> Turn | Wait | None:
         """Ask until the store answers; None when it has been away for long."""
-        began, retry = self._clock(), SHORTEST_WAIT_SECONDS
+        began, failures = self._clock(), 0
         while True:
             try:
                 answer = await self._reservations.ask(request)
@@ -246,10 +254,10 @@ class ReservingGate:
             else:
                 self._outages.answered()
                 return answer
-            await pause(retry)
-            retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+            await pause(back_off(failures, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS))
+            failures += 1
 
-    async def _give_back(self, request: Request) -> None:
+    async def _give_back(self, request: TurnRequest) -> None:
         try:
             await self._reservations.give_back(request)
         except LimitsAway as away:

@@ -15,7 +15,7 @@ class LimitMalformed(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class KeyedLimit:
     """At most `amount` calls in any `seconds` for the key `user|application`; without user, for all users."""
 
     key: str
@@ -38,7 +38,7 @@ class Limit:
 
 
 @lru_cache(maxsize=4096)
-def parse_limits(key: str) -> tuple[Limit, ...]:
+def parse_limits(key: str) -> tuple[KeyedLimit, ...]:
     """Read a `limiter-key`: `key;seconds;amount` groups joined by `;`; of two of a key and window the stricter counts.
 
     Raises `LimitMalformed` naming the part that is wrong.
@@ -51,7 +51,7 @@ def parse_limits(key: str) -> tuple[Limit, ...]:
     return tuple(limit for limit in dict.fromkeys(limits) if strictest[limit.key, limit.seconds] == limit)
 
 
-def _limit(key: str, seconds: str, amount: str) -> Limit:
+def _limit(key: str, seconds: str, amount: str) -> KeyedLimit:
     if not key.rpartition("|")[1] or not key.rpartition("|")[2]:
         raise LimitMalformed(f"limiter-key: {key!r} must be user|application, or |application for all users")
     for name, value in (("seconds", seconds), ("amount", amount)):
@@ -60,12 +60,12 @@ def _limit(key: str, seconds: str, amount: str) -> Limit:
             raise LimitMalformed(
                 f"limiter-key: {name} of {key!r} must be a whole number from 1 to {MOST}, not {value!r}"
             )
-    return Limit(key, int(seconds), int(amount))
+    return KeyedLimit(key, int(seconds), int(amount))
 
 
 def limits_of(
     visit: Visit, of_user: applications.Limit | None = None, of_all: applications.Limit | None = None
-) -> Sequence[Limit]:
+) -> Sequence[KeyedLimit]:
     """Return the limits that hold for this visit's call: those of its key, and its application's own.
 
     A key that has a limit of the same kind wins over the application's. Raises `LimitMalformed` for a malformed key.
@@ -73,19 +73,19 @@ def limits_of(
     node = visit.node
     if not node.is_limitable:
         return ()
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[KeyedLimit, ...] = ()
     if visit.headers.get(h.LIMITER_KEY):
         names = {node.application, f"{node.headers.get('sdk', '')}:{node.application}"}
         limits = tuple(limit for limit in parse_limits(visit.headers.text(h.LIMITER_KEY)) if limit.application in names)
     user, application = visit.headers.text(h.USER), node.application
     if of_user is not None and user and not any(limit.user for limit in limits):
-        limits += (Limit(limit_name(user, application), of_user.seconds, of_user.amount),)
+        limits += (KeyedLimit(limit_name(user, application), of_user.seconds, of_user.amount),)
     if of_all is not None and all(limit.user for limit in limits):
-        limits += (Limit(f"|{application}", of_all.seconds, of_all.amount),)
+        limits += (KeyedLimit(f"|{application}", of_all.seconds, of_all.amount),)
     return limits
 
 
-def line_of(visit: Visit, limits: Sequence[Limit]) -> str:
+def line_of(visit: Visit, limits: Sequence[KeyedLimit]) -> str:
     """Name the line in which the message waits: that of its user at the application, in all topologies."""
     own = next((limit.key for limit in limits if limit.user), None)
     return own or limit_name(visit.headers.text(h.USER), limits[0].application)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from worker.limits.fairness import Share
-from worker.limits.limit import Limit
+from worker.limits.limit import KeyedLimit
 from worker.limits.reservations import (
     AHEAD_SECONDS,
     EAGERNESS,
@@ -16,8 +16,8 @@ from worker.limits.reservations import (
     SLACK_SECONDS,
     SLOWEST,
     LimitState,
-    Request,
     Turn,
+    TurnRequest,
     Wait,
 )
 from worker.limits.windows import earliest, idle_since, spaced, wait_behind
@@ -27,7 +27,7 @@ from worker.limits.windows import earliest, idle_since, spaced, wait_behind
 class _Window:
     """The calls of one key in its window, and what was learned about it."""
 
-    limit: Limit
+    limit: KeyedLimit
     times: list[float] = field(default_factory=list)
     closed_until: float = 0
     share: float = 1
@@ -61,7 +61,7 @@ class MemoryReservations:
         self._is_learning = recovery_seconds > 0
         self._tidied = 0.0
 
-    async def ask(self, request: Request) -> Turn | Wait:
+    async def ask(self, request: TurnRequest) -> Turn | Wait:
         """Reserve a turn, or say how long it will take."""
         if request.is_renewal:
             await self.give_back(request)
@@ -92,11 +92,11 @@ class MemoryReservations:
             self._shares[key].join(request.line, line.waiting, now + seconds + PATIENCE_SECONDS, own)
         return Wait(seconds, place, line.waiting)
 
-    async def seen(self, request: Request, at: float) -> None:
+    async def seen(self, request: TurnRequest, at: float) -> None:
         """Take note that the service has seen the call."""
         self._move(request, at - SLACK_SECONDS)
 
-    async def give_back(self, request: Request) -> None:
+    async def give_back(self, request: TurnRequest) -> None:
         """Free a turn that was not used."""
         self._move(request, None)
 
@@ -106,7 +106,7 @@ class MemoryReservations:
             waiting.gone += 1
             self._keep(line, waiting)
 
-    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
+    async def learn(self, limits: Sequence[KeyedLimit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly."""
         now = self._clock()
         for limit in limits:
@@ -134,7 +134,7 @@ class MemoryReservations:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _window(self, limit: Limit, now: float) -> _Window:
+    def _window(self, limit: KeyedLimit, now: float) -> _Window:
         window = self._windows.get((limit.key, limit.seconds))
         if window is None:
             window = self._windows[limit.key, limit.seconds] = _Window(limit)
@@ -146,7 +146,7 @@ class MemoryReservations:
         """Return the calls that count now, and those with a turn."""
         return window.times[bisect_right(window.times, now - self._width(window.limit)) :]
 
-    def _width(self, limit: Limit) -> float:
+    def _width(self, limit: KeyedLimit) -> float:
         return limit.seconds + self._guard_seconds + SLACK_SECONDS
 
     def _amount(self, window: _Window, now: float) -> int:
@@ -177,14 +177,14 @@ class MemoryReservations:
     def _idle_since(self, window: _Window, now: float) -> float:
         return max(window.closed_until, idle_since(window.times, self._amount(window, now), self._width(window.limit)))
 
-    def _reserve(self, request: Request, windows: Sequence[_Window], line: _Line, turn: float) -> None:
+    def _reserve(self, request: TurnRequest, windows: Sequence[_Window], line: _Line, turn: float) -> None:
         for window in windows:
             insort(window.times, turn)
         self._turns[request.member] = turn
         for key in _shared(request):
             self._shares[key].step(request.line, line.waiting)
 
-    def _move(self, request: Request, to: float | None) -> None:
+    def _move(self, request: TurnRequest, to: float | None) -> None:
         """Take a turn out of the windows, or put it to another time."""
         turn = self._turns.pop(request.member, None)
         if turn is None:
@@ -206,7 +206,7 @@ class MemoryReservations:
         free = earliest(window.times, amount, self._width(limit), opens)
         return LimitState(limit, len(self._counting(window, now)), self._waiting(limit), free - now, amount)
 
-    def _waiting(self, limit: Limit) -> int:
+    def _waiting(self, limit: KeyedLimit) -> int:
         lines = [limit.key] if limit.user else self._shares[limit.key].flows
         return sum(line.waiting for name in lines if (line := self._lines.get(name)))
 
@@ -238,5 +238,5 @@ class MemoryReservations:
             self._lines.pop(name, None)
 
 
-def _shared(request: Request) -> set[str]:
+def _shared(request: TurnRequest) -> set[str]:
     return {limit.key for limit in request.limits if not limit.user}

@@ -12,8 +12,8 @@ import structlog
 from worker.database.redis import open_redis, redis_errors
 from worker.errors import LimitsAway
 from worker.limits import fairness, reservations, windows
-from worker.limits.limit import Limit
-from worker.limits.reservations import SLACK_SECONDS, LimitState, Request, Turn, Wait
+from worker.limits.limit import KeyedLimit
+from worker.limits.reservations import SLACK_SECONDS, LimitState, Turn, TurnRequest, Wait
 
 FOLDER = Path(__file__).parent
 
@@ -122,7 +122,7 @@ class RedisReservations:
         uncertain = self._clock.uncertain_seconds(now)
         return max(self._least_guard, 2 * uncertain) if uncertain < ANSWER_SECONDS else self._least_guard
 
-    async def ask(self, request: Request) -> Turn | Wait:
+    async def ask(self, request: TurnRequest) -> Turn | Wait:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
         limits = [part for limit in request.limits for part in _parts(limit)]
         async with _answering(), self._free:
@@ -146,7 +146,7 @@ class RedisReservations:
             seconds, microseconds = await self._redis.time()
             self._clock.exchanged(sent, seconds + microseconds / 1e6, time.monotonic())
 
-    async def seen(self, request: Request, at: float) -> None:
+    async def seen(self, request: TurnRequest, at: float) -> None:
         """Take note that the service has seen the call; what has gathered meanwhile is sent together."""
         self._sightings += ((_log(limit), request.member, at) for limit in request.limits)
         if self._noting is None:
@@ -167,7 +167,7 @@ class RedisReservations:
         finally:
             self._noting = None
 
-    async def give_back(self, request: Request) -> None:
+    async def give_back(self, request: TurnRequest) -> None:
         """Free a turn that was not used. Raises `LimitsAway`."""
         async with _answering(), self._redis.pipeline() as pipeline:
             for limit in request.limits:
@@ -179,7 +179,7 @@ class RedisReservations:
         async with _answering():
             await self._leave([BASE], [line])
 
-    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
+    async def learn(self, limits: Sequence[KeyedLimit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly. Raises `LimitsAway`."""
         async with _answering():
             for key in {limit.key for limit in limits}:
@@ -206,11 +206,12 @@ class RedisReservations:
             await self._reset([BASE], [key, *found])
             return len(found)
 
-    async def _used(self) -> Sequence[Limit]:
+    async def _used(self) -> Sequence[KeyedLimit]:
         listed = await self._listed([BASE])
         names = [name.rpartition(";") for name in listed[::2]]
         return [
-            Limit(key, int(seconds), int(amount)) for (key, _, seconds), amount in zip(names, listed[1::2], strict=True)
+            KeyedLimit(key, int(seconds), int(amount))
+            for (key, _, seconds), amount in zip(names, listed[1::2], strict=True)
         ]
 
     async def close(self) -> None:
@@ -220,11 +221,11 @@ class RedisReservations:
         await self._redis.aclose()
 
 
-def _parts(limit: Limit) -> tuple[str, int, int, int]:
+def _parts(limit: KeyedLimit) -> tuple[str, int, int, int]:
     return limit.key, limit.seconds, limit.amount, int(not limit.user)
 
 
-def _log(limit: Limit) -> str:
+def _log(limit: KeyedLimit) -> str:
     return f"{BASE}log:{limit.key};{limit.seconds}"
 
 

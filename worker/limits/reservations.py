@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.limits.limit import Limit
+from worker.limits.limit import KeyedLimit
 
 AHEAD_SECONDS = 0.75
 """Turns are given out only this long before they come, so that nobody fills the future."""
@@ -32,10 +32,10 @@ HALVING_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TurnRequest:
     """A call that asks for its turn."""
 
-    limits: Sequence[Limit]
+    limits: Sequence[KeyedLimit]
     line: str
     """In which it waits: the messages of one user at one application."""
     member: str
@@ -70,7 +70,7 @@ class Wait:
 class LimitState:
     """One limit as the store knows it."""
 
-    limit: Limit
+    limit: KeyedLimit
     used: int
     """Calls of the window that ends now, and those with a turn."""
     waiting: int
@@ -84,23 +84,23 @@ class LimitState:
 class Reservations(Protocol):
     """Keeps limits: never more calls than the amount in any window, for all limits of a call together."""
 
-    async def ask(self, request: Request) -> Turn | Wait:
+    async def ask(self, request: TurnRequest) -> Turn | Wait:
         """Reserve a turn, or say how long it will take. Raises `LimitsAway`."""
 
-    async def seen(self, request: Request, at: float) -> None:
+    async def seen(self, request: TurnRequest, at: float) -> None:
         """Take note that the service has seen the call before `at`, by our monotonic clock.
 
         Its room is free again the sooner. Without that, also when the store is away, the call counts as if it had
         arrived as late as it may.
         """
 
-    async def give_back(self, request: Request) -> None:
+    async def give_back(self, request: TurnRequest) -> None:
         """Free a turn that was not used. Raises `LimitsAway`."""
 
     async def leave(self, line: str) -> None:
         """Take a message out of its line that will not ask again. Raises `LimitsAway`."""
 
-    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
+    async def learn(self, limits: Sequence[KeyedLimit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long; with `slow_down` halve the amount, to recover slowly. Raises `LimitsAway`."""
 
     async def states(self, key: str | None = None) -> Sequence[LimitState]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from worker.errors import LimitRefused, LimitsAway
-from worker.limits.limit import Limit
-from worker.limits.reservations import LimitState, Request, Reservations, Turn, Wait
+from worker.limits.limit import KeyedLimit
+from worker.limits.reservations import LimitState, Reservations, Turn, TurnRequest, Wait
 
 
 class UnsharedReservations:
@@ -19,7 +19,7 @@ class UnsharedReservations:
         self._processes = processes
         self._are_divided = are_divided
 
-    async def ask(self, request: Request) -> Turn | Wait:
+    async def ask(self, request: TurnRequest) -> Turn | Wait:
         """Reserve a turn. Raises `LimitsAway` when there are, or may be, more processes than can keep the limits."""
         count = self._processes()
         if count is None:
@@ -31,11 +31,11 @@ class UnsharedReservations:
             )
         return await self._own.ask(replace(request, limits=[divided(limit, count) for limit in request.limits]))
 
-    async def seen(self, request: Request, at: float) -> None:
+    async def seen(self, request: TurnRequest, at: float) -> None:
         """Take note that the service has seen the call."""
         await self._own.seen(request, at)
 
-    async def give_back(self, request: Request) -> None:
+    async def give_back(self, request: TurnRequest) -> None:
         """Free a turn that was not used."""
         await self._own.give_back(request)
 
@@ -43,7 +43,7 @@ class UnsharedReservations:
         """Take a message out of its line."""
         await self._own.leave(line)
 
-    async def learn(self, limits: Sequence[Limit], *, seconds: float, slow_down: bool) -> None:
+    async def learn(self, limits: Sequence[KeyedLimit], *, seconds: float, slow_down: bool) -> None:
         """Let no call go for this long."""
         await self._own.learn(limits, seconds=seconds, slow_down=slow_down)
 
@@ -60,7 +60,7 @@ class UnsharedReservations:
         await self._own.close()
 
 
-def divided(limit: Limit, count: int) -> Limit:
+def divided(limit: KeyedLimit, count: int) -> KeyedLimit:
     """Return one of this many parts of a limit; together they allow no more calls in any window than the whole.
 
     Raises `LimitRefused` for a limit that has less than a call for each: fewer calls in longer windows would not do,

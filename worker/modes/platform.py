@@ -22,7 +22,7 @@ from worker.broker.objects import (
     Arguments,
     Declarations,
 )
-from worker.broker.surroundings import Parked
+from worker.broker.surroundings import ParkedCount
 from worker.limits.call_observer import Heard
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
@@ -30,8 +30,7 @@ from worker.modes.mode import AGAIN_AFTER
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
-from worker.protocol.start import PREVIOUS_CORRELATION_ID
-from worker.protocol.topology import Node, Topology
+from worker.protocol.topology import LIMITED_ROLES, Node, Topology
 from worker.protocol.transport import Outlet, Publication
 from worker.runs.service import NoService
 from worker.settings.settings import Settings
@@ -97,9 +96,9 @@ class PlatformQueues:
     async def declare_return(self, declarations: Declarations, node: Node) -> None:
         """Nothing: the services know the way."""
 
-    async def parked(self, session: Session) -> Parked:
+    async def parked(self, session: Session) -> ParkedCount:
         """Nothing: what waits is the services' own."""
-        return Parked()
+        return ParkedCount()
 
 
 class PlatformStarter:
@@ -117,7 +116,7 @@ class PlatformStarter:
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
         previous = h.text(start.by.headers.get(h.CORRELATION_ID))
-        sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", PREVIOUS_CORRELATION_ID: previous}
+        sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", h.PREVIOUS_CORRELATION_ID: previous}
         url = f"http://{self._base}{_path(start)}"
         try:
             answer = await self._client.post(url, content=start.body.encode(), headers=sent)
@@ -142,6 +141,10 @@ def _path(start: Start) -> str:
 
 class PlatformGate:
     """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
+
+    def concerns(self, node: Node) -> bool:
+        """Whether the limiter may have had the node's messages, and left its headers on them."""
+        return node.role in LIMITED_ROLES
 
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Hold what is limited and has not passed the limiter yet."""

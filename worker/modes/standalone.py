@@ -13,7 +13,7 @@ from worker.broker.delays import LOST, declare_tiers, delayed, let_out, tier_que
 from worker.broker.link import Session
 from worker.broker.objects import COUNTER_EXCHANGE, QUORUM, Arguments, Declarations
 from worker.broker.one_shot import queue_states
-from worker.broker.surroundings import Parked
+from worker.broker.surroundings import ParkedCount
 from worker.errors import PublishRefused, SettingsError, TopologyError
 from worker.limits.call_observer import hear
 from worker.limits.gate import ReservingGate
@@ -22,7 +22,7 @@ from worker.limits.reservations import Reservations
 from worker.modes.mode import AGAIN_AFTER
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
-from worker.protocol.start import started_headers
+from worker.protocol.start import derived_ids, start_headers
 from worker.protocol.topology import ROUTING_KEY, Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Outlet, Publication
@@ -109,10 +109,10 @@ class DelayTiers:
         """Let messages out of the tiers into the node's queues."""
         await let_out(declarations, node)
 
-    async def parked(self, session: Session) -> Parked:
+    async def parked(self, session: Session) -> ParkedCount:
         """Count what waits in the tiers, and what came out of them when its node was gone."""
         waiting = await _messages(session, [queue for queue, _ in tier_queues()])
-        return Parked(waiting, await _messages(session, [LOST]))
+        return ParkedCount(waiting, await _messages(session, [LOST]))
 
 
 async def _messages(session: Session, queues: Sequence[str]) -> int:
@@ -171,7 +171,7 @@ class BrokerStarter:
                 f"there is no node {start.node!r} of a topology {start.topology!r}; the files in {self._folder} "
                 f"have: {', '.join(known)}"
             )
-        publication = Publication(node.exchange, ROUTING_KEY, encode(started_headers(start, node), start.body))
+        publication = Publication(node.exchange, ROUTING_KEY, encode(headers_of(start, node), start.body))
         try:
             await self._publisher.publish((publication,), is_patient=False)
         except PublishRefused as error:
@@ -180,6 +180,15 @@ class BrokerStarter:
 
     async def close(self) -> None:
         """Nothing to close: the publisher is the worker's."""
+
+
+def headers_of(start: Start, node: Node) -> h.Headers:
+    """Return the headers of the run that an action starts."""
+    by = start.by.headers
+    extra = {h.PREVIOUS_CORRELATION_ID: h.text(by.get(h.CORRELATION_ID)), h.SEQUENCE_ID: "1"}
+    if h.SOURCE in by:
+        extra[h.SOURCE] = by[h.SOURCE]
+    return start_headers(derived_ids(start, node), node, start.user, extra)
 
 
 def _find(topologies: Sequence[Topology], start: Start) -> Node | None:

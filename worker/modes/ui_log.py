@@ -24,6 +24,7 @@ from connectors.http import Call
 from connectors.logs import EXCHANGE, UiLine, ui_lines
 from connectors.secrets import known_secrets
 from worker.actions.service_calls import Calls
+from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, current_visit, now_ms
@@ -42,8 +43,8 @@ LAST_SECONDS: Final = 2
 LARGEST_BYTES: Final = 90_000
 """The worker-api takes 100 kB a request."""
 LARGEST_TEXT: Final = 10_000
-PAUSES: Final = (1, 2, 5, 10, 30)
-"""Seconds between attempts to reach a platform that is away."""
+LONGEST_PAUSE_SECONDS = 30.0
+"""Between attempts to reach a platform that is away."""
 
 _LEVELS = {"warning": "warn"}
 _NOBODY = "0"
@@ -59,7 +60,7 @@ class Post:
     content: bytes
 
 
-class Interface:
+class UiLog:
     """Sends entries to the worker-api, from the `listening` context, while it runs."""
 
     def __init__(self, settings: Settings) -> None:
@@ -156,7 +157,7 @@ class Interface:
             if is_reached:
                 failures = 0
             else:
-                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                await asyncio.sleep(back_off(failures, longest=LONGEST_PAUSE_SECONDS))
                 failures += 1
 
     async def _next(self) -> Post:
@@ -250,13 +251,13 @@ def _ids(visit: Visit) -> dict[str, str]:
         "previousNodeId": visit.headers.text(h.PREVIOUS_NODE_ID),
         "nodeId": visit.node.id,
         "nodeName": visit.node.name,
-        "previousCorrelationId": visit.headers.text("previous-correlation-id"),
+        "previousCorrelationId": visit.headers.text(h.PREVIOUS_CORRELATION_ID),
         "correlationId": visit.headers.text(h.CORRELATION_ID),
         "topologyId": visit.node.topology_id,
-        "topologyName": visit.headers.text("topology-name") or visit.node.topology_name,
+        "topologyName": visit.headers.text(h.TOPOLOGY_NAME) or visit.node.topology_name,
         "processId": visit.headers.text(h.PROCESS_ID),
         "parentId": visit.headers.text(h.PARENT_ID),
-        "sequenceId": visit.headers.text("sequence-id") or _NOBODY,
+        "sequenceId": visit.headers.text(h.SEQUENCE_ID) or _NOBODY,
         "userId": visit.headers.text(h.USER) or _NOBODY,
         "applications": visit.headers.text("applications"),
     }

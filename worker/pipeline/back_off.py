@@ -49,6 +49,10 @@ class Failures:
         """The target answered."""
         self._streaks.pop(target, None)
 
+    def are_known(self, target: str) -> bool:
+        """Whether the target has failed since it last answered."""
+        return target in self._streaks
+
     def has_given_up(self, target: str, run: str) -> bool:
         """Whether this run's messages go to the trash without another call."""
         streak = self._streaks.get(target)
@@ -87,14 +91,13 @@ class BackOff:
 
     async def stage(self, visit: Visit, call_next: Way) -> Decided:
         """Take the message through the rest of its way again and again, until the action answers or the run is over."""
-        run = visit.headers.text(h.CORRELATION_ID)
-        while not self._failures.has_given_up(self._target, run):
+        while not self._is_given_up(visit):
             decided = await call_next(visit)
             failure = decided.decision
             if not isinstance(failure, Unreachable):
                 return decided
             visit = decided.visit
-            pause = self._failures.failed(self._target, run, failure.started)
+            pause = self._failures.failed(self._target, _run(visit), failure.started)
             if pause is None:
                 return Decided(visit, Trash(f"given up after too many failures in a row: {failure.reason}"))
             log.warning("action_unreachable", cause=failure.reason, retry_in_seconds=round(pause, 1))
@@ -109,4 +112,12 @@ class BackOff:
         except ActionUnreachable as error:
             return Decided(visit, Unreachable(str(error), started))
         self._failures.succeeded(self._target)
-        return Decided(visit, audited(visit, outcome))
+        has_checkpoint = outcome.message is not None and h.AUDIT_CHECKPOINT in outcome.message.headers
+        return Decided(visit, audited(visit, outcome) if has_checkpoint else outcome)
+
+    def _is_given_up(self, visit: Visit) -> bool:
+        return self._failures.are_known(self._target) and self._failures.has_given_up(self._target, _run(visit))
+
+
+def _run(visit: Visit) -> str:
+    return visit.headers.text(h.CORRELATION_ID)

@@ -12,6 +12,7 @@ from worker.errors import HandBack
 from worker.modes.services import TrashNotice
 from worker.patience import LONGEST_SECONDS, Patience
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Keep, Settlement, Way
+from worker.pipeline.settle import Settler
 from worker.protocol.message import Visit
 from worker.protocol.transport import Outlet
 from worker.runs.following import Runs
@@ -26,7 +27,17 @@ log = structlog.get_logger()
 class Carrier:
     """Publishes through the `outlet`, keeps in the trash, and tells the counted run."""
 
-    def __init__(self, outlet: Outlet, trash: Keeper, notice: TrashNotice, runs: Runs, patience: Patience) -> None:
+    def __init__(
+        self,
+        *,
+        settler: Settler,
+        outlet: Outlet,
+        trash: Keeper,
+        notice: TrashNotice,
+        runs: Runs,
+        patience: Patience,
+    ) -> None:
+        self._settler = settler
         self._outlet = outlet
         self._trash = trash
         self._notice = notice
@@ -36,8 +47,8 @@ class Carrier:
     async def stage(self, visit: Visit, call_next: Way) -> Decided:
         """Carry out the decision. Return it with how the message has ended."""
         decided = await call_next(visit)
-        visit, settlement = decided.visit, decided.settlement
-        assert settlement is not None, "worked out by a stage below"
+        visit = decided.visit
+        settlement = decided.settlement or self._settler.settle(visit, decided.decision)
         visit.delivery.is_settling = True
         state = _end_state(decided.decision, settlement)
         if state is None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from connectors import Outcome, Stop
 from worker.limits.gate import Held
-from worker.protocol.identity import Sent
+from worker.protocol.identity import SentMessage
 from worker.protocol.message import Visit
 from worker.protocol.transport import Publication
 from worker.runs.run import MessageState
@@ -76,7 +76,7 @@ class Settlement:
     """The headers to count with, where the action changed them."""
     report: Publication | None = None
     """The message for the counter."""
-    sent: Sequence[Sent] = ()
+    sent: Sequence[SentMessage] = ()
     """Who the messages are that are sent on, where the run is counted here."""
     parked: Parked | None = None
     """What the publication brings back; None when somebody else decides when."""
@@ -108,5 +108,5 @@ class Stage(Protocol):
         """Return what `call_next` decides about the message, or decide without it.
 
         A stage may change the message on its way in (`visit.having(headers)`), go on more than once, and change what
-        comes back. What it raises, other than `HandBack`, is a bug and ends the worker.
+        comes back. An error that it raises puts the message into the trash.
         """

@@ -27,7 +27,7 @@ from worker.pipeline.decisions import (
     Way,
 )
 from worker.protocol import headers as h
-from worker.protocol.identity import Sent, child_id, sent_steps
+from worker.protocol.identity import SentMessage, child_id, sent_steps
 from worker.protocol.message import Visit, encode, encode_report
 from worker.protocol.topology import ROUTING_KEY, Follower, Node
 from worker.protocol.transport import Publication
@@ -184,7 +184,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
     base = h.without(headers, h.TRANSIENT | h.NOT_INHERITED)
     base[h.PREVIOUS_NODE_ID] = node.id
     publications: list[Publication] = []
-    sent: list[Sent] = []
+    sent: list[SentMessage] = []
     receivers = [follower.id for follower in followers]
     for index, (own_headers, body) in enumerate(_items(page.items, headers)):
         own = {**base, **own_headers}
@@ -203,7 +203,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
     return settlement
 
 
-def _next_page(visit: Visit, page: Page, steps: Sequence[Sent]) -> Publication:
+def _next_page(visit: Visit, page: Page, steps: Sequence[SentMessage]) -> Publication:
     headers = {**_headers(visit, page.message), h.CURSOR: page.next_cursor}
     if page.message is None:
         headers[h.RESULT_CODE] = "1010" if page.items else "1011"
@@ -233,13 +233,13 @@ def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follo
     return [follower for follower in found.values() if follower]
 
 
-def _steps(visit: Visit, headers: Mapping[str, Any], node_ids: Sequence[str], index: int = 0) -> Sequence[Sent]:
+def _steps(visit: Visit, headers: Mapping[str, Any], node_ids: Sequence[str], index: int = 0) -> Sequence[SentMessage]:
     """Return who the copies are; nobody where the action lets them begin a run of their own."""
     is_same_run = headers.get(h.CORRELATION_ID) == visit.headers.get(h.CORRELATION_ID)
     return sent_steps(visit, node_ids, index) if is_same_run else ()
 
 
-def _stepped(headers: h.Headers, steps: Sequence[Sent], at: int) -> h.Headers:
+def _stepped(headers: h.Headers, steps: Sequence[SentMessage], at: int) -> h.Headers:
     """Return the headers of the copy, which say who it is where the run is counted here."""
     if steps:
         headers[h.STEP] = steps[at].step

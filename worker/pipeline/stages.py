@@ -5,7 +5,8 @@ or add to what comes back. The order carries meaning:
 
 - What is carried out has been decided by everything below it; deduplication stands above, since a key is confirmed
   when its message is done.
-- A run begins before anything is decided, and holding the line ends before anything is carried out.
+- A run begins before anything is decided, and holding the line ends before anything is carried out. To know how long
+  a message waits, it has the decision settled; what nobody has settled is settled when it is carried out.
 - Whether the run is cancelled is asked twice: before the message waits for its turn, and when the turn has come.
 - A limit is asked for each attempt, inside of the stage that makes attempts.
 """
@@ -23,11 +24,12 @@ from worker.pipeline.carrying import Carrier
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Duplicate, Stage, UserTask, Way
 from worker.pipeline.deduplication import Deduplication
 from worker.pipeline.hold import Hold
+from worker.pipeline.own_stages import guarded
 from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Turns
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
-from worker.protocol.topology import LIMITED_ROLES, Node, Role
+from worker.protocol.topology import Node, Role
 from worker.runs.following import Runs, UncountedRuns
 
 
@@ -47,7 +49,7 @@ class Stages:
     marks: Marks | None = None
     """Those of nodes with `deduplicate`."""
     added: Sequence[Stage] = ()
-    """The user's own."""
+    """The user's own. They stand around the attempts at an action, with their waiting, and see what is decided."""
     hold: Hold = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,16 +63,15 @@ class Stages:
             stages.append(Deduplication(node.deduplicate, self.marks, self.patience, self._dropped(node)).stage)
         stages += [self.carrier.stage, *self._begun()]
         if node.repeat_holds_line:
-            stages.append(self.hold.stage)
-        stages.append(self.settler.stage)
-        if node.role in LIMITED_ROLES:
+            stages += [self.hold.stage, self.settler.stage]
+        if self.turns.concern(node):
             stages.append(self.turns.leave)
-        stages += [self._delivered_in_vain, *self._cancelled(), rejected, *self.added]
+        stages += [self._delivered_in_vain, *self._cancelled(), rejected, *map(guarded, self.added)]
         if node.role in _WITHOUT_ACTION:
             return around(stages, _WITHOUT_ACTION[node.role])
         back_off = BackOff(node, self.calls[node.id], self.failures, self.patience)
         stages.append(back_off.stage)
-        if node.role in LIMITED_ROLES:
+        if self.turns.concern(node):
             stages += [self.turns.take, *self._cancelled()]
         return around(stages, back_off.attempt)
 
@@ -79,7 +80,7 @@ class Stages:
         rule = node.deduplicate
         assert rule is not None
         reason = f"duplicate: another message with the same {rule.by.text} came before"
-        return around([self.carrier.stage, *self._begun(), self.settler.stage], decides(Duplicate(reason)))
+        return around([self.carrier.stage, *self._begun()], decides(Duplicate(reason)))
 
     def _begun(self) -> Iterator[Stage]:
         if not isinstance(self.runs, UncountedRuns):
@@ -112,7 +113,7 @@ class Stages:
 
 async def rejected(visit: Visit, call_next: Way) -> Decided:
     """End the message that a person has rejected."""
-    if visit.headers.text(h.USER_TASK_STATE) == "reject":
+    if visit.headers.get(h.USER_TASK_STATE) == "reject":
         return Decided(visit, Stop("rejected by a person"))
     return await call_next(visit)
 

@@ -12,6 +12,7 @@ from worker.patience import Patience
 from worker.pipeline.decisions import Cancelled, Decided, Way
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
+from worker.protocol.topology import Node
 
 
 class Turns:
@@ -20,6 +21,10 @@ class Turns:
     def __init__(self, gate: Gate, patience: Patience) -> None:
         self._gate = gate
         self._patience = patience
+
+    def concern(self, node: Node) -> bool:
+        """Whether messages of this node have to ask."""
+        return self._gate.concerns(node)
 
     async def take(self, visit: Visit, call_next: Way) -> Decided:
         """Wait for the turn, here or in the broker, and tell the gate what it has to know of the call."""

@@ -10,16 +10,22 @@ Headers = dict[str, Any]
 """Headers in the making."""
 
 CORRELATION_ID: Final = "correlation-id"
+PREVIOUS_CORRELATION_ID: Final = "previous-correlation-id"
+"""The run that started this one."""
+SEQUENCE_ID: Final = "sequence-id"
 PROCESS_ID: Final = "process-id"
 PARENT_ID: Final = "parent-id"
 PREVIOUS_NODE_ID: Final = "previous-node-id"
 NODE_ID: Final = "node-id"
 NODE_NAME: Final = "node-name"
 TOPOLOGY_ID: Final = "topology-id"
+TOPOLOGY_NAME: Final = "topology-name"
 WORKER_FOLLOWERS: Final = "worker-followers"
 SYSTEM_EVENT: Final = "system-event"
 USER: Final = "user"
 SOURCE: Final = "source"
+CONTENT_TYPE: Final = "content-type"
+PROCESS_STARTED: Final = "process-started"
 APPLICATION: Final = "application"
 CURSOR: Final = "cursor"
 CURSOR_TRAIL: Final = "cursor-trail"
@@ -75,7 +81,7 @@ COUNTED: Final = (
     USER,
     SYSTEM_EVENT,
     SOURCE,
-    "process-started",
+    PROCESS_STARTED,
     "audit-entity-ids",
     "applications",
     NODE_ID,

@@ -24,16 +24,11 @@ _ODD = dict(zip("0123456789abcdef", "1133557799bbddff", strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentMessage:
     """A message that was sent on: its step, and the node that it goes to."""
 
     step: str
     node: str
-
-
-def root_step(visit: Visit) -> str:
-    """Return the step of a message that does not say: the first one of a run."""
-    return first_step(visit.node.id, visit.headers.text(h.PROCESS_ID), visit.headers.text(h.CURSOR))
 
 
 def first_step(node_id: str, process_id: str, cursor: str = "") -> str:
@@ -55,10 +50,10 @@ def approved_step(step: str) -> str:
     return f".{own or first}"
 
 
-def sent_steps(visit: Visit, node_ids: Sequence[str], index: int | str = 0) -> list[Sent]:
+def sent_steps(visit: Visit, node_ids: Sequence[str], index: int | str = 0) -> list[SentMessage]:
     """Return the steps of the copies for these nodes; none when the run is not counted."""
     step = visit.headers.get(h.STEP)
-    return [] if step is None else [Sent(next_step(step, own, index), own) for own in node_ids]
+    return [] if step is None else [SentMessage(next_step(step, own, index), own) for own in node_ids]
 
 
 def step_numbers(step: str) -> tuple[int | None, int]:

@@ -1,5 +1,9 @@
-"""The first message of a run."""
+"""The first message of a run: whatever starts one builds its headers here."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 from uuid import uuid4
 
 from connectors.topologies import Start
@@ -8,38 +12,45 @@ from worker.protocol.identity import child_id
 from worker.protocol.message import now_ms
 from worker.protocol.topology import Node
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-def start_headers(node: Node, user: str | None) -> h.Headers:
-    """Return the headers of a new run's first message."""
+
+@dataclass(frozen=True, slots=True)
+class RunIds:
+    """Ids of a new run. Derived from what starts it, they make a second start the same run."""
+
+    correlation_id: str
+    process_id: str
+    """The id of its first message."""
+
+
+def random_ids() -> RunIds:
+    """Return the ids of a run that nothing starts twice."""
+    return RunIds(str(uuid4()), str(uuid4()))
+
+
+def derived_ids(start: Start, node: Node) -> RunIds:
+    """Return the ids of the run that an action starts at this node."""
+    by = start.by.headers
+    run = child_id(h.text(by.get(h.PROCESS_ID)), h.text(by.get(h.NODE_ID)), node.id, start.body, 0)
+    return RunIds(run, child_id(run, node.topology_id, node.id, "", 0))
+
+
+def start_headers(ids: RunIds, node: Node | None, user: str | None, extra: Mapping[str, Any] = _NOTHING) -> h.Headers:
+    """Return the headers of a run's first message; those in `extra` win.
+
+    `node` is where it starts, if its topology is known here.
+    """
     headers: h.Headers = {
-        h.CORRELATION_ID: str(uuid4()),
-        h.PROCESS_ID: str(uuid4()),
+        h.CORRELATION_ID: ids.correlation_id,
+        h.PROCESS_ID: ids.process_id,
         h.PARENT_ID: "",
-        h.TOPOLOGY_ID: node.topology_id,
-        "topology-name": node.topology_name,
-        "content-type": "application/json",
-        "process-started": now_ms(),
+        h.CONTENT_TYPE: "application/json",
+        h.PROCESS_STARTED: now_ms(),
     }
+    if node is not None:
+        headers |= {h.TOPOLOGY_ID: node.topology_id, h.TOPOLOGY_NAME: node.topology_name}
     if user is not None:
         headers[h.USER] = user
+    headers.update(extra)
     return headers
-
-
-PREVIOUS_CORRELATION_ID = "previous-correlation-id"
-
-
-def started_headers(start: Start, node: Node) -> h.Headers:
-    """Return the headers of a new run. Its ids are derived, so that a replay has the same."""
-    by = start.by.headers
-    parent = h.text(by.get(h.PROCESS_ID))
-    run = child_id(parent, h.text(by.get(h.NODE_ID)), node.id, start.body, 0)
-    return {
-        h.CORRELATION_ID: run,
-        h.PROCESS_ID: child_id(run, node.topology_id, node.id, "", 0),
-        h.PARENT_ID: "",
-        PREVIOUS_CORRELATION_ID: h.text(by.get(h.CORRELATION_ID)),
-        h.USER: start.user,
-        "topology-name": node.topology_name,
-        "process-started": now_ms(),
-        "sequence-id": "1",
-    } | ({h.SOURCE: by[h.SOURCE]} if h.SOURCE in by else {})

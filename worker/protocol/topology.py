@@ -41,11 +41,12 @@ class Follower:
 
     id: str
     name: str
+    exchange: str = field(init=False, repr=False)
+    """The exchange to publish to."""
 
-    @property
-    def exchange(self) -> str:
-        """The exchange to publish to."""
-        return exchange_of(self.id)
+    def __post_init__(self) -> None:
+        """Name the exchange once, not for each message."""
+        object.__setattr__(self, "exchange", exchange_of(self.id))
 
 
 @dataclass(frozen=True, slots=True)

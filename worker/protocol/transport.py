@@ -8,23 +8,19 @@ STEP_SECONDS = 0.125
 """Messages wait for a multiple of this."""
 
 
+@dataclass(slots=True, eq=False)
 class Delivery:
     """One message from a queue."""
 
-    __slots__ = ("deliveries", "is_settling", "raw", "routing_key", "tag", "timestamp")
-
-    def __init__(
-        self, raw: bytes, timestamp: int | None, deliveries: int = 1, tag: int = 0, routing_key: str = ""
-    ) -> None:
-        self.raw = raw
-        self.tag = tag
-        self.routing_key = routing_key
-        self.timestamp = timestamp
-        """`published-timestamp`, ms; None when the publisher set none."""
-        self.deliveries = deliveries
-        """How often it has been delivered, this time included."""
-        self.is_settling = False
-        """Whether the action is done and its outcome is being carried out."""
+    raw: bytes
+    timestamp: int | None
+    """`published-timestamp`, ms; None when the publisher set none."""
+    deliveries: int = 1
+    """How often it has been delivered, this time included."""
+    tag: int = 0
+    routing_key: str = ""
+    is_settling: bool = False
+    """Whether the action is done and its outcome is being carried out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ Known = Mapping[tuple[int, int], int]
 
 
 @dataclass(slots=True)
-class Tally:
+class RunTally:
     """A run's totals, as they are in the database and then as they become."""
 
     number: int
@@ -41,7 +41,7 @@ class Tally:
         return sum(self.counts)
 
 
-def fold(tally: Tally, records: Iterable[Record], known: Known, now: int) -> bool:
+def fold(tally: RunTally, records: Iterable[Record], known: Known, now: int) -> bool:
     """Count the records of one run. Return whether the run has ended by them.
 
     The same record counts once, however often and in whatever order records come. Never too early: say that no row is
@@ -69,7 +69,7 @@ def fold(tally: Tally, records: Iterable[Record], known: Known, now: int) -> boo
     return not tally.open
 
 
-def _is_news(tally: Tally, record: Record, known: Known) -> bool:
+def _is_news(tally: RunTally, record: Record, known: Known) -> bool:
     """Whether it changes a run of which only the rows of first messages and of failed ones are left."""
     before = known.get((tally.number, record.step))
     if before is not None:
@@ -77,7 +77,7 @@ def _is_news(tally: Tally, record: Record, known: Known) -> bool:
     return record.is_again or (record.first is not None and (tally.number, record.first) not in known)
 
 
-def _count(tally: Tally, step: int, node: str, state: MessageState, known: Known, *, is_again: bool = False) -> None:
+def _count(tally: RunTally, step: int, node: str, state: MessageState, known: Known, *, is_again: bool = False) -> None:
     before = tally.changed[step][1] if step in tally.changed else known.get((tally.number, step))
     if before is not None and before >= state and not (is_again and before == MessageState.FAILED):
         return

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from worker.protocol.identity import Sent
+from worker.protocol.identity import SentMessage
 from worker.protocol.message import Visit
 from worker.runs.run import MessageState
 
@@ -30,7 +30,7 @@ class Runs(Protocol):
     async def set_aside(self, visit: Visit) -> None:
         """Note that a message will wait; return when people can see it. Raises `HandBack` when the worker stops."""
 
-    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
+    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Note that a message has ended; return when that is committed. Raises `HandBack` when the worker stops."""
 
 
@@ -48,5 +48,5 @@ class UncountedRuns:
     async def set_aside(self, visit: Visit) -> None:
         """Do nothing."""
 
-    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
+    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Do nothing."""

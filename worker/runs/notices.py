@@ -13,7 +13,8 @@ from worker.errors import PublishRefused, StoreError
 from worker.patience import back_off
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
-from worker.protocol.topology import ROUTING_KEY
+from worker.protocol.start import RunIds, start_headers
+from worker.protocol.topology import ROUTING_KEY, exchange_of
 from worker.protocol.transport import Outlet, Publication
 from worker.runs.due import TOGETHER, Due, claim_due, finish_due
 from worker.runs.recorder import Recorder
@@ -88,7 +89,7 @@ class Notices:
 
     async def _start_topology(self, run: Run) -> None:
         if self._start_node and run.state is RunState.FINISHED:
-            exchange = f"node.{self._start_node}.hx"
+            exchange = exchange_of(self._start_node)
             message = Publication(exchange, ROUTING_KEY, start_message(run))
             await self._publisher.publish((message,), is_patient=False)
 
@@ -96,14 +97,6 @@ class Notices:
 def start_message(run: Run) -> bytes:
     """Return the first message of the run that follows. Its ids are derived: told twice, it is the same run."""
     told = f"{run.correlation_id} {run.ended}"
-    headers: h.Headers = {
-        h.CORRELATION_ID: str(uuid5(_STARTED, told)),
-        h.PROCESS_ID: str(uuid5(_STARTED, f"{told} first")),
-        h.PARENT_ID: "",
-        "previous-correlation-id": run.correlation_id,
-        "content-type": "application/json",
-        "process-started": now_ms(),
-    }
-    if run.user:
-        headers[h.USER] = run.user
+    ids = RunIds(str(uuid5(_STARTED, told)), str(uuid5(_STARTED, f"{told} first")))
+    headers = start_headers(ids, None, run.user or None, {h.PREVIOUS_CORRELATION_ID: run.correlation_id})
     return encode(headers, msgspec.json.encode(run.document(now_ms())).decode())

@@ -19,7 +19,7 @@ import structlog
 from worker.errors import HandBack, StoreError
 from worker.patience import Patience
 from worker.protocol import headers as h
-from worker.protocol.identity import Sent, approved_step, root_step
+from worker.protocol.identity import SentMessage, approved_step, first_step
 from worker.protocol.message import Visit
 from worker.protocol.topology import Topology
 from worker.runs.following import Written
@@ -82,8 +82,10 @@ class Recorder:
         if not headers.get(h.CORRELATION_ID):
             return visit, None
         if h.STEP not in headers:
-            visit = visit.having({**headers, h.STEP: root_step(visit)})
-            self._begun[_key(visit)] = visit
+            run, process, cursor = headers.text(h.CORRELATION_ID), headers.text(h.PROCESS_ID), headers.text(h.CURSOR)
+            step = first_step(visit.node.id, process, cursor)
+            visit = visit.having({**headers, h.STEP: step})
+            self._begun[run, step] = visit
             self._has_begun.set()
         elif headers.get(h.USER_TASK_STATE) == "accept":
             visit = visit.having({**headers, h.STEP: approved_step(headers.text(h.STEP))})
@@ -99,10 +101,11 @@ class Recorder:
         if self._begun.pop(_key(visit), None) is not None:
             await self._add(record(visit, MessageState.OPEN)).written()
 
-    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[Sent]) -> None:
+    async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Note that a message has ended; return when that is committed."""
         if visit.headers.get(h.STEP) is not None and visit.headers.get(h.CORRELATION_ID):
-            self._begun.pop(_key(visit), None)
+            if self._begun:
+                self._begun.pop(_key(visit), None)
             await self._add(record(visit, state, sent)).written()
 
     def stop_waiting(self) -> None:

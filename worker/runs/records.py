@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.protocol import headers as h
-from worker.protocol.identity import Sent, step_numbers
+from worker.protocol.identity import SentMessage, step_numbers
 from worker.protocol.message import Visit, now_ms
 from worker.runs.run import MessageState
 
@@ -42,11 +42,12 @@ class Record:
             yield step
 
 
-def record(visit: Visit, state: MessageState, sent: Sequence[Sent] = (), *, is_again: bool = False) -> Record:
+def record(visit: Visit, state: MessageState, sent: Sequence[SentMessage] = (), *, is_again: bool = False) -> Record:
     """Return the record of a message, which has a step and a correlation id."""
-    first, step = step_numbers(visit.headers.text(h.STEP))
+    run, own = visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)
+    first, step = step_numbers(own)
     following = [(step_numbers(one.step)[1], one.node) for one in sent]
-    return Record(stored(visit.headers.text(h.CORRELATION_ID)), first, step, state, following, visit, is_again)
+    return Record(stored(run), first, step, state, following, visit, is_again)
 
 
 def run_facts(record: Record) -> tuple[str, str, str, str, int]:
@@ -63,7 +64,7 @@ def stored(text: str) -> str:
 def _started(visit: Visit) -> int:
     now = now_ms()
     try:
-        started = int(visit.headers.text("process-started"))
+        started = int(visit.headers.text(h.PROCESS_STARTED))
     except ValueError:
         return min(visit.timestamp, now)
     return started if 0 < started <= now else now

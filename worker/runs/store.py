@@ -12,7 +12,7 @@ from worker.database.engine import store_errors, sync_engine
 from worker.database.migrate import bring_up_to_date
 from worker.errors import StoreError
 from worker.protocol.message import now_ms
-from worker.runs.fold import Known, Tally, fold
+from worker.runs.fold import Known, RunTally, fold
 from worker.runs.records import Record, run_facts
 from worker.runs.run import RunState
 from worker.runs.statements import statements
@@ -114,7 +114,7 @@ class RunStore:
             except self._engine.dialect.loaded_dbapi.Error as error:  # of `_execute`
                 raise StoreError(str(error).strip()) from error
 
-    def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, Tally]:
+    def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, RunTally]:
         """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile.
 
         There all that may be missing are made before any is locked, in order: a writer that makes one while it holds
@@ -133,12 +133,12 @@ class RunStore:
         if first:
             _execute(connection, self.sql.insert_runs, [run_facts(record) for record in first])
 
-    def _tallies(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, Tally]:
+    def _tallies(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, RunTally]:
         rows = _packed(connection, self.sql.lock_runs, [[run] for run in run_ids])
         return {own: _tally(row) for own, *row in rows}
 
     def _known(
-        self, connection: Connection, by_run: Mapping[str, Sequence[Record]], tallies: Mapping[str, Tally]
+        self, connection: Connection, by_run: Mapping[str, Sequence[Record]], tallies: Mapping[str, RunTally]
     ) -> Known:
         keys = [
             (tally.number, step)
@@ -148,7 +148,7 @@ class RunStore:
         ]
         return {(run, step): state for run, step, state in _packed(connection, self.sql.known, keys)} if keys else {}
 
-    def _save(self, tallies: Sequence[Tally], due: set[int], now: int, connection: Connection) -> None:
+    def _save(self, tallies: Sequence[RunTally], due: set[int], now: int, connection: Connection) -> None:
         rows = [
             (tally.number, step, node, state)
             for tally in sorted(tallies, key=lambda tally: tally.number)
@@ -192,12 +192,12 @@ def _rows(rows: Sequence[Row]) -> dict[str, str]:
     return {"rows": msgspec.json.encode(rows).decode()}
 
 
-def _tally(row: Sequence[Any]) -> Tally:
+def _tally(row: Sequence[Any]) -> RunTally:
     number, state, ended, total, ok, failed, cancelled, is_cancelled, is_compact = row
     counts = [total - ok - failed - cancelled, cancelled, failed, ok]
-    return Tally(number, counts, is_cancelled, is_compact, state, ended)
+    return RunTally(number, counts, is_cancelled, is_compact, state, ended)
 
 
-def _totals(tally: Tally) -> list[Any]:
+def _totals(tally: RunTally) -> list[Any]:
     opened, cancelled, failed, ok = tally.counts
     return [tally.number, opened + cancelled + failed + ok, ok, failed, cancelled]

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     )
     nodes: Names = Field((), description="Ids or names of the nodes to consume, separated by commas. Empty: all nodes.")
     actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
+    stages: Names = Field(
+        (),
+        description="Stages of your own around each action, `module:name`, the outermost first, separated by commas.",
+    )
     http_host: str = Field("0.0.0.0", description="Address to listen on for HTTP; `unix:/path` for a socket.")  # noqa: S104 - containers are probed from outside
     http_port: int = Field(
         8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz`, `/metrics` and `/api/process`."
@@ -219,7 +223,7 @@ class Settings(BaseSettings):
         description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
     )
 
-    @field_validator("nodes", "actions", mode="before")
+    @field_validator("nodes", "actions", "stages", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

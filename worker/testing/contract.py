@@ -292,7 +292,7 @@ def all_logs() -> Iterator[list[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentRequest:
     """A request, as it was when it was sent: signing it anew changes it."""
 
     call: str
@@ -306,14 +306,14 @@ class Renewal:
     def __init__(self, answers: httpx.AsyncBaseTransport, reply: Mapping[str, Any]) -> None:
         """`answers` follow once the token endpoint has given its `reply`."""
         self.count = 0
-        self.sent: list[Sent] = []
+        self.sent: list[SentRequest] = []
         self.service = httpx.MockTransport(self._answer)
         self.endpoint = httpx.MockTransport(self._renew)
         self._answers = answers
         self._reply = reply
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.sent.append(Sent(f"{request.method} {request.url}", dict(request.headers)))
+        self.sent.append(SentRequest(f"{request.method} {request.url}", dict(request.headers)))
         return await self._answers.handle_async_request(request) if self.count else httpx.Response(401)
 
     def _renew(self, request: httpx.Request) -> httpx.Response:

@@ -31,13 +31,14 @@ from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter, Standa
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
+from worker.pipeline.decisions import Stage
 from worker.pipeline.handler import Handler
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
 from worker.pipeline.turns import Turns
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
-from worker.protocol.start import start_headers
+from worker.protocol.start import random_ids, start_headers
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
@@ -48,7 +49,7 @@ from worker.testing.clock import FakeClock
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
 from worker.trash.deciding import Decider
-from worker.trash.entry import Entry, EntryType, State
+from worker.trash.entry import Entry, EntryState, EntryType
 from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
 from worker.trash.transfer import from_line
@@ -86,6 +87,7 @@ class InMemoryTopology:
         http: httpx.AsyncBaseTransport | None = None,
         access: FindAccess = of_class,
         nodes: Sequence[str] = (),
+        stages: Sequence[Stage] = (),
         max_messages: int = 10_000,
     ) -> None:
         """Take a topology file, its path or content.
@@ -93,12 +95,13 @@ class InMemoryTopology:
         `http` answers the requests of the actions: a `Cassette`, an `httpx.MockTransport`, or `network()`; without
         it, a request fails the test. `access` finds an application's base URL, headers and sign-in; by default they are
         those of its class. Only `nodes` are worked on, by default all; in the queues of others messages
-        stay. More than `max_messages` in one `run` raise `EndlessRun`.
+        stay. `stages` of your own stand around each action. More than `max_messages` in one `run` raise `EndlessRun`.
         """
         self._directory = TemporaryDirectory(prefix="orchesty-worker-")
         self._topology = _load(topology, Path(self._directory.name))
         self._nodes = self._topology.select(tuple(nodes))
         self._max_messages = max_messages
+        self._stages = stages
         self.clock = FakeClock()
         self._broker = MemoryBroker(self._topology, self.clock)
         self._registry = _registry(actions, Http(transport=http or no_network()))
@@ -140,7 +143,8 @@ class InMemoryTopology:
         Returns the correlation id.
         """
         target = self._node(node)
-        all_headers = start_headers(target, user) | {"process-started": self.clock.milliseconds} | dict(headers or {})
+        own = {h.PROCESS_STARTED: self.clock.milliseconds, **(headers or {})}
+        all_headers = start_headers(random_ids(), target, user, own)
         text = to_json(data).decode() if body is None else body
         self._broker.put(target.exchange, encode(all_headers, text))
         return h.text(all_headers[h.CORRELATION_ID])
@@ -193,11 +197,11 @@ class InMemoryTopology:
 
     async def approve(self, *entries: Entry) -> None:
         """Send entries on, as a person would; `run` does the work."""
-        await Decider(self._store, self._broker).decide([entry.id for entry in entries], State.APPROVED)
+        await Decider(self._store, self._broker).decide([entry.id for entry in entries], EntryState.APPROVED)
 
     async def reject(self, *entries: Entry) -> None:
         """Reject entries, as a person would."""
-        await Decider(self._store, self._broker).decide([entry.id for entry in entries], State.REJECTED)
+        await Decider(self._store, self._broker).decide([entry.id for entry in entries], EntryState.REJECTED)
 
     async def _work(self, left: int) -> int:
         """Work until everybody waits for the clock; return how many messages more may be taken."""
@@ -260,16 +264,21 @@ class InMemoryTopology:
         calls = bind(self._nodes, self._registry, self._remote)
         patience, runs = Patience(self.clock.wait), UncountedRuns()
         trash = Keeper(self._store, patience)
+        settler = Settler(BrokerParking(), OpenCounter())
+        carrier = Carrier(
+            settler=settler, outlet=self._broker, trash=trash, notice=NoNotice(), runs=runs, patience=patience
+        )
         gate = ReservingGate(reservations, self.clock, limited, self._registry.http.access)
         stages = Stages(
             calls={node_id: self._recorded(node_id, call) for node_id, call in calls.items()},
-            carrier=Carrier(self._broker, trash, NoNotice(), runs, patience),
-            settler=Settler(BrokerParking(), OpenCounter()),
+            carrier=carrier,
+            settler=settler,
             turns=Turns(gate, patience),
             failures=Failures(defaults["max_failures"].default, self.clock),
             runs=runs,
             patience=patience,
             max_deliveries=defaults["max_deliveries"].default,
+            added=self._stages,
         )
         return Handler(self._nodes, stages, trash, defaults["max_message_bytes"].default)
 

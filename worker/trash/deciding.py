@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
 from worker.protocol.transport import Outlet, Publication
-from worker.trash.entry import Entry, EntryType, State
+from worker.trash.entry import Entry, EntryState, EntryType
 from worker.trash.store import CHUNK, CLAIM_MS, Claim, TrashStore, chunks
 
 PATIENCE_SECONDS = 30
@@ -23,11 +23,11 @@ NO_ANSWER = f"the broker did not answer within {PATIENCE_SECONDS} s"
 FINISH_SECONDS = 5
 """How long confirms are waited for when the command is interrupted."""
 
-USER_TASK_STATES = {State.APPROVED: "accept", State.REJECTED: "reject"}
+USER_TASK_STATES = {EntryState.APPROVED: "accept", EntryState.REJECTED: "reject"}
 
 
 @dataclass(slots=True)
-class Tally:
+class DecisionTally:
     """What became of the entries, by their ids."""
 
     decided: list[str] = field(default_factory=list)
@@ -51,9 +51,11 @@ class Decider:
     def __init__(self, store: TrashStore, publisher: Outlet | None) -> None:
         self._store = store
         self._publisher = publisher
-        self.tally = Tally()
+        self.tally = DecisionTally()
 
-    async def decide(self, ids: Sequence[str], state: State, on_progress: Callable[[], None] = lambda: None) -> None:
+    async def decide(
+        self, ids: Sequence[str], state: EntryState, on_progress: Callable[[], None] = lambda: None
+    ) -> None:
         """Approve or reject these entries, a chunk at a time. It gives up when the broker does not answer.
 
         A cancel waits for the confirms of what was sent, for `FINISH_SECONDS`; the rest waits again.
@@ -66,10 +68,10 @@ class Decider:
                 self.tally.untried += ids[number * CHUNK :]
                 return
 
-    async def _decide(self, chunk: Sequence[str], entries: Sequence[Entry], claim: Claim, state: State) -> None:
+    async def _decide(self, chunk: Sequence[str], entries: Sequence[Entry], claim: Claim, state: EntryState) -> None:
         ours = {entry.id for entry in entries}
         self.tally.taken += [own for own in chunk if own not in ours]
-        unreadable = [entry.id for entry in entries if state is State.APPROVED and not entry.is_readable]
+        unreadable = [entry.id for entry in entries if state is EntryState.APPROVED and not entry.is_readable]
         self.tally.unreadable += unreadable
         await self._store.release(unreadable, claim)
         ready = [entry for entry in entries if entry.id not in set(unreadable)]
@@ -77,7 +79,7 @@ class Decider:
         await self._note(silent, claim, state)
         await self._publish([entry for entry in ready if is_published(entry, state)], claim, state)
 
-    async def _publish(self, entries: Sequence[Entry], claim: Claim, state: State) -> None:
+    async def _publish(self, entries: Sequence[Entry], claim: Claim, state: EntryState) -> None:
         if not entries:
             return
         assert self._publisher is not None, "given where something is to be published"
@@ -95,7 +97,7 @@ class Decider:
             await self._settle(entries, sending, claim, state)
 
     async def _settle(
-        self, entries: Sequence[Entry], sending: dict[str, asyncio.Task[None]], claim: Claim, state: State
+        self, entries: Sequence[Entry], sending: dict[str, asyncio.Task[None]], claim: Claim, state: EntryState
     ) -> None:
         """Note what the broker has confirmed, and let the rest wait again."""
         refused = {entry.id: _refusal(sending.get(entry.id)) for entry in entries}
@@ -106,18 +108,18 @@ class Decider:
         await self._store.release(list(left), claim)
         self.tally.refused |= left
 
-    async def _note(self, ids: Sequence[str], claim: Claim, state: State) -> None:
+    async def _note(self, ids: Sequence[str], claim: Claim, state: EntryState) -> None:
         if ids:
             await self._store.decide(ids, claim, state)
             self.tally.decided += ids
 
 
-def is_published(entry: Entry, state: State) -> bool:
+def is_published(entry: Entry, state: EntryState) -> bool:
     """Whether the node hears of it. A rejected user task ends its process; a trashed message has ended it before."""
-    return state is State.APPROVED or entry.type is EntryType.USER_TASK
+    return state is EntryState.APPROVED or entry.type is EntryType.USER_TASK
 
 
-def _message(entry: Entry, state: State) -> Publication:
+def _message(entry: Entry, state: EntryState) -> Publication:
     headers = h.without(entry.headers, h.TRANSIENT) | {h.USER_TASK_STATE: USER_TASK_STATES[state]}
     return Publication(entry.return_exchange, entry.return_routing_key, encode(headers, entry.body or ""))
 

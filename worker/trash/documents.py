@@ -15,7 +15,7 @@ from bson import ObjectId
 from bson.errors import BSONError
 
 from worker.protocol import headers as h
-from worker.trash.entry import LAST_MS, Entry, EntryType, State, flood_key
+from worker.trash.entry import LAST_MS, Entry, EntryState, EntryType, flood_key
 
 Document = dict[str, Any]
 Parts = dict[str, bytes]
@@ -39,7 +39,7 @@ def to_document(entry: Entry) -> tuple[Document, Parts]:
     shown, body = entry.text, entry.body
     ours: Document = {name: value for name in _OURS if (value := getattr(entry, name)) not in {None, "", 0}}
     ours |= {"state": entry.state.value, "floodKey": _flood_key(entry)}
-    ours |= {} if entry.state is State.WAITING else {"changed": entry.updated}
+    ours |= {} if entry.state is EntryState.WAITING else {"changed": entry.updated}
     headers = _bson_headers(entry, parts)
     if entry.reason != _reason(entry.type, headers):
         ours["reason"] = entry.reason
@@ -95,7 +95,7 @@ def to_entry(document: Mapping[str, Any], parts: Mapping[str, bytes]) -> Entry:
         body=_body(ours, message, parts),
         raw=None if raw is None else bytes(raw),
         created=_ms(document.get("created")),
-        state=State(ours.get("state", State.WAITING)),
+        state=EntryState(ours.get("state", EntryState.WAITING)),
         updated=ours.get("changed") or _ms(document.get("updated")),
         **{name: ours[name] for name in _OURS if name in ours},
     )

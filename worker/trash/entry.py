@@ -23,7 +23,7 @@ class EntryType(StrEnum):
     USER_TASK = "userTask"
 
 
-class State(StrEnum):
+class EntryState(StrEnum):
     """Where an entry stands."""
 
     WAITING = "waiting"
@@ -33,8 +33,8 @@ class State(StrEnum):
     REJECTED = "rejected"
 
 
-OPEN = frozenset({State.WAITING, State.CLAIMED})
-DECIDED = frozenset({State.APPROVED, State.REJECTED})
+OPEN = frozenset({EntryState.WAITING, EntryState.CLAIMED})
+DECIDED = frozenset({EntryState.APPROVED, EntryState.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Entry:
     """ms since the epoch."""
     application: str = ""
     """The application of the node."""
-    state: State = State.WAITING
+    state: EntryState = EntryState.WAITING
     updated: int = 0
     """ms since the epoch; when it was kept, edited, claimed or decided."""
     changed_by: str | None = None

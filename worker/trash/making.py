@@ -31,7 +31,7 @@ def lost_entry(delivery: Delivery, node_id: str) -> Entry:
         node_id=node_id,
         node_name=header(h.NODE_NAME) or node_id,
         topology_id=header(h.TOPOLOGY_ID),
-        topology_name=header("topology-name"),
+        topology_name=header(h.TOPOLOGY_NAME),
         correlation_id=header(h.CORRELATION_ID),
         user=header(h.USER) if headers.get(h.USER) is not None else None,
         reason=QUEUE_GONE,

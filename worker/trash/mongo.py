@@ -29,7 +29,7 @@ from worker.trash.collections import (
     store_errors,
 )
 from worker.trash.documents import Document, to_document, to_entry, to_time
-from worker.trash.entry import ID_LENGTH, Entry, EntryType, State, short_id
+from worker.trash.entry import ID_LENGTH, Entry, EntryState, EntryType, short_id
 from worker.trash.queries import mongo_query
 from worker.trash.search import Search
 from worker.trash.store import Claim, chunks, load_waiting
@@ -83,16 +83,16 @@ class MongoTrash:
             if not await self._is_new(document["_id"]):
                 return False
             await put_parts(parts, document, beside)
-            return await insert(open_ if entry.state is State.WAITING else decided, document)
+            return await insert(open_ if entry.state is EntryState.WAITING else decided, document)
 
     async def ids(self, search: Search) -> Sequence[str]:
         """Return the ids of the entries that fit, oldest first."""
         found: dict[ObjectId, Any] = {}
         shown = {"created": 1}
         async with self._collections() as (open_, decided, _):
-            if State.WAITING in search.states:
+            if EntryState.WAITING in search.states:
                 found |= {one["_id"]: one async for one in open_.find(mongo_query(search), shown)}
-            if others := search.states - {State.WAITING}:
+            if others := search.states - {EntryState.WAITING}:
                 found |= {one["_id"]: one async for one in decided.find(mongo_query(search, others), shown)}
         return [str(one["_id"]) for one in sorted(found.values(), key=lambda one: (one["created"], one["_id"]))]
 
@@ -142,7 +142,7 @@ class MongoTrash:
             documents = [one async for one in open_.find(own)]
             taken = await insert_many(decided, [_claimed(one, claim) for one in documents])
             await asyncio.gather(*(_take_away(open_, decided, one, claim) for one in documents if one["_id"] in taken))
-            left_behind = {**own, "worker.state": State.CLAIMED.value, "worker.changed": {"$lt": claim.stale}}
+            left_behind = {**own, "worker.state": EntryState.CLAIMED.value, "worker.changed": {"$lt": claim.stale}}
             if (await decided.update_many(left_behind, {"$set": _claim_fields(claim)})).modified_count:
                 mine = [one["_id"] async for one in decided.find(own | {"worker.claim": claim.token}, {"_id": 1})]
                 await open_.delete_many({"_id": {"$in": mine}})
@@ -156,7 +156,7 @@ class MongoTrash:
             await insert_many(open_, [_released(one) for one in ours])
             await decided.delete_many(_ours([str(one["_id"]) for one in ours], claim))
 
-    async def decide(self, ids: Sequence[str], claim: Claim, state: State) -> int:
+    async def decide(self, ids: Sequence[str], claim: Claim, state: EntryState) -> int:
         """Move entries of this claim to this state; return how many were still ours."""
         change = {
             "$set": {"worker.state": state.value, "worker.changed": now_ms()},
@@ -171,7 +171,7 @@ class MongoTrash:
         async with self._collections() as (open_, decided, parts):
             for chunk in chunks(ids):
                 own = {"_id": {"$in": _object_ids(chunk)}}
-                not_claimed = {**own, "worker.state": {"$ne": State.CLAIMED.value}}
+                not_claimed = {**own, "worker.state": {"$ne": EntryState.CLAIMED.value}}
                 count += (await open_.delete_many(own)).deleted_count
                 count += (await decided.delete_many(not_claimed)).deleted_count
                 left = {one["_id"] async for one in decided.find(own, {"_id": 1})}
@@ -215,7 +215,7 @@ def _object_ids(ids: Sequence[str]) -> list[ObjectId]:
 
 def _claim_fields(claim: Claim) -> Document:
     return {
-        "worker.state": State.CLAIMED.value,
+        "worker.state": EntryState.CLAIMED.value,
         "worker.claim": claim.token,
         "worker.changed_by": claim.by,
         "worker.changed": claim.at,
@@ -223,14 +223,14 @@ def _claim_fields(claim: Claim) -> Document:
 
 
 def _claimed(document: Document, claim: Claim) -> Document:
-    ours = {"state": State.CLAIMED.value, "claim": claim.token, "changed_by": claim.by, "changed": claim.at}
+    ours = {"state": EntryState.CLAIMED.value, "claim": claim.token, "changed_by": claim.by, "changed": claim.at}
     return document | {"worker": (document.get("worker") or {}) | ours}
 
 
 def _released(document: Document) -> Document:
     ours = {name: value for name, value in document["worker"].items() if name not in {"claim", "changed_by"}}
     now = now_ms()
-    return document | {"worker": ours | {"state": State.WAITING.value, "changed": now}, "updated": to_time(now)}
+    return document | {"worker": ours | {"state": EntryState.WAITING.value, "changed": now}, "updated": to_time(now)}
 
 
 def _unchanged(entry: Entry) -> Document:
@@ -243,7 +243,7 @@ def _unchanged(entry: Entry) -> Document:
 def _ours(ids: Sequence[str], claim: Claim) -> Document:
     return {
         "_id": {"$in": _object_ids(ids)},
-        "worker.state": State.CLAIMED.value,
+        "worker.state": EntryState.CLAIMED.value,
         "worker.claim": claim.token,
     }
 

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from worker.trash.documents import to_time
-from worker.trash.entry import State
+from worker.trash.entry import EntryState
 from worker.trash.search import Search
 
 Query = dict[str, Any]
 
 
-def mongo_query(search: Search, states: frozenset[State] | None = None) -> Query:
+def mongo_query(search: Search, states: frozenset[EntryState] | None = None) -> Query:
     """Return the query for documents that fit: of those in `UserTask`, or else of those decided, in these states."""
     wanted: list[Query] = []
     if states is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from worker.protocol.message import now_ms
-from worker.trash.entry import DECIDED, State
+from worker.trash.entry import DECIDED, EntryState
 from worker.trash.search import Search
 from worker.trash.store import STORE_ERRORS, TrashStore
 
@@ -28,7 +28,7 @@ class Retention:
 async def expired(store: TrashStore, retention: Retention, now: int) -> Sequence[str]:
     """Return the ids of the entries whose time is over at `now` (ms). Claimed entries are never among them."""
     ids: list[str] = []
-    waiting = frozenset({State.WAITING})
+    waiting = frozenset({EntryState.WAITING})
     for states, days in ((DECIDED, retention.decided_days), (waiting, retention.waiting_days)):
         if days:
             ids += await store.ids(Search(states=states, updated_before=now - int(days * DAY_MS)))

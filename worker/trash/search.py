@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worker.trash.entry import OPEN, EntryType, State
+from worker.trash.entry import OPEN, EntryState, EntryType
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Search:
     """ms since the epoch; so the next two."""
     created_after: int | None = None
     updated_before: int | None = None
-    states: frozenset[State] = OPEN
+    states: frozenset[EntryState] = OPEN
 
 
-WAITING = Search(states=frozenset({State.WAITING}))
+WAITING = Search(states=frozenset({EntryState.WAITING}))

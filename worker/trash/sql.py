@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from worker.database.transactions import Database
 from worker.protocol.message import now_ms
-from worker.trash.entry import OPEN, Entry, EntryType, State, flood_key, short_id
+from worker.trash.entry import OPEN, Entry, EntryState, EntryType, flood_key, short_id
 from worker.trash.search import Search
 from worker.trash.store import Claim, chunks, load_waiting
 from worker.trash.tables import CHAIN, trash
@@ -81,31 +81,31 @@ class SqlTrash:
         values["original_body"] = entry.body if entry.original_body is None else entry.original_body
         if headers is not None:
             values["headers"] = _json(headers)
-        unchanged = (trash.c.id == entry.id, trash.c.state == State.WAITING, trash.c.updated == entry.updated)
+        unchanged = (trash.c.id == entry.id, trash.c.state == EntryState.WAITING, trash.c.updated == entry.updated)
         async with self._database.transaction() as connection:
             return (await connection.execute(update(trash).where(*unchanged).values(values))).rowcount == 1
 
     async def claim(self, ids: Sequence[str], claim: Claim) -> Sequence[Entry]:
         """Take waiting entries, and those of claims left behind; return those that are ours now."""
-        left_behind = and_(trash.c.state == State.CLAIMED, trash.c.updated < claim.stale)
+        left_behind = and_(trash.c.state == EntryState.CLAIMED, trash.c.updated < claim.stale)
         free = (
             select(trash.c.id)
-            .where(trash.c.id.in_(ids), or_(trash.c.state == State.WAITING, left_behind))
+            .where(trash.c.id.in_(ids), or_(trash.c.state == EntryState.WAITING, left_behind))
             .order_by(trash.c.number)
             .with_for_update(skip_locked=True)  # what another one is just claiming is not ours; SQLite has one writer
         )
-        values = {"state": State.CLAIMED, "claim": claim.token, "changed_by": claim.by, "updated": claim.at}
+        values = {"state": EntryState.CLAIMED, "claim": claim.token, "changed_by": claim.by, "updated": claim.at}
         async with self._database.transaction() as connection:
             await connection.execute(update(trash).where(trash.c.id.in_(free)).values(values))
             return await _load(connection, ids, select(trash).where(_ours(ids, claim)))
 
     async def release(self, ids: Sequence[str], claim: Claim) -> None:
         """Let entries of this claim wait again."""
-        values = {"state": State.WAITING, "claim": None, "changed_by": None, "updated": now_ms()}
+        values = {"state": EntryState.WAITING, "claim": None, "changed_by": None, "updated": now_ms()}
         async with self._database.transaction() as connection:
             await connection.execute(update(trash).where(_ours(ids, claim)).values(values))
 
-    async def decide(self, ids: Sequence[str], claim: Claim, state: State) -> int:
+    async def decide(self, ids: Sequence[str], claim: Claim, state: EntryState) -> int:
         """Move entries of this claim to this state; return how many were still ours."""
         values = {"state": state, "claim": None, "updated": now_ms()}
         async with self._database.transaction() as connection:
@@ -116,7 +116,7 @@ class SqlTrash:
         count = 0
         for chunk in chunks(ids):
             async with self._database.transaction() as connection:
-                own = (trash.c.id.in_(chunk), trash.c.state != State.CLAIMED)
+                own = (trash.c.id.in_(chunk), trash.c.state != EntryState.CLAIMED)
                 count += (await connection.execute(delete(trash).where(*own))).rowcount
         return count
 
@@ -155,7 +155,7 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
 
 
 def _ours(ids: Sequence[str], claim: Claim) -> ColumnElement[bool]:
-    return and_(trash.c.id.in_(ids), trash.c.state == State.CLAIMED, trash.c.claim == claim.token)
+    return and_(trash.c.id.in_(ids), trash.c.state == EntryState.CLAIMED, trash.c.claim == claim.token)
 
 
 async def _load(connection: AsyncConnection, ids: Sequence[str], query: Select[Any]) -> Sequence[Entry]:
@@ -180,4 +180,4 @@ def _json(headers: Mapping[str, object]) -> str:
 def _entry(row: RowMapping) -> Entry:
     values = {name: row[name] for name in _FIELDS}
     headers = json.loads(row["headers"])
-    return Entry(**values | {"type": EntryType(row["type"]), "state": State(row["state"]), "headers": headers})
+    return Entry(**values | {"type": EntryType(row["type"]), "state": EntryState(row["state"]), "headers": headers})

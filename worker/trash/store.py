@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from worker.errors import StoreError
 from worker.protocol.message import now_ms
-from worker.trash.entry import Entry, State
+from worker.trash.entry import Entry, EntryState
 from worker.trash.search import WAITING, Search
 
 STORE_ERRORS = (StoreError, OSError)
@@ -75,7 +75,7 @@ class TrashStore(Protocol):
     async def release(self, ids: Sequence[str], claim: Claim) -> None:
         """Let entries of this claim wait again."""
 
-    async def decide(self, ids: Sequence[str], claim: Claim, state: State) -> int:
+    async def decide(self, ids: Sequence[str], claim: Claim, state: EntryState) -> int:
         """Move entries of this claim to this state; return how many were still ours."""
 
     async def purge(self, ids: Sequence[str]) -> int:

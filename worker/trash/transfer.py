@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from worker.trash.entry import ID_LENGTH, LAST_MS, OPEN, Entry, State
+from worker.trash.entry import ID_LENGTH, LAST_MS, OPEN, Entry, EntryState
 
 _entries = TypeAdapter(Entry)
 
@@ -43,7 +43,7 @@ def from_line(line: str) -> Entry:
             raise ValueError(f"{name}: must be from 0 to {LAST_MS}")
     if entry.body is None and entry.raw is None:
         raise ValueError("body: missing, and there are no raw bytes either")
-    return replace(entry, state=State.WAITING) if entry.state in OPEN else entry
+    return replace(entry, state=EntryState.WAITING) if entry.state in OPEN else entry
 
 
 def _bytes(text: object) -> bytes:

@@ -12,7 +12,7 @@ WINDOW_SECONDS = 0.008
 """How long the first of a group waits for others. A transaction takes a millisecond of CPU time, however large."""
 
 
-class Grouped(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Calls `work` with lists of items and gives each caller its result, in order. One call at a time.
 
     A task of its own does it: a caller who did it for the others would wait as long as others come, and one who is
@@ -29,7 +29,7 @@ class Grouped(Generic[Item, Result]):
         future: Future[Result] = get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._working is None:
-            self._working = get_running_loop().create_task(self._work_off(), name="grouped")
+            self._working = get_running_loop().create_task(self._work_off(), name="batching")
         return await future
 
     async def _work_off(self) -> None:

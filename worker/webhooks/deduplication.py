@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from applications.errors import TryLater
-from worker.webhooks.batching import Grouped
-from worker.webhooks.webhook import Claim, Delivery
+from worker.webhooks.batching import Batcher
+from worker.webhooks.webhook import DeliveryClaim, DeliveryId
 
 if TYPE_CHECKING:
     from worker.webhooks.deliveries import Deliveries
@@ -30,14 +30,14 @@ class OncePerDelivery:
 
     def __init__(self, store: "Deliveries") -> None:
         self._store = store
-        self._taken: OrderedDict[Delivery, None] = OrderedDict()
-        self._under_way: dict[Delivery, asyncio.Future[bool]] = {}
-        self._claim = Grouped(self._claim_many)
-        self._note = Grouped(self._note_many)
-        self._release = Grouped(self._release_many)
+        self._taken: OrderedDict[DeliveryId, None] = OrderedDict()
+        self._under_way: dict[DeliveryId, asyncio.Future[bool]] = {}
+        self._claim = Batcher(self._claim_many)
+        self._note = Batcher(self._note_many)
+        self._release = Batcher(self._release_many)
         self._purged = time.monotonic()
 
-    async def start(self, delivery: Delivery, start: Callable[[], Awaitable[None]]) -> bool:
+    async def start(self, delivery: DeliveryId, start: Callable[[], Awaitable[None]]) -> bool:
         """Start, unless this delivery was taken before: False then. One that comes meanwhile waits for the first.
 
         Raises what `start` raises, and `TryLater` while another process starts it or when the first came to nothing.
@@ -61,11 +61,11 @@ class OncePerDelivery:
             self._taken.popitem(last=False)
         return is_new
 
-    async def _claimed_and_started(self, delivery: Delivery, start: Callable[[], Awaitable[None]]) -> bool:
+    async def _claimed_and_started(self, delivery: DeliveryId, start: Callable[[], Awaitable[None]]) -> bool:
         claim = await self._claim(delivery)
-        if claim is Claim.OTHERS:
+        if claim is DeliveryClaim.OTHERS:
             raise TryLater("another process takes the same delivery, or died while it did", _SOON)
-        if claim is Claim.TAKEN:
+        if claim is DeliveryClaim.TAKEN:
             return False
         try:
             await start()
@@ -76,11 +76,11 @@ class OncePerDelivery:
             raise
         return True
 
-    async def _claim_many(self, deliveries: Sequence[Delivery]) -> Sequence[Claim]:
+    async def _claim_many(self, deliveries: Sequence[DeliveryId]) -> Sequence[DeliveryClaim]:
         claims = await self._store.claim(deliveries)
         return [claims[delivery] for delivery in deliveries]
 
-    async def _note_many(self, deliveries: Sequence[Delivery]) -> Sequence[None]:
+    async def _note_many(self, deliveries: Sequence[DeliveryId]) -> Sequence[None]:
         await self._store.take(deliveries)
         if time.monotonic() - self._purged > PURGE_SECONDS:
             await self._purge()
@@ -96,6 +96,6 @@ class OncePerDelivery:
         if not is_more:
             self._purged = time.monotonic()
 
-    async def _release_many(self, deliveries: Sequence[Delivery]) -> Sequence[None]:
+    async def _release_many(self, deliveries: Sequence[DeliveryId]) -> Sequence[None]:
         await self._store.release(deliveries)
         return [None] * len(deliveries)

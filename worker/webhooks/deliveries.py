@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, or_, select
 from worker.accounts.sql import InstallsDatabase
 from worker.accounts.tables import deliveries
 from worker.database.transactions import now_ms
-from worker.webhooks.webhook import Claim, Delivery
+from worker.webhooks.webhook import DeliveryClaim, DeliveryId
 
 KEPT_MS: Final = 7 * 24 * 3600 * 1000
 """How long the ids of deliveries are kept; services try again for up to three days."""
@@ -31,7 +31,7 @@ class Deliveries:
         self._database = database
         self._claimant = uuid4().hex
 
-    async def claim(self, wanted: Sequence[Delivery]) -> Mapping[Delivery, Claim]:
+    async def claim(self, wanted: Sequence[DeliveryId]) -> Mapping[DeliveryId, DeliveryClaim]:
         """Claim what nobody has taken or claimed, and say for each what came of it."""
         now = self._database.now_ms
         is_free = and_(
@@ -42,25 +42,25 @@ class Deliveries:
         note = note.on_conflict_do_update(index_elements=_KEY, set_=values, where=is_free)
         query = deliveries_among(wanted)
 
-        def work(connection: Connection) -> Mapping[Delivery, str]:
+        def work(connection: Connection) -> Mapping[DeliveryId, str]:
             connection.execute(note, _rows(wanted))
             return {(row.webhook, row.delivery): row.claim for row in connection.execute(query)}
 
         found = await self._database.run(work)
         return {delivery: self._state(found[delivery]) for delivery in wanted}
 
-    def _state(self, claim: str) -> Claim:
+    def _state(self, claim: str) -> DeliveryClaim:
         if not claim:
-            return Claim.TAKEN
-        return Claim.OURS if claim == self._claimant else Claim.OTHERS
+            return DeliveryClaim.TAKEN
+        return DeliveryClaim.OURS if claim == self._claimant else DeliveryClaim.OTHERS
 
-    async def take(self, started: Sequence[Delivery]) -> None:
+    async def take(self, started: Sequence[DeliveryId]) -> None:
         """Note that these were started; whatever the claim, for it is true."""
         note = self._database.insert(deliveries).values(claim="", received=self._database.now_ms)
         note = note.on_conflict_do_update(index_elements=_KEY, set_={"claim": ""})
         await self._database.run(lambda connection: connection.execute(note, _rows(started)))
 
-    async def release(self, failed: Sequence[Delivery]) -> None:
+    async def release(self, failed: Sequence[DeliveryId]) -> None:
         """Give up our claims, so that the next call of the service is started at once."""
         ours = (
             deliveries.c.webhook == bindparam("webhook"),
@@ -82,11 +82,11 @@ class Deliveries:
         return await self._database.run(work)
 
 
-def _rows(given: Sequence[Delivery]) -> list[dict[str, Any]]:
+def _rows(given: Sequence[DeliveryId]) -> list[dict[str, Any]]:
     return [dict(zip(_KEY, delivery, strict=True)) for delivery in sorted(given)]
 
 
-def deliveries_among(asked: Sequence[Delivery]) -> Select[str, str, str]:
+def deliveries_among(asked: Sequence[DeliveryId]) -> Select[str, str, str]:
     """Return the query for deliveries, and for those of the same ids at another of these webhooks.
 
     Not for the pairs: SQLite reads the whole table for those, and a week's ids are many.

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 import structlog
@@ -21,7 +21,8 @@ from applications.errors import ApplicationError, TryLater
 from applications.signatures import Forged, KeyUnusable
 from worker.broker.publisher import Publisher
 from worker.protocol import headers as h
-from worker.protocol.message import encode, now_ms
+from worker.protocol.message import encode
+from worker.protocol.start import RunIds, start_headers
 from worker.protocol.topology import ROUTING_KEY, Node, Topology
 from worker.protocol.transport import Publication
 from worker.webhooks.deduplication import OncePerDelivery
@@ -152,20 +153,15 @@ def start_message(node: Node, webhook: "Webhook", call: WebhookCall, identity: s
 
     The body is the call's own; one that is no UTF-8 is in base64, and a header says so.
     """
-    headers: dict[str, Any] = {
-        h.CORRELATION_ID: str(uuid5(_CALLS, f"correlation\x1f{identity}")),
-        h.PROCESS_ID: str(uuid5(_CALLS, f"process\x1f{identity}")),
-        h.PARENT_ID: "",
-        h.TOPOLOGY_ID: node.topology_id,
-        "topology-name": node.topology_name,
-        "process-started": now_ms(),
-        "content-type": _readable(call.headers.get("content-type", "application/octet-stream")),
-        h.USER: webhook.user,
+    ids = RunIds(str(uuid5(_CALLS, f"correlation\x1f{identity}")), str(uuid5(_CALLS, f"process\x1f{identity}")))
+    extra = {
+        h.CONTENT_TYPE: _readable(call.headers.get("content-type", "application/octet-stream")),
         "webhook-application": webhook.application,
         "webhook-name": webhook.name,
         "webhook-headers": json.dumps({name: value for name, value in call.headers.items() if name not in _NOT_KEPT}),
         "webhook-query": _readable(call.url.partition("?")[2]),
     }
+    headers = start_headers(ids, node, webhook.user, extra)
     try:
         return headers, call.body.decode()
     except UnicodeDecodeError:

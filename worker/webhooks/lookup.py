@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from applications import Application
 from applications.errors import SecretsError
-from worker.webhooks.batching import Grouped
+from worker.webhooks.batching import Batcher
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
@@ -61,7 +61,7 @@ class CalledWebhooks:
         self._applications = applications
         self._used = used
         self._read: OrderedDict[bytes, _Read] = OrderedDict()
-        self._load = Grouped(self._load_many)
+        self._load = Batcher(self._load_many)
 
     async def find(self, token: str) -> Called | None:
         """Return the webhook; None when there is none or its user has removed or switched off the application.

@@ -36,11 +36,11 @@ class WebhookSecrets:
     """What the service signs with, where it takes a secret of ours."""
 
 
-Delivery = tuple[str, str]
+DeliveryId = tuple[str, str]
 """Id of the webhook, id that the service gave to its call."""
 
 
-class Claim(Enum):
+class DeliveryClaim(Enum):
     """What came of claiming a delivery."""
 
     OURS = "ours"

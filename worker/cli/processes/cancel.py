@@ -15,8 +15,8 @@ from worker.cli.trash.store import opened as opened_trash
 from worker.runs.recorder import REFRESH_SECONDS
 from worker.runs.run import Run
 from worker.settings.settings import Settings, load_settings
-from worker.trash.deciding import Tally
-from worker.trash.entry import EntryType, State
+from worker.trash.deciding import DecisionTally
+from worker.trash.entry import EntryState, EntryType
 from worker.trash.search import Search
 
 KNOWN_SECONDS = 2 * REFRESH_SECONDS
@@ -93,10 +93,10 @@ def _end_user_tasks(settings: Settings, runs: Sequence[str]) -> int:
     return len(tally.decided)
 
 
-async def _reject_user_tasks(settings: Settings, runs: Sequence[str]) -> Tally:
+async def _reject_user_tasks(settings: Settings, runs: Sequence[str]) -> DecisionTally:
     async with opened_trash(settings) as trash:
         ids = [own for run in runs for own in await trash.ids(Search(process=run, type=EntryType.USER_TASK))]
         if not ids:
-            return Tally()
+            return DecisionTally()
         await asyncio.sleep(KNOWN_SECONDS)
-        return await carry_out(settings, trash, ids, State.REJECTED)
+        return await carry_out(settings, trash, ids, EntryState.REJECTED)

@@ -20,8 +20,8 @@ from worker.cli.trash.filters import filters
 from worker.cli.trash.store import entries_text, found, opened
 from worker.logs import configure_logs
 from worker.settings.settings import Settings, load_settings
-from worker.trash.deciding import Decider, Tally
-from worker.trash.entry import EntryType, State
+from worker.trash.deciding import Decider, DecisionTally
+from worker.trash.entry import EntryState, EntryType
 from worker.trash.search import Search
 from worker.trash.store import TrashStore
 
@@ -57,7 +57,7 @@ Examples:
 @_decision
 def approve(**options: Any) -> None:
     """Send entries back to their node: by id, by filters, or all."""
-    _run(State.APPROVED, **options)
+    _run(EntryState.APPROVED, **options)
 
 
 @click.command(
@@ -70,11 +70,11 @@ Examples:
 @_decision
 def reject(**options: Any) -> None:
     """Reject entries: they are kept, but not sent back. The process of a user task ends."""
-    _run(State.REJECTED, **options)
+    _run(EntryState.REJECTED, **options)
 
 
 def _run(
-    state: State,
+    state: EntryState,
     *,
     ids: tuple[str, ...],
     search: Search,
@@ -99,7 +99,7 @@ async def _decide(
     settings: Settings,
     references: tuple[str, ...],
     search: Search,
-    state: State,
+    state: EntryState,
     *,
     dry_run: bool,
     is_confirmed: bool,
@@ -113,9 +113,9 @@ async def _decide(
             _tell_only(ids, state, as_json=as_json)
             return 0
         if ids:
-            verb = "Approve" if state is State.APPROVED else "Reject"
+            verb = "Approve" if state is EntryState.APPROVED else "Reject"
             confirm(f"{verb} {entries_text(len(ids))}?", is_confirmed=is_confirmed)
-        tally = await carry_out(settings, store, ids, state) if ids else Tally()
+        tally = await carry_out(settings, store, ids, state) if ids else DecisionTally()
         if as_json:
             click.echo(json.dumps(asdict(tally), indent=1))
         elif ids:
@@ -125,7 +125,7 @@ async def _decide(
     return 1 if tally.unreadable or tally.refused or tally.untried or (references and tally.taken) else 0
 
 
-def _tell_only(ids: Sequence[str], state: State, *, as_json: bool) -> None:
+def _tell_only(ids: Sequence[str], state: EntryState, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"wouldBeDecided": ids}, indent=1))
     elif ids:
@@ -135,7 +135,7 @@ def _tell_only(ids: Sequence[str], state: State, *, as_json: bool) -> None:
         click.echo("Nothing matches.")
 
 
-async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: State) -> Tally:
+async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: EntryState) -> DecisionTally:
     """Approve or reject these entries, with a bar, and connect to the broker where that is needed."""
     async with _publisher(settings, is_needed=await _is_published(store, ids, state)) as publisher:
         decider = Decider(store, publisher)
@@ -144,8 +144,8 @@ async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], s
     return decider.tally
 
 
-async def _is_published(store: TrashStore, ids: Sequence[str], state: State) -> bool:
-    return state is State.APPROVED or not set(ids).isdisjoint(await store.ids(Search(type=EntryType.USER_TASK)))
+async def _is_published(store: TrashStore, ids: Sequence[str], state: EntryState) -> bool:
+    return state is EntryState.APPROVED or not set(ids).isdisjoint(await store.ids(Search(type=EntryType.USER_TASK)))
 
 
 @asynccontextmanager
@@ -167,7 +167,7 @@ async def _publisher(settings: Settings, *, is_needed: bool) -> AsyncIterator[Pu
         yield publisher
 
 
-async def _report(store: TrashStore, tally: Tally, state: State, *, are_named: bool) -> None:
+async def _report(store: TrashStore, tally: DecisionTally, state: EntryState, *, are_named: bool) -> None:
     if len(tally.decided) <= NAMED:
         for own in tally.decided:
             click.echo(f"{own} {state}")

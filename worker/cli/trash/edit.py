@@ -23,7 +23,7 @@ from worker.cli.trash.store import found, opened
 from worker.errors import UnreadableMessage
 from worker.protocol.message import decode
 from worker.settings.settings import Settings, load_settings
-from worker.trash.entry import Entry, State
+from worker.trash.entry import Entry, EntryState
 from worker.trash.store import TrashStore, whoami
 
 
@@ -60,7 +60,7 @@ def edit(entry_id: str, file: BinaryIO | None, *, as_json: bool, trash_url: str 
 async def _edit(settings: Settings, reference: str, file: BinaryIO | None, *, as_json: bool) -> None:
     async with opened(settings) as store:
         entry = await found(store, reference)
-        if entry.state is not State.WAITING:
+        if entry.state is not EntryState.WAITING:
             raise click.ClickException(
                 f"{entry.id} is {entry.state} by {entry.changed_by}; only waiting entries can be edited"
             )

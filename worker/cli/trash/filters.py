@@ -9,14 +9,14 @@ import click
 
 from worker.cli.options import Age, Decorator
 from worker.protocol.message import now_ms
-from worker.trash.entry import DECIDED, OPEN, EntryType, State
+from worker.trash.entry import DECIDED, OPEN, EntryState, EntryType
 from worker.trash.search import Search
 
 STATES = {
     "open": OPEN,
     "decided": DECIDED,
-    "all": frozenset(State),
-    **{state.value: frozenset({state}) for state in State},
+    "all": frozenset(EntryState),
+    **{state.value: frozenset({state}) for state in EntryState},
 }
 
 _OPTIONS = (

@@ -18,7 +18,7 @@ from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, found, opened
 from worker.protocol.headers import text
 from worker.settings.settings import Settings, load_settings
-from worker.trash.entry import Entry, State
+from worker.trash.entry import Entry, EntryState
 from worker.trash.search import Search
 from worker.trash.store import entries
 from worker.urls import shown_url
@@ -81,7 +81,7 @@ def _reason(entry: Entry) -> str:
     notes = [
         f"+{entry.more:,} equal" if entry.more else "",
         "edited" if entry.edited else "",
-        f"claimed by {entry.changed_by}" if entry.state is State.CLAIMED else "",
+        f"claimed by {entry.changed_by}" if entry.state is EntryState.CLAIMED else "",
         "" if entry.is_readable else "unreadable",
     ]
     shown = ", ".join(note for note in notes if note)

@@ -29,7 +29,7 @@ from connectors.secrets import current_secrets
 from deploy.ports import free_ports
 from worker.actions.service_calls import Calls
 from worker.modes import ui_log as interfaces
-from worker.modes.ui_log import CALLS, LOGS, Interface
+from worker.modes.ui_log import CALLS, LOGS, UiLog
 from worker.protocol.message import Envelope, Visit, current_visit, receive
 from worker.protocol.transport import Delivery
 from worker.settings.settings import load_settings
@@ -66,9 +66,9 @@ async def platform() -> AsyncIterator[Platform]:
 
 
 @asynccontextmanager
-async def telling(url: str) -> AsyncIterator[tuple[Interface, Calls]]:
+async def telling(url: str) -> AsyncIterator[tuple[UiLog, Calls]]:
     """Send what the test writes and calls; all is sent when the context has ended."""
-    made, calls = Interface(load_settings(api_host=url, orchesty_api_key=KEY)), Calls()
+    made, calls = UiLog(load_settings(api_host=url, orchesty_api_key=KEY)), Calls()
     running = asyncio.ensure_future(made.run())
     with made.listening(calls):
         yield made, calls
@@ -223,7 +223,7 @@ async def test_a_worker_tells_the_platform_lines_and_calls_of_its_actions_withou
 
 
 async def test_without_a_platform_nothing_is_taken() -> None:
-    made, calls = Interface(load_settings()), Calls()
+    made, calls = UiLog(load_settings()), Calls()
     with made.listening(calls):
         log.info("line", for_ui=True)
         assert calls._told is None
@@ -238,7 +238,7 @@ async def test_entries_wait_for_a_platform_that_is_away_and_the_oldest_make_room
 ) -> None:
     platform = Platform()
     monkeypatch.setattr(interfaces, "WAITING", 10)
-    monkeypatch.setattr(interfaces, "PAUSES", (0.01,))
+    monkeypatch.setattr(interfaces, "LONGEST_PAUSE_SECONDS", 0.01)
     address = nobody()
     async with telling(address) as (made, _):
         for number in range(20):

@@ -28,7 +28,7 @@ class _Backlog:
     since: float
 
 
-class LimitMeasures:
+class LimitMetrics:
     """Counts per application; memory grows with the lines that wait, and shrinks again."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.webhooks.batching import Grouped
+from worker.webhooks.batching import Batcher
 
 
 class Doubling:
@@ -13,7 +13,7 @@ class Doubling:
 
     def __init__(self) -> None:
         self.started: asyncio.Queue[asyncio.Event] = asyncio.Queue()
-        self.ask: Grouped[int, int] = Grouped(self._work)
+        self.ask: Batcher[int, int] = Batcher(self._work)
 
     async def _work(self, numbers: Sequence[int]) -> Sequence[int]:
         let_go = asyncio.Event()
@@ -53,7 +53,7 @@ async def test_all_hear_of_an_error_and_the_next_group_works() -> None:
             raise ValueError("no zero")
         return numbers
 
-    ask: Grouped[int, int] = Grouped(work)
+    ask: Batcher[int, int] = Batcher(work)
     answers = await asyncio.gather(ask(0), ask(1), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ValueError, ValueError]
     assert await ask(3) == 3

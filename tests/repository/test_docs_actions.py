@@ -1,0 +1,236 @@
+"""The actions, applications and stages that the documentation shows do what it says: each is called."""
+
+import gzip
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import aioftp
+import httpx
+import pytest
+from support.page_examples import EXAMPLES
+from support.pages import PAGES, actions_of, names_of
+from support.visits import node, visit
+
+from applications.access import Access
+from applications.http.client import Client
+from applications.http.request import Auth
+from applications.http.wire import Wire
+from applications.webhook_call import Handshake, WebhookCall
+from connectors import Endpoints, Forward, Repeat, Stop, Trash
+from worker import Decided, Visit
+from worker.testing import Exchange, InMemoryTopology, answering, installed, run_action
+from worker.testing.transports import RecordingTransport
+
+BY_THE_TUTORIAL = {"tutorial.md", "testing.md"}
+"""Their tests are run as they are, by test_tutorial.py."""
+
+IN_A_TEST_OF_ITS_OWN = {
+    "connectors.md": {"files-fetch-orders", "warehouse-copy"},
+    "oauth2.md": {"books-get-invoice"},
+    "storage.md": {"keep-products", "sum-up"},
+}
+NAMES = [(page, name) for page, examples in EXAMPLES.items() for name in examples]
+
+
+def page(name: str) -> Path:
+    return next(page for page in PAGES if page.name == name)
+
+
+def test_every_action_of_every_page_is_called() -> None:
+    shown = {page.name: set(actions_of(page)) for page in PAGES if page.name not in BY_THE_TUTORIAL}
+    called = {name: set(EXAMPLES.get(name, {})) | IN_A_TEST_OF_ITS_OWN.get(name, set()) for name in shown}
+    assert called == shown
+
+
+@pytest.mark.parametrize(("where", "name"), NAMES)
+async def test_an_action_does_what_its_page_says(where: str, name: str) -> None:
+    example, action = EXAMPLES[where][name], actions_of(page(where))[name]
+    made = action(*example.made_with) if example.made_with else action
+    http = answering(*example.replies) if example.replies else None
+    result = await run_action(made, example.data, http=http)
+    assert tuple(result.items) == example.items, result.reason
+    assert example.reason in result.reason
+    if example.path:
+        request = result.exchanges[-1].request
+        assert f"{request.method} {request.url.raw_path.decode()}" == example.path
+
+
+async def test_functions_and_rules_choose_what_their_pages_say() -> None:
+    order = {"number": 17, "total": 100.0, "country": "CZ"}
+    sent = await run_action(actions_of(page("actions.md"))["route-by-country"], order, followers=("domestic", "abroad"))
+    assert isinstance(sent.outcome, Forward)
+    assert sent.outcome.to == ("domestic",)
+    express = await run_action(actions_of(page("node-sdk.md"))["only-large"], {"total": 100}, followers=("express",))
+    assert express.data == {"total": 100}
+    shipped = await run_action(actions_of(page("actions.md"))["warehouse-ship"], order, http=answering({}))
+    assert shipped.exchanges[0].request.url.path == "/v1/shipments/17"
+    book = actions_of(page("connectors.md"))["warehouse-book"]
+    stocked = {"id": 17, "state": "new", "total": 5.0}
+    gone = await run_action(book, stocked, http=answering(httpx.Response(404)))
+    assert isinstance(gone.outcome, Stop)
+    refused = await run_action(book, stocked, http=answering({"ok": False, "error": "no such shelf"}))
+    assert refused.outcome == Trash(refused.reason)
+    assert "no such shelf" in refused.reason
+
+
+async def test_the_service_of_the_readme_that_is_away_is_called_ten_times_in_nine_minutes() -> None:
+    get_order = actions_of(page("README.md"))["shop-get-order"]
+    topology = {
+        "id": "t1",
+        "name": "orders",
+        "nodes": [
+            {
+                "id": "n2",
+                "name": "get-order",
+                "worker": "worker.http",
+                "settings": {"actionPath": "/connector/shop-get-order/action"},
+            }
+        ],
+    }
+    away = answering(httpx.ConnectError("no such host"))
+    async with InMemoryTopology(topology, actions=[get_order], http=away) as running:
+        await running.start("get-order", {"id": 17})
+        await running.run()
+        assert len(running.calls("get-order")) == 10
+        assert 540 <= running.clock() < 550
+        assert len(await running.trash()) == 1
+
+
+async def test_products_that_are_kept_are_summed_up_by_the_next_node() -> None:
+    actions = actions_of(page("storage.md"))
+    path = "/custom-node/{}/process"
+    nodes = [
+        {
+            "id": "n1",
+            "name": "keep",
+            "worker": "worker.custom_node",
+            "followers": [{"id": "n2", "name": "sum"}],
+            "settings": {"actionPath": path.format("keep-products")},
+        },
+        {
+            "id": "n2",
+            "name": "sum",
+            "worker": "worker.custom_node",
+            "followers": [{"id": "n3", "name": "done"}],
+            "settings": {"actionPath": path.format("sum-up")},
+        },
+    ]
+    kept = [actions["keep-products"], actions["sum-up"]]
+    async with InMemoryTopology({"id": "t1", "name": "sums", "nodes": nodes}, actions=kept) as topology:
+        await topology.start("keep", [{"sku": "a", "price": 1.5}, {"sku": "b", "price": 2}])
+        await topology.run()
+        assert topology.data("done") == [{"total": 3.5}]
+
+
+@pytest.fixture
+async def ftp(tmp_path: Path) -> AsyncIterator[str]:
+    for folder in ("in", "done"):
+        (tmp_path / folder).mkdir()
+    server = aioftp.Server([aioftp.User("ann", "secret", base_path=tmp_path)])
+    await server.start("127.0.0.1", 0)
+    yield f"ftp://ann:secret@127.0.0.1:{server.server_port}"
+    await server.close()
+
+
+async def test_files_are_fetched_and_moved(ftp: str, tmp_path: Path) -> None:
+    (tmp_path / "in" / "orders.csv").write_bytes(b"12345")
+    fetch = actions_of(page("connectors.md"))["files-fetch-orders"]
+    result = await run_action(fetch, {"server": ftp, "host_key": ""})
+    assert result.data == {"orders.csv": 5}
+    assert (tmp_path / "done" / "orders.csv").read_bytes() == b"12345"
+
+
+async def test_a_big_file_is_copied(tmp_path: Path) -> None:
+    copy = actions_of(page("connectors.md"))["warehouse-copy"]
+    packed = httpx.Response(200, content=gzip.compress(b"id\n1\n"))
+    result = await run_action(copy, {"folder": str(tmp_path)}, http=answering(packed, {}))
+    assert result.data == {"bytes": 5}
+    put = result.exchanges[1].request
+    assert (put.method, put.url.path, put.content) == ("PUT", "/v1/archive/export.csv", b"id\n1\n")
+
+
+@asynccontextmanager
+async def asking(url: str, *replies: Any, auth: Auth | None = None) -> AsyncIterator[tuple[Client, list[Exchange]]]:
+    """What methods of an application ask its service by, and what passes."""
+    transport = RecordingTransport(answering(*replies))
+    wire = Wire(transport=transport)
+    yield Client(wire, Access(url, auth=auth), "asked"), transport.exchanges
+    await wire.close()
+
+
+async def test_a_login_fills_in_address_and_token() -> None:
+    names = names_of(page("oauth2.md"))
+    async with installed(names["Books"], {"company": "42"}) as access:
+        result = await run_action(
+            names["get_invoice"], {"id": 3}, user="alice", access=access, http=answering({"id": 3})
+        )
+    request = result.exchanges[0].request
+    assert (request.url.path, result.data) == ("/42/invoices/3", {"id": 3})
+    assert request.headers["authorization"].startswith("Bearer ")
+
+
+async def test_an_exchange_and_a_signature_of_ones_own_are_used() -> None:
+    names = names_of(page("oauth2.md"))
+    get_account = Endpoints(names["Bank"]).get("bank-get-account", "/account", Any, Any)
+    tokens = answering({"access_token": "fresh", "expires_in": 60})
+    async with installed(names["Bank"], {"pin": "1234"}, token_endpoint=tokens) as access:
+        replies = answering(httpx.Response(401), {"id": 1})
+        result = await run_action(get_account, {}, user="alice", access=access, http=replies)
+    assert result.data == {"id": 1}
+    assert result.exchanges[-1].request.headers["authorization"] == "Bearer fresh"
+    auth = names["Hmac"]().auth({"secret": "s3cret"})
+    async with asking("https://own.example", {}, auth=auth) as (client, exchanges):
+        await client.post("/a", json=1)
+    signature = hmac.digest(b"s3cret", b"POST https://own.example/a 1", sha256).hex()
+    assert exchanges[0].request.headers["x-signature"] == signature
+
+
+async def test_a_webhook_is_subscribed_and_read() -> None:
+    chat = names_of(page("webhooks.md"))["Chat"]()
+    async with asking("https://chat.example/api", {"id": 5}, httpx.Response(404)) as (client, exchanges):
+        assert await chat.subscribe(client, "message", "https://hooks.example", "secret", {}) == "5"
+        await chat.unsubscribe(client, "5")
+    assert [exchange.request.url.path for exchange in exchanges] == ["/api/hooks", "/api/hooks/5"]
+    assert chat.handshake(called(b'{"type": "url_verification", "challenge": "c"}')) == Handshake("c")
+    assert chat.handshake(called(b"{}")) is None
+    assert chat.delivery_id(called(b'{"event_id": "e1"}')) == "e1"
+
+
+def called(body: bytes) -> WebhookCall:
+    return WebhookCall("POST", "https://hooks.example", {}, body, 0)
+
+
+async def test_users_are_shown_the_warehouses_of_the_service() -> None:
+    stock = names_of(page("oauth2.md"))["Stock"]()
+    async with asking("https://api.stock.example", {"warehouses": [{"id": 1}]}) as (client, exchanges):
+        assert await stock.warehouses(client, {"state": "open"}) == [{"id": 1}]
+    assert str(exchanges[0].request.url) == "https://api.stock.example/warehouses?state=open"
+
+
+@pytest.mark.parametrize(
+    ("hour", "name", "expected"),
+    [
+        (3, "send-to-erp", Repeat(timedelta(hours=2, minutes=30), "closed at night: refused")),
+        (9, "send-to-erp", Trash("refused")),
+        (3, "other", Trash("refused")),
+    ],
+)
+async def test_stages_of_ones_own_see_and_change_what_is_decided(hour: int, name: str, expected: object) -> None:
+    names = names_of(page("embedding.md"))
+    at = datetime(2026, 11, 24, hour, 30).astimezone()
+    names["datetime"] = type("At", (), {"now": staticmethod(lambda: at)})
+
+    async def refused(visit: Visit) -> Decided:
+        return Decided(visit, Trash("refused"))
+
+    async def changed(visit: Visit) -> Decided:
+        decided: Decided = await names["again_in_the_morning"](visit, refused)
+        return decided
+
+    decided = await names["timed"](visit(node(name=name)), changed)
+    assert decided.decision == expected
