@@ -39,10 +39,11 @@ def _ignore(_: object) -> None:
     """Nobody wants to know."""
 
 
-FindAccess = Callable[[type[Application]], Awaitable[Access]]
+FindAccess = Callable[[type[Application], str], Awaitable[Access]]
+"""Finds the way of a user to the service of an application."""
 
 
-async def of_class(application: type[Application]) -> Access:
+async def of_class(application: type[Application], _: str) -> Access:
     """The way to a service that every user has in common: what the application's class says."""
     return Access(application.base_url, application.headers, limit=application.limit)
 
@@ -50,7 +51,7 @@ async def of_class(application: type[Application]) -> Access:
 class Http:
     """A shared HTTP client with keep-alive connections. Opened on first use; `close` it at the end.
 
-    The worker sets the three attributes: `access` finds the way to a service for the user of the message in work,
+    The worker sets the three attributes: `access` finds the way of a user to a service,
     `rate_noticed` is told what services say about their limits, `called` is told of each call.
     """
 

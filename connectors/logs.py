@@ -45,7 +45,9 @@ class UiLine:
 
 
 ui_lines: ContextVar[Callable[[UiLine], object] | None] = ContextVar("ui_lines", default=None)
-"""What takes the lines for the user interface; None: nobody shows them. May be called from other threads."""
+"""What takes the lines for the user interface; None: nobody shows them. May be called from other threads.
+
+A context variable because `log` is one for all modules, while each worker of a process shows its own actions' lines."""
 
 
 class ActionLog:

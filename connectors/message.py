@@ -23,7 +23,7 @@ UNREAD: Final = Unread.UNREAD
 LIMITER_KEY: Final = "limiter-key"
 
 current_message: ContextVar["Message[Any] | None"] = ContextVar("current_message", default=None)
-"""The message that this task works on; calls to services read user and hop from it."""
+"""The message that this task works on. Calls to services read user and hop from it: `self.get(path)` takes none."""
 
 
 class Message(Generic[Data]):

@@ -12,7 +12,8 @@ Known = dict[str, Collection[str]]
 """By application. The collections are those of the installs: a token that is renewed meanwhile is in them as well."""
 
 current_secrets: ContextVar[Known | None] = ContextVar("current_secrets", default=None)
-"""What the action in work has used; tasks that it starts share it."""
+"""What the action in work has used; tasks that it starts share it. Log lines are redacted by it, and whoever writes one
+does not know whose secrets are in it."""
 
 
 def known_secrets() -> frozenset[str]:

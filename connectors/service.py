@@ -120,7 +120,7 @@ class Service(Verbs):
 
     async def access(self) -> Access:
         """Return the way to the service for the user of the message in work."""
-        access = await self.http.access(self.application)
+        access = await self.http.access(self.application, _user())
         remember(self.application_key, access.secrets)
         return access
 

@@ -50,7 +50,9 @@ TimedOut = httpx.TimeoutException
 """No reply in time."""
 
 requests_sent: ContextVar[Callable[[float], Awaitable[None]] | None] = ContextVar("requests_sent", default=None)
-"""Is told when a request of this context is written to its connection, by the monotonic clock; None: nobody asks."""
+"""Is told when a request of this context is written to its connection, by the monotonic clock; None: nobody asks.
+
+A context variable because the action lies between the limits, which ask, and the connection, which knows."""
 
 
 class Wire:

@@ -14,7 +14,7 @@ from support.visits import node, visit
 import applications
 from applications import Application, Form
 from connectors import Repeat, Stop, Trash
-from worker.accounts.opening import access_of_message
+from worker.accounts.opening import access_of
 from worker.errors import HandBack, LimitsAway
 from worker.limits.call_observer import Heard
 from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
@@ -25,7 +25,7 @@ from worker.modes.platform import PlatformGate
 from worker.patience import Patience
 from worker.pipeline.stages import decides
 from worker.pipeline.turns import Turns
-from worker.protocol.message import Visit, current_visit
+from worker.protocol.message import Visit
 from worker.protocol.topology import Role
 from worker.protocol.transport import STEP_SECONDS
 
@@ -184,14 +184,12 @@ async def test_the_limiter_form_of_a_user_counts_without_any_header(tmp_path: Pa
         chosen = ReservingGate(
             MemoryReservations(time.monotonic, guard_seconds=0),
             applications={"n1": Shop},
-            access=access_of_message(accounts),
+            access=access_of(accounts),
         )
 
         async def passing(user: str) -> int:
             at = node("next", role=Role.CONNECTOR, application="shop")
             messages = [visit(at, user=user) for _ in range(5)]
-            for message in messages:
-                current_visit.set(message)
             return sum([isinstance(await chosen.admit(message, asyncio.sleep), Go) for message in messages])
 
         assert [await passing(user) for user in ("alice", "bob", "nobody")] == [1, 3, 1]
@@ -202,11 +200,10 @@ async def test_without_the_database_of_installs_limited_messages_wait(tmp_path: 
         chosen = ReservingGate(
             MemoryReservations(time.monotonic, guard_seconds=0),
             applications={"n1": Shop},
-            access=access_of_message(accounts),
+            access=access_of(accounts),
         )
         at = node("next", role=Role.CONNECTOR, application="shop")
         message = visit(at)
-        current_visit.set(message)
         decided = await Turns(chosen, Patience()).take(message, decides(Stop("called")))
         assert isinstance(decided.decision, Repeat)
 

@@ -12,8 +12,6 @@ from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from connectors.http import FindAccess, of_class
 from worker.errors import SettingsError
-from worker.protocol import headers as h
-from worker.protocol.message import current_visit
 from worker.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,13 +102,10 @@ def _try_journal(settings: Settings) -> None:
         log.warning("token_journal_unwritable", cause=problem, cure="Set WORKER_TOKEN_JOURNAL")
 
 
-def access_of_message(accounts: "Accounts") -> FindAccess:
-    """Return what finds the way to a service for the user of the message in work."""
+def access_of(accounts: "Accounts") -> FindAccess:
+    """Return what finds the way of a user to a service: by the user's install, where the application needs one."""
 
-    async def access(application: type[Application]) -> Access:
-        if not application.needs_install():
-            return await of_class(application)
-        visit = current_visit.get()
-        return await accounts.access(application, visit.headers.text(h.USER) if visit else "")
+    async def access(application: type[Application], user: str) -> Access:
+        return await (accounts.access if application.needs_install() else of_class)(application, user)
 
     return access

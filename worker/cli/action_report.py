@@ -11,7 +11,7 @@ from rich.console import Console
 
 from applications.http.wire import network
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
-from worker.accounts.opening import access_of_message, open_accounts
+from worker.accounts.opening import access_of, open_accounts
 from worker.actions.applications import applications_of
 from worker.actions.registry import AnyAction
 from worker.settings.settings import Settings
@@ -44,7 +44,7 @@ async def _run(
         return await run_action(action, body=body, user=user, headers=headers, http=network())
     accounts = open_accounts(settings).accounts
     try:
-        access = access_of_message(accounts)
+        access = access_of(accounts)
         return await run_action(action, body=body, user=user, headers=headers, http=network(), access=access)
     finally:
         await accounts.close()

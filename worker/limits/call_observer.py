@@ -19,6 +19,7 @@ class Heard:
 
 
 _heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
+"""What is heard of the call in work. A context variable because all actions share the client that tells of replies."""
 
 
 @contextmanager

@@ -65,7 +65,8 @@ def encode_report(headers: Mapping[str, Any], *, success: bool, following: int) 
 
 
 current_visit: ContextVar["Visit | None"] = ContextVar("current_visit", default=None)
-"""The visit that this task works on; log lines take their ids from it."""
+"""The visit that this task works on. Log lines take their ids from it, as whoever writes one, a library among them, has
+no visit to pass."""
 
 
 @dataclass(frozen=True, slots=True)

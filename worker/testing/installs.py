@@ -15,7 +15,7 @@ from applications.authentication import TokenAuthentication
 from applications.crypt import Keyring, new_key
 from applications.forms import FieldFacts
 from connectors.http import FindAccess
-from worker.accounts.opening import access_of_message
+from worker.accounts.opening import access_of
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
 from worker.testing.transports import no_network
 
@@ -48,7 +48,7 @@ async def installed(
         )
         try:
             await _install(accounts, application, user, settings or {}, token or _old_token())
-            yield access_of_message(accounts)
+            yield access_of(accounts)
         finally:
             await accounts.close()
 
