@@ -85,7 +85,7 @@ async def test_a_body_that_does_not_fit_goes_to_the_trash_with_the_place() -> No
     assert isinstance(outcome, Trash)
     assert "at $.number: Input should be a valid integer" in outcome.reason
     assert "secret" not in outcome.reason
-    assert "tests/actions/test_actions.py" in outcome.reason
+    assert "actions/test_actions.py" in outcome.reason
 
 
 async def test_verdicts_of_earlier_nodes_are_hidden_from_the_action() -> None:
@@ -101,7 +101,7 @@ async def test_any_other_error_goes_to_the_trash_with_type_and_place_but_no_loca
     outcome = await outcome_of(Raising(error))
     assert isinstance(outcome, Trash)
     assert outcome.reason.startswith(f"{type(error).__name__}: ")
-    assert "tests/actions/test_actions.py:" in outcome.reason
+    assert "actions/test_actions.py:" in outcome.reason
     assert "in process" in outcome.reason
     assert "hunter2" not in outcome.reason
 
