@@ -100,7 +100,7 @@ def test_the_shell_completes_what_is_below_a_command(shell: str, words: str, exp
     assert expected in command(_ORCHESTY_WORKER_COMPLETE=f"{shell}_complete", **given).stdout
 
 
-@pytest.mark.parametrize("module", ["worker", "worker.errors", "worker.settings.settings"])
+@pytest.mark.parametrize("module", ["worker", "worker.errors", "worker.settings.settings", "worker.settings.page"])
 def test_settings_load_nothing_of_their_users(module: str) -> None:
     loaded = loaded_by(f"import {module}")
     assert loaded.isdisjoint(set(HEAVY) - {"pydantic"})

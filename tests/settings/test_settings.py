@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.cli.settings import settings_page
 from worker.errors import SettingsError
 from worker.settings.environment import environment_of, unknown_variables
+from worker.settings.page import settings_page
 from worker.settings.settings import ModeName, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
