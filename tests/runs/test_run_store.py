@@ -18,7 +18,7 @@ from support.visits import RUN, node, visit
 
 from worker.protocol.identity import SentMessage, first_step, next_step
 from worker.protocol.message import now_ms
-from worker.runs.due import claim_due
+from worker.runs.notices import claim_due
 from worker.runs.records import Record, record
 from worker.runs.run import MessageState, NodeCounts, Run, RunState
 from worker.runs.search import get_runs

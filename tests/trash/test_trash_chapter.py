@@ -22,7 +22,7 @@ from support.workers import InProcess
 from connectors import CustomNode, Message, Trash
 from worker.broker.delays import LOST
 from worker.trash.entry import Entry, EntryState
-from worker.trash.search import Search
+from worker.trash.store import Search
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SHOWN_ID = "1f3a2b4c"

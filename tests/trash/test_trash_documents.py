@@ -16,8 +16,7 @@ from support.entries import ENTRY
 from worker.trash.documents import LARGE, to_document, to_entry
 from worker.trash.entry import EntryState, EntryType
 from worker.trash.opening import open_trash
-from worker.trash.search import Search
-from worker.trash.store import Claim
+from worker.trash.store import Claim, Search
 
 AWARE = json_util.JSONOptions(tz_aware=True)
 SAMPLES = sorted((Path(__file__).parent.parent / "conformance").glob("*.json"))

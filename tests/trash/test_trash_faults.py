@@ -29,8 +29,7 @@ from worker.protocol.message import now_ms
 from worker.trash import deciding
 from worker.trash.entry import Entry, EntryState
 from worker.trash.opening import open_trash
-from worker.trash.search import Search
-from worker.trash.store import CHUNK
+from worker.trash.store import CHUNK, Search
 
 Lines = Sequence[Mapping[str, Any]]
 DAY_MS = 24 * 3_600_000

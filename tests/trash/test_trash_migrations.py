@@ -15,8 +15,7 @@ from support.entries import ENTRY, run_trash
 import worker.trash
 from worker.trash.entry import Entry, EntryState, entry_id, short_id
 from worker.trash.opening import open_trash
-from worker.trash.search import Search
-from worker.trash.store import TrashStore
+from worker.trash.store import Search, TrashStore
 from worker.trash.tables import HEAD, trash
 
 FIRST = """

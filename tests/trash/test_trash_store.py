@@ -16,8 +16,7 @@ from worker.protocol.message import now_ms
 from worker.trash import mongo, sql
 from worker.trash.entry import DECIDED, EntryState, EntryType
 from worker.trash.opening import open_trash
-from worker.trash.search import Search
-from worker.trash.store import CLAIM_MS, Claim, TrashStore
+from worker.trash.store import CLAIM_MS, Claim, Search, TrashStore
 from worker.trash.transfer import from_line, to_line
 
 ALL = Search(states=frozenset(EntryState))

@@ -19,8 +19,7 @@ from support.topologies import TopologyFile, pass_on
 
 from worker.trash.entry import EntryState
 from worker.trash.opening import open_trash
-from worker.trash.search import Search
-from worker.trash.store import CLAIM_MS, Claim, TrashStore
+from worker.trash.store import CLAIM_MS, Claim, Search, TrashStore
 
 COUNT = 1000
 

@@ -111,27 +111,27 @@ class KeyedConsumer(SoleConsumer):
         self._key = key
         self._slots = slots
         self._last: dict[str, asyncio.Future[bool]] = {}
-        """The end of each key's line: whether its message was done."""
+        """The latest message of each key: whether it was done."""
         self._fence: Fence | None = None
 
     async def run(self, session: Session) -> None:
-        """Consume, from an empty line."""
+        """Consume, with no message in work."""
         self._last = {}
         self._fence = None
         await super().run(session)
 
     async def _process(self, delivery: Delivery, acknowledgements: Acknowledgements) -> None:
-        lines, key = self._last, self._key(delivery)
-        before, mine = lines.get(key), asyncio.get_running_loop().create_future()
-        lines[key] = mine
+        last, key = self._last, self._key(delivery)
+        before, mine = last.get(key), asyncio.get_running_loop().create_future()
+        last[key] = mine
         is_done = False
         try:
             if before is None or await _result(before):
                 is_done = await self._take_slot(delivery, acknowledgements)
         finally:
             mine.set_result(is_done)
-            if lines.get(key) is mine:
-                del lines[key]
+            if last.get(key) is mine:
+                del last[key]
 
     async def _take_slot(self, delivery: Delivery, acknowledgements: Acknowledgements) -> bool:
         async with self._slots:

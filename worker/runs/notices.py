@@ -1,13 +1,18 @@
-"""Telling others that a run has ended: a webhook is called, another topology is started. At least once each."""
+"""Telling others that a run has ended: a webhook is called, another topology is started. At least once each.
+
+Which ends somebody still has to be told of is in the database, so it survives restarts.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid5
 
 import httpx
 import msgspec
 import structlog
+from sqlalchemy import select, update
 
 from worker.errors import PublishRefused, StoreError
 from worker.patience import back_off
@@ -16,9 +21,11 @@ from worker.protocol.message import encode, now_ms
 from worker.protocol.start import RunIds, start_headers
 from worker.protocol.topology import ROUTING_KEY, exchange_of
 from worker.protocol.transport import Outlet, Publication
-from worker.runs.due import TOGETHER, Due, claim_due, finish_due
 from worker.runs.recorder import Recorder
 from worker.runs.run import Run, RunState
+from worker.runs.search import nodes_of, run_of
+from worker.runs.store import RunStore
+from worker.runs.tables import runs
 
 log = structlog.get_logger()
 
@@ -28,9 +35,23 @@ LEASE_MS = 60_000
 """How long a worker has for its calls, until another one tries."""
 LONGEST_PAUSE_SECONDS = 600
 
+TOGETHER = 20
+"""Ends that are told at the same time."""
+
 _STARTED = UUID("0f5e7c1a-3a55-5d8e-9d3e-5b8f0a3a7a11")
 
 Tell = Callable[[Run], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The end of a run, which is ours to tell until the lease is over."""
+
+    number: int
+    tries: int
+    lease: int
+    """ms since the epoch."""
+    run: Run
 
 
 class Notices:
@@ -100,3 +121,20 @@ def start_message(run: Run) -> bytes:
     ids = RunIds(str(uuid5(_STARTED, told)), str(uuid5(_STARTED, f"{told} first")))
     headers = start_headers(ids, None, run.user or None, {h.PREVIOUS_CORRELATION_ID: run.correlation_id})
     return encode(headers, msgspec.json.encode(run.document(now_ms())).decode())
+
+
+def claim_due(store: RunStore, topology_id: str, now: int, lease: int) -> list[Due]:
+    """Take some of the ends that are due; until `lease` (ms) nobody else gets them."""
+    wanted = {"topology": topology_id, "now": now, "lease": lease, "limit": TOGETHER}
+    with store.transaction(is_writing=True) as connection:
+        claimed = {row.number: row.notice_tries for row in connection.exec_driver_sql(store.sql.claim_notices, wanted)}
+        rows = connection.execute(select(runs).where(runs.c.number.in_(claimed))).mappings().all()
+        found = [(row["number"], replace(run_of(row), nodes=nodes_of(connection, row))) for row in rows]
+    return [Due(number, claimed[number], lease, run) for number, run in found]
+
+
+def finish_due(store: RunStore, due: Due, again_at: int | None) -> None:
+    """Note that somebody was told, or when to try again (ms), unless the run has ended anew meanwhile."""
+    ours = (runs.c.number == due.number, runs.c.notice_due == due.lease)
+    with store.transaction(is_writing=True) as connection:
+        connection.execute(update(runs).where(*ours).values(notice_due=again_at))

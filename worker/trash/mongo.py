@@ -31,8 +31,7 @@ from worker.trash.collections import (
 from worker.trash.documents import Document, to_document, to_entry, to_time
 from worker.trash.entry import ID_LENGTH, Entry, EntryState, EntryType, short_id
 from worker.trash.queries import mongo_query
-from worker.trash.search import Search
-from worker.trash.store import Claim, chunks, load_waiting
+from worker.trash.store import Claim, Search, chunks, load_waiting
 
 _OLDEST = [("created", 1), ("_id", 1)]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from worker.trash.documents import to_time
 from worker.trash.entry import EntryState
-from worker.trash.search import Search
+from worker.trash.store import Search
 
 Query = dict[str, Any]
 

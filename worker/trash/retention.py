@@ -8,8 +8,7 @@ import structlog
 
 from worker.protocol.message import now_ms
 from worker.trash.entry import DECIDED, EntryState
-from worker.trash.search import Search
-from worker.trash.store import STORE_ERRORS, TrashStore
+from worker.trash.store import STORE_ERRORS, Search, TrashStore
 
 log = structlog.get_logger()
 

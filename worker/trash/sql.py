@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from worker.database.transactions import Database
 from worker.protocol.message import now_ms
 from worker.trash.entry import OPEN, Entry, EntryState, EntryType, flood_key, short_id
-from worker.trash.search import Search
-from worker.trash.store import Claim, chunks, load_waiting
+from worker.trash.store import Claim, Search, chunks, load_waiting
 from worker.trash.tables import CHAIN, trash
 
 _FIELDS = tuple(field.name for field in fields(Entry))

@@ -11,8 +11,7 @@ from uuid import uuid4
 
 from worker.errors import StoreError
 from worker.protocol.message import now_ms
-from worker.trash.entry import Entry, EntryState
-from worker.trash.search import WAITING, Search
+from worker.trash.entry import OPEN, Entry, EntryState, EntryType
 
 STORE_ERRORS = (StoreError, OSError)
 """What a store that is away raises; `OSError` covers a time that is up as well."""
@@ -42,6 +41,29 @@ class Claim:
     def stale(self) -> int:
         """Claims made before this time may be taken over."""
         return self.at - CLAIM_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """All of these have to fit; what is empty fits everything."""
+
+    nodes: tuple[str, ...] = ()
+    """Ids or names."""
+    process: str = ""
+    """Correlation id."""
+    user: str = ""
+    application: str = ""
+    reason: str = ""
+    """Text that the reason contains, in upper or lower case."""
+    type: EntryType | None = None
+    created_before: int | None = None
+    """ms since the epoch; so the next two."""
+    created_after: int | None = None
+    updated_before: int | None = None
+    states: frozenset[EntryState] = OPEN
+
+
+WAITING = Search(states=frozenset({EntryState.WAITING}))
 
 
 class TrashStore(Protocol):

@@ -17,7 +17,7 @@ from worker.runs.run import Run
 from worker.settings.settings import Settings, load_settings
 from worker.trash.deciding import DecisionTally
 from worker.trash.entry import EntryState, EntryType
-from worker.trash.search import Search
+from worker.trash.store import Search
 
 KNOWN_SECONDS = 2 * REFRESH_SECONDS
 """After this all workers know of a cancel. A user task that is rejected before ends well, and the process may too."""

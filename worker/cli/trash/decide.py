@@ -22,8 +22,7 @@ from worker.logs import configure_logs
 from worker.settings.settings import Settings, load_settings
 from worker.trash.deciding import Decider, DecisionTally
 from worker.trash.entry import EntryState, EntryType
-from worker.trash.search import Search
-from worker.trash.store import TrashStore
+from worker.trash.store import Search, TrashStore
 
 NAMED = 20
 """Up to so many entries are named one by one."""

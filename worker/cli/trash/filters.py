@@ -10,7 +10,7 @@ import click
 from worker.cli.options import Age, Decorator
 from worker.protocol.message import now_ms
 from worker.trash.entry import DECIDED, OPEN, EntryState, EntryType
-from worker.trash.search import Search
+from worker.trash.store import Search
 
 STATES = {
     "open": OPEN,

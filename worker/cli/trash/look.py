@@ -19,8 +19,7 @@ from worker.cli.trash.store import entries_text, found, opened
 from worker.protocol.headers import text
 from worker.settings.settings import Settings, load_settings
 from worker.trash.entry import Entry, EntryState
-from worker.trash.search import Search
-from worker.trash.store import entries
+from worker.trash.store import Search, entries
 from worker.urls import shown_url
 
 SHOWN = 100

@@ -15,8 +15,7 @@ from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, opened
 from worker.settings.settings import Settings, load_settings
-from worker.trash.search import Search
-from worker.trash.store import entries
+from worker.trash.store import Search, entries
 from worker.trash.transfer import from_line, to_line
 
 
