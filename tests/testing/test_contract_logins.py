@@ -114,4 +114,4 @@ async def test_a_secret_in_the_path_is_in_no_cassette(tmp_path: Path) -> None:
 class TestFromACassette(ConnectorContract):
     action = github.get_repository
     data: ClassVar[Any] = {"org": "acme", "repo": "shop"}
-    cassette = "support/github_repository.json"
+    cassette = "../support/github_repository.json"
