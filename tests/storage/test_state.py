@@ -14,7 +14,6 @@ from support.workers import InProcess
 
 from connectors import Batch, Message, Page
 from deploy.redis import PrivateRedis
-from worker.pipeline import handler
 from worker.storage.opening import open_storage
 
 
@@ -105,9 +104,7 @@ async def test_a_state_that_the_storage_does_not_take_is_saved_when_it_is_back(
     queues: Queues,
     own_redis: PrivateRedis,
     log_lines: Sequence[Mapping[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handler, "LONGEST_PAUSE_SECONDS", 0.2)
     topology, orders = make_topology(batch_node("orders", "sink"), sink()), ListOneOrder()
     worker: InProcess = await run_worker(topology, orders, storage_url=own_redis.url)
     await queues.publish(topology.exchange("orders"), process_message(None, user="alice"))

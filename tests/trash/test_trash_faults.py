@@ -24,9 +24,8 @@ from connectors import CustomNode, Message, Trash
 from deploy.databases import PrivateMongo, PrivateServer
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
-from worker.pipeline import handler
 from worker.protocol.message import now_ms
-from worker.trash import deciding
+from worker.trash import deciding, keeping
 from worker.trash.entry import Entry, EntryState
 from worker.trash.opening import open_trash
 from worker.trash.store import CHUNK, Search
@@ -158,11 +157,11 @@ async def test_a_database_that_does_not_answer_is_told_and_waited_for(
     make_database: MakeDatabase,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handler, "STORE_SECONDS", 0.5)
+    monkeypatch.setattr(keeping, "STORE_SECONDS", 0.5)
     url = make_database("postgresql")
     topology = make_topology(custom_node("start", "refuse"))
     worker = await run_worker(topology, Refuse(), trash_url=url)
-    await worker.worker.handler.store.waiting()
+    await worker.worker.handler.trash.store.waiting()
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE trash IN ACCESS EXCLUSIVE MODE")
         await queues.publish(topology.exchange("start"), process_message(1))

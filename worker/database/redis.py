@@ -1,6 +1,6 @@
 """Connections to Redis or Valkey, and what they say as errors of ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ def open_redis(url: str, *, answer_seconds: float, decodes: bool = True) -> Any:
 
 
 @contextmanager
-def redis_errors(away: type[Exception]) -> Iterator[None]:
+def redis_errors(away: Callable[[str], Exception]) -> Iterator[None]:
     """Raise what stands against an answer as `away`."""
     try:
         yield

@@ -16,10 +16,11 @@ from worker.actions.local import Call
 from worker.errors import ActionUnreachable
 from worker.patience import Patience, back_off
 from worker.pipeline.audit import audited
-from worker.pipeline.decisions import Decided, Unreachable, Way
+from worker.pipeline.decisions import Cancelled, Decided, Unreachable, Way
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 from worker.protocol.topology import Node
+from worker.runs.following import Runs
 
 log = structlog.get_logger()
 
@@ -83,10 +84,11 @@ class Failures:
 class BackOff:
     """Calls the action of one node until it answers."""
 
-    def __init__(self, node: Node, call: Call, failures: Failures, patience: Patience) -> None:
+    def __init__(self, node: Node, call: Call, failures: Failures, runs: Runs, patience: Patience) -> None:
         self._target = f"{urlsplit(node.url).netloc} {node.id}"
         self._call = call
         self._failures = failures
+        self._runs = runs
         self._patience = patience
 
     async def stage(self, visit: Visit, call_next: Way) -> Decided:
@@ -102,6 +104,8 @@ class BackOff:
                 return Decided(visit, Trash(f"given up after too many failures in a row: {failure.reason}"))
             log.warning("action_unreachable", cause=failure.reason, retry_in_seconds=round(pause, 1))
             await self._patience.pause(pause)
+            if self._runs.is_cancelled(visit):
+                return Decided(visit, Cancelled())
         return Decided(visit, Trash("given up: the action of this run did not answer before"))
 
     async def attempt(self, visit: Visit) -> Decided:

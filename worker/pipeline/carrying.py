@@ -10,7 +10,7 @@ import structlog
 from connectors.errors import StorageAway
 from worker.errors import HandBack
 from worker.modes.services import TrashNotice
-from worker.patience import LONGEST_SECONDS, Patience
+from worker.patience import Patience
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Keep, Settlement, Way
 from worker.pipeline.settle import Settler
 from worker.protocol.message import Visit
@@ -70,7 +70,7 @@ class Carrier:
     async def _confirm(self, confirmed: Callable[[], Awaitable[None]]) -> None:
         """Do what the action wants done after its items: until the storage answers, the message is not acknowledged."""
         try:
-            await self._patience.until_answered(confirmed, errors=StorageAway, told=_away, first=LONGEST_SECONDS)
+            await self._patience.until_answered(confirmed, errors=StorageAway, told=_away)
         except HandBack:
             raise
         except Exception:  # it is the action's code; the items are published, so the message is done

@@ -7,7 +7,8 @@ or add to what comes back. The order carries meaning:
   when its message is done.
 - A run begins before anything is decided, and holding the line ends before anything is carried out. To know how long
   a message waits, it has the decision settled; what nobody has settled is settled when it is carried out.
-- Whether the run is cancelled is asked twice: before the message waits for its turn, and when the turn has come.
+- Whether the run is cancelled is asked before the message waits for its turn, when the turn has come, and before each
+  further attempt.
 - A limit is asked for each attempt, inside of the stage that makes attempts.
 """
 
@@ -69,7 +70,7 @@ class Stages:
         stages += [self._delivered_in_vain, *self._cancelled(), rejected, *map(guarded, self.added)]
         if node.role in _WITHOUT_ACTION:
             return around(stages, _WITHOUT_ACTION[node.role])
-        back_off = BackOff(node, self.calls[node.id], self.failures, self.patience)
+        back_off = BackOff(node, self.calls[node.id], self.failures, self.runs, self.patience)
         stages.append(back_off.stage)
         if self.turns.concern(node):
             stages += [self.turns.take, *self._cancelled()]

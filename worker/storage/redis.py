@@ -89,7 +89,7 @@ class RedisStore:
         """Keep a chunk."""
         collection = scope.key
         parts, counter = _parts_key(collection), f"{_parts_key(collection)}:counter"
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             if chunk.index == 0:
                 await self._redis.zremrangebyscore(NAMES, "-inf", now_ms())
                 await self._redis.zadd(NAMES, {_member(scope): chunk.expires})
@@ -100,7 +100,7 @@ class RedisStore:
         """Return the chunk after this place, which is `order:index`."""
         order, _, index = after.partition(":")
         next_index = int(index) + 1 if index else 0
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             async for part, score in self._parts(collection, order or "-inf", AHEAD):
                 if order and score != int(order):
                     next_index = 0
@@ -113,7 +113,7 @@ class RedisStore:
     async def clear(self, scope: Scope) -> None:
         """Delete all chunks."""
         parts = _parts_key(scope.key)
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             while found := await self._redis.zrange(parts, 0, TOGETHER - 1):
                 await self._redis.delete(*(_chunks_key(scope.key, part.decode()) for part in found))
                 await self._redis.zrem(parts, *found)
@@ -123,7 +123,7 @@ class RedisStore:
         """Return collections."""
         found: list[Kept] = []
         first = 0
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             while named := await self._redis.zrevrangebyscore(NAMES, "+inf", now, first, TOGETHER, withscores=True):
                 first += len(named)
                 for scope, expires in [(Scope(*json.loads(member)), int(score)) for member, score in named]:
@@ -135,20 +135,20 @@ class RedisStore:
 
     async def load(self, key: str) -> str | None:
         """Return a value."""
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             value = await self._redis.get(f"{PREFIX}:value:{key}")
         return None if value is None else str(value, "utf-8")
 
     async def save(self, key: str, value: str) -> None:
         """Keep a value."""
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             await self._redis.set(f"{PREFIX}:value:{key}", value)
 
     async def join(self, group: str, part: Part, terms: Terms, now: int) -> Joined:
         """Add a part."""
         record = json.dumps([part.position, now, part.id, part.body])
         limits = [terms.count, now, terms.deadline, int(terms.closes), terms.expires, terms.forgotten]
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             keys = [f"{PREFIX}:group:{{{group}}}", f"{PREFIX}:members:{{{group}}}"]
             standing, count, deadline, records = await self._join(keys=keys, args=[part.id, record, *limits])
         found = sorted(json.loads(record) for record in records)
@@ -157,7 +157,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Return when the server answers."""
-        with redis_errors(StorageAway):
+        with redis_errors(_away):
             await self._redis.ping()
 
     async def close(self) -> None:
@@ -197,3 +197,7 @@ def _parts_key(collection: str) -> str:
 
 def _chunks_key(collection: str, part: str) -> str:
     return f"{PREFIX}:chunks:{{{collection}}}:{part}"
+
+
+def _away(cause: str) -> StorageAway:
+    return StorageAway(reason=f"data storage: {cause}")
