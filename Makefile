@@ -53,7 +53,7 @@ docs: install  ## Write docs/settings.md and the map in docs/architecture.md fro
 	@.venv/bin/orchesty-worker settings > docs/settings.md
 	@$(PYTHON) tests/support/rooms.py
 
-lock: install  ## Resolve the dependencies anew and write the lock file
+lock: install  ## Resolve the dependencies and write the lock file
 	@$(PYTHON) -m piptools compile --quiet --strip-extras --upgrade --no-header --no-annotate \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-options --no-emit-find-links --allow-unsafe \
 		--extra dev --output-file requirements.lock pyproject.toml

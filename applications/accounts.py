@@ -194,7 +194,7 @@ class Accounts:
         return Client(self._wire, Access(auth=auth, secrets=secrets), application.key)
 
     def forget(self, user: str, application: str) -> None:
-        """Read an install anew the next time."""
+        """Read an install from the store the next time."""
         self._read.pop((user, application), None)
         self.tokens.forget(user, application)
 

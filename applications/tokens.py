@@ -217,7 +217,7 @@ class Tokens:
             self.forget(install.user, install.application)
 
     def forget(self, user: str, application: str) -> None:
-        """Read the token anew the next time."""
+        """Read the token from the store the next time."""
         self._held.pop((user, application), None)
 
 

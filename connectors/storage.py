@@ -113,7 +113,7 @@ class Terms:
     expires: int
     """When what has not been completed is forgotten."""
     forgotten: int
-    """When what has been completed is forgotten, so that the key can be used anew."""
+    """When what has been completed is forgotten, so that the key can be used again."""
 
 
 class Standing(StrEnum):

@@ -254,7 +254,7 @@ def _headers(reply: httpx.Response) -> Headers:
 
 
 def _is_at_home(url: httpx.URL, before: httpx.URL) -> bool:
-    """Whether a redirect stays with its service, be it that it goes on encrypted."""
+    """Whether a redirect stays with its service, or goes to its encrypted address."""
     if url.host != before.host:
         return False
     is_encrypted_now = (before.scheme, before.port, url.scheme, url.port) == ("http", None, "https", None)

@@ -1,4 +1,4 @@
-"""`map`: make the body and headers of a message anew."""
+"""`map`: rebuild the body and headers of a message."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ class MapConfiguration(Templates):
 
 
 class Map(Configured[MapConfiguration], CustomNode[Any, Any]):
-    """Makes the body anew with an expression: JMESPath and JSONata give JSON, a Jinja template gives text.
+    """Rebuilds the body with an expression: JMESPath and JSONata give JSON, a Jinja template gives text.
 
     Configuration: `{"jmespath": "{id: number, sum: total}", "headers": {"user": {"jmespath": "customer"}}}`. A header
     whose expression gives null is left as it is.

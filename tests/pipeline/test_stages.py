@@ -8,8 +8,10 @@ from support.actions import Copy
 from support.visits import node, visit
 
 from connectors import CustomNode, Forward, Message, Repeat, Trash
+from connectors.errors import StorageAway
 from worker import Decided, Stage, Visit, Way
 from worker.errors import HandBack, SettingsError
+from worker.pipeline.decisions import DoneBefore, Unreachable
 from worker.pipeline.own_stages import guarded, load_stages
 from worker.pipeline.stages import around, decides
 from worker.testing import InMemoryTopology
@@ -100,13 +102,49 @@ async def test_an_error_of_a_stage_puts_the_message_into_the_trash_with_its_plac
     assert "broken failed: KeyError: 'colour' (at pipeline/test_stages.py:" in str(entry.reason)
 
 
-async def test_a_stage_that_returns_something_else_is_named() -> None:
-    async def forgetful(visit: Visit, call_next: Way) -> Any:
-        await call_next(visit)
+def returning(value: Any) -> Stage:
+    async def odd(visit: Visit, call_next: Way) -> Any:
+        return value(visit) if callable(value) else value
 
-    decided = await around([guarded(forgetful)], decides(Trash("x")))(visit(node("next")))
+    return odd
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "it returned NoneType, not Decided"),
+        (Trash("x"), "it returned Trash, not Decided"),
+        (lambda visit: Decided(visit, None), "it decided NoneType, which is no outcome"),
+        (lambda visit: Decided(visit, Message({}, "")), "it decided Message, which is no outcome"),
+        (lambda visit: Decided(visit, DoneBefore()), "it decided DoneBefore, which is no outcome"),
+        (lambda visit: Decided(visit, Unreachable("x", 0)), "it decided Unreachable, which is no outcome"),
+        (lambda visit: Decided(None, Trash("x")), "it decided about NoneType, not a Visit"),
+        (lambda visit: Decided(visit.having({"x": object()}), Trash("x")), "Encoding objects of type object"),
+    ],
+)
+async def test_what_cannot_be_carried_out_goes_to_the_trash_as_it_came(value: Any, problem: str) -> None:
+    message = visit(node("next"))
+    decided = await around([guarded(returning(value))], decides(Trash("x")))(message)
     assert isinstance(decided.decision, Trash)
-    assert "forgetful returned NoneType, not Decided" in decided.decision.reason
+    assert problem in decided.decision.reason
+    assert decided.visit is message
+
+
+async def test_a_verdict_that_a_stage_raises_is_what_it_decides() -> None:
+    async def enough(visit: Visit, call_next: Way) -> Decided:
+        raise StorageAway(reason="enough")
+
+    decided = await around([guarded(enough)], decides(Trash("x")))(visit(node("next")))
+    assert decided.decision == Repeat(timedelta(seconds=30), "enough", max_hops=100_000)
+
+
+async def test_an_error_of_what_a_stage_calls_is_not_its_own() -> None:
+    async def broken(visit: Visit) -> Decided:
+        raise LookupError("not the stage's")
+
+    (traced,) = load_stages(["support.stages:traced"])
+    with pytest.raises(LookupError):
+        await around([guarded(traced)], broken)(visit(node("next")))
 
 
 async def test_a_stage_that_hands_back_is_let_through() -> None:

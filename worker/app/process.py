@@ -125,7 +125,7 @@ class Worker:
         assert task is not None, "called by the HTTP server"
         self._called.add(task)
         try:
-            await self.handler.handle(receive(node, envelope, Delivery(b"", published)))
+            await self.handler.handle(receive(node, envelope, Delivery(b"", published, is_from_queue=False)))
         except HandBack:
             return False
         finally:

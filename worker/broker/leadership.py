@@ -3,7 +3,7 @@
 RabbitMQ enforces neither exclusive consumers on quorum queues nor takes single-active-consumer by policy, so the right
 is an exclusive queue on the consuming connection: the broker lets nobody else have it, and deletes it with the
 connection. That may be before the messages of a dead consumer are back in the queue. The broker counts a consumer until
-they are, be it cancelled or dead, so whoever takes over waits for a count of zero as well: the first message that it
+they are, cancelled or dead, so whoever takes over waits for a count of zero as well: the first message that it
 gets is the first one unfinished.
 """
 

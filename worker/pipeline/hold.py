@@ -4,7 +4,7 @@ It stays unacknowledged meanwhile, so that nothing behind it is delivered or beg
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -48,6 +48,8 @@ class Hold:
         Raises `HeldTooLong` before the broker loses patience. The broker delivers it again, and the wait goes on where
         it was; near the end of its deliveries it is let go and parked in the broker.
         """
+        if not visit.delivery.is_from_queue:
+            return await call_next(visit)
         key = (visit.node.id, visit.headers.text(h.PROCESS_ID), visit.headers.text(h.CURSOR), str(visit.timestamp))
         deliveries_left = self._max_deliveries - 1 - visit.delivery.deliveries
         if deliveries_left <= 0:
@@ -64,7 +66,10 @@ class Hold:
     async def _last(self, key: tuple[str, ...], visit: Visit, call_next: Way, *, is_over: bool) -> Decided:
         """Do not wait in place once more: the next delivery would be one too many."""
         wait = self._waits.pop(key, None)
-        decided = await call_next(visit) if wait is None or is_over else wait.before
+        if wait is None or is_over:
+            decided = await call_next(visit)
+        else:
+            decided = replace(wait.before, visit=wait.before.visit.from_delivery(visit.delivery))
         if decided.settlement is not None and decided.settlement.parked is not None:
             log.warning("line_let_go", consequence="parked for its whole time: messages behind it pass")
         return decided

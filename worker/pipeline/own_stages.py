@@ -5,11 +5,13 @@ from importlib import import_module
 
 import structlog
 
-from connectors import Trash
+from connectors import Forward, Page, Trash
+from connectors.outcome import Verdict, as_value
 from worker.actions.errors import describe
 from worker.errors import HandBack, SettingsError
-from worker.pipeline.decisions import Decided, Stage, Way
-from worker.protocol.message import Visit
+from worker.limits.gate import Held
+from worker.pipeline.decisions import Cancelled, Decided, Stage, UserTask, Way
+from worker.protocol.message import Visit, encode
 
 log = structlog.get_logger()
 
@@ -35,21 +37,47 @@ def _load(name: str) -> Stage:
 
 
 def guarded(stage: Stage) -> Stage:
-    """Return the stage, whose errors put the message into the trash instead of ending the worker."""
+    """Return the stage, whose errors put the message into the trash instead of ending the worker.
+
+    A verdict that it raises is what it decides. Errors of what it calls are not its own, and pass.
+    """
 
     async def guarded_stage(visit: Visit, call_next: Way) -> Decided:
+        passed: list[Exception] = []
+
+        async def noted(changed: Visit) -> Decided:
+            try:
+                return await call_next(changed)
+            except Exception as error:
+                passed.append(error)
+                raise
+
         try:
-            decided = await stage(visit, call_next)
-        except HandBack:
-            raise
+            return _checked(await stage(visit, noted))
+        except Verdict as verdict:
+            return Decided(visit, as_value(verdict))
         except Exception as error:
+            if isinstance(error, HandBack) or any(error is other for other in passed):
+                raise
             log.exception("stage_failed", stage=_name(stage), consequence="the message goes to the trash")
             return Decided(visit, Trash(f"the stage {_name(stage)} failed: {describe(error)}"))
-        if isinstance(decided, Decided):
-            return decided
-        return Decided(visit, Trash(f"the stage {_name(stage)} returned {type(decided).__name__}, not Decided"))
 
     return guarded_stage
+
+
+def _checked(decided: object) -> Decided:
+    """Return what can be carried out. Raises `TypeError` for anything else."""
+    if not isinstance(decided, Decided):
+        raise TypeError(f"it returned {type(decided).__name__}, not Decided")
+    visit, decision = decided.visit, decided.decision
+    if not isinstance(visit, Visit):
+        raise TypeError(f"it decided about {type(visit).__name__}, not a Visit")
+    encode(visit.headers, visit.body)  # else neither a follower nor the trash could have it
+    if isinstance(decision, Verdict):
+        return Decided(visit, as_value(decision))
+    if not isinstance(decision, Forward | Page | Held | UserTask | Cancelled):
+        raise TypeError(f"it decided {type(decision).__name__}, which is no outcome")
+    return decided
 
 
 def _name(stage: Stage) -> str:

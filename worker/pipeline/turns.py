@@ -3,7 +3,7 @@
 from functools import partial
 
 from applications.errors import TryLater
-from connectors import Stop, Trash
+from connectors import Forward, Page, Stop, Trash
 from worker.actions.errors import outcome_of
 from worker.limits.call_observer import hearing
 from worker.limits.gate import Gate, Go, Held
@@ -13,6 +13,9 @@ from worker.pipeline.decisions import Cancelled, Decided, Way
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 from worker.protocol.topology import Node
+
+_ENDS = (Forward, Page, Stop, Trash, Cancelled)
+"""Decisions with which a message leaves its line; with the others it comes back."""
 
 
 class Turns:
@@ -46,7 +49,7 @@ class Turns:
         A turn uses the place up, so what still has one has had none.
         """
         decided = await call_next(visit)
-        if h.LIMIT_PLACE in decided.visit.headers and isinstance(decided.decision, Cancelled | Stop | Trash):
+        if h.LIMIT_PLACE in decided.visit.headers and isinstance(decided.decision, _ENDS):
             await self._gate.left(decided.visit)
         return decided
 

@@ -105,6 +105,10 @@ class Received(dict[str, Any]):
         value = self.get(name)
         return value if type(value) is str else text(value)
 
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Copy and pickle as a plain `dict`, which can be changed."""
+        return dict, (dict(self),)
+
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("received headers do not change: `visit.having(...)` makes a message with others")
 

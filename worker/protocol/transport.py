@@ -19,6 +19,8 @@ class Delivery:
     """How often it has been delivered, this time included."""
     tag: int = 0
     routing_key: str = ""
+    is_from_queue: bool = True
+    """False where the platform calls with the message: it waits nowhere, and cannot be held."""
     is_settling: bool = False
     """Whether the action is done and its outcome is being carried out."""
 

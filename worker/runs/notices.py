@@ -134,7 +134,7 @@ def claim_due(store: RunStore, topology_id: str, now: int, lease: int) -> list[D
 
 
 def finish_due(store: RunStore, due: Due, again_at: int | None) -> None:
-    """Note that somebody was told, or when to try again (ms), unless the run has ended anew meanwhile."""
+    """Note that somebody was told, or when to try again (ms), unless the run has ended again meanwhile."""
     ours = (runs.c.number == due.number, runs.c.notice_due == due.lease)
     with store.transaction(is_writing=True) as connection:
         connection.execute(update(runs).where(*ours).values(notice_due=again_at))

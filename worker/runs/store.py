@@ -69,7 +69,7 @@ class RunStore:
     def compact(self, ended_before: int) -> int:
         """Fold the messages that went well into their runs, of some that ended before (ms); return how many runs.
 
-        What failed stays: when somebody approves it, it is counted anew instead of twice. So do first messages, by
+        What failed stays: when somebody approves it, it is counted again instead of twice. So do first messages, by
         which late duplicates are known.
         """
         with self.transaction(is_writing=True) as connection:

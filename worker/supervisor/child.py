@@ -19,7 +19,7 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30
 STABLE_SECONDS = 60
-"""A process that has run this long was well; the pauses begin anew."""
+"""A process that has run this long was well; the pauses start over."""
 
 CLOSE_SECONDS = 15
 """What a process may take on top of the grace until it is killed."""

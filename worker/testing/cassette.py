@@ -80,7 +80,7 @@ class Cassette(httpx.AsyncBaseTransport):
 
     It plays each reply once, in the order of recording, to a request with the same method, URL and body. A request
     that fits none raises `UnexpectedRequest` with the nearest one. With the mode `record`, or with
-    `pytest --record`, it asks the service instead and writes the file anew. Secrets are replaced before they are
+    `pytest --record`, it asks the service instead and rewrites the file. Secrets are replaced before they are
     written; those that their names do not tell are given as `secrets`.
     """
 

@@ -293,7 +293,7 @@ def all_logs() -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request, as it was when it was sent: signing it anew changes it."""
+    """A request, as it was when it was sent: signing it again changes it."""
 
     call: str
     """Method and URL."""

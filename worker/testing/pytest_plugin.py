@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--record`."""
     group = parser.getgroup("orchesty-worker")
-    group.addoption("--record", action="store_true", help="Record cassettes anew, by asking the services themselves.")
+    group.addoption("--record", action="store_true", help="Record cassettes again, by asking the services themselves.")
 
 
 def pytest_configure(config: pytest.Config) -> None:

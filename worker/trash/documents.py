@@ -73,7 +73,7 @@ def to_document(entry: Entry) -> tuple[Document, Parts]:
 
 
 def to_entry(document: Mapping[str, Any], parts: Mapping[str, bytes]) -> Entry:
-    """Return the entry of a document, be it ours or the platform's own."""
+    """Return the entry of a document, ours or the platform's own."""
     ours: Mapping[str, Any] = document.get("worker") or {}
     message = document.get("message") or {}
     headers = json.loads(parts["headers"]) if "headers" in parts else _headers(message.get("headers") or {}, ours)

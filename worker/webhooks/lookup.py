@@ -47,7 +47,7 @@ class _Read:
 
 
 class CalledWebhooks:
-    """Finds webhooks, each read anew every two seconds while it is called.
+    """Finds webhooks, each read again every two seconds while it is called.
 
     Only those that exist are kept: anybody may send tokens.
     """
