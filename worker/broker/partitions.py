@@ -4,7 +4,7 @@
 
 The platform publishes every message of a node with the same routing key into one queue, so a worker has to part them:
 the one whose turn it is moves them on, as they came, with the number of the key's partition in the routing key. The
-number comes from the key alone. The broker's consistent hash will not do: it shares its ring out differently at each start,
+number comes from the key alone. The broker's consistent hash will not do: its ring differs at each start,
 so what comes after a restart would lie in another partition than the earlier messages of its key. The partitions are
 shared out in equal parts among the workers that are there. `docs/order.md` says what is guaranteed, and why it is made
 like this.
