@@ -123,7 +123,7 @@ async def test_a_user_is_limited_as_their_limiter_form_says(
         "WORKER_INSTALLS_URL": url,
         "WORKER_SECRET_KEYS": KEY,
         "WORKER_ACTIONS": __name__,
-        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parent.parent}",
     }
     for arguments in (("add", "account", "alice"), ("set", "account", "alice", "useLimit=true", "value=2", "time=1")):
         done = await command_async("installs", *arguments, **own)

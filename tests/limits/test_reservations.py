@@ -112,6 +112,7 @@ async def test_a_line_with_a_long_backlog_does_not_delay_another(store: Reservat
     await asyncio.wait(huge)
 
 
+@pytest.mark.timing
 async def test_a_long_line_does_not_wait_as_if_all_were_as_long(store: Reservations, application: str) -> None:
     group = f"|{application};1;10"
     for _ in range(10):
@@ -122,7 +123,7 @@ async def test_a_long_line_does_not_wait_as_if_all_were_as_long(store: Reservati
     last = await store.ask(asking(group, "long", place=100))
     assert isinstance(last, Wait)
     assert 9 <= last.seconds <= 12, "108 calls, not 500"
-    assert all(isinstance(answer, Wait) and answer.seconds <= 3 for answer in short)
+    assert all(isinstance(answer, Turn) or answer.seconds <= 3 for answer in short)
 
 
 @pytest.mark.timing
