@@ -140,7 +140,9 @@ async def test_a_body_comes_from_a_file(actions: Actions, tmp_path: Path) -> Non
 
 
 async def test_wrong_usage_ends_with_status_2(actions: Actions) -> None:
-    assert "give either --data or --file" in await actions("run", "echo", "--data", "1", "--file", "/dev/null", status=2)
+    assert "give either --data or --file" in await actions(
+        "run", "echo", "--data", "1", "--file", "/dev/null", status=2
+    )
     assert "did you mean 'echo'?" in await actions("run", "ech", status=2)
     assert "must be NAME=VALUE" in await actions("run", "echo", "--header", "x", status=2)
 
