@@ -24,7 +24,7 @@ from connectors.delay import Delay
 from connectors.outcome import Repeat, Trash
 
 
-@dataclass(unsafe_hash=True)
+@dataclass(unsafe_hash=True, kw_only=True)
 class StorageAway(Repeat):
     """The data storage cannot be reached, or refuses; the message waits in the broker until it can."""
 

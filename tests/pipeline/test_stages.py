@@ -189,3 +189,8 @@ async def test_what_a_stage_only_looks_at_stays_as_it_is() -> None:
     decided = await around([guarded(traced)], decides(outcome))(message)
     assert decided.visit is message
     assert decided.decision is outcome
+
+
+def test_the_reason_of_an_absent_storage_needs_no_name() -> None:
+    assert StorageAway("no answer") == StorageAway(reason="no answer")
+    assert StorageAway("no answer").after == timedelta(seconds=30)
