@@ -4,25 +4,30 @@ What few applications need is imported from its module: `applications.signatures
 `applications.forms`, `applications.http.request` and `applications.authentication` for a way of signing in of your own.
 """
 
-from applications.application import Application, ApplicationType, sync_method
-from applications.authentication import (
-    ApiKey,
-    AwsSignature,
-    Basic,
-    Bearer,
-    ClientAuthentication,
-    Grant,
-    OAuth1,
-    OAuth1Login,
-    OAuth2,
-    TokenExchange,
-)
-from applications.errors import ServiceRefused
-from applications.forms import Form
-from applications.http.client import Client
-from applications.limit import Limit
-from applications.token import Token, read_token
-from applications.webhook_call import Handshake, Subscription, WebhookCall
+from typing import TYPE_CHECKING
+
+from applications.lazy import lazily
+
+if TYPE_CHECKING:
+    from applications.application import Application, ApplicationType, sync_method
+    from applications.authentication import (
+        ApiKey,
+        AwsSignature,
+        Basic,
+        Bearer,
+        ClientAuthentication,
+        Grant,
+        OAuth1,
+        OAuth1Login,
+        OAuth2,
+        TokenExchange,
+    )
+    from applications.errors import ServiceRefused
+    from applications.forms import Form
+    from applications.http.client import Client
+    from applications.limit import Limit
+    from applications.token import Token, read_token
+    from applications.webhook_call import Handshake, Subscription, WebhookCall
 
 __all__ = [
     "ApiKey",
@@ -48,3 +53,33 @@ __all__ = [
     "read_token",
     "sync_method",
 ]
+
+if not TYPE_CHECKING:  # else any name would pass the type checker
+    __getattr__ = lazily(
+        __name__,
+        {
+            "applications.application": ("Application", "ApplicationType", "sync_method"),
+            "applications.authentication": (
+                "ApiKey",
+                "AwsSignature",
+                "Basic",
+                "Bearer",
+                "ClientAuthentication",
+                "Grant",
+                "OAuth1",
+                "OAuth1Login",
+                "OAuth2",
+                "TokenExchange",
+            ),
+            "applications.errors": ("ServiceRefused",),
+            "applications.forms": ("Form",),
+            "applications.http.client": ("Client",),
+            "applications.limit": ("Limit",),
+            "applications.token": ("Token", "read_token"),
+            "applications.webhook_call": ("Handshake", "Subscription", "WebhookCall"),
+        },
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, Unpack, get_args, get_origin
 
@@ -26,6 +25,7 @@ from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
 from connectors.graphql import GraphQLReply, ask
 from connectors.http import Http
+from connectors.kind import Kind
 from connectors.logs import ActionLog, log
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
@@ -47,14 +47,6 @@ class Declared:
     module: str
     file: str
     line: int
-
-
-class Kind(StrEnum):
-    """The kinds of action, spelled as in an action's path."""
-
-    CONNECTOR = "connector"
-    CUSTOM_NODE = "custom-node"
-    BATCH = "batch"
 
 
 class Action(ABC, Generic[In, Out]):

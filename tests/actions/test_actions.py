@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from support.visits import node, visit
 
 from connectors import Batch, CustomNode, Forward, Message, Page, Trash
-from connectors.action import Action, Kind
+from connectors.action import Action
+from connectors.kind import Kind
 from worker.actions.binding import bind
 from worker.actions.local import local_call, timed
 from worker.actions.registry import Registry, load_actions

@@ -10,8 +10,8 @@ from support.calls import bench, data_of
 
 from applications import Application
 from connectors import CustomNode, Forward, Message, Page, Service, Stop, Trash, custom_node
-from connectors.action import Kind
 from connectors.functions import batch, connector
+from connectors.kind import Kind
 from worker.actions.description import place_of, types_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.action import Kind
+from connectors.kind import Kind
 from worker.errors import TopologyError
 from worker.protocol.topology import Role
 from worker.protocol.topology_file import load_topology

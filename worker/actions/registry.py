@@ -12,8 +12,9 @@ from orchesty_worker import PACKAGES
 
 import connectors.catalogue
 import connectors.nodes
-from connectors.action import Action, Kind, ServiceAction
+from connectors.action import Action, ServiceAction
 from connectors.http import Http
+from connectors.kind import Kind
 from worker.actions.description import place_of
 from worker.actions.service_calls import Calls
 from worker.errors import ActionsError

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 import click
 from rich.console import Console
 
-from connectors.action import Kind
+from connectors.kind import Kind
 from worker.actions.registry import AnyAction, Registry, load_actions
 from worker.cli.options import Decorator
 from worker.settings.settings import load_settings

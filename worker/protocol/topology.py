@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from connectors.action import Kind
+from connectors.kind import Kind
 from worker.errors import TopologyError
 from worker.protocol.keys import Key
 

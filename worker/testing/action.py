@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from connectors import Message, Outcome, Trash
-from connectors.action import Kind
 from connectors.http import FindAccess, of_class
+from connectors.kind import Kind
 from worker.actions.registry import AnyAction
 from worker.protocol import headers as h
 from worker.testing.topology import InMemoryTopology
