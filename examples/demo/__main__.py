@@ -35,7 +35,7 @@ LINE_WIDTH = 120
 LOOPBACK = "127.0.0.1"
 FOLDER = Path("var/demo")
 LOG = FOLDER / "worker.log"
-TOPOLOGY = Path("examples/demo/topology.json")
+TOPOLOGY = Path(__file__).with_name("topology.json")
 TRASH_URL = f"sqlite:///{FOLDER}/trash.sqlite"
 INSTALLS_URL = f"sqlite:///{account.INSTALLS}"
 
