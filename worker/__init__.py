@@ -45,6 +45,8 @@ if not TYPE_CHECKING:  # else any name would pass the type checker
         try:
             return _find(name)
         except (ImportError, AttributeError) as error:
+            if name not in __all__:
+                raise
             from orchesty_worker import explain_shadowing  # noqa: PLC0415 - only when something is wrong
 
             if (explanation := explain_shadowing()) is not None:
