@@ -3,20 +3,14 @@
 import asyncio
 import os
 import subprocess
-import sys
+
+from support.prepared import run
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, text_in: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `orchesty-worker` with these settings and none of the tests' own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "TOPOLOGY_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
-        capture_output=True,
-        text=True,
-        env={**clean, **environment},
-        timeout=60,
-        check=False,
-    )
+    return run(arguments, {**clean, **environment}, text_in=text_in)
 
 
 async def command_async(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

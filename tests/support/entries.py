@@ -1,11 +1,9 @@
 """Entries for the tests of the trash, and its commands."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
+from support.command import command
 from worker.trash.entry import Entry, EntryType
 
 LONG_AGO = 1_795_489_382_982
@@ -43,16 +41,8 @@ def numbered(number: int, **changes: Any) -> Entry:
 
 def run_trash(url: str, *arguments: str, status: int = 0, text_in: str = "", **environment: str) -> tuple[str, str]:
     """Run `orchesty-worker trash` on the store of this URL; return what it prints on both outputs."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("WORKER_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "worker", "trash", *arguments],
-        input=text_in.encode(),
-        capture_output=True,
-        env={**clean, "WORKER_TRASH_URL": url, **environment},
-        timeout=120,
-        check=False,
-    )
-    out, err = done.stdout.decode(), done.stderr.decode()
+    done = command("trash", *arguments, text_in=text_in, **{"WORKER_TRASH_URL": url, **environment})
+    out, err = done.stdout, done.stderr
     assert done.returncode == status, f"status {done.returncode}\n{out}\n{err}"
     assert "Traceback" not in err, err
     return out, err

@@ -3,12 +3,12 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from support.accounts import KEY
+from support.prepared import run
 
 TESTS = Path(__file__).parent.parent
 
@@ -29,14 +29,7 @@ class Terminal:
 
     def run(self, *arguments: str, status: int = 0, text_in: str = "", **environment: str) -> str:
         """Run a command and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "worker", *arguments],
-            env=self.environment | environment,
-            input=text_in,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(arguments, self.environment | environment, text_in=text_in)
         text = done.stdout + done.stderr
         assert done.returncode == status, text
         assert "Traceback" not in text

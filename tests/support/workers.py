@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 
 from connectors.action import Action
 from deploy.ports import free_ports
+from support import prepared
 from support.topologies import TopologyFile
 from support.waiting import eventually, in_time
 from worker import Registry, Worker, load_settings
@@ -22,6 +22,7 @@ TESTS = Path(__file__).parent.parent
 START_SECONDS = 30
 STOP_SECONDS = 30
 ACTIONS = "support.actions"
+STDOUT = 1
 
 
 class Probed:
@@ -79,15 +80,9 @@ class InProcess(Probed):
             "WORKER_DATABASE_URL": settings.process_address,
             "TOPOLOGY_JSON": str(settings.topology),
         }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker", *arguments),
-            env={**os.environ, **own, **environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        text = (await process.communicate())[0].decode()
-        assert process.returncode == status, text
+        done = await asyncio.to_thread(prepared.run, arguments, {**os.environ, **own, **environment})
+        text = done.stdout + done.stderr
+        assert done.returncode == status, text
         return text
 
     @property
@@ -144,14 +139,20 @@ class WorkerProcess(Probed):
 
     async def start(self) -> None:
         """Start it, again if it has ended."""
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker", "run", *self._arguments),
-            cwd=TESTS.parent,
-            env=self._environment,
-            stderr=asyncio.subprocess.PIPE,
-            limit=2**24,
+        log, writing = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        arguments = ["run", *self._arguments]
+        self._process = prepared.start(
+            arguments, self._environment, stdin=nothing, stdout=STDOUT, stderr=writing, folder=TESTS.parent
         )
-        self._reading = asyncio.ensure_future(self._read_log())
+        os.close(nothing)
+        os.close(writing)
+        self._ended = self._process.watched()
+        reader = asyncio.StreamReader(limit=2**24)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(log, "rb", buffering=0)
+        )
+        self._reading = asyncio.ensure_future(self._read_log(reader))
 
     async def wait_until_ready(self) -> None:
         """Return when `/readyz` says 200."""
@@ -175,7 +176,7 @@ class WorkerProcess(Probed):
         """Return the exit status. Raises `TimeoutError` when it goes on."""
 
         async def end() -> int:
-            status = await self._process.wait()
+            status = await asyncio.shield(self._ended)
             await self._reading
             return status
 
@@ -196,9 +197,8 @@ class WorkerProcess(Probed):
         """Return the lines with this event."""
         return [line for line in self.lines if line.get("event") == event]
 
-    async def _read_log(self) -> None:
-        assert self._process.stderr is not None
-        async for line in self._process.stderr:
+    async def _read_log(self, log: asyncio.StreamReader) -> None:
+        async for line in log:
             try:
                 self.lines.append(json.loads(line))
             except ValueError:
