@@ -25,6 +25,7 @@ from deploy.broker import Broker
 from deploy.ports import free_ports
 from deploy.redis import PrivateRedis
 from worker.accounts import tables as accounts
+from worker.broker.delays import LOST
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_disk, check_file, check_journal
@@ -62,6 +63,7 @@ def states(findings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
     topology = make_topology(pass_on("start", "copy"), custom_node("copy", "copy"))
     await queues.declare(topology.exchange("start"), topology.queue("start"))
+    await queues.purge(LOST)  # what other tests have left
     found = await check(topology, broker_url, WORKER_ACTIONS="support.actions")
     assert states(found) == {
         "settings": "ok",

@@ -87,13 +87,14 @@ def start(
 
 
 def run(
-    arguments: Sequence[str], environment: Mapping[str, str], *, text_in: str = ""
+    arguments: Sequence[str], environment: Mapping[str, str], *, text_in: str = "", folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m worker` to its end, and return what it printed."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(text_in.encode())
         given.seek(0)
-        started = start(arguments, environment, stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno())
+        descriptors = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
+        started = start(arguments, environment, **descriptors, folder=folder)
         status = started.wait()
         out.seek(0)
         err.seek(0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeTopology, RunWorker
+from support import prepared
 from support.actions import Copy
 from support.databases import MakeDatabase
 from support.queues import Queues, process_message
@@ -67,16 +68,9 @@ async def run_as_shown(worker: InProcess, line: str, directory: Path, **environm
         "PYTHONPATH": str(DOCS.parent),
         "COLUMNS": "200",
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker", *words),
-        cwd=directory,
-        env={**os.environ, **own, **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    text = (await process.communicate())[0].decode()
-    assert process.returncode == 0, f"{line}\n{text}"
+    done = await asyncio.to_thread(prepared.run, words, {**os.environ, **own, **environment}, folder=directory)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, f"{line}\n{text}"
     return text
 
 

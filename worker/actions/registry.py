@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from worker.errors import ActionsError
 from worker.settings.settings import ENTRY_POINTS
 
 AnyAction = Action[Any, Any]
+Definition = AnyAction | type[AnyAction]
 
 
 class Registry:
@@ -77,7 +79,7 @@ def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable
     installed = {point.value for point in entry_points(group=ENTRY_POINTS)}
     sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
     for source in sources:
-        found = [action for module in _modules(source) for action in _actions(module)]
+        found = _actions(source)
         if not found and source != connectors.catalogue.__name__:
             raise ActionsError(f"{source} defines no action. Name the module or package that holds the classes.")
         for action in found:
@@ -88,10 +90,9 @@ def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable
 
 
 def _add_ready_nodes(registry: Registry) -> None:
-    for module in _modules(connectors.nodes.__name__):
-        for action in _actions(module):
-            if registry.get(action.kind, action.name) is None:
-                registry.add(action)
+    for action in _actions(connectors.nodes.__name__):
+        if registry.get(action.kind, action.name) is None:
+            registry.add(action)
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
@@ -117,7 +118,24 @@ def _shadowed(name: str) -> str:
     return f" {top} is a package of the worker's own: rename yours." if top in PACKAGES else ""
 
 
-def _actions(module: ModuleType) -> Iterator[AnyAction]:
+def _actions(source: str) -> Sequence[AnyAction]:
+    """Return the actions of a module or package: an instance of its own for each class."""
+    is_ours = source in {connectors.catalogue.__name__, connectors.nodes.__name__}
+    definitions = _our_definitions(source) if is_ours else _definitions(source)
+    return [_instance(definition) if isinstance(definition, type) else definition for definition in definitions]
+
+
+@cache
+def _our_definitions(source: str) -> Sequence[Definition]:
+    """Hundreds of modules, which do not change while the process lives; each topology of a test asks for them."""
+    return _definitions(source)
+
+
+def _definitions(source: str) -> Sequence[Definition]:
+    return [definition for module in _modules(source) for definition in _defined_in(module)]
+
+
+def _defined_in(module: ModuleType) -> Iterator[Definition]:
     """An action belongs to the module that defines it, not to those that import it."""
     for value in vars(module).values():
         if isinstance(value, Action):
@@ -127,7 +145,7 @@ def _actions(module: ModuleType) -> Iterator[AnyAction]:
         if not (isinstance(value, type) and issubclass(value, Action)) or _is_base(value):
             continue
         if value.__module__ == module.__name__:
-            yield _instance(value)
+            yield value
 
 
 def _is_base(action: type[AnyAction]) -> bool:
