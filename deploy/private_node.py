@@ -36,7 +36,7 @@ epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT" &
 exec "$0"
 """
 
-# Waits for the end of its input, which comes with the owner's end, be it by SIGKILL. The directory may still
+# Waits for the end of its input, which comes with the owner's end, by SIGKILL too. The directory may still
 # grow while the node is dying, hence the attempts.
 UNDERTAKER_SCRIPT = """
 trap '' HUP INT TERM

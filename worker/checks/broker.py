@@ -125,7 +125,7 @@ async def check_queues(url: str, wanted: Wanted) -> Finding:
             "; ".join(f"{queue}: {difference}" for queue, difference in differing.items()),
             # Not with --if-empty, which leaves quorum queues as they are.
             "Delete them when no message is left in them (rabbitmqctl list_queues name messages), the worker declares "
-            "them anew: " + " && ".join(f"rabbitmqctl delete_queue {queue}" for queue in differing),
+            "them again: " + " && ".join(f"rabbitmqctl delete_queue {queue}" for queue in differing),
         )
     to_come = f"; {missing} will be declared at the start" if missing else ""
     return ok("queues", f"{len(wanted) - missing} of {len(wanted)} are there, as they should be{to_come}")
