@@ -10,6 +10,7 @@ from typing import IO
 
 import click
 
+from applications.private_files import private
 from worker.cli.options import json_option, trash_option
 from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
@@ -33,7 +34,7 @@ Examples:
 def export(file: str, search: Search, state: str, trash_url: str | None) -> None:
     """Write entries to FILE (- is standard output), one line of JSON each, complete.
 
-    A file that is there is replaced once all of them are written.
+    A file that is there is replaced once all of them are written. A new one can be read by you only.
     """
     settings = load_settings(trash_url=trash_url)
     try:
@@ -53,7 +54,7 @@ def _replacing(file: str) -> Iterator[IO[str]]:
         return
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as lines:
+        with open(part, "w", encoding="utf-8", opener=private) as lines:
             if path.exists():
                 part.chmod(path.stat().st_mode)
             yield lines
