@@ -14,6 +14,7 @@ from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
+from worker.cli.printing import say
 from worker.doors.server import listening
 from worker.settings.settings import Settings, load_settings
 
@@ -59,14 +60,15 @@ async def _authorize(settings: Settings, application: type[Application], user: s
         async with listening(waiting.application(), HOST, port, CLOSE_SECONDS, cure="Choose another --port.") as bound:
             redirect_uri = f"http://{HOST}:{bound}/callback"
             url = await accounts.logins.start(application, user, redirect_uri)
-            click.echo(f"Redirect URI: {redirect_uri}\nOpen this address and log in:\n\n{url}\n")
+            for line in (f"Redirect URI: {redirect_uri}", "Open this address and log in:", "", url, ""):
+                say(line)
             with Console(stderr=True).status("waiting for the browser to come back"):
                 found = await waiting.result()
-    click.echo(f"User {user} is logged in to {application.key}.")
+    say(f"User {user} is logged in to {application.key}.")
     for name, value in found.items():
-        click.echo(f"  {name}: {value}")
+        say(f"  {name}: {value}")
     which = ("--user", user, "--application", application.key, "--reason", "needs reconnect")
-    click.echo(f"Messages that waited for it: {command_line('trash', 'approve', *which)}")
+    say(f"Messages that waited for it: {command_line('trash', 'approve', *which)}")
 
 
 class _Callback:

@@ -1,7 +1,6 @@
 """`orchesty-worker trash export` and `import`."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ import click
 
 from applications.private_files import private
 from worker.cli.options import json_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, opened
@@ -72,7 +72,7 @@ async def _export(settings: Settings, search: Search, file: IO[str]) -> None:
                 file.write(to_line(entry) + "\n")
                 count += 1
                 bar.advance(bar.task_ids[0])
-    click.echo(f"{entries_text(count)} exported", err=True)
+    say(f"{entries_text(count)} exported", err=True)
 
 
 @click.command(
@@ -98,9 +98,9 @@ def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     if as_json:
-        click.echo(json.dumps({"imported": new, "known": known}))
+        say_json({"imported": new, "known": known}, indent=None)
     else:
-        click.echo(f"{entries_text(new)} imported, {known:,} existed already")
+        say(f"{entries_text(new)} imported, {known:,} existed already")
 
 
 async def _import(settings: Settings, file: IO[str]) -> tuple[int, int]:
