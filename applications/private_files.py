@@ -10,7 +10,7 @@ FILE_MODE: Final = 0o600
 
 def make_private_folder(folder: Path) -> None:
     """Make the folder, and those above it that are missing; one that exists keeps its mode."""
-    for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+    for missing in reversed([place for place in (folder, *folder.parents) if not place.is_dir()]):
         missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
 
