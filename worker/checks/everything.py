@@ -54,12 +54,13 @@ async def check_everything(
 
 def _stored_files(settings: Settings) -> Iterator[Path]:
     """Yield the files of this machine that hold data and secrets, whether they are there yet or not."""
-    if settings.secret_keys_file is not None:
+    if settings.secret_keys_file:
         yield settings.secret_keys_file
-    yield from settings.token_journal.glob("*")
     for address in ("trash_address", "storage_address", "process_address", "marks_address"):
         with suppress(SettingsError):  # another check says so
             yield from _file_of(getattr(settings, address))
+    with suppress(OSError):  # as here
+        yield from settings.token_journal.glob("*")
     yield from _file_of(installs_address(settings))
 
 

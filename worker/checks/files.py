@@ -64,7 +64,7 @@ def check_journal(directory: Path) -> Finding:
 
 def check_modes(paths: Iterable[Path]) -> Finding:
     """Look for files with data or secrets that other users of this machine can read."""
-    beside = [path.with_name(path.name + suffix) for path in paths for suffix in ("", "-wal", "-shm")]
+    beside = [Path(f"{path}{suffix}") for path in paths for suffix in ("", "-wal", "-shm")]
     readable = sorted({str(path) for path in beside if _is_open_to_others(path.absolute())})
     if readable:
         cure = f"chmod 600 {shlex.join(readable)}"
