@@ -18,6 +18,8 @@ from typing import Final
 
 import structlog
 
+from applications.private_files import make_private_folder, private
+
 log = structlog.get_logger()
 
 _TRIED_BYTES: Final = 16384
@@ -66,10 +68,10 @@ class Journal:
             log.error("token_journal_unwritable", cause=str(error), cure="Set WORKER_TOKEN_JOURNAL")  # noqa: TRY400 - the place in our code explains nothing
 
     def _write(self, arrived: Arrived) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._directory)
         path = self._path(arrived)
         part = path.with_suffix(f".{os.getpid()}")
-        with open(part, "w", opener=_private) as file:
+        with open(part, "w", opener=private) as file:
             json.dump(asdict(arrived), file)
             file.flush()
             os.fsync(file.fileno())
@@ -97,10 +99,6 @@ class Journal:
 
 def _name(user: str, application: str) -> str:
     return sha256(json.dumps([user, application]).encode()).hexdigest()[:32]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _sync(directory: Path) -> None:

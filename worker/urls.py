@@ -8,6 +8,9 @@ SQLITE = "sqlite"
 POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 
 
+AMQP = frozenset({"amqp", "amqps"})
+
+
 MONGODB = frozenset({"mongodb", "mongodb+srv"})
 
 
@@ -21,6 +24,13 @@ def check_url(url: str) -> None:
     raise ValueError(
         "must be sqlite:///path, postgresql://user:password@host/database or mongodb://user:password@host/database"
     )
+
+
+def broker_url(url: str) -> str:
+    """Return the URL of a broker. Raises `ValueError`, without the URL in it, when it is none."""
+    if url.partition("://")[0] not in AMQP:
+        raise ValueError("must be amqp://user:password@host:5672/%2F or amqps://...")
+    return checked_url(url)
 
 
 REDIS = frozenset({"redis", "rediss", "unix"})

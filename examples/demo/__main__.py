@@ -16,6 +16,7 @@ import uvloop
 from rich.console import Console
 
 from applications.crypt import new_key
+from applications.private_files import make_private_folder
 from deploy.broker import Broker, BrokerUnavailable, provide_broker
 from examples.demo import account, actions
 from examples.demo.board import Board
@@ -63,7 +64,7 @@ def run(console: Console) -> Sequence[str]:
     A broker that is given would still hold the messages of a demonstration that somebody has interrupted.
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    make_private_folder(FOLDER)
     os.environ["no_proxy"] = LOOPBACK  # a proxy of the surroundings cannot reach the service
     say = partial(console.print, markup=False)
     with LOG.open("w") as log, provide_broker(ours_only=True, announce=say) as broker:

@@ -28,7 +28,7 @@ from worker.accounts import tables as accounts
 from worker.broker.delays import LOST
 from worker.checks.broker import NAMES
 from worker.checks.clock import compare_clocks
-from worker.checks.files import check_disk, check_file, check_journal
+from worker.checks.files import check_disk, check_file, check_journal, check_modes
 from worker.checks.finding import Finding, FindingState
 from worker.checks.stores import check_databases, check_installs, check_redis, check_storage, check_tables, check_trash
 from worker.database.engine import sync_engine
@@ -83,6 +83,7 @@ async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_u
         "disk": "ok",
         "storage": "ok",
         "process state": "ok",
+        "file modes": "ok",
     }
     assert found["queues"]["detail"].partition(" are there")[0] in {"1 of 53", "52 of 53"}  # the tiers are shared
     with pytest.raises(Exception, match="NOT_FOUND"):
@@ -217,6 +218,25 @@ async def test_the_journal_of_tokens_is_tried_where_there_are_keys(
     found = await check(make_topology(pass_on("start")), broker_url, **own)
     assert found["token journal"]["state"] == "warning"
     assert "WORKER_TOKEN_JOURNAL" in found["token journal"]["cure"]
+
+
+def test_files_that_others_can_read_are_named_with_their_cure(tmp_path: Path) -> None:
+    database, folder = tmp_path / "trash.sqlite", tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    for path in (database, tmp_path / "trash.sqlite-wal", folder / "keys"):
+        path.touch(mode=0o644)
+    for place in tmp_path.parents[: len(tmp_path.parents) - 2]:
+        place.chmod(place.stat().st_mode | 0o001)
+    tmp_path.chmod(0o755)
+    found = check_modes([database, folder / "keys", tmp_path / "missing"])
+    assert (found.state, found.cure) == (FindingState.WARNING, f"chmod 600 {database} {database}-wal")
+    database.chmod(0o640)
+    (tmp_path / "trash.sqlite-wal").chmod(0o600)
+    assert check_modes([database, folder / "keys"]).state is FindingState.OK
+
+
+def test_the_disk_beside_a_mongodb_of_several_hosts_is_looked_at() -> None:
+    assert check_disk("mongodb://one:27017,two:27017/worker").check == "disk"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ async def test_request_reply_and_outcome_are_shown_without_secrets(actions: Acti
     assert "authorization: [hidden]" in text.lower()
     assert "→ 200" in text
     assert '"access_token": "[hidden]"' in text
-    assert text.rstrip().endswith('forward\n{\n "id": 17,\n "user": "alice"\n}')
+    assert text.rstrip().endswith('forward\n  {\n   "id": 17,\n   "user": "alice"\n  }')
 
 
 async def test_json_holds_the_same_facts(actions: Actions) -> None:

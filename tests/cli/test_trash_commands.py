@@ -112,7 +112,7 @@ async def test_show_tells_all_facts(url: str) -> None:
         "waiting",
     ):
         assert fact in text
-    assert '"price": 1.10,\n  "big": 123456789012345678901234567890' in text
+    assert '"price": 1.10,\n    "big": 123456789012345678901234567890' in text
     assert run_trash(url, "show", "0f1e", "--raw")[0] == body
     assert json.loads(run_trash(url, "show", "0f1e", "--json")[0])["reason"] == "no stock"
     assert "no such entry, or more than one" in run_trash(url, "show", "abcd", status=1)[1]

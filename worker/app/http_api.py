@@ -3,24 +3,22 @@
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from worker.errors import StartupError
+from worker.doors.bodies import read_body
+from worker.doors.server import listening
 from worker.prometheus import CONTENT_TYPE
 from worker.protocol import headers as h
 from worker.protocol.message import Envelope
 
 log = structlog.get_logger()
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
+PROCESS_PATH = "/api/process"
 WEBHOOK_PATH = "/webhook/topologies/{topology}/nodes/{node}/token/{token}"
-UNIX = "unix:"
-"""What a host begins with that is the path of a socket."""
 
 
 class Health(Protocol):
@@ -71,33 +69,6 @@ async def serve_http(
         yield
 
 
-@asynccontextmanager
-async def listening(application: web.Application, host: str, port: int, grace_seconds: float) -> AsyncIterator[None]:
-    """Serve the application while the context is open. Raises `StartupError` when the address cannot be had."""
-    # Bodies stay as they came: services sign the compressed one.
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace_seconds, auto_decompress=False)
-    await runner.setup()
-    try:
-        await _site(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        where = host if host.startswith(UNIX) else f"{host}:{port}"
-        raise StartupError(
-            f"cannot listen on {where}: {error.strerror}. Choose another address with WORKER_HTTP_HOST and "
-            "WORKER_HTTP_PORT."
-        ) from None
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def _site(runner: web.AppRunner, host: str, port: int) -> web.BaseSite:
-    if host.startswith(UNIX):
-        return web.UnixSite(runner, Path(host.removeprefix(UNIX)))
-    return web.TCPSite(runner, host, port)
-
-
 def metrics_response(text: str) -> web.Response:
     """Return the answer to Prometheus."""
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
@@ -111,10 +82,10 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
         return metrics_response(health.metrics())
 
     async def api_process(request: web.Request) -> web.Response:
-        if not _is_allowed(request, api_key):
+        if not is_allowed(request, api_key):
             return web.Response(status=401)
         try:
-            wanted = ProcessRequest.model_validate_json(await request.read())
+            wanted = ProcessRequest.model_validate_json(await read_body(request))
         except ValidationError as error:
             problems = error.errors(include_input=False, include_url=False, include_context=False)
             return web.json_response({"error": "not a process message", "problems": problems}, status=400)
@@ -128,14 +99,15 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
             }
         )
 
-    application = web.Application(client_max_size=MAX_BODY_BYTES)
+    application = web.Application()
     application.router.add_get("/readyz", probe)
     application.router.add_get("/healthz", probe)
     application.router.add_get("/metrics", metrics)
-    application.router.add_post("/api/process", api_process)
+    application.router.add_post(PROCESS_PATH, api_process)
     return application
 
 
-def _is_allowed(request: web.Request, api_key: str | None) -> bool:
+def is_allowed(request: web.Request, api_key: str | None) -> bool:
+    """Say whether a request has the platform's key; it has to be asked before the body is read."""
     given = request.headers.get("orchesty-api-key", "")
     return bool(api_key) and hmac.compare_digest(given.encode(errors="surrogateescape"), (api_key or "").encode())

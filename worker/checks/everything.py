@@ -1,13 +1,15 @@
 """All checks, in the order in which one depends on another."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from worker.accounts.opening import has_keys
+from worker.accounts.opening import has_keys, installs_address
 from worker.broker.delays import LOST
 from worker.broker.surroundings import Surroundings
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
-from worker.checks.files import check_disk, check_journal
+from worker.checks.files import check_disk, check_journal, check_modes, sqlite_path
 from worker.checks.finding import Finding, FindingState, failed
 from worker.checks.stores import check_databases, check_storage, check_trash
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
@@ -47,6 +49,24 @@ async def check_everything(
     yield await check_storage(settings.storage_address)
     async for finding in check_databases(settings, nodes):
         yield finding
+    yield check_modes(_stored_files(settings))
+
+
+def _stored_files(settings: Settings) -> Iterator[Path]:
+    """Yield the files of this machine that hold data and secrets, whether they are there yet or not."""
+    if settings.secret_keys_file:
+        yield settings.secret_keys_file
+    for address in ("trash_address", "storage_address", "process_address", "marks_address"):
+        with suppress(SettingsError):  # another check says so
+            yield from _file_of(getattr(settings, address))
+    with suppress(OSError):  # as here
+        yield from settings.token_journal.glob("*")
+    yield from _file_of(installs_address(settings))
+
+
+def _file_of(url: str) -> Iterator[Path]:
+    if (path := sqlite_path(url)) is not None:
+        yield path
 
 
 async def _check_broker(

@@ -1,7 +1,10 @@
 """Checks of files: can SQLite's and the journal of tokens be written, and is there room on the disk."""
 
+import shlex
 import shutil
 import sqlite3
+import stat
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -59,10 +62,31 @@ def check_journal(directory: Path) -> Finding:
     return ok("token journal", f"{directory} can be written")
 
 
+def check_modes(paths: Iterable[Path]) -> Finding:
+    """Look for files with data or secrets that other users of this machine can read."""
+    beside = [Path(f"{path}{suffix}") for path in paths for suffix in ("", "-wal", "-shm")]
+    readable = sorted({str(path) for path in beside if _is_open_to_others(path.absolute())})
+    if readable:
+        cure = f"chmod 600 {shlex.join(readable)}"
+        return warning("file modes", f"other users of this machine can read {', '.join(readable)}", cure)
+    return ok("file modes", "no other user can read what is stored here")
+
+
+def _is_open_to_others(path: Path) -> bool:
+    """Whether others may read the file and pass all folders above it."""
+    try:
+        modes = [place.stat().st_mode for place in path.parents]
+        return bool(path.stat().st_mode & stat.S_IROTH) and all(mode & stat.S_IXOTH for mode in modes)
+    except OSError:
+        return False
+
+
 def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite database; None for a database elsewhere."""
-    parsed = make_url(url)
-    return Path(parsed.database).absolute() if parsed.drivername == "sqlite" and parsed.database else None
+    if not url.startswith("sqlite:"):  # several hosts of a MongoDB are no URL for SQLAlchemy
+        return None
+    database = make_url(url).database
+    return Path(database).absolute() if database else None
 
 
 def _nearest(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """The command `orchesty-worker`."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -8,7 +9,24 @@ from worker.cli.tree import COMMANDS
 from worker.errors import StartupError
 
 
-@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Cli(click.Group):
+    """Prints what commands say of an error as it prints all else."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:  # of the caller's own words
+            raise
+        except click.ClickException as error:
+            from worker.cli.printing import printable  # noqa: PLC0415 - help needs none of it
+
+            raise click.ClickException("\n".join(map(printable, error.format_message().split("\n")))) from None
+
+
+@click.group(
+    cls=Cli, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="orchesty-worker")
 def cli() -> None:
     r"""Run the nodes of an Orchesty topology, and look after their messages.
@@ -25,5 +43,7 @@ def main() -> None:
     try:
         cli(prog_name="orchesty-worker")
     except StartupError as error:
-        click.echo(f"orchesty-worker: {error}", err=True)
+        from worker.cli.printing import say_text  # noqa: PLC0415 - as above
+
+        say_text(f"orchesty-worker: {error}", err=True)
         sys.exit(2)

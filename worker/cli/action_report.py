@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import click
 from rich.console import Console
 
 from applications.http.wire import network
@@ -14,6 +13,7 @@ from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Re
 from worker.accounts.opening import access_of, open_accounts
 from worker.actions.applications import applications_of
 from worker.actions.registry import AnyAction
+from worker.cli.printing import say, say_json, say_text
 from worker.settings.settings import Settings
 from worker.testing.action import ActionResult, run_action
 from worker.testing.scrub import Scrubber
@@ -31,7 +31,7 @@ def run_and_show(
         result = asyncio.run(_run(settings, action, body, user, headers))
     scrubber = _scrubber(result)
     if as_json:
-        click.echo(json.dumps(_facts(result, scrubber), indent=1, ensure_ascii=False))
+        say_json(_facts(result, scrubber))
     else:
         _show(result, scrubber)
     return isinstance(result.outcome, Forward | Page | Stop)
@@ -107,23 +107,22 @@ def plain(body: Any) -> Any:
 
 
 def _show(result: ActionResult, scrubber: Scrubber) -> None:
-    console = Console(highlight=False)
     for exchange in result.exchanges:
         facts = _exchange(exchange, scrubber)
-        console.print(f"{facts['method']} {facts['url']}", style="bold", markup=False, soft_wrap=True)
-        _show_part(console, facts["headers"], facts["body"])
+        say(f"{facts['method']} {facts['url']}", bold=True)
+        _show_part(facts["headers"], facts["body"])
         status = facts["status"] if facts["status"] is not None else f"no reply: {facts['error']}"
-        console.print(f"→ {status}", style="bold", markup=False)
-        _show_part(console, facts["replyHeaders"], facts["reply"])
-    _show_outcome(console, result, scrubber)
+        say(f"→ {status}", bold=True)
+        _show_part(facts["replyHeaders"], facts["reply"])
+    _show_outcome(result, scrubber)
 
 
-def _show_part(console: Console, headers: dict[str, str], body: Any) -> None:
+def _show_part(headers: dict[str, str], body: Any) -> None:
     for name, value in headers.items():
-        console.print(f"  {name}: {value}", style="dim", markup=False, soft_wrap=True)
+        say(f"  {name}: {value}", dim=True)
     if body not in ("", None):
-        console.print(_shortened(body), markup=False, soft_wrap=True)
-    console.print()
+        say_text(_shortened(body), indent="  ")
+    say()
 
 
 def _shortened(body: Any) -> str:
@@ -132,7 +131,7 @@ def _shortened(body: Any) -> str:
     return text if left <= 0 else f"{text[:SHOWN_CHARACTERS]}\n... {left:,} characters more; --json shows all"
 
 
-def _show_outcome(console: Console, result: ActionResult, scrubber: Scrubber) -> None:
+def _show_outcome(result: ActionResult, scrubber: Scrubber) -> None:
     outcome, after = result.outcome, _after(result.outcome)
     words = [_word(outcome)]
     if after is not None:
@@ -141,9 +140,8 @@ def _show_outcome(console: Console, result: ActionResult, scrubber: Scrubber) ->
         words.append(scrubber.text(result.reason))
     if isinstance(outcome, Page):
         words.append(f"{len(result.messages)} items on {len(result.outcomes)} pages")
-    style = "bold red" if isinstance(outcome, Trash) else "bold"
-    console.print(": ".join(words), style=style, markup=False, soft_wrap=True)
+    say(": ".join(words), bold=True, is_bad=isinstance(outcome, Trash))
     for message in result.messages[:SHOWN_ITEMS]:
-        console.print(_shortened(_message(message, scrubber)["body"]), markup=False, soft_wrap=True)
+        say_text(_shortened(_message(message, scrubber)["body"]), indent="  ")
     if len(result.messages) > SHOWN_ITEMS:
-        console.print(f"... {len(result.messages) - SHOWN_ITEMS:,} more; --json shows all")
+        say(f"... {len(result.messages) - SHOWN_ITEMS:,} more; --json shows all")

@@ -1,17 +1,15 @@
 """`orchesty-worker actions`."""
 
 import inspect
-import json
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from worker.actions.description import Place, place_of, schema, types_of
 from worker.actions.registry import AnyAction
 from worker.cli.action_options import actions_option, find_action, kind_option, load
 from worker.cli.options import json_option
+from worker.cli.printing import Listing, say, say_fact, say_json, say_table, say_text, say_title
 
 SHIPPED = "the worker"
 
@@ -30,19 +28,19 @@ def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
     """List the actions by kind and name; those that come with the worker are first."""
     found = sorted(load(actions), key=lambda action: not _is_shipped(action))
     if as_json:
-        click.echo(json.dumps([_facts(action) for action in found], indent=1, ensure_ascii=False))
+        say_json([_facts(action) for action in found])
         return
     if not found:
-        click.echo("There are no actions. Name the module that holds them with --actions.")
+        say("There are no actions. Name the module that holds them with --actions.")
         return
-    table = Table("kind", box=None, header_style="bold")
+    table = Listing("kind", box=None, header_style="bold")
     table.add_column("name", no_wrap=True)
     table.add_column("application")
     table.add_column("defined in")
     for action in found:
         place = SHIPPED if _is_shipped(action) else str(place_of(action))
         table.add_row(action.kind, action.name, _application(action), place)
-    Console().print(table)
+    say_table(table)
 
 
 @click.command(
@@ -61,16 +59,15 @@ def show(name: str, kind: str | None, actions: tuple[str, ...], *, as_json: bool
     action = find_action(load(actions), name, kind)
     facts = _facts(action) | _schemas(action)
     if as_json:
-        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        say_json(facts)
         return
-    console = Console(highlight=False)
     for key in ("kind", "name", "application", "class", "defined"):
-        console.print(f"[bold]{key:12}[/bold]", end="")
-        console.print(facts[key] or "-", markup=False)
-    console.print(f"\n{facts['doc'] or 'It says nothing about itself.'}", markup=False)
+        say_fact(key, facts[key], 12)
+    say()
+    say_text(facts["doc"] or "It says nothing about itself.")
     for key in ("input", "output"):
-        console.print(f"\n[bold]{key}[/bold]")
-        console.print_json(json.dumps(facts[key]))
+        say_title(key)
+        say_json(facts[key], indent=2)
 
 
 @click.command(
@@ -89,7 +86,7 @@ Examples:
 def schema_(name: str, kind: str | None, part: str | None, actions: tuple[str, ...]) -> None:
     """Print the JSON schemas of an action's input and output: {"input": ..., "output": ...}."""
     schemas = _schemas(find_action(load(actions), name, kind))
-    click.echo(json.dumps(schemas if part is None else schemas[part], indent=1, ensure_ascii=False))
+    say_json(schemas if part is None else schemas[part])
 
 
 def _facts(action: AnyAction) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`orchesty-worker applications`."""
 
 import asyncio
-import json
 from base64 import b64encode
 from collections.abc import Mapping
 from mimetypes import guess_type
@@ -9,7 +8,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from applications import Application
 from applications.errors import ServiceAway, ServiceRefused
@@ -20,6 +18,7 @@ from worker.actions.applications import find_application, load_applications
 from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.options import json_option
+from worker.cli.printing import Listing, say, say_fact, say_json, say_table
 from worker.settings.settings import Settings, load_settings
 
 
@@ -44,12 +43,12 @@ def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
     """List the applications by key."""
     found = known(actions)
     if as_json:
-        click.echo(json.dumps([_facts(application) for application in found.values()], indent=1, ensure_ascii=False))
+        say_json([_facts(application) for application in found.values()])
         return
-    table = Table("key", "name", "login", "description", box=None, header_style="bold")
+    table = Listing("key", "name", "login", "description", box=None, header_style="bold")
     for key, application in found.items():
         table.add_row(key, application.public_name(), _way(application), application.description)
-    Console().print(table)
+    say_table(table)
 
 
 @click.command(
@@ -68,19 +67,18 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
     application = find_application(known(actions), key)
     if as_json:
         facts = {**_facts(application), "logo": _logo(application), "forms": show(application.form_facts(), {})}
-        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        say_json(facts)
         return
-    console = Console(highlight=False)
     for name, value in _facts(application).items():
-        console.print(f"[bold]{name:14}[/bold]", end="")
-        console.print(value or "-", markup=False)
+        say_fact(name, value, 14)
     for form in application.form_facts():
-        console.print(f"\n{form.name} ({form.key})", markup=False)
-        table = Table("field", "type", "required", "label", "description", box=None, header_style="bold")
+        say()
+        say(f"{form.name} ({form.key})")
+        table = Listing("field", "type", "required", "label", "description", box=None, header_style="bold")
         for field in form.fields:
             required = "yes" if field.is_required else "no"
             table.add_row(field.key, _kind(field), required, field.label, field.description)
-        console.print(table)
+        say_table(table)
 
 
 @click.command(
@@ -106,7 +104,7 @@ def call(
         raise click.UsageError(f"{key} has no synchronous method {method!r}; it has {names}")
     given = read_parameters(parameters)
     answer = asyncio.run(_call(load_settings(installs_url=installs_url), application, method, user, given))
-    click.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+    say_json(answer)
 
 
 async def _call(

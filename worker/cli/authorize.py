@@ -14,14 +14,18 @@ from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
+from worker.cli.printing import say
+from worker.doors.server import listening
 from worker.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
 
+HOST = "127.0.0.1"
 PORT = 8976
 PATIENCE_SECONDS = 600
 """As long as the state of a login lives."""
+CLOSE_SECONDS = 1
 _HEADERS = {"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "no-referrer"}
 
 
@@ -53,31 +57,18 @@ def authorize(application: str, user: str, port: int, actions: tuple[str, ...], 
 async def _authorize(settings: Settings, application: type[Application], user: str, port: int) -> None:
     async with opened(settings) as accounts:
         waiting = _Callback(accounts, application, user)
-        runner = web.AppRunner(waiting.application(), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            redirect_uri = await _listen(runner, port)
+        async with listening(waiting.application(), HOST, port, CLOSE_SECONDS, cure="Choose another --port.") as bound:
+            redirect_uri = f"http://{HOST}:{bound}/callback"
             url = await accounts.logins.start(application, user, redirect_uri)
-            click.echo(f"Redirect URI: {redirect_uri}\nOpen this address and log in:\n\n{url}\n")
+            for line in (f"Redirect URI: {redirect_uri}", "Open this address and log in:", "", url, ""):
+                say(line)
             with Console(stderr=True).status("waiting for the browser to come back"):
                 found = await waiting.result()
-        finally:
-            await runner.cleanup()
-    click.echo(f"User {user} is logged in to {application.key}.")
+    say(f"User {user} is logged in to {application.key}.")
     for name, value in found.items():
-        click.echo(f"  {name}: {value}")
+        say(f"  {name}: {value}")
     which = ("--user", user, "--application", application.key, "--reason", "needs reconnect")
-    click.echo(f"Messages that waited for it: {command_line('trash', 'approve', *which)}")
-
-
-async def _listen(runner: web.AppRunner, port: int) -> str:
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on 127.0.0.1:{port}: {error.strerror}. Choose another --port"
-        ) from None
-    return f"http://127.0.0.1:{runner.addresses[0][1]}/callback"
+    say(f"Messages that waited for it: {command_line('trash', 'approve', *which)}")
 
 
 class _Callback:

@@ -1,7 +1,6 @@
 """`orchesty-worker check`."""
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
 from rich.text import Text
 
 from worker.broker.surroundings import Surroundings
 from worker.checks.everything import check_everything
 from worker.checks.finding import Finding, FindingState
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.cli.printing import Listing, printable, say_json, say_table
 from worker.modes.opening import open_mode
 from worker.settings.settings import Settings
 
@@ -70,7 +69,7 @@ def check(
     }
     findings = asyncio.run(_collect(overrides))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+        say_json([asdict(finding) for finding in findings])
     else:
         _print(findings)
     sys.exit(1 if any(finding.state is FindingState.FAILED for finding in findings) else 0)
@@ -90,10 +89,11 @@ def _surroundings(settings: Settings) -> Surroundings:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    table = Table("check", "", "finding", box=None, header_style="bold")
+    table = Listing("check", "", "finding", box=None, header_style="bold")
     for finding in findings:
-        detail = Text(finding.detail)
+        lines = [Text(printable(line)) for line in finding.detail.split("\n")]
         if finding.cure:
-            detail.append(f"\n→ {finding.cure}", style="bold" if finding.state is FindingState.FAILED else "")
-        table.add_row(finding.check, Text(finding.state.value, style=STYLES[finding.state]), detail)
-    Console().print(table)
+            style = "bold" if finding.state is FindingState.FAILED else ""
+            lines.append(Text(printable(f"→ {finding.cure}"), style=style))
+        table.add_row(finding.check, Text(finding.state.value, style=STYLES[finding.state]), Group(*lines))
+    say_table(table)

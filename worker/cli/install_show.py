@@ -1,13 +1,10 @@
 """`orchesty-worker installs show`."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from applications import Application
 from applications.errors import ApplicationError, NotInstalled
@@ -17,6 +14,7 @@ from worker.cli.accounts import installs_option, opened
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option
+from worker.cli.printing import Listing, say, say_fact, say_json, say_table
 from worker.settings.settings import Settings, load_settings
 
 
@@ -37,18 +35,17 @@ def show(application: str, user: str, actions: tuple[str, ...], installs_url: st
     found = find_application(known(actions), application)
     facts = asyncio.run(_facts(load_settings(installs_url=installs_url), found, user))
     if as_json:
-        click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        say_json(facts)
         return
-    console = Console(highlight=False)
     for name in ("state", "authorized", "limits", "choices"):
-        console.print(f"[bold]{name:12}[/bold]", end="")
-        console.print(str(facts[name] or "-"), markup=False)
+        say_fact(name, facts[name], 12)
     for form in facts["forms"].values():
-        console.print(f"\n{form['publicName']} ({form['key']})", markup=False)
-        table = Table("field", "value", "type", "label", box=None, header_style="bold")
+        say()
+        say(f"{form['publicName']} ({form['key']})")
+        table = Listing("field", "value", "type", "label", box=None, header_style="bold")
         for field in form["fields"]:
             table.add_row(field["key"], _value(field), _kind(field), field["label"])
-        console.print(table)
+        say_table(table)
 
 
 async def _facts(settings: Settings, application: type[Application], user: str) -> dict[str, Any]:

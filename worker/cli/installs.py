@@ -1,13 +1,10 @@
 """`orchesty-worker installs`."""
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from applications import Application
 from applications.authentication import TokenAuthentication
@@ -17,6 +14,7 @@ from worker.cli.accounts import command_line, installs_option, opened, opened_wi
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option
+from worker.cli.printing import Listing, say, say_json, say_table
 from worker.cli.terminal import confirm
 from worker.settings.settings import Settings, load_settings
 
@@ -41,15 +39,15 @@ def list_(user: str, application: str, installs_url: str | None, *, as_json: boo
     """List the installs: user, application, and the state of the login."""
     found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application))
     if as_json:
-        click.echo(json.dumps([_facts(install) for install in found], indent=1, ensure_ascii=False))
+        say_json([_facts(install) for install in found])
         return
     if not found:
-        click.echo("Nothing is installed. See: orchesty-worker installs add --help")
+        say("Nothing is installed. See: orchesty-worker installs add --help")
         return
-    table = Table("application", "user", "state", "token ends", "problem", box=None, header_style="bold")
+    table = Listing("application", "user", "state", "token ends", "problem", box=None, header_style="bold")
     for install in found:
         table.add_row(install.application, install.user, install.state, _time(install.expires), install.problem)
-    Console().print(table)
+    say_table(table)
 
 
 async def _list(settings: Settings, user: str, application: str) -> list[Install]:
@@ -133,12 +131,12 @@ async def _set(settings: Settings, application: type[Application], user: str, gi
 
 
 def _say_what_is_missing(application: type[Application], user: str, settings: dict[str, dict[str, Any]]) -> None:
-    click.echo(f"{application.key} of user {user} is saved.")
+    say(f"{application.key} of user {user} is saved.")
     way = application.authentication
     if lacking := application.missing(settings):
-        click.echo(f"Still missing: {', '.join(lacking)}")
+        say(f"Still missing: {', '.join(lacking)}")
     elif isinstance(way, TokenAuthentication) and way.is_login:
-        click.echo(f"Log in with: {command_line('installs', 'authorize', application.key, user)}")
+        say(f"Log in with: {command_line('installs', 'authorize', application.key, user)}")
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
@@ -163,7 +161,7 @@ async def _switch(settings: Settings, application: str, user: str, *, is_enabled
     async with opened(settings) as accounts:
         if not await accounts.installs.enable(user, application, is_enabled=is_enabled):
             raise click.ClickException(_unknown(application, user))
-    click.echo(f"{application} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
+    say(f"{application} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs remove shopify alice --yes\n")
@@ -177,7 +175,7 @@ def remove(application: str, user: str, installs_url: str | None, *, is_confirme
     confirm(f"Delete {application} of user {user} with its settings and login?", is_confirmed=is_confirmed)
     settings = load_settings(installs_url=installs_url)
     asyncio.run(_remove(settings, application, user, keeps_webhooks=keeps_webhooks))
-    click.echo(f"{application} of user {user} is removed.")
+    say(f"{application} of user {user} is removed.")
 
 
 async def _remove(settings: Settings, application: str, user: str, *, keeps_webhooks: bool) -> None:

@@ -1,17 +1,16 @@
 """`orchesty-worker limits`."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from worker.cli.options import json_option
+from worker.cli.printing import Listing, say, say_json, say_table
 from worker.errors import LimitsAway, SettingsError
 from worker.limits.opening import open_shared
 from worker.limits.reservations import LimitState, Reservations
@@ -60,7 +59,7 @@ def reset(key: str, *, redis_url: str | None) -> None:
     count = asyncio.run(_reset(load_settings(redis_url=redis_url), key))
     if not count:
         raise click.ClickException(f"{key}: not used in the last day. See: orchesty-worker limits list")
-    click.echo(f"{count} limit{'s' if count > 1 else ''} of {key} reset")
+    say(f"{count} limit{'s' if count > 1 else ''} of {key} reset")
 
 
 async def _states(settings: Settings, key: str | None = None) -> Sequence[LimitState]:
@@ -94,11 +93,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Reservations]:
 
 def _show(states: Sequence[LimitState], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([_document(state) for state in states], indent=1, ensure_ascii=False))
+        say_json([_document(state) for state in states])
     elif not states:
-        click.echo("No limit was used in the last day.")
+        say("No limit was used in the last day.")
     else:
-        Console().print(_table(states))
+        say_table(_table(states))
 
 
 def _document(state: LimitState) -> dict[str, Any]:
@@ -114,7 +113,7 @@ def _document(state: LimitState) -> dict[str, Any]:
 
 
 def _table(states: Sequence[LimitState]) -> Table:
-    table = Table("key")
+    table = Listing("key")
     for column in ("limit", "used", "waiting", "next call"):
         table.add_column(column, justify="right")
     for state in states:

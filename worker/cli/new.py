@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from worker.cli.options import Decorator
+from worker.cli.printing import say
 from worker.cli.skeletons import Names, write_skeleton
 
 EXAMPLE_DATA = {"connector": """ --data '{"id": 17}'""", "batch": "", "node": """ --data '{"name": "Ann"}'"""}
@@ -63,14 +64,14 @@ def _write_action(kind: str, name: str, folder: Path, application: str | None = 
 
 def _write(kind: str, name: str, folder: Path, application: str | None = None) -> None:
     for path in write_skeleton(kind, name, folder, application):
-        click.echo(f"written: {path}")
+        say(f"written: {path}")
 
 
 def _say_next(folder: Path, name: str, then: str) -> None:
-    click.echo("next:")
+    say("next:")
     if find_spec("pytest_asyncio") is None:
-        click.echo("  pip install 'orchesty-worker[testing]'")
+        say("  pip install 'orchesty-worker[testing]'")
     if folder != Path():
-        click.echo(f"  cd {folder}")
-    click.echo(f"  pytest test_{Names(name).module}.py")
-    click.echo(f"  {then}")
+        say(f"  cd {folder}")
+    say(f"  pytest test_{Names(name).module}.py")
+    say(f"  {then}")

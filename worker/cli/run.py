@@ -13,9 +13,9 @@ import click
 import structlog
 import uvloop
 
-from worker.app.http_api import UNIX
 from worker.app.process import Worker, run_until_signal
 from worker.cli.options import amqp_option, topology_option, trash_option
+from worker.doors.server import UNIX
 from worker.logs import configure_logs
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables

@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from applications.errors import ApplicationError
 from worker.cli.accounts import installs_option, opened_with_webhooks
+from worker.cli.printing import say
 from worker.cli.terminal import progress
 from worker.settings.settings import Settings, load_settings
 
@@ -33,7 +34,7 @@ def generate(key_id: str | None) -> None:
         Keyring.read(key)
     except ApplicationError:
         raise click.UsageError("an id has up to 32 letters, digits, - and _") from None
-    click.echo(key)
+    say(key)
 
 
 @click.command(
@@ -61,9 +62,9 @@ async def _rotate(settings: Settings) -> None:
             done = [await _tried(accounts.installs.rotate(install), bar, failed) for install in found]
             called = [await _tried(stored.rotate(webhook), bar, failed) for webhook in webhooks]
     newest = next((f" with the key {name!r}" for name in accounts.installs.keyring.key_ids), "")
-    click.echo(f"{sum(done)} of {len(found)} installs re-encrypted{newest}")
+    say(f"{sum(done)} of {len(found)} installs re-encrypted{newest}")
     if webhooks:
-        click.echo(f"{sum(called)} of {len(webhooks)} webhooks re-encrypted{newest}")
+        say(f"{sum(called)} of {len(webhooks)} webhooks re-encrypted{newest}")
     if failed:
         raise click.ClickException("\n  ".join([f"{len(failed)} could not be re-encrypted:", *failed]))
 

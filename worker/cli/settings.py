@@ -2,10 +2,11 @@
 
 import click
 
+from worker.cli.printing import say_text
 from worker.settings.page import settings_page
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker settings > settings.md\n")
 def settings() -> None:
     """Print all settings as a page of Markdown (docs/settings.md)."""
-    click.echo(settings_page(), nl=False)
+    say_text(settings_page().rstrip())

@@ -1,7 +1,6 @@
 """`orchesty-worker start`."""
 
 import asyncio
-import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from worker.broker.run_watch import RunWatch
 from worker.cli.accounts import limits_of
 from worker.cli.broker import PATIENCE_SECONDS, connected, publish
 from worker.cli.options import amqp_option, json_option, topology_option
+from worker.cli.printing import say, say_json
 from worker.cli.processes.store import opened_by
 from worker.logs import configure_logs
 from worker.modes.opening import open_mode
@@ -144,6 +144,6 @@ def _progress(counts: Counts) -> str:
 def _show(headers: h.Headers, counts: Counts | None, *, as_json: bool) -> None:
     facts = {"correlationId": headers[h.CORRELATION_ID], "processId": headers[h.PROCESS_ID]}
     if as_json:
-        click.echo(json.dumps(facts | (asdict(counts) if counts else {})))
+        say_json(facts | (asdict(counts) if counts else {}), indent=None)
     else:
-        click.echo(f"started {facts['correlationId']}" + (f": {_progress(counts)}" if counts else ""))
+        say(f"started {facts['correlationId']}" + (f": {_progress(counts)}" if counts else ""))

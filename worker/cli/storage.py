@@ -1,7 +1,6 @@
 """`orchesty-worker storage`."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -9,13 +8,13 @@ from functools import wraps
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connectors.errors import StorageAway
 from connectors.storage import Kept, ScopeSearch, Storage
 from worker.cli.options import Decorator, json_option
+from worker.cli.printing import Listing, say, say_json, say_table
 from worker.cli.terminal import confirm, progress, time_text
 from worker.settings.settings import Settings, load_settings
 from worker.storage.opening import open_storage
@@ -74,13 +73,13 @@ def list_(search: ScopeSearch, *, limit: int | None, as_json: bool, storage_url:
     most = (limit if limit is not None else 0 if as_json else SHOWN) or ALL
     found = asyncio.run(_found(load_settings(storage_url=storage_url), search, min(most + 1, ALL)))
     if as_json:
-        click.echo(json.dumps([_document(kept) for kept in found[:most]], indent=1, ensure_ascii=False))
+        say_json([_document(kept) for kept in found[:most]])
     elif not found:
-        click.echo(NOTHING if search == ScopeSearch() else "Nothing matches.")
+        say(NOTHING if search == ScopeSearch() else "Nothing matches.")
     else:
-        Console().print(_table(found[:most]))
+        say_table(_table(found[:most]))
         if len(found) > most:
-            click.echo("… and more; --limit 0 lists all")
+            say("… and more; --limit 0 lists all")
 
 
 @click.command(
@@ -132,27 +131,27 @@ async def _show(settings: Settings, search: ScopeSearch, limit: int, *, as_json:
         kept = _only(await opened.collections(search, 2), search)
         shown = [item async for item in _first(opened, kept, limit)]
     if as_json:
-        click.echo(json.dumps({**_document(kept), "content": shown}, indent=1, ensure_ascii=False))
+        say_json({**_document(kept), "content": shown})
         return
-    Console().print(_table([kept]))
+    say_table(_table([kept]))
     for item in shown:
-        click.echo(json.dumps(item, ensure_ascii=False))
+        say_json(item, indent=None)
     if kept.items > len(shown):
-        click.echo(f"… and {kept.items - len(shown):,} more; --limit 0 shows all")
+        say(f"… and {kept.items - len(shown):,} more; --limit 0 shows all")
 
 
 async def _purge(settings: Settings, search: ScopeSearch, *, dry_run: bool, is_confirmed: bool) -> None:
     async with _opened(settings) as opened:
         found = await opened.collections(search, ALL)
         if dry_run or not found:
-            click.echo(f"{_text(found)} to delete")
+            say(f"{_text(found)} to delete")
             return
         confirm(f"Delete {_text(found)} for good?", is_confirmed=is_confirmed)
         with progress("purged", len(found)) as bar:
             for kept in found:
                 await opened.collection(**asdict(kept.scope)).clear()
                 bar.advance(bar.task_ids[0])
-    click.echo(f"{_text(found)} deleted")
+    say(f"{_text(found)} deleted")
 
 
 async def _first(opened: Storage, kept: Kept, limit: int) -> AsyncIterator[Any]:
@@ -190,7 +189,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Storage]:
 
 
 def _table(found: Sequence[Kept]) -> Table:
-    table = Table("name", "process", "application", "user", box=None, header_style="bold")
+    table = Listing("name", "process", "application", "user", box=None, header_style="bold")
     table.add_column("items", justify="right")
     table.add_column("expires (UTC)")
     for kept in found:

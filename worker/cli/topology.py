@@ -1,7 +1,6 @@
 """`orchesty-worker topology`."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from worker.broker.link import CONNECTION_ERRORS
 from worker.broker.one_shot import looking
 from worker.cli.graph import Row, draw
 from worker.cli.options import amqp_option, json_option
+from worker.cli.printing import Listing, say, say_json, say_table
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.settings import load_settings
@@ -33,14 +33,14 @@ def check(file: Path | None, *, as_json: bool) -> None:
     """Check a topology file (default: TOPOLOGY_JSON) and show its nodes."""
     checked = load_topology(file or load_settings().topology)
     if as_json:
-        click.echo(json.dumps(_document(checked, None), indent=1, ensure_ascii=False))
+        say_json(_document(checked, None))
         return
     count = len(checked.nodes)
-    click.echo(f"{checked.name} ({checked.id}): {count} node{'s' if count > 1 else ''}")
+    say(f"{checked.name} ({checked.id}): {count} node{'s' if count > 1 else ''}")
     width = max(len(node.name) for node in checked.nodes)
     for node in checked.nodes:
         line = f"  {node.name:{width}}  {node.role.value:11}  {_action(node)}{_followers(node, checked)}"
-        click.echo(line.rstrip())
+        say(line.rstrip())
 
 
 @click.command(
@@ -71,11 +71,11 @@ def show(file: Path | None, amqp_url: str | None, *, as_json: bool) -> None:
         except CONNECTION_ERRORS as error:
             problem = error
     if as_json:
-        click.echo(json.dumps(_document(shown, states), indent=1, ensure_ascii=False))
+        say_json(_document(shown, states))
     else:
-        Console().print(_table(shown, states))
+        say_table(_table(shown, states))
     if problem is not None:
-        click.echo(f"the broker does not answer: {problem}. See: orchesty-worker check", err=True)
+        say(f"the broker does not answer: {problem}. See: orchesty-worker check", err=True)
         sys.exit(1)
 
 
@@ -87,7 +87,7 @@ async def _look(url: str, topology: Topology) -> States:
 
 def _table(topology: Topology, states: States | None) -> Table:
     title = f"{topology.name} ({topology.id}), {len(topology.nodes)} nodes"
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Listing(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("node", no_wrap=True)
     table.add_column("role", no_wrap=True)
     table.add_column("action", overflow="fold")

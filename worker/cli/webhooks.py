@@ -1,12 +1,9 @@
 """`orchesty-worker webhooks`."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from applications import Application
 from worker.actions.applications import find_application
@@ -14,6 +11,7 @@ from worker.cli.accounts import installs_option, opened_with_webhooks, read_para
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option, topology_option
+from worker.cli.printing import Listing, say, say_json, say_table
 from worker.protocol.topology import Node
 from worker.protocol.topology_file import load_topology
 from worker.settings.settings import Settings, load_settings
@@ -35,15 +33,15 @@ def list_(user: str, application: str, installs_url: str | None, *, as_json: boo
     """List the webhooks. Their addresses are secrets and are not shown."""
     found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application))
     if as_json:
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        say_json(found)
         return
     if not found:
-        click.echo("There are no webhooks. See: orchesty-worker webhooks subscribe --help")
+        say("There are no webhooks. See: orchesty-worker webhooks subscribe --help")
         return
-    table = Table(*found[0], box=None, header_style="bold")
+    table = Listing(*found[0], box=None, header_style="bold")
     for row in found:
         table.add_row(*row.values())
-    Console().print(table)
+    say_table(table)
 
 
 async def _list(settings: Settings, user: str, application: str) -> list[dict[str, str]]:
@@ -101,7 +99,7 @@ def subscribe(
     found = find_application(known(actions), application)
     target = load_topology(settings.topology).node(node)
     asyncio.run(_subscribe(settings, found, user, name, read_parameters(parameters), target, is_another=another))
-    click.echo(f"{application} of user {user} calls node {target.name} for {name}.")
+    say(f"{application} of user {user} calls node {target.name} for {name}.")
 
 
 async def _subscribe(
@@ -126,7 +124,7 @@ def unsubscribe(webhook_id: str, actions: tuple[str, ...], installs_url: str | N
     """End a webhook, here and at the service. You may shorten ID as long as it is unique."""
     settings = load_settings(installs_url=installs_url)
     asyncio.run(_unsubscribe(settings, webhook_id, actions, forget=forget))
-    click.echo(f"webhook {webhook_id} is gone.")
+    say(f"webhook {webhook_id} is gone.")
 
 
 async def _unsubscribe(settings: Settings, webhook_id: str, actions: tuple[str, ...], *, forget: bool) -> None:

@@ -1,8 +1,9 @@
 """Connections to SQLite and PostgreSQL, and what those say as errors of ours."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -10,6 +11,7 @@ from sqlalchemy.engine.url import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from applications.private_files import make_private_file
 from worker.errors import StoreError
 
 CONNECT_SECONDS = 10
@@ -86,8 +88,17 @@ def _options(url: URL) -> dict[str, Any]:
 def _prepared(engine: Engine, cache_kib: int, *, waits_for_disk: bool) -> Engine:
     if engine.dialect.name == "sqlite":
         synchronous = "FULL" if waits_for_disk else "NORMAL"
+        event.listen(engine, "do_connect", _make_sqlite_private)
         event.listen(engine, "connect", partial(_prepare_sqlite, cache_kib, synchronous))
     return engine
+
+
+def _make_sqlite_private(_: object, __: object, arguments: list[Any], ___: object) -> None:
+    """Make the file before SQLite does, which gives its mode to the files beside it; what fails here, fails there."""
+    path = Path(arguments[0])
+    if path.name != ":memory:":
+        with suppress(OSError, ValueError):
+            make_private_file(path)
 
 
 def _prepare_sqlite(cache_kib: int, synchronous: str, connection: Any, _: object) -> None:

@@ -11,6 +11,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, MetaData, Table, inspect, text
 
+from applications.private_files import make_private_folder
 from worker.database.engine import store_errors, sync_engine
 
 _one_at_a_time = Lock()
@@ -41,7 +42,7 @@ def bring_up_to_date(url: str, chain: Chain) -> None:
     """
     engine = sync_engine(url)
     if engine.dialect.name == "sqlite":
-        Path(engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(Path(engine.url.database or "").parent)
     try:
         with engine.begin() as connection:
             _migrate(connection, chain)

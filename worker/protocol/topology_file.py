@@ -11,7 +11,7 @@ from worker.errors import TopologyError
 from worker.protocol import headers
 from worker.protocol.keys import parse_key
 from worker.protocol.topology import Deduplicate, Follower, Node, Repeater, Role, Topology
-from worker.urls import checked_url
+from worker.urls import broker_url
 
 ROLES: Mapping[str, Role] = {
     "worker.null": Role.PASS_ON,
@@ -85,7 +85,7 @@ class _NodeEntry(BaseModel):
 
 
 class _BrokerEntry(BaseModel):
-    dsn: Annotated[str, AfterValidator(checked_url)]
+    dsn: Annotated[str, AfterValidator(broker_url)]
 
 
 class _File(BaseModel):

@@ -10,10 +10,15 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
-from worker.urls import check_storage_url, check_url, checked_url
+from worker.urls import broker_url, check_storage_url, check_url, checked_url
 
 ENTRY_POINTS = "orchesty_worker.actions"
 """The group of entry points with which installed packages name modules with actions, beside the setting `actions`."""
+
+MOST_DAYS = 36_500
+MOST_SECONDS = 366 * 86_400
+MOST = 2**31 - 1
+"""More than anybody needs, and less than what clocks and databases hold."""
 
 DEFAULT_STORAGE_URL = "sqlite:///var/storage.sqlite"
 
@@ -130,14 +135,18 @@ class Settings(BaseSettings):
     trash_flood_limit: int = Field(
         1000,
         ge=0,
+        le=MOST,
         description="How many equal entries (same node, correlation id and reason) the trash stores in full. More are "
         "counted on the oldest one. 0: all are stored.",
     )
     trash_keep_days: float = Field(
-        30, ge=0, description="Days after which the worker deletes approved and rejected entries. 0: never."
+        30,
+        ge=0,
+        le=MOST_DAYS,
+        description="Days after which the worker deletes approved and rejected entries. 0: never.",
     )
     trash_keep_waiting_days: float = Field(
-        0, ge=0, description="Days after which the worker deletes undecided entries. 0: never."
+        0, ge=0, le=MOST_DAYS, description="Days after which the worker deletes undecided entries. 0: never."
     )
     limits_without_redis: WithoutRedis = Field(
         WithoutRedis.REFUSE,
@@ -154,6 +163,7 @@ class Settings(BaseSettings):
     limit_recovery: float = Field(
         0,
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds, such as 600. If a service refuses a call (429), its limit is halved and grows back "
         "within this time. 0: it is not halved.",
     )
@@ -163,7 +173,7 @@ class Settings(BaseSettings):
         "`WORKER_DATABASE_URL`, otherwise in `sqlite:///var/processes.sqlite`.",
     )
     process_keep_days: float = Field(
-        7, ge=0, description="Days after the end of a run until the worker deletes its counts. 0: never."
+        7, ge=0, le=MOST_DAYS, description="Days after the end of a run until the worker deletes its counts. 0: never."
     )
     finished_webhook: SecretStr | None = Field(
         None,
@@ -175,24 +185,31 @@ class Settings(BaseSettings):
         description="The id of a node of another topology. Each run that finishes without a failure starts it, at "
         "least once, with the same ids each time. Needs `WORKER_PROCESS_STATE`.",
     )
-    grace: float = Field(30, ge=0, description="Seconds that messages in work have to finish after SIGTERM.")
+    grace: float = Field(
+        30, ge=0, le=MOST_SECONDS, description="Seconds that messages in work have to finish after SIGTERM."
+    )
     max_failures: int = Field(
         10,
         ge=1,
+        le=MOST,
         description="How many rounds in a row an action may be unreachable before a run goes to the trash.",
     )
     max_message_bytes: int = Field(
         32 * 1024 * 1024,
         ge=1024,
+        le=MOST,
         description="Bytes. A larger message goes to the trash unread.",
     )
     max_deliveries: int = Field(
         18,
         ge=2,
+        le=MOST,
         description="A message that the broker has delivered this often goes to the trash. Quorum queues of RabbitMQ 4 "
         "drop it after 20.",
     )
-    silence_seconds: float = Field(10, gt=0, description="Seconds between looks at the queue of each consumer.")
+    silence_seconds: float = Field(
+        10, gt=0, le=MOST_SECONDS, description="Seconds between looks at the queue of each consumer."
+    )
     log_format: str = Field(
         "auto",
         pattern="^(auto|json|console)$",
@@ -230,11 +247,18 @@ class Settings(BaseSettings):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
         return value
 
-    @field_validator("amqp_url", "redis_url", "trash_url", "database_url", "mongodb_dsn", "installs_url", "storage_url")
+    @field_validator("redis_url", "trash_url", "database_url", "mongodb_dsn", "installs_url", "storage_url")
     @classmethod
     def _escaped(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             checked_url(value.get_secret_value())
+        return value
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            broker_url(value.get_secret_value())
         return value
 
     @field_validator("redis_url")

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 import worker
-from worker.app.http_api import UNIX
+from worker.doors.server import UNIX
 from worker.patience import back_off
 
 log = structlog.get_logger()

@@ -11,7 +11,8 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from worker.app.http_api import MAX_BODY_BYTES, WEBHOOK_PATH, metrics_response
+from worker.app.http_api import PROCESS_PATH, WEBHOOK_PATH, is_allowed, metrics_response
+from worker.doors.bodies import body_chunks
 from worker.prometheus import Family, merge, render
 from worker.supervisor.child import Child
 
@@ -21,7 +22,6 @@ PROBE_SECONDS = 0.9
 """Kubernetes gives a probe one second."""
 
 METRICS_SECONDS = 5
-PROCESS_PATH = "/api/process"
 OF_THE_CONNECTION = frozenset({"connection", "content-length", "expect", "transfer-encoding"})
 """Headers that say how a call came, not what it is."""
 PASSED_ON = ("content-type", "orchesty-api-key")
@@ -30,9 +30,10 @@ PASSED_ON = ("content-type", "orchesty-api-key")
 class Front:
     """Asks the worker processes over their sockets and answers for them."""
 
-    def __init__(self, children: Sequence[Child], is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, children: Sequence[Child], is_stopping: Callable[[], bool], api_key: str) -> None:
         self._children = children
         self._is_stopping = is_stopping
+        self._api_key = api_key
         self._turns = itertools.cycle(children)
         self._clients: dict[Child, aiohttp.ClientSession] = {}
 
@@ -44,7 +45,7 @@ class Front:
                 connector = aiohttp.UnixConnector(str(child.socket), limit=0)
                 client = aiohttp.ClientSession("http://worker", connector=connector, trust_env=False)
                 self._clients[child] = await stack.enter_async_context(client)
-            application = web.Application(client_max_size=MAX_BODY_BYTES)
+            application = web.Application()
             application.router.add_get("/readyz", self._probe)
             application.router.add_get("/healthz", self._probe)
             application.router.add_get("/metrics", self._metrics)
@@ -101,6 +102,8 @@ class Front:
         )
 
     async def _process(self, request: web.Request) -> web.Response:
+        if not is_allowed(request, self._api_key):
+            return web.Response(status=401)
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         return await self._pass_on(request, headers)
 
@@ -111,24 +114,28 @@ class Front:
 
     async def _pass_on(self, request: web.Request, headers: Mapping[str, str]) -> web.Response:
         """Let the processes take turns; one that cannot be reached is passed over."""
-        body = await request.read()
         for child in itertools.islice(self._turns, len(self._children)):
             if child.pid is None:
                 continue
             try:
-                async with self._clients[child].request(
-                    request.method,
-                    URL(request.raw_path, encoded=True),
-                    data=body,
-                    headers=headers,
-                    timeout=aiohttp.ClientTimeout(total=None),
-                ) as answer:
-                    return web.Response(
-                        body=await answer.read(), status=answer.status, content_type=answer.content_type
-                    )
+                return await self._ask(child, request, headers)
             except aiohttp.ClientConnectorError:
                 continue
             except aiohttp.ClientError as error:
+                if isinstance(error.__cause__, web.HTTPException):  # what the body was refused with
+                    raise error.__cause__ from None
                 log.warning("worker_process_lost_while_processing", worker=child.number, cause=str(error))
                 break
         return web.json_response({"error": "no worker process has finished it; try again"}, status=503)
+
+    async def _ask(self, child: Child, request: web.Request, headers: Mapping[str, str]) -> web.Response:
+        """Pass a request on with its body as it comes, so that none is ever here as a whole."""
+        length = request.headers.get("content-length")
+        async with self._clients[child].request(
+            request.method,
+            URL(request.raw_path, encoded=True),
+            data=body_chunks(request) if request.can_read_body else None,
+            headers={**headers, **({"content-length": length} if length else {})},
+            timeout=aiohttp.ClientTimeout(total=None),
+        ) as answer:
+            return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)

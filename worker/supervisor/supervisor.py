@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from worker.app.http_api import listening
+from worker.doors.server import listening
 from worker.settings.environment import environment_of
 from worker.settings.settings import Settings
 from worker.supervisor.changes import watch_changes
@@ -39,7 +39,7 @@ class Supervisor:
                 Child(number, environment, Path(folder), grace, awaits_changes=self._is_reloading)
                 for number in range(1, self._settings.processes + 1)
             ]
-            front = Front(self._children, lambda: self._is_stopping)
+            front = Front(self._children, lambda: self._is_stopping, self._settings.platform_key)
             async with (
                 front.application() as application,
                 listening(application, self._settings.http_host, self._settings.http_port, grace),

@@ -20,6 +20,7 @@ from applications import WebhookCall
 from applications.errors import ApplicationError, TryLater
 from applications.signatures import Forged, KeyUnusable
 from worker.broker.publisher import Publisher
+from worker.doors.bodies import read_body
 from worker.protocol import headers as h
 from worker.protocol.message import encode
 from worker.protocol.start import RunIds, start_headers
@@ -116,7 +117,7 @@ class WebhookIntake:
     async def _webhook_call(self, request: web.Request) -> WebhookCall:
         headers = {name.lower(): value for name, value in request.headers.items()}
         base = self._public_url or f"{request.scheme}://{request.host}"
-        return WebhookCall(request.method, f"{base}{request.raw_path}", headers, await request.read(), time.time())
+        return WebhookCall(request.method, f"{base}{request.raw_path}", headers, await read_body(request), time.time())
 
 
 def _asked(question: Callable[[WebhookCall], Answer], call: WebhookCall, otherwise: Answer) -> Answer:

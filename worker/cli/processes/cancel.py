@@ -1,13 +1,13 @@
 """`orchesty-worker processes cancel`."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 
 import click
 
 from worker.cli.options import amqp_option, json_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.processes.store import database_option, found, opened
 from worker.cli.terminal import confirm
 from worker.cli.trash.decide import carry_out
@@ -65,17 +65,17 @@ def cancel(
     if as_json:
         ids = {"cancelling": cancelling, "hadEnded": ended}
         told = {name: [run.correlation_id for run in some] for name, some in ids.items()}
-        click.echo(json.dumps({**told, "userTasksRejected": rejected}))
+        say_json({**told, "userTasksRejected": rejected}, indent=None)
     elif rejected:
-        click.echo(f"{rejected:,} user task{'s' if rejected > 1 else ''} rejected")
+        say(f"{rejected:,} user task{'s' if rejected > 1 else ''} rejected")
     sys.exit(1 if ended else 0)
 
 
 def _tell(ended: Sequence[Run], cancelling: Sequence[Run]) -> None:
     for run in ended:
-        click.echo(f"{run.correlation_id}: had ended already, {run.state.value}", err=True)
+        say(f"{run.correlation_id}: had ended already, {run.state.value}", err=True)
     for run in cancelling:
-        click.echo(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
+        say(f"{run.correlation_id}: cancelling, {run.open:,} open; what is parked ends when it comes back")
 
 
 def _end_user_tasks(settings: Settings, runs: Sequence[str]) -> int:

@@ -1,6 +1,5 @@
 """`orchesty-worker processes list` and `show`."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -8,9 +7,10 @@ from functools import wraps
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.text import Text
 
 from worker.cli.options import Age, json_option
+from worker.cli.printing import say, say_json, say_table
 from worker.cli.processes.store import database_option, found, opened
 from worker.cli.processes.tables import COUNTS, nodes_table, runs_table, state_text, took_text
 from worker.cli.terminal import time_text
@@ -70,12 +70,12 @@ def list_(search: RunSearch, *, limit: int, as_json: bool, database_url: str | N
     with opened(database_url) as store:
         runs = find_runs(store, replace(search, limit=limit))
     if as_json:
-        click.echo(json.dumps([run.document(now_ms()) for run in runs], indent=1, ensure_ascii=False))
+        say_json([run.document(now_ms()) for run in runs])
     elif runs:
-        Console().print(runs_table(runs, now_ms()))
+        say_table(runs_table(runs, now_ms()))
     else:
         where = shown_url(load_settings(database_url=database_url).process_address)
-        click.echo(f"No process yet in {where}." if search == RunSearch() else "Nothing matches.")
+        say(f"No process yet in {where}." if search == RunSearch() else "Nothing matches.")
 
 
 @click.command(
@@ -94,7 +94,7 @@ def show(process_id: str, *, as_json: bool, database_url: str | None) -> None:
         run = found(store, process_id)
     now = now_ms()
     if as_json:
-        click.echo(json.dumps(run.document(now), indent=1, ensure_ascii=False))
+        say_json(run.document(now))
         return
     facts = {
         "process": run.correlation_id,
@@ -105,11 +105,10 @@ def show(process_id: str, *, as_json: bool, database_url: str | None) -> None:
         "took": took_text(run, now),
         "messages": ", ".join(f"{getattr(run, name):,} {name}" for name in COUNTS),
     }
-    console = Console()
-    console.print("  state    ", state_text(run))
+    say_table(Text.assemble("  state     ", state_text(run)))
     for name, value in facts.items():
         if value:
-            click.echo(f"  {name:9} {value}")
-    console.print(nodes_table(run))
+            say(f"  {name:9} {value}")
+    say_table(nodes_table(run))
     if run.failed:
-        click.echo(f"Failed messages are in the trash: orchesty-worker trash list --process {run.correlation_id}")
+        say(f"Failed messages are in the trash: orchesty-worker trash list --process {run.correlation_id}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from worker.cli.printing import Listing
 from worker.cli.terminal import time_text
 from worker.runs.run import Run, RunState
 
@@ -21,7 +22,7 @@ SHORT_ID = 8
 
 def runs_table(runs: Sequence[Run], now: int) -> Table:
     """Return one line for each run, in 80 columns; `cancelled` is what the other counts leave of the total."""
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table = Listing(box=None, header_style="bold", padding=(0, 1, 0, 0))
     counts = [name for name in COUNTS if name != "cancelled"]
     has_users = any(run.user for run in runs)
     for head in ("process", "topology", *(["user"] if has_users else []), "state", "started (UTC)"):
@@ -38,7 +39,7 @@ def runs_table(runs: Sequence[Run], now: int) -> Table:
 
 def nodes_table(run: Run) -> Table:
     """Return the counts of a run by node."""
-    table = Table(box=None, header_style="bold")
+    table = Listing(box=None, header_style="bold")
     table.add_column("node")
     for head in COUNTS:
         table.add_column(head, justify="right")

@@ -1,6 +1,5 @@
 """`orchesty-worker processes watch`."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 
 from worker.cli.options import json_option
+from worker.cli.printing import say_json
 from worker.cli.processes.look import SHOWN, filters
 from worker.cli.processes.store import database_option, found, opened
 from worker.cli.processes.tables import nodes_table, runs_table
@@ -56,7 +56,7 @@ def follow(store: RunStore, correlation_id: str, every: float, *, as_json: bool)
         while True:
             run = found(store, correlation_id)
             if as_json and run != last:
-                click.echo(json.dumps(run.document(now_ms()), ensure_ascii=False))
+                say_json(run.document(now_ms()), indent=None)
             elif not as_json:
                 live.update(_one(run), refresh=True)
             if run.is_ended:
@@ -78,7 +78,7 @@ def _watch_many(find: Callable[[], Sequence[Run]], every: float, *, as_json: boo
             runs = find()
             for run in runs if as_json else ():
                 if before.get(run.correlation_id) != run:
-                    click.echo(json.dumps(run.document(now_ms()), ensure_ascii=False))
+                    say_json(run.document(now_ms()), indent=None)
             if not as_json:
                 live.update(runs_table(runs, now_ms()), refresh=True)
             before = {run.correlation_id: run for run in runs}

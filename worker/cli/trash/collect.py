@@ -1,7 +1,6 @@
 """`orchesty-worker trash collect`."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ from worker.broker.delays import LOST, node_of
 from worker.broker.one_shot import looking, queue_states, taken
 from worker.cli.broker import address
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.terminal import progress
 from worker.cli.trash.store import entries_text, opened
 from worker.errors import BrokerError
@@ -37,11 +37,11 @@ def collect(topology_path: Path | None, amqp_url: str | None, trash_url: str | N
     settings = load_settings(topology=topology_path, amqp_url=amqp_url, trash_url=trash_url)
     count = asyncio.run(_collect(settings))
     if as_json:
-        click.echo(json.dumps({"collected": count}))
+        say_json({"collected": count}, indent=None)
     elif count:
-        click.echo(f"{entries_text(count)} collected. See: orchesty-worker trash list")
+        say(f"{entries_text(count)} collected. See: orchesty-worker trash list")
     else:
-        click.echo("Nothing was lost.")
+        say("Nothing was lost.")
 
 
 async def _collect(settings: Settings) -> int:

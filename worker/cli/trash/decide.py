@@ -1,7 +1,6 @@
 """`orchesty-worker trash approve` and `reject`."""
 
 import asyncio
-import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,6 +14,7 @@ import click
 from worker.broker.publisher import Publisher
 from worker.cli.broker import PATIENCE_SECONDS, connected
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.terminal import confirm, progress
 from worker.cli.trash.filters import filters
 from worker.cli.trash.store import entries_text, found, opened
@@ -116,22 +116,23 @@ async def _decide(
             confirm(f"{verb} {entries_text(len(ids))}?", is_confirmed=is_confirmed)
         tally = await carry_out(settings, store, ids, state) if ids else DecisionTally()
         if as_json:
-            click.echo(json.dumps(asdict(tally), indent=1))
+            say_json(asdict(tally))
         elif ids:
             await _report(store, tally, state, are_named=bool(references))
         else:
-            click.echo("Nothing matches.")
+            say("Nothing matches.")
     return 1 if tally.unreadable or tally.refused or tally.untried or (references and tally.taken) else 0
 
 
 def _tell_only(ids: Sequence[str], state: EntryState, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"wouldBeDecided": ids}, indent=1))
+        say_json({"wouldBeDecided": ids})
     elif ids:
-        click.echo("\n".join(ids))
-        click.echo(f"{entries_text(len(ids))} would be {state}", err=True)
+        for own in ids:
+            say(own)
+        say(f"{entries_text(len(ids))} would be {state}", err=True)
     else:
-        click.echo("Nothing matches.")
+        say("Nothing matches.")
 
 
 async def carry_out(settings: Settings, store: TrashStore, ids: Sequence[str], state: EntryState) -> DecisionTally:
@@ -169,22 +170,22 @@ async def _publisher(settings: Settings, *, is_needed: bool) -> AsyncIterator[Pu
 async def _report(store: TrashStore, tally: DecisionTally, state: EntryState, *, are_named: bool) -> None:
     if len(tally.decided) <= NAMED:
         for own in tally.decided:
-            click.echo(f"{own} {state}")
+            say(f"{own} {state}")
     else:
-        click.echo(f"{entries_text(len(tally.decided))} {state}")
+        say(f"{entries_text(len(tally.decided))} {state}")
     if are_named:
         for entry in await store.load(tally.taken):
             by = f" by {entry.changed_by}" if entry.changed_by else ""
-            click.echo(f"{entry.id}: is {entry.state}{by} already", err=True)
+            say(f"{entry.id}: is {entry.state}{by} already", err=True)
     elif tally.taken:
-        click.echo(f"{entries_text(len(tally.taken))} decided by somebody else meanwhile", err=True)
+        say(f"{entries_text(len(tally.taken))} decided by somebody else meanwhile", err=True)
     if tally.unreadable:
-        click.echo(
+        say(
             f"{entries_text(len(tally.unreadable))} could not be read and cannot be sent on as they are: "
             f"orchesty-worker trash edit {tally.unreadable[0][:8]}",
             err=True,
         )
     for why, count in Counter(tally.refused.values()).items():
-        click.echo(f"{entries_text(count)} wait again: {why}", err=True)
+        say(f"{entries_text(count)} wait again: {why}", err=True)
     if tally.untried:
-        click.echo(f"{entries_text(len(tally.untried))} were not tried", err=True)
+        say(f"{entries_text(len(tally.untried))} were not tried", err=True)

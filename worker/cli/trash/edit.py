@@ -1,7 +1,6 @@
 """`orchesty-worker trash edit`."""
 
 import asyncio
-import json
 import os
 import re
 import shlex
@@ -18,6 +17,7 @@ import click
 import msgspec
 
 from worker.cli.options import json_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.trash.look import pretty
 from worker.cli.trash.store import found, opened
 from worker.errors import UnreadableMessage
@@ -70,11 +70,11 @@ async def _edit(settings: Settings, reference: str, file: BinaryIO | None, *, as
             with _draft(entry) as path:
                 is_edited = await _keep(store, entry, _ask_editor(entry, path, settings.max_message_bytes))
     if as_json:
-        click.echo(json.dumps({"id": entry.id, "isEdited": is_edited}))
+        say_json({"id": entry.id, "isEdited": is_edited}, indent=None)
     elif is_edited:
-        click.echo(f"{entry.id} edited. Send it on: orchesty-worker trash approve {entry.id[:8]}")
+        say(f"{entry.id} edited. Send it on: orchesty-worker trash approve {entry.id[:8]}")
     else:
-        click.echo(f"{entry.id} not changed")
+        say(f"{entry.id} not changed")
 
 
 async def _keep(store: TrashStore, entry: Entry, edited: Edited | None) -> bool:
@@ -99,7 +99,7 @@ def _draft(entry: Entry) -> Iterator[Path]:
         yield path
     except BaseException:
         if _changed(entry, path) is not None:
-            click.echo(f"Nothing is changed; your text is in {path}", err=True)
+            say(f"Nothing is changed; your text is in {path}", err=True)
         else:
             path.unlink(missing_ok=True)
         raise

@@ -1,18 +1,16 @@
 """`orchesty-worker trash list` and `show`."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from worker.cli.options import json_option, trash_option
+from worker.cli.printing import Listing, is_printable, say, say_json, say_table, say_text, say_title
 from worker.cli.terminal import time_text
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, found, opened
@@ -56,24 +54,24 @@ async def _list(settings: Settings, search: Search, limit: int | None, *, as_jso
         wanted = ids[: (limit if limit is not None else 0 if as_json else SHOWN) or len(ids)]
         listed = [entry async for entry in entries(store, wanted)]
     if as_json:
-        click.echo(json.dumps([entry.document() for entry in listed], indent=1, ensure_ascii=False))
+        say_json([entry.document() for entry in listed])
     elif not ids:
         where = shown_url(settings.trash_address)
-        click.echo(f"The trash at {where} is empty." if search == Search() else "Nothing matches.")
+        say(f"The trash at {where} is empty." if search == Search() else "Nothing matches.")
     else:
         _print(listed, with_state=search != Search())
         if len(ids) > len(wanted):
-            click.echo(f"… and {entries_text(len(ids) - len(wanted))} more; --limit 0 lists all")
+            say(f"… and {entries_text(len(ids) - len(wanted))} more; --limit 0 lists all")
 
 
 def _print(listed: Sequence[Entry], *, with_state: bool) -> None:
     heads = ["id", "type", "when (UTC)", "node", "user", *(["state"] if with_state else []), "reason"]
-    table = Table(*heads, box=None, header_style="bold")
+    table = Listing(*heads, box=None, header_style="bold")
     for entry in listed:
         state = [entry.state.value] if with_state else []
         cells = [entry.id[:8], entry.type, time_text(entry.created), entry.node_name, entry.user or "", *state]
         table.add_row(*(Text(cell) for cell in cells), Text(_reason(entry)))
-    Console().print(table)
+    say_table(table)
 
 
 def _reason(entry: Entry) -> str:
@@ -102,9 +100,11 @@ def show(entry_id: str, *, is_raw: bool, as_json: bool, trash_url: str | None) -
     """Show everything about an entry, with its headers and body."""
     entry = asyncio.run(_get(load_settings(trash_url=trash_url), entry_id))
     if is_raw:
+        if sys.stdout.isatty() and not is_printable(entry.content):
+            raise click.ClickException("it holds characters that a terminal obeys; write it to a file: --raw > FILE")
         sys.stdout.buffer.write(entry.content)
     elif as_json:
-        click.echo(json.dumps(entry.document(), indent=1, ensure_ascii=False))
+        say_json(entry.document())
     else:
         _show(entry)
 
@@ -145,18 +145,18 @@ def _raw_text(entry: Entry) -> str:
 
 def _section(title: str, facts: dict[str, str]) -> None:
     if title:
-        click.secho(f"\n{title}", bold=True)
+        say_title(title)
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        click.echo(f"  {name:{width}}  {value}")
+        say(f"  {name:{width}}  {value}")
 
 
 def _body(title: str, body: str) -> None:
-    click.secho(f"\n{title}", bold=True)
+    say_title(title)
     shown = pretty(body)
-    click.echo(shown[:SHOWN_CHARACTERS])
+    say_text(shown[:SHOWN_CHARACTERS], indent="  ")
     if len(shown) > SHOWN_CHARACTERS:
-        click.echo(f"… and {len(shown) - SHOWN_CHARACTERS:,} characters more; --raw writes all")
+        say(f"… and {len(shown) - SHOWN_CHARACTERS:,} characters more; --raw writes all")
 
 
 def pretty(body: str) -> str:

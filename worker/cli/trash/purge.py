@@ -1,11 +1,11 @@
 """`orchesty-worker trash purge`."""
 
 import asyncio
-import json
 
 import click
 
 from worker.cli.options import json_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.terminal import confirm, progress
 from worker.cli.trash.store import entries_text, opened
 from worker.protocol.message import now_ms
@@ -51,9 +51,9 @@ def purge(
     settings = load_settings(trash_url=trash_url, trash_keep_days=decided_days, trash_keep_waiting_days=waiting_days)
     count, is_done = asyncio.run(_purge(settings, dry_run=dry_run, is_confirmed=is_confirmed))
     if as_json:
-        click.echo(json.dumps({"deleted" if is_done else "toDelete": count}))
+        say_json({"deleted" if is_done else "toDelete": count}, indent=None)
     else:
-        click.echo(f"{entries_text(count)} {'deleted' if is_done else 'to delete'}")
+        say(f"{entries_text(count)} {'deleted' if is_done else 'to delete'}")
 
 
 async def _purge(settings: Settings, *, dry_run: bool, is_confirmed: bool) -> tuple[int, bool]:

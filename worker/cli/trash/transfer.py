@@ -1,7 +1,6 @@
 """`orchesty-worker trash export` and `import`."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +9,9 @@ from typing import IO
 
 import click
 
+from applications.private_files import private
 from worker.cli.options import json_option, trash_option
+from worker.cli.printing import say, say_json
 from worker.cli.terminal import progress
 from worker.cli.trash.filters import STATES, filters, state_option
 from worker.cli.trash.store import entries_text, opened
@@ -33,7 +34,7 @@ Examples:
 def export(file: str, search: Search, state: str, trash_url: str | None) -> None:
     """Write entries to FILE (- is standard output), one line of JSON each, complete.
 
-    A file that is there is replaced once all of them are written.
+    A file that is there is replaced once all of them are written. A new one can be read by you only.
     """
     settings = load_settings(trash_url=trash_url)
     try:
@@ -53,7 +54,7 @@ def _replacing(file: str) -> Iterator[IO[str]]:
         return
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as lines:
+        with open(part, "w", encoding="utf-8", opener=private) as lines:
             if path.exists():
                 part.chmod(path.stat().st_mode)
             yield lines
@@ -71,7 +72,7 @@ async def _export(settings: Settings, search: Search, file: IO[str]) -> None:
                 file.write(to_line(entry) + "\n")
                 count += 1
                 bar.advance(bar.task_ids[0])
-    click.echo(f"{entries_text(count)} exported", err=True)
+    say(f"{entries_text(count)} exported", err=True)
 
 
 @click.command(
@@ -97,9 +98,9 @@ def import_(file: str, *, as_json: bool, trash_url: str | None) -> None:
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     if as_json:
-        click.echo(json.dumps({"imported": new, "known": known}))
+        say_json({"imported": new, "known": known}, indent=None)
     else:
-        click.echo(f"{entries_text(new)} imported, {known:,} existed already")
+        say(f"{entries_text(new)} imported, {known:,} existed already")
 
 
 async def _import(settings: Settings, file: IO[str]) -> tuple[int, int]:

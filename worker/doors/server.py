@@ -1,0 +1,62 @@
+"""A server of HTTP behind the doors: for a worker process, for the supervisor and for a login."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from worker.doors.connections import IDLE_SECONDS, Doorkeeper
+from worker.errors import StartupError
+
+UNIX: Final = "unix:"
+"""What a host begins with that is the path of a socket."""
+BACKLOG: Final = 512
+"""Connections that the system takes before we do."""
+OTHER_ADDRESS: Final = "Choose another address with WORKER_HTTP_HOST and WORKER_HTTP_PORT."
+
+
+@asynccontextmanager
+async def listening(
+    application: web.Application, host: str, port: int, grace_seconds: float, *, cure: str = OTHER_ADDRESS
+) -> AsyncIterator[int]:
+    """Serve the application while the context is open; return the port.
+
+    Raises `StartupError` with the cure when the address cannot be had.
+    """
+    keeper = Doorkeeper(lambda: _protocol(runner))
+    application.middlewares.append(keeper.guard)
+    # Bodies stay as they came: services sign the compressed one.
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=grace_seconds,
+        auto_decompress=False,
+        keepalive_timeout=IDLE_SECONDS,
+    )
+    await runner.setup()
+    try:
+        server = await _server(keeper, host, port, cure)
+        try:
+            yield 0 if host.startswith(UNIX) else server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()
+
+
+def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
+    assert runner.server is not None, "it is set up"
+    return runner.server()
+
+
+async def _server(keeper: Doorkeeper, host: str, port: int, cure: str) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        if host.startswith(UNIX):
+            return await loop.create_unix_server(keeper, host.removeprefix(UNIX), backlog=BACKLOG)
+        return await loop.create_server(keeper, host, port, backlog=BACKLOG)
+    except (OSError, ValueError) as error:
+        where = host if host.startswith(UNIX) else f"{host}:{port}"
+        raise StartupError(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}. {cure}") from None
