@@ -20,8 +20,8 @@ from httpx_aiohttp import AiohttpTransport
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from applications.errors import TryLater
-from applications.http.errors import ReplyTruncated, ReplyUnreadable
-from applications.http.formats import GZIP, Inflater
+from applications.http.compression import GZIP, Inflater
+from applications.http.errors import ReplyTruncated, ReplyUnreadable, too_large
 from applications.http.request import Auth, Credentials, Outgoing, Request
 from applications.http.response import Head, Headers
 from applications.redaction import redact
@@ -178,12 +178,15 @@ class Stream(Head):
         """Give the connection back, or end it when the body was not read to its end."""
         await self._reply.aclose()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`."""
+    async def chunks(self, max_bytes: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`.
+
+        `max_bytes` bounds what is compressed, as `Inflater` counts it.
+        """
         if self._reply.is_stream_consumed:  # a way of signing in has read it already
             yield self._reply.content
             return
-        inflater = self._inflater()
+        inflater = self._inflater(max_bytes)
         try:
             async for raw in self._reply.aiter_raw():
                 for plain in inflater.feed(raw) if inflater else (raw,):
@@ -195,23 +198,21 @@ class Stream(Head):
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 
-    def _inflater(self) -> Inflater | None:
+    def _inflater(self, max_bytes: int | None) -> Inflater | None:
         encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding in {"", "identity"} or self.method == "HEAD":
             return None
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise ReplyUnreadable(f"content encoding {encoding!r}, which was not asked for")
-        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP)
+        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP, max_bytes)
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the whole body. Raises `ReplyUnreadable` when it is larger than `max_bytes`."""
         parts, size = [], 0
-        async for part in self.chunks():
+        async for part in self.chunks(max_bytes):
             size += len(part)
             if size > max_bytes:
-                raise self.unreadable(
-                    f"the body is larger than {max_bytes} bytes; read it with `stream`, or allow more with `max_bytes`"
-                )
+                raise self.unreadable(too_large(max_bytes))
             parts.append(part)
         return b"".join(parts)
 
