@@ -92,7 +92,7 @@ class WorkerParts:
             patience=self.patience,
         )
         stages = Stages(
-            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote)),
+            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote, self.settings.node_variables)),
             carrier=carrier,
             settler=settler,
             turns=Turns(self.gate, self.patience),

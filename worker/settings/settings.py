@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     )
     nodes: Names = Field((), description="Ids or names of the nodes to consume, separated by commas. Empty: all nodes.")
     actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
+    node_variables: Names = Field(
+        (),
+        description="Environment variables from which nodes of topologies may read the address of a database or broker "
+        "(`url_variable`), separated by commas. Those of the worker (`WORKER_*`) are refused.",
+    )
     stages: Names = Field(
         (),
         description="Stages of your own around each action, `module:name`, the outermost first, separated by commas.",
@@ -223,7 +228,7 @@ class Settings(BaseSettings):
         description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
     )
 
-    @field_validator("nodes", "actions", "stages", mode="before")
+    @field_validator("nodes", "actions", "stages", "node_variables", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
