@@ -39,7 +39,7 @@ def known_address(variable: str, info: ValidationInfo) -> str:
         raise ValueError(f"{variable} is a setting of the worker; put the address into a variable of another name")
     allowed = (info.context or {}).get(VARIABLES)
     if allowed is not None and variable not in allowed:
-        raise ValueError(f"nodes may not use {variable}: add it to WORKER_NODE_VARIABLES={','.join(allowed)}")
+        raise ValueError(f"nodes may not use {variable}: set WORKER_NODE_VARIABLES={','.join([*allowed, variable])}")
     return address_in(variable)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -198,6 +199,16 @@ class Settings(BaseSettings):
         "drop it after 20.",
     )
     silence_seconds: float = Field(10, gt=0, description="Seconds between looks at the queue of each consumer.")
+    egress: str = Field(
+        "installs",
+        pattern="^(installs|all|none)$",
+        description="Which URLs may not lead to private, loopback, link-local and metadata addresses. `installs`: "
+        "those with values of users' installs in them, token endpoints, and redirects to another host. `all`: all that "
+        "actions call. `none`: none.",
+    )
+    egress_allow: Names = Field(
+        (), description="Networks that are open to these URLs nevertheless, `10.1.0.0/16,192.168.1.7`."
+    )
     log_format: str = Field(
         "auto",
         pattern="^(auto|json|console)$",
@@ -228,7 +239,7 @@ class Settings(BaseSettings):
         description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
     )
 
-    @field_validator("nodes", "actions", "stages", "node_variables", mode="before")
+    @field_validator("nodes", "actions", "stages", "node_variables", "egress_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -240,6 +251,13 @@ class Settings(BaseSettings):
     def _escaped(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             checked_url(value.get_secret_value())
+        return value
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
         return value
 
     @field_validator("redis_url")
