@@ -19,5 +19,7 @@ class Access:
     """Values of the install's forms, for services that want them elsewhere than in a header, such as in a body."""
     secrets: Collection[str] = field(default=(), repr=False)
     """What must not be shown: values of secret fields, and tokens, those that renewals bring among them."""
+    is_from_install: bool = False
+    """Whether the base URL has values of the user's in it, which must not lead to internal addresses."""
     limit: Limit | None = None
     """The user's: that of the limiter form, else the application's."""

@@ -25,6 +25,7 @@ from applications.errors import (
 )
 from applications.forms import Choices, Values, chooses, save
 from applications.http.client import Client
+from applications.http.egress import Egress
 from applications.http.errors import ReplyUnreadable
 from applications.http.request import Auth, Credentials, Request
 from applications.http.response import Head
@@ -67,6 +68,10 @@ class Accounts:
         self.logins = Logins(store, self.installs, self._endpoint)
         self._read: dict[tuple[str, str], _Read] = {}
 
+    def restrict(self, egress: Egress) -> None:
+        """Keep URLs of installs away from internal addresses."""
+        self._wire.egress = self._endpoint.wire.egress = egress
+
     async def access(self, application: type[Application], user: str) -> Access:
         """Return the way to the service. Raises `NotReady`, `TryLater` or `SecretsError`."""
         if not application.needs_install():
@@ -107,7 +112,7 @@ class Accounts:
             auth = TokenAuth(self.tokens, application, install.user, text, secrets)
         headers = {name: fill(value, text) for name, value in application.headers.items()}
         base_url, limit = fill_url(application.base_url, text), application.user_limit(settings)
-        return Access(base_url, headers, auth, text, secrets, limit)
+        return Access(base_url, headers, auth, text, secrets, base_url != application.base_url, limit)
 
     async def save(self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]]) -> None:
         """Save settings of a user over those that are there.

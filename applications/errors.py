@@ -3,6 +3,7 @@
 ApplicationError
 ├── SettingsInvalid       change the settings; errors stand beside their fields
 ├── SettingUnusable       change the setting; a service or a way to sign in cannot work with it
+├── EgressRefused         a URL leads to an internal address; change it, or allow the address
 ├── NotReady              a person acts: install, enable, fill in, log in
 │   ├── NotInstalled
 │   ├── Disabled
@@ -50,6 +51,16 @@ class SettingUnusable(ApplicationError):
 
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"the setting {setting} cannot be used: {problem}. See: orchesty-worker installs set --help")
+
+
+class EgressRefused(ApplicationError):
+    """A URL leads to an internal address, and may not."""
+
+    def __init__(self, request: str) -> None:
+        super().__init__(
+            f"{request} leads to an internal address, where URLs of installs and redirects may not go. If it should, "
+            "name its network in WORKER_EGRESS_ALLOW"
+        )
 
 
 class NotReady(ApplicationError):

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from applications.errors import LoginDead, TokenEndpointAway
+from applications.errors import EgressRefused, LoginDead, TokenEndpointAway
 from applications.http.building import body_of
 from applications.http.errors import ReplyUnreadable
 from applications.http.request import Outgoing, RequestOptions
@@ -46,7 +46,7 @@ class TokenEndpoint:
 
     def __init__(self, transport: Transport | None = None) -> None:
         """A `transport` takes the place of the network."""
-        self._wire = Wire(timeout_seconds=SECONDS, transport=transport)
+        self.wire = Wire(timeout_seconds=SECONDS, transport=transport)
 
     async def __call__(
         self,
@@ -62,17 +62,20 @@ class TokenEndpoint:
         Raises `LoginDead` or `TokenEndpointAway`.
         """
         kind, body = body_of(_options(form, json))
-        request = Outgoing(method, url, {"Accept": "application/json", **kind, **(headers or {})}, body)
+        sent = {"Accept": "application/json", **kind, **(headers or {})}
+        request = Outgoing(method, url, sent, body, is_from_install=True)
         try:
-            async with self._wire.open(request) as reply:
+            async with self.wire.open(request) as reply:
                 content = await _content(reply)
+        except EgressRefused as error:
+            raise TokenEndpointAway(str(error), AWAY_FOR) from None
         except (*ConnectionLost, *NeverSent, ReplyUnreadable) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None
         return judge(url, reply, content)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._wire.close()
+        await self.wire.close()
 
 
 def _options(form: Mapping[str, str] | None, json: Any) -> RequestOptions:

@@ -2,7 +2,13 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+from pydantic import ValidationInfo
+
+from connectors.configured import VARIABLES
+
+_OWN: Final = "WORKER_"
 
 Opened = tuple[Any, Callable[[], Awaitable[Any]]]
 
@@ -25,6 +31,16 @@ class Clients:
         while self._opened:
             _, (_, close) = self._opened.popitem()
             await close()
+
+
+def known_address(variable: str, info: ValidationInfo) -> str:
+    """Return the address in a variable that a node's configuration names. Raises `ValueError` when it may not."""
+    if variable.upper().startswith(_OWN):
+        raise ValueError(f"{variable} is a setting of the worker; put the address into a variable of another name")
+    allowed = (info.context or {}).get(VARIABLES)
+    if allowed is not None and variable not in allowed:
+        raise ValueError(f"nodes may not use {variable}: set WORKER_NODE_VARIABLES={','.join([*allowed, variable])}")
+    return address_in(variable)
 
 
 def address_in(variable: str) -> str:

@@ -1,7 +1,7 @@
 """Actions that a node of the topology configures: `settings.configuration`."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +10,9 @@ ConfigurationType = TypeVar("ConfigurationType", bound="Configuration")
 
 FOLLOWERS = "followers"
 """Where a configuration finds the names and ids of the node's followers in pydantic's context."""
+
+VARIABLES = "variables"
+"""Where it finds the environment variables that nodes may read; None: all but the worker's own."""
 
 
 class Configuration(BaseModel):
@@ -29,12 +32,14 @@ class Configured(Generic[ConfigurationType]):
 
     configuration: ConfigurationType
 
-    def configured(self, values: Mapping[str, Any], followers: Iterable[str] = ()) -> Self:
-        """Return a copy for one node, whose followers have these names and ids.
+    def configured(
+        self, values: Mapping[str, Any], followers: Iterable[str] = (), variables: Collection[str] | None = None
+    ) -> Self:
+        """Return a copy for one node, whose followers have these names and ids, and which may read these variables.
 
         Raises pydantic's `ValidationError` with the place.
         """
         own = copy.copy(self)
-        context = {FOLLOWERS: frozenset(followers)}
+        context = {FOLLOWERS: frozenset(followers), VARIABLES: variables}
         own.configuration = self.configuration_type.model_validate(dict(values), context=context)  # type: ignore[assignment]  # the class says which
         return own

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from applications import Application
 from applications.access import Access
+from applications.http.egress import Egress
 from applications.http.request import Outgoing
 from applications.http.wire import MAX_REPLY_BYTES, Stream, TimedOut, Transport, Wire, is_unsent, shown_url
 from connectors.message import current_message
@@ -68,6 +69,10 @@ class Http:
         self.rate_noticed: Callable[[RateNotice], object] = _ignore
         self.called: Callable[[Call], object] = _ignore
         self._wire = Wire(timeout_seconds=timeout_seconds, transport=transport)
+
+    def restrict(self, egress: Egress) -> None:
+        """Keep requests away from internal addresses."""
+        self._wire.egress = egress
 
     @asynccontextmanager
     async def open(self, request: Outgoing) -> AsyncIterator[Stream]:

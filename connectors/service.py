@@ -108,7 +108,8 @@ class Service(Verbs):
     ) -> AsyncIterator[Download]:
         """Send a request and read the reply piece by piece; `gunzip` unpacks a body that is a gzip file.
 
-        Rules by status hold; checks that look at the body do not, as there is none yet.
+        `max_bytes` bounds a line or CSV record. Rules by status hold; checks that look at the body do not, as there is
+        none yet.
         """
         rules = self._rules(options)
         request = await self._request(method, path, values, options)
@@ -116,7 +117,8 @@ class Service(Verbs):
             notice = self._notice(stream)
             if (meaning := rules.by_status(stream.status)) is not Meaning.SUCCESS:
                 await self._refused(stream, meaning, rules, notice)
-            yield Download(stream, is_gzip_file=gunzip)
+            piece = options.get("max_bytes", self.http.max_reply_bytes)
+            yield Download(stream, is_gzip_file=gunzip, max_piece=piece)
 
     async def access(self) -> Access:
         """Return the way to the service for the user of the message in work."""

@@ -21,7 +21,7 @@ def build(
     headers, body = body_of(options)
     url = _url(access, fill_path(path, values_of(values)) if values is not None else path, options.get("params"))
     if is_elsewhere(url, access.base_url):
-        access = Access(secrets=access.secrets)
+        access = Access(secrets=access.secrets, is_from_install=access.is_from_install)
     return Outgoing(
         method,
         url,
@@ -30,6 +30,7 @@ def build(
         access.auth,
         options.get("timeout_seconds"),
         application,
+        access.is_from_install,
         access.secrets,
     )
 

@@ -1,31 +1,79 @@
-"""Text formats: charsets, JSON, JSON lines, CSV, gzip. Each says where it broke, never what stood there."""
+"""Text formats: charsets, JSON, JSON lines, CSV. Each says where it broke, never what stood there.
+
+Each takes a time that grows with the size of what it reads, whatever that is.
+"""
 
 import csv
 import io
-import zlib
+import re
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from encodings import aliases, normalize_encoding
+from functools import cache
+from pkgutil import iter_modules
 from typing import Any, Final
 
+from aiocsv import AsyncReader
 from pydantic_core import from_json, to_json
 
 from applications.http.errors import ReplyTruncated, ReplyUnreadable
 
-GZIP: Final = 31
-"""zlib's word for a gzip header and trailer."""
+MAX_PIECE: Final = 64 << 20
+"""Characters of a line or a CSV record that is read from a stream, when no other number is given."""
 
-CHUNK_BYTES: Final = 1 << 16
+_NOT_CHARSETS: Final = frozenset(
+    {"aliases", "charmap", "idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"}
+    | {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+)
+"""Codecs that Python has beside the charsets; some decompress, some take a time that grows with the square."""
+
+_FORMULA: Final = re.compile(r"\s*(?:[=@]|[+-](?!\d+(?:[.,]\d+)*\Z))|[\t\r]")
+"""What a spreadsheet takes for a formula; not a number with its sign."""
 
 csv.field_size_limit(1 << 24)
+
+
+def charset_named(name: str) -> str:
+    """Return Python's name of a charset. Raises `ReplyUnreadable` for what is none."""
+    plain = normalize_encoding(name).lower() if name.isascii() else ""
+    found = aliases.aliases.get(plain, plain)
+    if found not in _charsets():
+        raise ReplyUnreadable(f"the charset {name!r} is unknown")
+    return found
+
+
+@cache
+def _charsets() -> frozenset[str]:
+    import encodings  # noqa: PLC0415 - the package, for its list of modules
+
+    return frozenset(module.name for module in iter_modules(encodings.__path__)) - _NOT_CHARSETS
 
 
 def decode(content: bytes, charset: str = "utf-8") -> str:
     """Return the text. Raises `ReplyUnreadable` for an unknown charset, and for bytes that it does not know."""
     try:
-        return content.decode(charset)
-    except LookupError:
-        raise ReplyUnreadable(f"the charset {charset!r} is unknown") from None
-    except UnicodeDecodeError as error:
-        raise ReplyUnreadable(f"byte {error.start} is not {charset}: {error.reason}") from None
+        return content.decode(charset_named(charset))
+    except UnicodeError as error:
+        raise ReplyUnreadable(f"{_place_of(error)} {charset}: {_reason_of(error)}") from None
+
+
+def _place_of(error: UnicodeError) -> str:
+    return f"byte {error.start} is not" if isinstance(error, UnicodeDecodeError) else "bytes that are not"
+
+
+def _reason_of(error: UnicodeError) -> str:
+    return error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+async def stream_text(chunks: AsyncIterable[bytes], charset: str = "utf-8") -> AsyncIterator[str]:
+    """As `decode`, for bytes that come in chunks."""
+    decoder: IncrementalDecoder = getincrementaldecoder(charset_named(charset))()
+    try:
+        async for chunk in chunks:
+            yield decoder.decode(chunk)
+        yield decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        raise ReplyUnreadable(f"bytes that are not {charset}: {_reason_of(error)}") from None
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -93,102 +141,92 @@ class CsvRows:
             yield dict(zip(self.names, row, strict=True))
 
 
-def write_csv(rows: Iterable[Mapping[str, Any]], names: Sequence[str], *, delimiter: str = ",") -> str:
-    """Return the rows as CSV with a first row of names. Raises `ValueError` for a row with a name not in `names`."""
+def write_csv(
+    rows: Iterable[Mapping[str, Any]], names: Sequence[str], *, delimiter: str = ",", for_people: bool = False
+) -> str:
+    """Return the rows as CSV with a first row of names. Raises `ValueError` for a row with a name not in `names`.
+
+    `for_people` writes an apostrophe before text that a spreadsheet would run as a formula (`=cmd|…`).
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names, delimiter=delimiter)
-    writer.writeheader()
-    writer.writerows(rows)
+    if for_people:
+        writer.writerow({name: _harmless(name) for name in names})
+        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+    else:
+        writer.writeheader()
+        writer.writerows(rows)
     return text.getvalue()
 
 
-async def split_lines(chunks: AsyncIterable[str]) -> AsyncIterator[str]:
-    """Yield the lines of a text that comes in chunks, without their ends."""
-    rest = ""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split("\n")
-        for line in lines:
-            yield line.removesuffix("\r")
-    if rest:
-        yield rest.removesuffix("\r")
+def _harmless(value: Any) -> Any:
+    """Return a field that a spreadsheet shows and does not run: https://owasp.org/www-community/attacks/CSV_Injection."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
-async def stream_csv(lines: AsyncIterable[str], *, delimiter: str = ",") -> AsyncIterator[dict[str, str]]:
-    """As `parse_csv`, for lines that come one by one; a quoted field may hold several.
+async def split_lines(chunks: AsyncIterable[str], *, max_piece: int = MAX_PIECE) -> AsyncIterator[str]:
+    """Yield the lines of a text that comes in chunks, without their ends.
 
-    Raises `ReplyUnreadable` as that, and `ReplyTruncated` for a quote without its end.
+    Raises `ReplyUnreadable` for a line of more than `max_piece` characters.
     """
-    reader, record, number, started = CsvRows(), "", 0, 1
-    async for line in lines:
-        number += 1
-        record = f"{record}\n{line}" if record else line.removeprefix("\ufeff")
-        if record.count('"') % 2:
-            continue
-        for row in _rows(record, delimiter, started):
+    number, begun, size = 1, [], 0
+    async for chunk in chunks:
+        first, *others = chunk.split("\n")
+        begun.append(first)
+        size += len(first)
+        for line in others:
+            yield "".join(begun).removesuffix("\r")
+            number, begun, size = number + 1, [line], len(line)
+        if size > max_piece:
+            raise ReplyUnreadable(f"line {number} is longer than {max_piece} characters")
+    if size:
+        yield "".join(begun).removesuffix("\r")
+
+
+async def stream_csv(
+    chunks: AsyncIterable[str], *, delimiter: str = ",", max_piece: int = MAX_PIECE
+) -> AsyncIterator[dict[str, str]]:
+    """As `parse_csv`, for a text that comes in chunks; a quoted field may hold several lines.
+
+    Raises `ReplyUnreadable` as that and for a record of more than `max_piece` characters, and `ReplyTruncated` for a
+    quote without its end.
+    """
+    source = _Source(chunks, max_piece)
+    rows, reader, started = AsyncReader(source, delimiter=delimiter, strict=True), CsvRows(), 1
+    try:
+        async for row in rows:
             for named in reader.take(row, started):
                 yield named
-        record, started = "", number + 1
-    if record:
-        raise ReplyTruncated(f"CSV, line {started}: a quoted field has no end")
-
-
-def _rows(record: str, delimiter: str, line: int) -> Iterator[list[str]]:
-    try:
-        yield from csv.reader([record], delimiter=delimiter, strict=True)
+            started, source.unread = rows.line_num + 1, 0
     except csv.Error as error:
-        raise ReplyUnreadable(f"CSV, line {line}: {error}") from None
+        if source.has_ended:
+            raise ReplyTruncated(f"CSV, line {started}: a quoted field has no end") from None
+        raise ReplyUnreadable(f"CSV, line {rows.line_num}: {error}") from None
 
 
-def gzip(content: bytes) -> bytes:
-    """Return the content compressed."""
-    compressor = zlib.compressobj(wbits=GZIP)
-    return compressor.compress(content) + compressor.flush()
+class _Source:
+    """Chunks of text as the file that the CSV reader asks for."""
 
+    def __init__(self, chunks: AsyncIterable[str], max_piece: int) -> None:
+        self._chunks = aiter(chunks)
+        self._max_piece = max_piece
+        self._is_first = True
+        self._ends_with_return = False
+        self.has_ended = False
+        self.unread = 0
+        """Characters since the last record, those of the chunk in which it ended included."""
 
-def gunzip(content: bytes, *, max_bytes: int) -> bytes:
-    """Return the content. Raises `ReplyTruncated`, or `ReplyUnreadable` when broken or larger than `max_bytes`."""
-    inflater, parts, size = Inflater(GZIP), [], 0
-    for part in inflater.feed(content):
-        size += len(part)
-        if size > max_bytes:
-            raise ReplyUnreadable(f"gzip: more than {max_bytes} bytes")
-        parts.append(part)
-    inflater.finish()
-    return b"".join(parts)
-
-
-async def stream_gunzip(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """As `gunzip`, for content that comes in chunks; memory stays bounded whatever it grows to."""
-    inflater = Inflater(GZIP)
-    async for chunk in chunks:
-        for part in inflater.feed(chunk):
-            yield part
-    inflater.finish()
-
-
-class Inflater:
-    """Takes compressed bytes and gives plain ones, in pieces of bounded size."""
-
-    def __init__(self, wbits: int) -> None:
-        self._wbits = wbits
-        self._zlib = zlib.decompressobj(wbits)
-        self._has_begun = False
-
-    def feed(self, content: bytes) -> Iterator[bytes]:
-        """Yield what comes of these bytes. Raises `ReplyUnreadable` when they are broken."""
-        while content:
-            if self._zlib.eof:
-                self._zlib = zlib.decompressobj(self._wbits)
-            self._has_begun = True
-            try:
-                plain = self._zlib.decompress(content, CHUNK_BYTES)
-            except zlib.error as error:
-                raise ReplyUnreadable(f"compressed content is broken: {error}") from None
-            if plain:
-                yield plain
-            content = self._zlib.unconsumed_tail or self._zlib.unused_data
-
-    def finish(self) -> None:
-        """Raise `ReplyTruncated` when the end has not come."""
-        if self._has_begun and not self._zlib.eof:
-            raise ReplyTruncated("compressed content ends too early")
+    async def read(self, _: int) -> str:
+        if self.unread > self._max_piece:
+            raise ReplyUnreadable(f"CSV: a record is longer than {self._max_piece} characters")
+        async for chunk in self._chunks:
+            text = chunk.removeprefix("\ufeff") if self._is_first else chunk
+            if text:
+                self._is_first, self._ends_with_return = False, text.endswith("\r")
+                self.unread += len(text)
+                return text
+        if self._ends_with_return:  # else the reader would wait for the second half of \r\n, and lose the record
+            self._ends_with_return = False
+            return "\n"
+        self.has_ended = True
+        return ""

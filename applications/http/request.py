@@ -79,5 +79,7 @@ class Outgoing:
     """None: the wire's own."""
     application: str = ""
     """The key of the application whose service is called."""
+    is_from_install: bool = False
+    """Whether a user's install says where it goes."""
     secrets: Collection[str] = field(default=(), repr=False)
     """What no URL and no error may show."""

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from applications.http import formats
+from applications.http.compression import gunzip
 from applications.http.errors import ReplyUnreadable
 
 Model = TypeVar("Model")
@@ -195,7 +196,7 @@ class Response(Head):
     def gunzip(self, *, max_bytes: int = 64 << 20) -> bytes:
         """Return the content of a body that is a gzip file. Raises `ReplyUnreadable`, also above `max_bytes`."""
         try:
-            return formats.gunzip(self.content, max_bytes=max_bytes)
+            return gunzip(self.content, max_bytes=max_bytes)
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 

@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
@@ -19,9 +20,10 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from applications.errors import TryLater
-from applications.http.errors import ReplyTruncated, ReplyUnreadable
-from applications.http.formats import GZIP, Inflater
+from applications.errors import EgressRefused, TryLater
+from applications.http.compression import GZIP, Inflater
+from applications.http.egress import AddressInside, Egress
+from applications.http.errors import ReplyTruncated, ReplyUnreadable, too_large
 from applications.http.request import Auth, Credentials, Outgoing, Request
 from applications.http.response import Head, Headers
 from applications.redaction import redact
@@ -66,7 +68,9 @@ class Wire:
         """A `transport` takes the place of the network."""
         self._timeout = timeout_seconds
         self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self.egress = Egress()
+        """Which requests may not go to internal addresses."""
 
     @asynccontextmanager
     async def open(self, request: Outgoing) -> AsyncIterator["Stream"]:
@@ -95,15 +99,14 @@ class Wire:
         raise AssertionError("tenacity returns or raises")
 
     async def _follow(self, request: Outgoing) -> httpx.Response:
-        if self._client is None:
-            self._client = _open_client(self._timeout, self._transport)
-        built = self._build(self._client, request)
+        is_guarded = self.egress.is_for(is_from_install=request.is_from_install)
+        built = self._build(self._client(is_guarded=is_guarded), request)
         auth: httpx.Auth | None = _Signing(request.auth) if request.auth else None
         if built.url.userinfo:  # aiohttp refuses credentials that stand in two places
             auth = auth or httpx.BasicAuth(built.url.username, built.url.password)
             built.url = built.url.copy_with(userinfo=b"")
         for _ in range(MAX_REDIRECTS + 1):
-            reply = await self._client.send(built, auth=auth, stream=True)
+            reply = await self._send(built, auth, request, is_guarded=is_guarded)
             following = reply.next_request
             if following is None or request.method not in _FOLLOWED:
                 return reply
@@ -111,8 +114,28 @@ class Wire:
             if not _is_at_home(following.url, built.url):
                 auth = None
                 _strip(following)
+            if following.url.host != built.url.host:
+                is_guarded = self.egress.is_for(is_from_install=request.is_from_install, is_redirected=True)
             built = following
         raise ReplyUnreadable(f"{request.method} {shown_url(request)}: more than {MAX_REDIRECTS} redirects")
+
+    def _client(self, *, is_guarded: bool) -> httpx.AsyncClient:
+        """Return the connections: those that are guarded are apart, since each was looked at when it was opened."""
+        if is_guarded not in self._clients:
+            way = self._transport or network(self.egress if is_guarded else None)
+            self._clients[is_guarded] = _open_client(self._timeout, way)
+        return self._clients[is_guarded]
+
+    async def _send(
+        self, built: httpx.Request, auth: httpx.Auth | None, request: Outgoing, *, is_guarded: bool
+    ) -> httpx.Response:
+        try:
+            return await self._client(is_guarded=is_guarded).send(built, auth=auth, stream=True)
+        except httpx.TransportError as error:
+            if _is_refused(error):
+                shown = without_secrets(built.url, request.secrets)
+                raise EgressRefused(f"{request.method} {shown}") from None
+            raise
 
     def _build(self, client: httpx.AsyncClient, request: Outgoing) -> httpx.Request:
         timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
@@ -121,9 +144,9 @@ class Wire:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        while self._clients:
+            _, client = self._clients.popitem()
+            await client.aclose()
 
 
 _BODY_NAMES: Final = {"form": "data"}
@@ -178,12 +201,15 @@ class Stream(Head):
         """Give the connection back, or end it when the body was not read to its end."""
         await self._reply.aclose()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`."""
+    async def chunks(self, max_bytes: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`.
+
+        `max_bytes` bounds what is compressed, as `Inflater` counts it.
+        """
         if self._reply.is_stream_consumed:  # a way of signing in has read it already
             yield self._reply.content
             return
-        inflater = self._inflater()
+        inflater = self._inflater(max_bytes)
         try:
             async for raw in self._reply.aiter_raw():
                 for plain in inflater.feed(raw) if inflater else (raw,):
@@ -195,44 +221,43 @@ class Stream(Head):
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 
-    def _inflater(self) -> Inflater | None:
+    def _inflater(self, max_bytes: int | None) -> Inflater | None:
         encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding in {"", "identity"} or self.method == "HEAD":
             return None
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise ReplyUnreadable(f"content encoding {encoding!r}, which was not asked for")
-        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP)
+        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP, max_bytes)
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the whole body. Raises `ReplyUnreadable` when it is larger than `max_bytes`."""
         parts, size = [], 0
-        async for part in self.chunks():
+        async for part in self.chunks(max_bytes):
             size += len(part)
             if size > max_bytes:
-                raise self.unreadable(
-                    f"the body is larger than {max_bytes} bytes; read it with `stream`, or allow more with `max_bytes`"
-                )
+                raise self.unreadable(too_large(max_bytes))
             parts.append(part)
         return b"".join(parts)
 
 
-def _open_client(timeout_seconds: float, transport: Transport | None) -> httpx.AsyncClient:
+def _open_client(timeout_seconds: float, transport: Transport) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=timeout_seconds,
-        transport=transport or network(),
+        transport=transport,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"Accept-Encoding": "gzip, deflate"},
     )
 
 
-def network() -> Transport:
+def network(egress: Egress | None = None) -> Transport:
     """Return the way to services that is taken when no other is given."""
-    return AiohttpTransport(client=_open_session)
+    return AiohttpTransport(client=partial(_open_session, egress))
 
 
-def _open_session() -> aiohttp.ClientSession:
+def _open_session(egress: Egress | None) -> aiohttp.ClientSession:
     """Make the connections; their number is bounded by the messages in work."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
+    opening = egress.open_socket if egress else None
+    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), socket_factory=opening)
     tracing = aiohttp.TraceConfig()
     tracing.on_request_headers_sent.append(_note_sent)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing])
@@ -247,6 +272,13 @@ async def _note_sent(*_: object) -> None:
 def is_unsent(error: BaseException) -> bool:
     """Whether there was no connection, so that the service has seen nothing of the request."""
     return isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError)
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether it was the address that could not be connected to, and not the connection."""
+    while error is not None and not isinstance(error, AddressInside):
+        error = error.__cause__
+    return error is not None
 
 
 def _headers(reply: httpx.Response) -> Headers:

@@ -5,19 +5,47 @@ once), attributes as `@name`, its own text beside them as `#text`. Namespaces ar
 """
 
 from collections.abc import Mapping
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
+from typing import Any, Final
+from xml.etree.ElementTree import Element, ParseError, SubElement, TreeBuilder, tostring
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from applications.http.errors import ReplyUnreadable
+
+DEEPEST: Final = 100
+"""How deep elements may lie in each other: half of what JSON may, as lists lie between them."""
+
+_LONGEST_NAME: Final = 2048
+"""Of an element with its namespace. The parser copies the namespace for each element that has it."""
+
+
+class _Tree(TreeBuilder):
+    """Builds elements that lie in each other as deep as everything can that reads them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise ValueError(f"elements lie deeper than {DEEPEST} in each other")
+        if max(map(len, attrs), default=0) > _LONGEST_NAME or len(tag) > _LONGEST_NAME:
+            raise ValueError(f"a name with its namespace is longer than {_LONGEST_NAME} characters")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> Element:
+        self._depth -= 1
+        return super().end(tag)
 
 
 def parse_xml(content: bytes | str) -> Element:
     """Return the root. Raises `ReplyUnreadable` with the place, also for entities and documents of other places."""
+    parser = DefusedXMLParser(target=_Tree())
     try:
-        root: Element = fromstring(content)
+        parser.feed(content)
+        root: Element = parser.close()
     except ParseError as error:
         raise ReplyUnreadable(f"not XML: {error}") from None
     except (DefusedXmlException, LookupError, ValueError) as error:

@@ -9,11 +9,11 @@ from aio_pika import DeliveryMode, connect
 from aio_pika import Message as AmqpMessage
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, DeliveryError
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from yarl import URL
 
 from connectors.action import Connector
-from connectors.clients import Opened, address_in
+from connectors.clients import Opened, address_in, known_address
 from connectors.configured import Configuration, Configured
 from connectors.message import Message
 from connectors.nodes.expression import Languages
@@ -23,8 +23,8 @@ AGAIN_AFTER = timedelta(seconds=60)
 ANSWER_SECONDS = 30
 
 
-def _known_variable(name: str) -> str:
-    if URL(address_in(name)).scheme not in {"amqp", "amqps"}:
+def _known_variable(name: str, info: ValidationInfo) -> str:
+    if URL(known_address(name, info)).scheme not in {"amqp", "amqps"}:
         raise ValueError(f"{name} holds no address of a broker: amqp://user:password@host:5672/%2F")
     return name
 
@@ -56,11 +56,15 @@ class AmqpPublish(Configured[PublishConfiguration], Connector[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Publish; return when the broker has confirmed."""
         wanted = self.configuration
-        key = wanted.routing_key if isinstance(wanted.routing_key, str) else wanted.routing_key.expression.of(message)
+        key = (
+            wanted.routing_key
+            if isinstance(wanted.routing_key, str)
+            else await wanted.routing_key.expression.of(message)
+        )
         if not isinstance(key, str):
             raise Trash("the routing key is no text")
-        body = message if wanted.body is None else message.with_data(wanted.body.expression.of(message))
-        headers = {name: entry.expression.of(message) for name, entry in wanted.headers.items()}
+        body = message if wanted.body is None else message.with_data(await wanted.body.expression.of(message))
+        headers = {name: await entry.expression.of(message) for name, entry in wanted.headers.items()}
         sent = AmqpMessage(
             body.body.encode(),
             headers=headers,

@@ -1,28 +1,29 @@
-"""An expression of a node's configuration: one of the languages, compiled when the worker starts."""
+"""An expression of a node's configuration: one of the languages, compiled when the worker starts.
 
-from collections.abc import Callable, Mapping
+JMESPath is evaluated here, in counted steps. What takes more of them, and all other languages, are evaluated in a
+process of their own, where they can be stopped.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from datetime import timedelta
+from typing import Any, Final, Self
 
+from jmespath.parser import ParsedResult
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from connectors.configured import Configuration
 from connectors.message import Message
-from connectors.nodes import languages
-from connectors.nodes.languages import Evaluate, ExpressionFailed, ExpressionWrong
-from connectors.outcome import Trash
+from connectors.nodes.evaluator import NoJson, evaluator
+from connectors.nodes.languages import ExpressionFailed, ExpressionWrong, plain, type_name
+from connectors.nodes.steps import TooManySteps, parse, search
+from connectors.outcome import Repeat, Trash
 
-LONGEST_SHOWN = 200
-_NAMES: Mapping[type, str] = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    type(None): "null",
-}
+LONGEST_SHOWN: Final = 200
+SMALL: Final = 256 << 10
+"""Characters of a body on which JMESPath is evaluated here; reading a larger one holds up all other messages."""
+_AGAIN_AFTER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +32,37 @@ class Expression:
 
     language: str
     text: str
-    evaluate: Evaluate
+    kind: str
+    """How it is compiled: its language, or `template`."""
+    jmespath: ParsedResult | None = None
 
-    def of(self, message: Message[Any]) -> Any:
+    async def of(self, message: Message[Any]) -> Any:
         """Return the value for a message, a plain JSON value.
 
         Raises `Trash` with the expression and the type of what it was evaluated on.
         """
+        try:
+            if self.jmespath is not None and len(message.body) <= SMALL:
+                try:
+                    return self._here(self.jmespath, message)
+                except TooManySteps:
+                    pass
+            return await evaluator().evaluate(self.kind, self.text, message.body, message.headers)
+        except ExpressionFailed as error:
+            raise Trash(f"{self} failed {error}") from error
+        except NoJson as error:
+            raise Trash(f"the body is no JSON: {error}") from error
+        except OSError as error:
+            raise Repeat(_AGAIN_AFTER, f"expressions cannot be evaluated: {error}") from error
+
+    def _here(self, jmespath: ParsedResult, message: Message[Any]) -> Any:
         data = _data(message)
         try:
-            return plain(self.evaluate(data, message.headers))
+            return plain(search(jmespath, data, message.headers))
+        except TooManySteps:
+            raise
         except ExpressionFailed as error:
-            raise Trash(f"{self} failed on {type_name(data)}: {error}") from error
+            raise ExpressionFailed(f"on {type_name(data)}: {error}") from None
 
     def refuse(self, value: Any, wanted: str) -> Trash:
         """Return the error for a value that the node can do nothing with."""
@@ -73,7 +93,7 @@ class Languages(Configuration):
         if len(given) != 1:
             raise PydanticCustomError("one_language", "Give one expression: jmespath, jsonata or jinja")
         language, text = given[0], getattr(self, given[0])
-        self._expression = Expression(language, text, self._compilers()[language](text))
+        self._expression = Expression(language, text, *self._compiled(language, text))
         return self
 
     @field_validator("jmespath", "jsonata", "jinja")
@@ -82,47 +102,38 @@ class Languages(Configuration):
         """Say at the field what does not parse."""
         try:
             if text is not None:
-                cls._compilers()[str(info.field_name)](text)
+                cls._compiled(str(info.field_name), text)
         except ExpressionWrong as error:
             raise PydanticCustomError("expression", "{error}", {"error": f"{error} (in {text!r})"}) from None
         return text
 
     @classmethod
-    def _compilers(cls) -> Mapping[str, Callable[[str], Evaluate]]:
-        """How each language is compiled: here `jinja` is an expression that gives a value."""
-        return {
-            "jmespath": languages.compile_jmespath,
-            "jsonata": languages.compile_jsonata,
-            "jinja": languages.compile_condition,
-        }
+    def _compiled(cls, language: str, text: str) -> tuple[str, ParsedResult | None]:
+        """Return how the expression is compiled, and JMESPath compiled. Raises `ExpressionWrong`."""
+        if language == "jmespath":
+            return language, parse(text)
+        kind = cls._kinds().get(language, language)
+        evaluator().check(kind, text)
+        return kind, None
+
+    @classmethod
+    def _kinds(cls) -> Mapping[str, str]:
+        """How languages are compiled: here `jinja` is an expression that gives a value."""
+        return {}
 
 
 class Templates(Languages):
     """As `Languages`, but `jinja` is a template that makes text."""
 
     @classmethod
-    def _compilers(cls) -> Mapping[str, Callable[[str], Evaluate]]:
-        return {**super()._compilers(), "jinja": languages.compile_template}
-
-
-def type_name(value: Any) -> str:
-    """Return JSON's name for the type of a value."""
-    return _NAMES.get(type(value), type(value).__name__)
-
-
-def plain(value: Any) -> Any:
-    """Return the value as plain JSON. Raises `ExpressionFailed` for a function or anything else that is none."""
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | range):
-        return [plain(entry) for entry in value]
-    raise ExpressionFailed("it gave a function, not a value")
+    def _kinds(cls) -> Mapping[str, str]:
+        return {"jinja": "template"}
 
 
 def _data(message: Message[Any]) -> Any:
     try:
         return message.data
+    except RecursionError as error:
+        raise Trash("the body is no JSON that can be read: it is nested too deep") from error
     except ValueError as error:
         raise Trash(f"the body is no JSON: {error}") from error

@@ -21,7 +21,7 @@ class Filter(Configured[Languages], CustomNode[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the message, or end the branch."""
         expression = self.configuration.expression
-        value = expression.of(message)
+        value = await expression.of(message)
         if value is None or value is False or value in ("", [], {}):
             raise Stop(f"filtered out: {expression} is false")
         return message

@@ -1,24 +1,27 @@
 """The languages of expressions: JMESPath, JSONata and Jinja.
 
-Each is compiled once and evaluated on plain JSON values. None reaches Python objects, attributes or files. What is
-bounded: JSONata in time and depth, Jinja's output in size, its loops in the length of a `range`. The languages'
-packages are imported when the first expression of theirs is compiled.
+Each is compiled once and evaluated on plain JSON values. None reaches Python objects, attributes or files. How long
+they take, and how much memory, is bounded outside: `steps` counts what JMESPath does, `evaluating` is the process in
+which everything else runs. The languages' packages are imported when the first expression of theirs is compiled.
 """
 
-import time
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
-
-from pydantic_core import from_json
+from typing import Any, Final
 
 Evaluate = Callable[[Any, Mapping[str, Any]], Any]
 """Takes the data and the headers of a message."""
 
-LONGEST_SECONDS = 2.0
-"""How long one evaluation may take, as far as a language can be interrupted."""
+LONGEST_SECONDS: Final = 2
+"""How much CPU time one evaluation may take."""
 
-DEEPEST = 200
-MOST_CHARACTERS = 32 * 1024 * 1024
+MOST_BYTES: Final = 1 << 30
+"""How much memory evaluations may take."""
+
+TOO_LONG: Final = f"it takes longer than {LONGEST_SECONDS} s"
+TOO_LARGE: Final = f"it takes more than {MOST_BYTES >> 20} MiB of memory"
+
+DEEPEST: Final = 200
 
 
 class ExpressionWrong(ValueError):
@@ -30,32 +33,11 @@ class ExpressionFailed(Exception):
 
 
 def compile_jmespath(text: str) -> Evaluate:
-    """Compile JMESPath. Besides the standard functions there is `header('name')`."""
-    import jmespath  # noqa: PLC0415 - see above
-    from jmespath import exceptions, functions  # noqa: PLC0415 - see above
+    """Compile JMESPath, for as many steps as it takes. Besides the standard functions there is `header('name')`."""
+    from connectors.nodes.steps import parse, search  # noqa: PLC0415 - see above
 
-    class WithHeaders(functions.Functions):
-        def __init__(self, headers: Mapping[str, Any]) -> None:
-            self._headers = headers
-
-        @functions.signature({"types": ["string"]})
-        def _func_header(self, name: str) -> Any:
-            return self._headers.get(name)
-
-    try:
-        compiled = jmespath.compile(text)
-    except exceptions.JMESPathError as error:
-        position = getattr(error, "lex_position", None)
-        where = "" if position is None else f" at character {position + 1}"
-        raise ExpressionWrong(f"no JMESPath{where}: {_one_line(error)}") from None
-
-    def evaluate(data: Any, headers: Mapping[str, Any]) -> Any:
-        try:
-            return compiled.search(data, options=jmespath.Options(custom_functions=WithHeaders(headers)))
-        except (exceptions.JMESPathError, TypeError) as error:
-            raise ExpressionFailed(_kind_of(error)) from None
-
-    return evaluate
+    parsed = parse(text)
+    return lambda data, headers: search(parsed, data, headers, sys.maxsize)
 
 
 def compile_jsonata(text: str) -> Evaluate:
@@ -66,88 +48,99 @@ def compile_jsonata(text: str) -> Evaluate:
     try:
         compiled = Jsonata(text)
     except JException as error:
-        raise ExpressionWrong(f"no JSONata at character {error.location + 1}: {_one_line(error)}") from None
+        raise ExpressionWrong(f"no JSONata at character {error.location + 1}: {one_line(error)}") from None
+    except Exception as error:
+        raise ExpressionWrong(f"no JSONata: {one_line(error)}") from None
 
     def evaluate(data: Any, headers: Mapping[str, Any]) -> Any:
         frame = compiled.create_frame()
         frame.bind("headers", dict(headers))
-        frame.set_runtime_bounds(int(LONGEST_SECONDS * 1000), DEEPEST)
+        frame.set_runtime_bounds(LONGEST_SECONDS * 1000, DEEPEST)
         try:
             return compiled.evaluate(data, frame)
-        except (JException, ArithmeticError, RecursionError, TypeError, ValueError) as error:
-            raise ExpressionFailed(_one_line(error)) from None
+        except Exception as error:
+            raise ExpressionFailed(one_line(error)) from None
 
     return evaluate
 
 
 def compile_template(text: str) -> Evaluate:
     """Compile a Jinja template, which makes text of `data` and `headers`."""
-    from jinja2 import TemplateError  # noqa: PLC0415 - see above
-
     from connectors.nodes.sandbox import environment  # noqa: PLC0415 - see above
 
     try:
         template = environment().from_string(text)
-    except TemplateError as error:
-        raise ExpressionWrong(f"no Jinja template at line {getattr(error, 'lineno', 1)}: {error.message}") from None
+    except Exception as error:
+        place = f" at line {error.lineno}" if hasattr(error, "lineno") else ""
+        raise ExpressionWrong(f"no Jinja template{place}: {one_line(error)}") from None
 
     def evaluate(data: Any, headers: Mapping[str, Any]) -> str:
-        deadline, pieces, characters = time.monotonic() + LONGEST_SECONDS, [], 0
         try:
-            for piece in template.generate(data=data, headers=headers):
-                characters += len(piece)
-                if characters > MOST_CHARACTERS or time.monotonic() > deadline:
-                    raise ExpressionFailed(f"more than {MOST_CHARACTERS} characters or {LONGEST_SECONDS:g} s")
-                pieces.append(piece)
-        except _TEMPLATE_ERRORS as error:
-            raise ExpressionFailed(_one_line(error)) from None
-        return "".join(pieces)
+            return template.render(data=data, headers=headers)
+        except Exception as error:
+            raise ExpressionFailed(one_line(error)) from None
 
     return evaluate
 
 
 def compile_condition(text: str) -> Evaluate:
     """Compile a Jinja expression, such as `data.total > 100`, which gives a value."""
-    from jinja2 import TemplateError  # noqa: PLC0415 - see above
-
     from connectors.nodes.sandbox import environment  # noqa: PLC0415 - see above
 
     try:
         compiled = environment().compile_expression(text, undefined_to_none=False)
-    except TemplateError as error:
-        raise ExpressionWrong(f"no Jinja expression: {error.message}") from None
+    except Exception as error:
+        raise ExpressionWrong(f"no Jinja expression: {one_line(error)}") from None
 
     def evaluate(data: Any, headers: Mapping[str, Any]) -> Any:
         try:
             value = compiled(data=data, headers=headers)
             bool(value)  # says so when it is undefined
-        except _TEMPLATE_ERRORS as error:
-            raise ExpressionFailed(_one_line(error)) from None
+        except Exception as error:
+            raise ExpressionFailed(one_line(error)) from None
         return value
 
     return evaluate
 
 
-def render_json(text: str) -> Any:
-    """Read what a template made. Raises `ExpressionFailed` when it is no JSON."""
-    try:
-        return from_json(text)
-    except ValueError as error:
-        raise ExpressionFailed(f"the template does not make JSON: {error}") from None
+COMPILERS: Final[Mapping[str, Callable[[str], Evaluate]]] = {
+    "jmespath": compile_jmespath,
+    "jsonata": compile_jsonata,
+    "jinja": compile_condition,
+    "template": compile_template,
+}
+"""How each language is compiled; `jinja` is an expression that gives a value."""
 
 
-_TEMPLATE_ERRORS = (Exception,)
-"""A template calls methods of text, numbers and lists, which raise whatever they like."""
+def plain(value: Any) -> Any:
+    """Return the value as plain JSON. Raises `ExpressionFailed` for a function or anything else that is none."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(entry) for entry in value]
+    raise ExpressionFailed("it gave a function, not a value")
 
 
-def _kind_of(error: Exception) -> str:
-    """Name the error of JMESPath without the values that its text holds."""
-    from jmespath.exceptions import JMESPathTypeError  # noqa: PLC0415 - imported by then
-
-    if isinstance(error, JMESPathTypeError):
-        return f"{error.function_name}() takes {', '.join(error.expected_types)}, not {error.actual_type}"
-    return _one_line(error)
-
-
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return the text of an error without line breaks."""
+    if isinstance(error, MemoryError | RecursionError):
+        return TOO_LARGE if isinstance(error, MemoryError) else "it goes too deep"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+_NAMES: Final[Mapping[type, str]] = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    type(None): "null",
+}
+
+
+def type_name(value: Any) -> str:
+    """Return JSON's name for the type of a value."""
+    return _NAMES.get(type(value), type(value).__name__)

@@ -30,7 +30,7 @@ class Map(Configured[MapConfiguration], CustomNode[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Return the message with the new body and headers."""
         expression = self.configuration.expression
-        value = expression.of(message)
-        headers = {name: entry.expression.of(message) for name, entry in self.configuration.headers.items()}
+        value = await expression.of(message)
+        headers = {name: await entry.expression.of(message) for name, entry in self.configuration.headers.items()}
         made = message.with_headers({name: value for name, value in headers.items() if value is not None})
         return made.with_body(value) if expression.language == "jinja" else made.with_data(value)

@@ -52,7 +52,7 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
     async def process(self, message: Message[Any]) -> Outcome:
         """Return the merged message for the part that completes it; the others end here."""
         _ = message.data  # what is no JSON cannot be part of a list
-        key, wanted = self._key(message), self._count(message)
+        key, wanted = await self._key(message), await self._count(message)
         part = Part(str(message.headers.get("process-id", "")), _position(message), message.body)
         joined = await self.storage.join(_header(message, "node-id"), key, part, self._terms(wanted))
         match joined.standing:
@@ -88,23 +88,23 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
         waited = timedelta(seconds=self.configuration.timeout) - left
         return max(min(left, waited), timedelta(seconds=1))
 
-    def _key(self, message: Message[Any]) -> str:
+    async def _key(self, message: Message[Any]) -> str:
         chosen = self.configuration.key
         if chosen is None:
             key = _header(message, SPLIT_ID)
             if not key:
                 raise Trash(f"there is no header {SPLIT_ID}: set `key`, or put `split` before this node")
             return key
-        value = chosen.expression.of(message)
+        value = await chosen.expression.of(message)
         if value is None or value == "" or isinstance(value, list | dict):
             raise chosen.expression.refuse(value, "a key (text or number)")
         return json.dumps(value)
 
-    def _count(self, message: Message[Any]) -> int:
+    async def _count(self, message: Message[Any]) -> int:
         chosen = self.configuration.count
         if isinstance(chosen, int):
             return chosen
-        value = _header(message, SPLIT_COUNT) if chosen is None else chosen.expression.of(message)
+        value = _header(message, SPLIT_COUNT) if chosen is None else await chosen.expression.of(message)
         try:
             count = int(value)
         except (TypeError, ValueError):

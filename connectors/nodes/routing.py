@@ -43,7 +43,7 @@ class Route(Configured[RouteConfiguration], CustomNode[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Forward:
         """Return the message with its followers."""
-        value = self.configuration.expression.of(message)
+        value = await self.configuration.expression.of(message)
         return Forward(message, to=tuple(self._followers(value)))
 
     def _followers(self, value: Any) -> Iterable[str]:

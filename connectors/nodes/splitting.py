@@ -39,7 +39,7 @@ class Split(Configured[SplitConfiguration], Batch[Any, Any]):
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
         """Return the items; there is one page."""
-        bodies = _chunks(self._items(message), self.configuration.size)
+        bodies = _chunks(await self._items(message), self.configuration.size)
         own = {SPLIT_ID: str(message.headers.get("process-id", "")), SPLIT_COUNT: str(len(bodies)), **_outer(message)}
         return Page(
             [
@@ -48,10 +48,10 @@ class Split(Configured[SplitConfiguration], Batch[Any, Any]):
             ]
         )
 
-    def _items(self, message: Message[Any]) -> list[Any]:
+    async def _items(self, message: Message[Any]) -> list[Any]:
         chosen = self.configuration.items
         if chosen is not None:
-            found = chosen.expression.of(message)
+            found = await chosen.expression.of(message)
             if not isinstance(found, list):
                 raise chosen.expression.refuse(found, "a list")
             return found

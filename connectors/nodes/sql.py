@@ -12,14 +12,14 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from sqlalchemy import ColumnElement, Select, bindparam, column, literal_column, select, text
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from connectors.action import Batch, Connector
-from connectors.clients import Opened, address_in
+from connectors.clients import Opened, address_in, known_address
 from connectors.configured import Configuration, Configured
 from connectors.message import Message
 from connectors.nodes.expression import Languages
@@ -31,9 +31,9 @@ MOST_ROWS = 10_000
 """Rows that `sql-execute` returns in one message."""
 
 
-def _known_variable(name: str) -> str:
+def _known_variable(name: str, info: ValidationInfo) -> str:
     try:
-        url = make_url(address_in(name))
+        url = make_url(known_address(name, info))
         create_async_engine(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)))
     except (ArgumentError, SQLAlchemyError, ImportError) as error:
         raise ValueError(f"{name} holds no address of a database: {error}") from None
@@ -89,7 +89,7 @@ class SqlQuery(Configured[QueryConfiguration], Batch[Any, Any]):
         given = text(wanted.statement.rstrip("; \n")).columns(column(wanted.key)).subquery("page")
         key: ColumnElement[Any] = given.c[wanted.key]
         query: Select[Any] = select(literal_column("page.*")).select_from(given).order_by(key).limit(wanted.page_size)
-        values = _values(wanted.parameters, message)
+        values = await _values(wanted.parameters, message)
         if after:
             query = query.where(key > bindparam("page_after"))
             values["page_after"] = _key(after)
@@ -114,7 +114,7 @@ class SqlExecute(Configured[SqlConfiguration], Connector[Any, Any]):
         """Return the message with rows and their count; without rows, the count of those that were changed."""
         wanted = self.configuration
         engine = self.clients.get("sql", wanted.url_variable, open_engine)
-        rows, count = await execute(engine, text(wanted.statement), _values(wanted.parameters, message))
+        rows, count = await execute(engine, text(wanted.statement), await _values(wanted.parameters, message))
         return message.with_data({"rows": rows, "count": count})
 
 
@@ -157,8 +157,8 @@ async def execute(engine: AsyncEngine, statement: Any, values: Mapping[str, Any]
     return [{name: _json(value) for name, value in row.items()} for row in found], len(found)
 
 
-def _values(parameters: Mapping[str, Languages], message: Message[Any]) -> dict[str, Any]:
-    values = {name: entry.expression.of(message) for name, entry in parameters.items()}
+async def _values(parameters: Mapping[str, Languages], message: Message[Any]) -> dict[str, Any]:
+    values = {name: await entry.expression.of(message) for name, entry in parameters.items()}
     for name, value in values.items():
         if isinstance(value, dict | list):
             values[name] = json.dumps(value)

@@ -33,10 +33,10 @@ class StartTopology(Configured[StartConfiguration], CustomNode[Any, Any]):
     async def process(self, message: Message[Any]) -> Message[Any]:
         """Start the topology."""
         wanted = self.configuration
-        sent = message if wanted.body is None else message.with_data(wanted.body.expression.of(message))
+        sent = message if wanted.body is None else message.with_data(await wanted.body.expression.of(message))
         user = None
         if wanted.user is not None:
-            user = wanted.user.expression.of(message)
+            user = await wanted.user.expression.of(message)
             if not isinstance(user, str):
                 raise wanted.user.expression.refuse(user, "the name of a user")
         await self.topologies.start(sent, wanted.topology, wanted.node, by_id=wanted.by_id, user=user)

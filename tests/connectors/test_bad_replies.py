@@ -12,7 +12,8 @@ from support.calls import bench, data_of
 from support.services import serving
 
 from applications import Application
-from applications.http.formats import gunzip, parse_csv
+from applications.http.compression import gunzip
+from applications.http.formats import parse_csv
 from applications.http.wire import _is_at_home
 from applications.http.xml import parse_xml, write_xml, xml_data
 from connectors import Endpoints, Forward, Repeat, ReplyUnreadable, Trash
@@ -244,5 +245,5 @@ def test_a_gzip_file_is_read_whole_or_not_at_all() -> None:
     assert gunzip(packed, max_bytes=3000) == b"abc" * 1000
     with pytest.raises(ReplyUnreadable, match="ends too early"):
         gunzip(packed[:-1], max_bytes=3000)
-    with pytest.raises(ReplyUnreadable, match="more than 2999 bytes"):
+    with pytest.raises(ReplyUnreadable, match="larger than 2999 bytes"):
         gunzip(packed, max_bytes=2999)

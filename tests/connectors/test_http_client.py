@@ -13,7 +13,7 @@ from support.services import serving
 
 from applications import Application
 from applications.access import Access
-from applications.http.formats import gzip
+from applications.http.compression import gzip
 from applications.http.request import Auth, Credentials, Outgoing, Request
 from applications.http.response import Head
 from applications.http.wire import is_elsewhere

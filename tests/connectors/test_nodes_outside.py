@@ -230,3 +230,20 @@ async def test_the_platforms_starting_point_is_asked() -> None:
         await starter.close()
     assert seen[0] == ("/topologies/invoices/nodes/start/user/alice/run-by-name", '{"id":1}', "key", "c")
     assert seen[1][0] == "/topologies/t1/nodes/n1/run"
+
+
+@pytest.mark.parametrize("action", [SqlExecute(), AmqpPublish()])
+def test_a_node_reads_no_variable_but_those_that_are_named(action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "amqp://localhost" if isinstance(action, AmqpPublish) else "sqlite:///a.db"
+    more = {"routing_key": "a"} if isinstance(action, AmqpPublish) else {"statement": "SELECT 1"}
+    for name in ("ERP_URL", "WORKER_DATABASE_URL", "worker_database_url"):
+        monkeypatch.setenv(name, address)
+    erp = node(configuration={"url_variable": "ERP_URL", **more})
+    assert configured(action, erp, ("ERP_URL",)) is not action
+    with pytest.raises(ActionsError, match="may not use ERP_URL: set WORKER_NODE_VARIABLES=SHOP,ERP_URL"):
+        configured(action, erp, ("SHOP",))
+    for name in ("WORKER_DATABASE_URL", "worker_database_url"):
+        own = node(configuration={"url_variable": name, **more})
+        for allowed in (None, (name,)):
+            with pytest.raises(ActionsError, match="is a setting of the worker"):
+                configured(action, own, allowed)

@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+LOOPBACK = "127.0.0.0/8,::1"
+"""What workers of the tests have to allow, as the services of their installs are here."""
+
 
 @asynccontextmanager
 async def served(application: web.Application, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:

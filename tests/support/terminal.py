@@ -9,6 +9,7 @@ from typing import Any
 
 from support.accounts import KEY
 from support.prepared import run
+from support.services import LOOPBACK
 
 TESTS = Path(__file__).parent.parent
 
@@ -23,6 +24,7 @@ class Terminal:
             **clean,
             "PYTHONPATH": str(TESTS),
             "WORKER_INSTALLS_URL": self.url,
+            "WORKER_EGRESS_ALLOW": LOOPBACK,
             "WORKER_SECRET_KEYS": KEY,
             "WORKER_TOKEN_JOURNAL": str(directory / "journal"),
         }

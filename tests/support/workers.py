@@ -14,6 +14,7 @@ import httpx
 from connectors.action import Action
 from deploy.ports import free_ports
 from support import prepared
+from support.services import LOOPBACK
 from support.topologies import TopologyFile
 from support.waiting import eventually, in_time
 from worker import Registry, Worker, load_settings
@@ -67,6 +68,7 @@ class InProcess(Probed):
             "trash_url": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
             "database_url": topology.state_url,
             "grace": 2,
+            "egress_allow": LOOPBACK,
         }
         self.worker = Worker(load_settings(**chosen | settings), registry=Registry(actions))
 
@@ -120,6 +122,7 @@ class WorkerProcess(Probed):
             "trash_url": f"sqlite:///{topology.path.with_suffix('.sqlite')}",
             "database_url": topology.state_url,
             "log_format": "json",
+            "egress_allow": LOOPBACK,
         }
         own = {f"WORKER_{name.upper()}": str(value) for name, value in (chosen | settings).items()}
         self._environment = inherited | own | {"TOPOLOGY_JSON": str(topology.path), "PYTHONPATH": str(python_path)}

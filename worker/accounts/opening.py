@@ -10,6 +10,7 @@ from applications import Application
 from applications.access import Access
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
+from applications.http.egress import Egress, Guarded
 from connectors.http import FindAccess, of_class
 from worker.errors import SettingsError
 from worker.settings.settings import Settings
@@ -62,6 +63,11 @@ def has_keys(settings: Settings) -> bool:
     return settings.secret_keys is not None or settings.secret_keys_file is not None
 
 
+def egress_of(settings: Settings) -> Egress:
+    """Return the rule for URLs that lead to internal addresses."""
+    return Egress(Guarded(settings.egress), settings.egress_allow)
+
+
 def open_accounts(settings: Settings) -> OpenAccounts:
     """Open the accounts. Raises `SettingsError` for another kind of database."""
     from applications.accounts import Accounts  # noqa: PLC0415 - as above
@@ -70,6 +76,7 @@ def open_accounts(settings: Settings) -> OpenAccounts:
     try:
         database = InstallsDatabase(installs_address(settings))
         accounts = Accounts(SqlAccounts(database), read_keyring(settings), settings.token_journal)
+        accounts.restrict(egress_of(settings))
         return OpenAccounts(accounts, database)
     except ValueError as error:
         raise SettingsError(f"WORKER_INSTALLS_URL (else WORKER_DATABASE_URL) {error}") from None

@@ -1,6 +1,6 @@
 """Binds each node to the action it names, with the node's configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -15,8 +15,10 @@ from worker.protocol.topology import Node, Role
 PLACE = "settings.configuration"
 
 
-def configured(action: AnyAction, node: Node) -> AnyAction:
+def configured(action: AnyAction, node: Node, variables: Collection[str] | None = None) -> AnyAction:
     """Return the action as the node configures it; most actions have no configuration and are returned as they are.
+
+    It may read addresses from these environment variables; None: from all but the worker's own.
 
     Raises `ActionsError` with file, node, and the place in the configuration and in the expression.
     """
@@ -24,7 +26,7 @@ def configured(action: AnyAction, node: Node) -> AnyAction:
         return action
     followers = [name for follower in node.followers for name in (follower.id, follower.name) if name]
     try:
-        own = action.configured(node.configuration, followers)
+        own = action.configured(node.configuration, followers, variables)
     except ValidationError as error:
         raise ActionsError("\n".join(_lines(action, node, error))) from None
     assert isinstance(own, type(action))
@@ -42,19 +44,21 @@ def _lines(action: AnyAction, node: Node, error: ValidationError) -> list[str]:
 ACTION_ROLES = frozenset({Role.CONNECTOR, Role.CUSTOM_NODE, Role.BATCH})
 
 
-def bind(nodes: Iterable[Node], registry: Registry, remote: RemoteActions) -> dict[str, Call]:
-    """Return the call of each node with an action, by node id.
+def bind(
+    nodes: Iterable[Node], registry: Registry, remote: RemoteActions, variables: Collection[str] | None = None
+) -> dict[str, Call]:
+    """Return the call of each node with an action, by node id. `variables` are those that `configured` takes.
 
     An action of this process wins over the node's URL. Raises `ActionsError` listing what exists for a node whose
     action is neither here nor at a URL.
     """
-    return {node.id: _call(node, registry, remote) for node in nodes if node.role in ACTION_ROLES}
+    return {node.id: _call(node, registry, remote, variables) for node in nodes if node.role in ACTION_ROLES}
 
 
-def _call(node: Node, registry: Registry, remote: RemoteActions) -> Call:
+def _call(node: Node, registry: Registry, remote: RemoteActions, variables: Collection[str] | None) -> Call:
     action = registry.get(*node.action) if node.action else None
     if action is not None:
-        return timed(local_call(configured(action, node)))
+        return timed(local_call(configured(action, node, variables)))
     if urlsplit(node.url).hostname:
         return timed(remote.call)
     raise ActionsError(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from worker.accounts.opening import OpenAccounts, access_of, open_needed
+from worker.accounts.opening import OpenAccounts, access_of, egress_of, open_needed
 from worker.actions.applications import applications_in, installed_applications, known_applications
 from worker.actions.binding import bind
 from worker.actions.injection import Injection
@@ -76,6 +76,7 @@ class WorkerParts:
 
     def _open_accounts(self) -> OpenAccounts | None:
         """Open the users' accounts, and let actions find that of the user of their message."""
+        self.registry.http.restrict(egress_of(self.settings))
         opened = open_needed(self.settings, installed_applications(self.nodes, self.registry))
         if opened is not None:
             self.registry.http.access = access_of(opened.accounts)
@@ -92,7 +93,7 @@ class WorkerParts:
             patience=self.patience,
         )
         stages = Stages(
-            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote)),
+            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote, self.settings.node_variables)),
             carrier=carrier,
             settler=settler,
             turns=Turns(self.gate, self.patience),

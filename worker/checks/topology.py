@@ -42,7 +42,7 @@ async def check_actions(settings: Settings, nodes: Sequence[Node]) -> Finding:
     remote = RemoteActions()
     try:
         registry = load_actions(settings.actions)
-        bind(nodes, registry, remote)
+        bind(nodes, registry, remote, settings.node_variables)
         await registry.close()
     except ActionsError as error:
         return failed("actions", str(error), "Add the module with --actions or WORKER_ACTIONS.")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jmespath
 import msgspec
-from jmespath.exceptions import JMESPathError
 
+from connectors.nodes.languages import ExpressionFailed, ExpressionWrong
+from connectors.nodes.steps import parse, search
 from worker.protocol import headers as h
 
 NO_KEY = ""
@@ -30,7 +30,10 @@ class Key:
         """Return the key of a message as text, `NO_KEY` when it has none."""
         found = self.find(headers, body)
         if isinstance(found, dict | list):
-            return json.dumps(found, sort_keys=True)
+            try:
+                return json.dumps(found, sort_keys=True)
+            except RecursionError:
+                return NO_KEY
         return h.text(found)
 
 
@@ -42,17 +45,17 @@ def parse_key(text: str) -> Key:
         return Key(text, lambda headers, _: headers.get(place))
     if kind == "body" and place:
         try:
-            return Key(text, _body_finder(jmespath.compile(place)))
-        except JMESPathError as error:
-            raise ValueError(f"no JMESPath: {' '.join(str(error).split())}. See https://jmespath.org") from None
+            return Key(text, _body_finder(parse(place)))
+        except ExpressionWrong as error:
+            raise ValueError(f"{error}. See https://jmespath.org") from None
     raise ValueError(f"{text!r} names no key; write header:NAME, or body:EXPRESSION with JMESPath: body:order.id")
 
 
 def _body_finder(expression: Any) -> Callable[[h.Headers, str], object]:
-    def find(_: h.Headers, body: str) -> object:
+    def find(headers: h.Headers, body: str) -> object:
         try:
-            return expression.search(msgspec.json.decode(body))
-        except (msgspec.DecodeError, JMESPathError):  # no JSON; or of a shape that a function does not take
-            return None
+            return search(expression, msgspec.json.decode(body), headers)
+        except (msgspec.DecodeError, RecursionError, ExpressionFailed):
+            return None  # no JSON; or of a shape that a function does not take; or more than it may take
 
     return find

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -75,6 +76,11 @@ class Settings(BaseSettings):
     )
     nodes: Names = Field((), description="Ids or names of the nodes to consume, separated by commas. Empty: all nodes.")
     actions: Names = Field((), description="Modules or packages with actions, separated by commas.")
+    node_variables: Names = Field(
+        (),
+        description="Environment variables from which nodes of topologies may read the address of a database or broker "
+        "(`url_variable`), separated by commas. Those of the worker (`WORKER_*`) are refused.",
+    )
     stages: Names = Field(
         (),
         description="Stages of your own around each action, `module:name`, the outermost first, separated by commas.",
@@ -210,6 +216,16 @@ class Settings(BaseSettings):
     silence_seconds: float = Field(
         10, gt=0, le=MOST_SECONDS, description="Seconds between looks at the queue of each consumer."
     )
+    egress: str = Field(
+        "installs",
+        pattern="^(installs|all|none)$",
+        description="Which URLs may not lead to private, loopback, link-local and metadata addresses. `installs`: "
+        "those with values of users' installs in them, token endpoints, and redirects to another host. `all`: all that "
+        "actions call. `none`: none.",
+    )
+    egress_allow: Names = Field(
+        (), description="Networks that are open to these URLs nevertheless, `10.1.0.0/16,192.168.1.7`."
+    )
     log_format: str = Field(
         "auto",
         pattern="^(auto|json|console)$",
@@ -240,7 +256,7 @@ class Settings(BaseSettings):
         description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
     )
 
-    @field_validator("nodes", "actions", "stages", mode="before")
+    @field_validator("nodes", "actions", "stages", "node_variables", "egress_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -259,6 +275,13 @@ class Settings(BaseSettings):
     def _broker(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             broker_url(value.get_secret_value())
+        return value
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
         return value
 
     @field_validator("redis_url")
