@@ -10,8 +10,16 @@ import aiormq
 import structlog
 
 from worker.broker import frames
-from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session, raise_swallowed_cancel, why_closed
+from worker.broker.link import (
+    CLOSE_SECONDS,
+    CONNECTION_ERRORS,
+    Session,
+    raise_swallowed_cancel,
+    takes_frames,
+    why_closed,
+)
 from worker.broker.objects import RPC_SECONDS
+from worker.broker.outbox import Outbox
 from worker.errors import ChannelLost, HandBack
 from worker.protocol.transport import Delivery
 
@@ -51,13 +59,13 @@ class Acknowledgements:
     def hand_back(self, tag: int) -> None:
         """The broker shall deliver the message again."""
         del self._open[tag]
-        if not self._channel.is_closed:
+        if takes_frames(self._channel):
             self._outbox.write(frames.hand_back(self._channel.number, tag))
 
     def flush(self) -> None:
         """Write what is acknowledged: one frame for all below the oldest open delivery, one each for the rest."""
         tags, self._settled = sorted(self._settled), []
-        if not tags or self._channel.is_closed:
+        if not tags or not takes_frames(self._channel):
             return
         number = self._channel.number
         together = bisect_left(tags, next(iter(self._open), tags[-1] + 1))
@@ -69,7 +77,6 @@ class Acknowledgements:
     async def ask(self, prefetch: int) -> None:
         """Ask the channel something that changes nothing; the answer comes behind what is acknowledged by now."""
         self.flush()
-        await self._outbox.flush()
         await self._channel.basic_qos(prefetch_count=prefetch, timeout=RPC_SECONDS)
 
 
@@ -265,7 +272,6 @@ class QueueConsumer:
         self._acknowledgements.flush()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._outbox.flush()
                 await self._channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("channel_not_closed_cleanly", queue=self.queue, cause=str(error))
