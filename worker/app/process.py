@@ -160,7 +160,7 @@ class Worker:
 
     def describe(self) -> Mapping[str, Any]:
         """Return the state in detail, for `/readyz` and `/healthz`."""
-        consumers, publisher, links = self.parts.intake.consumers, self.parts.publisher, self.parts.links
+        intake, publisher, links = self.parts.intake, self.parts.publisher, self.parts.links
         faults = {
             "broker": {link.name: link.cause for link in links if not link.is_up and link.cause},
             "blocked": {link.name: link.blocked_for for link in links if link.blocked_for},
@@ -170,7 +170,7 @@ class Worker:
             "status": self._status,
             "publisher": "open" if publisher.is_open else "waiting for the broker",
             "inWork": self.in_work,
-            "nodes": {node.name: consumers[node.id].state for node in self.parts.nodes},
+            "nodes": {node.name: intake.state(node) for node in self.parts.nodes},
         } | {name: found for name, found in faults.items() if found}
 
     def metrics(self) -> str:

@@ -125,9 +125,11 @@ class QueueConsumer:
         self._prefetch = prefetch
         self._handle = handle
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
-        self._arrived = self._arrived_before = self._strikes = 0
+        self._arrived = self._arrived_before = self._arrived_earlier = self._strikes = 0
         self.seen: QueueState | None = None
         """The queue at the latest look, the first one right after the consumer began; None before."""
+        self.takes_turns = False
+        """Whether the broker lets one consumer of the queue work at a time."""
         self.lost_by = ""
         """Why `run` ended: one of `LOST_BY`."""
 
@@ -138,6 +140,7 @@ class QueueConsumer:
         self._acknowledgements = Acknowledgements(channel, session.outbox)
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._strikes = 0
+        self._arrived_earlier = self._arrived
         self._is_closing = False
         closing = channel.closing
         closing.add_done_callback(lambda done: self._lose("channel_closed", f"channel closed: {why_closed(done)}"))
@@ -190,8 +193,9 @@ class QueueConsumer:
         """Compare with what the broker says of the queue; a consumer that has gone silent ends its `run`."""
         self.seen = QueueState(waiting, consumers)
         is_silent = waiting > 0 and self._arrived == self._arrived_before and len(self._tasks) < self._prefetch
+        is_next = self.takes_turns and self._arrived == self._arrived_earlier  # else it is this one's turn
         self._arrived_before = self._arrived
-        self._strikes = self._strikes + 1 if is_silent else 0
+        self._strikes = self._strikes + 1 if is_silent and not is_next else 0
         if not self.is_consuming or self._is_stopping:
             return
         if consumers == 0:

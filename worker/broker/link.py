@@ -33,13 +33,14 @@ class ConnectionLost(BrokerError):
     """The connection has ended; why it did, others may know better."""
 
 
-class NoChannelLeft(BrokerError):
-    """All channels that the broker allows on a connection are in use."""
+class TooFewChannels(BrokerError):
+    """The broker allows fewer channels on a connection than the worker needs."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, needed: int | None = None) -> None:
+        what = f"these nodes need {needed}" if needed else "all are in use"
         super().__init__(
-            f"the broker allows {most} channels on a connection, and all are in use; raise channel_max in "
-            "rabbitmq.conf, or divide the nodes over several workers with WORKER_NODES"
+            f"the broker allows {most} channels on a connection, and {what}; raise channel_max in rabbitmq.conf, or "
+            "divide the nodes over several workers with WORKER_NODES"
         )
 
 
@@ -57,6 +58,7 @@ class Session:
         that closes the channel, which closes the connection.
         """
         self._number = 0
+        self._freed = asyncio.Event()
 
     @property
     def age(self) -> float:
@@ -77,22 +79,32 @@ class Session:
         """Open a channel. Raises a `CONNECTION_ERRORS` member when the connection is gone, or has no channel left."""
         if self.underlay.is_closed:
             raise ConnectionLost(f"connection lost: {why_closed(self.underlay.closing)}")
-        number = self._free_number()
+        number = await self._free_number()
         channel = aiormq.Channel(self.underlay, number, publisher_confirms=confirms, frame_buffer=FRAME_BUFFER)
         self._numbers.add(number)
         self.underlay.channels[number] = channel
-        channel.closing.add_done_callback(lambda _: self._numbers.discard(number))
+        channel.closing.add_done_callback(lambda _: self._free(number))
         await channel.open(timeout=CONNECT_SECONDS)
         return channel
 
-    def _free_number(self) -> int:
-        """Return the next number; the one before comes again last."""
+    def _free(self, number: int) -> None:
+        self._numbers.discard(number)
+        self._freed.set()
+
+    async def _free_number(self) -> int:
+        """Return the next number that is free; the one that was so last comes again last."""
         most = self.underlay.most_channels
-        for _ in range(most):
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                while len(self._numbers) >= most:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            raise TooFewChannels(most) from None
+        self._number = self._number % most + 1
+        while self._number in self._numbers:
             self._number = self._number % most + 1
-            if self._number not in self._numbers and self._number not in self.underlay.channels:
-                return self._number
-        raise NoChannelLeft(most)
+        return self._number
 
     async def probe(self) -> None:
         """Ask the broker something. Raises a `CONNECTION_ERRORS` member when it does not answer in time."""

@@ -1,7 +1,7 @@
 """A connection for one look at the broker, without patience."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import aiormq
@@ -41,6 +41,20 @@ async def queue_states(session: Session, queues: Sequence[str]) -> dict[str, Que
             channel = await session.channel()
     await channel.close()
     return states
+
+
+async def missing_exchanges(session: Session, exchanges: Iterable[str]) -> list[str]:
+    """Return those that do not exist."""
+    missing = []
+    channel = await session.channel()
+    for exchange in exchanges:
+        try:
+            await channel.exchange_declare(exchange, passive=True, timeout=RPC_SECONDS)
+        except aiormq.exceptions.ChannelNotFoundEntity:
+            missing.append(exchange)
+            channel = await session.channel()
+    await channel.close()
+    return missing
 
 
 async def taken(session: Session, queue: str, most: int) -> AsyncIterator[Delivery]:
