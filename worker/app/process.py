@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from worker.actions.registry import Registry, load_actions
-from worker.app.http_api import serve_http
+from worker.app.http_api import HEALTHY, serve_http
 from worker.app.metrics import Parts, families
 from worker.app.wiring import WorkerParts
 from worker.errors import HandBack
@@ -138,13 +138,20 @@ class Worker:
         return self._status == "ok"
 
     @property
+    def is_healthy(self) -> bool:
+        """Whether it works, or waits for what no new start would bring."""
+        return self._status in HEALTHY
+
+    @property
     def _status(self) -> str:
         publisher = self.parts.publisher
         if self._stopping.is_set():
             return "stopping"
+        if not self.parts.intake.is_ready:
+            return "not consuming"
         if any(link.blocked_for for link in self.parts.links):
             return "blocked by the broker"
-        if not self.parts.intake.is_ready or not publisher.is_open:
+        if not publisher.is_open:
             return "not consuming"
         return "publishing refused" if publisher.is_refused else "ok"
 
