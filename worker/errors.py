@@ -9,6 +9,8 @@ WorkerError
 ├── BrokerError              the worker reconnects
 │   ├── ChannelLost
 │   └── PublishRefused       the message waits in the broker
+│       ├── QueueFull        the same, and it is no fault
+│       └── Unpublishable    to the trash, with the reason
 ├── StoreError               a database is away; the message waits in the broker
 ├── LimitsAway               the store of limits is away; the message waits in the broker
 │   └── LimitRefused         the same for a limit that these processes cannot keep; they can keep others
@@ -52,7 +54,15 @@ class ChannelLost(BrokerError):
 
 
 class PublishRefused(BrokerError):
-    """The broker did not take a message: exchange missing, no queue bound, or a negative confirm."""
+    """The broker did not take a message: its exchange is missing or closed to us, no queue is bound, or it said no."""
+
+
+class QueueFull(PublishRefused):
+    """The broker did not confirm: a queue takes no more for now, or its leader is away."""
+
+
+class Unpublishable(PublishRefused):
+    """The broker takes the message at no time, because of itself: it is too large."""
 
 
 class StoreError(WorkerError):

@@ -1,6 +1,7 @@
 """A broker that is short of memory slows publishers down: what needs no publishing goes on."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from support.waiting import eventually
 
 from connectors import CustomNode, Forward, Message, Outcome, Stop
 from deploy.broker import Broker
+
+LogLines = Sequence[Mapping[str, Any]]
 
 
 @pytest.fixture
@@ -36,10 +39,10 @@ class GoOrStop(CustomNode[Any, Any]):
 
 
 async def test_a_broker_that_slows_publishers_down_still_gets_acknowledgements(
-    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, own_broker: Broker
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, own_broker: Broker, log_lines: LogLines
 ) -> None:
     topology, action = make_topology(custom_node("work", "go-or-stop", "sink"), sink()), GoOrStop()
-    worker = await run_worker(topology, action)
+    worker = await run_worker(topology, action, silence_seconds=0.3)
     await queues.publish(topology.exchange("work"), process_message("go"), process_message("stop"))
     await eventually(lambda: action.begun == 2, what="two messages in work")
 
@@ -49,9 +52,18 @@ async def test_a_broker_that_slows_publishers_down_still_gets_acknowledgements(
         await eventually(lambda: worker.worker.in_work == 1, what="the end of the one that publishes nothing")
         assert await eventually(lambda: is_only_one_left(own_broker, topology.queue("work")), seconds=30)
         assert await queues.length(topology.queue("sink")) == 0
+        status, described = await worker.probe("/readyz")
+        assert (status, described["status"]) == (503, "blocked by the broker")
+        assert described["blocked"] == {"publish": "low on memory"}
+        assert 'orchesty_worker_blocked{connection="publish"} 1' in worker.worker.metrics()
 
     assert bodies(await queues.read(topology.queue("sink"), 1)) == ["go"]
     await eventually(lambda: worker.worker.in_work == 0, what="the end of the other")
+    assert worker.is_ready
+    (line,) = (line for line in log_lines if line["event"] == "broker_blocked")
+    assert (line["connection"], line["cause"]) == ("publish", "low on memory")
+    assert [line["connection"] for line in log_lines if line["event"] == "broker_unblocked"] == ["publish"]
+    assert [link.losses for link in worker.worker.parts.links] == [0, 0]
 
 
 async def is_only_one_left(broker: Broker, queue: str) -> bool:

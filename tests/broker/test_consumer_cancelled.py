@@ -3,13 +3,14 @@
 import asyncio
 from contextlib import suppress
 
-import aio_pika
 from conftest import MakeTopology
 from support.queues import Queues, process_message
 from support.topologies import sink
 
 from worker.broker.consumer import QueueConsumer
 from worker.broker.link import Session
+from worker.broker.opening import broker_url as parsed
+from worker.broker.opening import open_connection
 from worker.protocol.transport import Delivery
 
 IN_WORK = 5
@@ -32,14 +33,12 @@ async def test_nothing_is_begun_any_more(make_topology: MakeTopology, queues: Qu
         finally:
             await asyncio.sleep(0.3)  # it takes its time to end: the broker delivers again meanwhile
 
-    async with await aio_pika.connect(broker_url) as connection:
+    async with await open_connection(parsed(broker_url), "test") as connection:
         session = Session(connection)
-        writing = asyncio.ensure_future(session.outbox.run())
         running = asyncio.ensure_future(QueueConsumer(name, IN_WORK, work).run(session))
         await are_in_work.wait()
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
         assert len(begun) == IN_WORK
-        writing.cancel()
     assert len(await queues.read(name, 100)) == 100

@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
-import aio_pika
 import pytest
 from conftest import MakeTopology
 from support.queues import Queues, process_message
@@ -14,6 +13,8 @@ from support.waiting import eventually
 
 from deploy.broker import Broker
 from worker.broker.link import Session
+from worker.broker.opening import broker_url as parsed
+from worker.broker.opening import open_connection
 from worker.broker.ordered import Handle, KeyedConsumer
 from worker.broker.partitions import Partition, PartitionedConsumer
 from worker.broker.publisher import Publisher
@@ -54,7 +55,7 @@ async def test_nothing_begins_before_what_was_in_work_when_the_broker_died(
         KeyedConsumer(name, COUNT, noting(own), lambda _: "one key", slots)
         for name, own in zip(names, handled, strict=True)
     ]
-    async with await aio_pika.connect(own_broker.url) as connection:
+    async with await open_connection(parsed(own_broker.url), "test") as connection:
         session = Session(connection)
         running = [asyncio.ensure_future(consumer.run(session)) for consumer in consumers]
         await eventually(lambda: all(len(own) == COUNT for own in handled), seconds=30, what="all messages")
@@ -108,7 +109,7 @@ async def test_a_partition_that_was_given_up_ends_although_its_cancel_was_droppe
     )
     partition = Partition(DropsCancel("any", 1, handle, lambda _: "key", asyncio.Semaphore()))
     partition.is_wanted.set()
-    async with await aio_pika.connect(broker_url) as connection:
+    async with await open_connection(parsed(broker_url), "test") as connection:
         serving = asyncio.ensure_future(consumer._serve(partition, Session(connection)))
         await eventually(lambda: partition.consumer.is_consuming, what="a consumer")
         partition.is_wanted.clear()

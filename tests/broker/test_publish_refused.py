@@ -33,6 +33,17 @@ async def unbind(queues: Queues, topology: TopologyFile) -> None:
     await queues.unbind(topology.exchange(FOLLOWER), topology.queue(FOLLOWER))
 
 
+async def close_to_publishers(queues: Queues, topology: TopologyFile) -> None:
+    await delete(queues, topology)
+    channel = await queues.channel()
+    await channel.exchange_declare(topology.exchange(FOLLOWER), exchange_type="topic", internal=True, durable=True)
+
+
+async def open_to_publishers(queues: Queues, topology: TopologyFile) -> None:
+    await delete(queues, topology)
+    await declare(queues, topology)
+
+
 async def fill(queues: Queues, topology: TopologyFile) -> None:
     await delete(queues, topology)
     await queues.declare(topology.exchange(FOLLOWER), topology.queue(FOLLOWER), SMALL)
@@ -53,7 +64,8 @@ class Cause:
 
 
 CAUSES = {
-    "exchange-missing": Cause("does not exist", delete, declare),
+    "exchange-missing": Cause("NOT_FOUND - no exchange", delete, declare),
+    "exchange-internal": Cause("cannot publish to internal exchange", close_to_publishers, open_to_publishers),
     "queue-unbound": Cause("returned: NO_ROUTE (no queue is bound)", unbind, declare),
     "queue-full": Cause("refused by the broker (negative confirm: queue full", fill, drain),
 }
@@ -108,11 +120,13 @@ async def test_a_refused_message_waits_and_goes_on_when_the_cause_is_cured(
     assert cause.says in refusals(log_lines, topology)[0]
     assert await queues.length(topology.queue("start")) == 0
     assert worker.worker.in_work == 1
-    assert worker.is_ready
+    assert worker.is_ready == (cause is CAUSES["queue-full"])
+    assert cause.says in (await worker.probe("/readyz"))[1]["refused"][topology.exchange(FOLLOWER)]
 
     await cause.cure(queues, topology)
     assert bodies(await queues.read(topology.queue(FOLLOWER), 1)) == ["refused"]
     await eventually(lambda: worker.worker.in_work == 0, what="an acknowledged message")
+    assert worker.is_ready
 
 
 async def test_other_messages_go_on_meanwhile(

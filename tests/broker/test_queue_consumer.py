@@ -18,7 +18,10 @@ from support.waiting import eventually
 
 from worker.broker.consumer import Acknowledgements, QueueConsumer, SharingConsumer
 from worker.broker.leadership import QueueTurn
-from worker.broker.link import Outbox, Session
+from worker.broker.link import Session
+from worker.broker.opening import broker_url as parsed
+from worker.broker.opening import open_connection
+from worker.broker.outbox import Outbox
 from worker.errors import ChannelLost
 from worker.protocol.message import decode
 from worker.protocol.transport import Delivery
@@ -37,11 +40,8 @@ async def topology(make_topology: MakeTopology, queues: Queues) -> TopologyFile:
 
 @pytest.fixture
 async def session(broker_url: str) -> AsyncIterator[Session]:
-    async with await aio_pika.connect(broker_url) as connection:
-        opened = Session(connection)
-        writing = asyncio.ensure_future(opened.outbox.run())
-        yield opened
-        writing.cancel()
+    async with await open_connection(parsed(broker_url), "test") as connection:
+        yield Session(connection)
 
 
 class Work:
@@ -102,13 +102,14 @@ async def test_what_is_in_work_is_not_acknowledged_with_what_is_done(
 @pytest.fixture
 async def written() -> tuple[Acknowledgements, Written]:
     """Acknowledgements of a channel, and what they have written: tag and `multiple` of each frame."""
-    connection: Any = SimpleNamespace(write_queue=asyncio.Queue())
-    channel: Any = SimpleNamespace(number=1, is_closed=False)
-    outbox = Outbox(connection)
+    channels: dict[int, Any] = {}
+    channel: Any = SimpleNamespace(number=1, is_closed=False, connection=SimpleNamespace(channels=channels))
+    channels[1] = channel
+    outbox = Outbox()
 
     async def read() -> list[tuple[int, bool]]:
-        await outbox.flush()
-        data = connection.write_queue.get_nowait().payload
+        outbox.flush()
+        data = outbox.get_nowait().payload
         found: list[tuple[int, bool]] = []
         while data:
             size, _, frame = pamqp.frame.unmarshal(data)

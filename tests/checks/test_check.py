@@ -77,6 +77,8 @@ async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_u
         "may read": "ok",
         "broker's clock": "unknown",
         "lost messages": "ok",
+        "channels": "ok",
+        "followers": "ok",
         "queues": "ok",
         "leftovers": "ok",
         "trash": "ok",
@@ -134,6 +136,52 @@ async def test_the_permissions_that_the_cure_gives_are_enough(make_topology: Mak
     with user(own_broker, configure=NAMES, write=NAMES, read=NAMES) as url:
         found = await check(make_topology(pass_on("start")), url)
     assert "failed" not in states(found).values()
+
+
+async def test_followers_that_cannot_be_published_to_are_found(
+    make_topology: MakeTopology, queues: Queues, own_broker: Broker
+) -> None:
+    topology = make_topology(pass_on("start", "missing", "internal", "closed", "own"), pass_on("own"))
+    channel = await queues.channel()
+    await channel.exchange_declare(
+        topology.exchange("internal"), exchange_type="x-consistent-hash", durable=True, internal=True
+    )
+    await queues.declare(topology.exchange("closed"), topology.queue("closed"))
+    others = rf"^(?!{topology.exchange('closed')}$).*"
+    with user(own_broker, write=others) as url:
+        found = (await check(topology, url, status=1))["followers"]
+    assert found["state"] == "failed"
+    missing, internal, closed = found["detail"].split("; ")
+    assert f"missing ({topology.exchange('missing')}): does not exist" in missing
+    assert "is internal" in internal
+    assert f"ACCESS_REFUSED - write access to exchange '{topology.exchange('closed')}'" in closed
+
+
+async def test_too_few_channels_are_found_with_the_figure(make_topology: MakeTopology, own_broker: Broker) -> None:
+    topology = make_topology(custom_node("work", "copy", orderBy="body:key"))
+    eval_ = ("eval", "{ok, Value} = application:get_env(rabbit, channel_max), Value.")
+    usual = (await asyncio.to_thread(rabbitmqctl, own_broker, *eval_)).strip()
+    await asyncio.to_thread(rabbitmqctl, own_broker, "eval", "application:set_env(rabbit, channel_max, 20).")
+    try:
+        found = (await check(topology, own_broker.url, status=1))["channels"]
+    finally:
+        await asyncio.to_thread(rabbitmqctl, own_broker, "eval", f"application:set_env(rabbit, channel_max, {usual}).")
+    assert (found["state"], found["detail"].split(" that")[0]) == (
+        "failed",
+        "the nodes need 22 of the 20 channels",
+    )
+    assert "channel_max = 22" in found["cure"]
+
+
+async def test_causes_of_tls_have_cures_of_their_own(make_topology: MakeTopology, own_broker: Broker) -> None:
+    topology = make_topology(pass_on("start"))
+    plain = own_broker.url.replace("amqp://", "amqps://")
+    found = (await check(topology, plain, status=1))["broker"]
+    assert "TLS: " in found["detail"]
+    assert "cafile" in found["cure"]
+    found = (await check(topology, f"{plain}?cafile=/no/such/ca.pem", status=1))["broker"]
+    assert "cafile=/no/such/ca.pem of the broker's address: No such file or directory" in found["detail"]
+    assert "Correct the option" in found["cure"]
 
 
 @pytest.mark.parametrize("arguments", [{"x-queue-type": "classic"}, {"x-queue-type": "quorum", "x-max-length": 9}])

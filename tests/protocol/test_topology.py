@@ -88,6 +88,12 @@ def test_duplicate_ids_name_both_places(tmp_path: Path) -> None:
     assert "$.nodes[1].id: 'n1' is the id of $.nodes[0] too" in text
 
 
+def test_a_follower_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    followers = [{"id": "n2"}, {"id": "n3"}, {"id": "n2", "name": "again"}]
+    text = problem(write(tmp_path, node(followers=followers)))
+    assert "at $.nodes[0].followers[2]: 'n2' is listed twice" in text
+
+
 def test_an_unknown_worker_type_lists_the_known_ones(tmp_path: Path) -> None:
     text = problem(write(tmp_path, node(worker="worker.magic")))
     assert "$.nodes[0].worker: unknown type 'worker.magic'. Use one of: worker.null, worker.http," in text

@@ -209,7 +209,7 @@ async def test_what_the_broker_does_not_take_waits_again_and_the_command_says_wh
     for number in range(3):
         await store.put(numbered(number, return_exchange="no-such-exchange" if number else topology.exchange("start")))
     text = await worker.command("trash", "approve", "--all", "--yes", status=1)
-    assert f"{numbered(0).id} approved\n2 entries wait again: exchange no-such-exchange does not exist" in text
+    assert f"{numbered(0).id} approved\n2 entries wait again: NOT_FOUND - no exchange 'no-such-exchange'" in text
     assert [entry.id for entry in await store.waiting()] == [numbered(1).id, numbered(2).id]
 
 

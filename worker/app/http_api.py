@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 PROCESS_PATH = "/api/process"
 WEBHOOK_PATH = "/webhook/topologies/{topology}/nodes/{node}/token/{token}"
+HEALTHY = frozenset({"ok", "blocked by the broker", "publishing refused"})
+"""What a worker says of itself that no new start would cure."""
 
 
 class Health(Protocol):
@@ -27,6 +29,10 @@ class Health(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether messages are taken."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it works, or waits for what no new start would bring."""
 
     def describe(self) -> Mapping[str, Any]:
         """Return the state in detail, for a person."""
@@ -75,8 +81,11 @@ def metrics_response(text: str) -> web.Response:
 
 
 def _application(health: Health, process: Process, api_key: str | None) -> web.Application:
-    async def probe(_: web.Request) -> web.Response:
+    async def readiness(_: web.Request) -> web.Response:
         return web.json_response(dict(health.describe()), status=200 if health.is_ready else 503)
+
+    async def liveness(_: web.Request) -> web.Response:
+        return web.json_response(dict(health.describe()), status=200 if health.is_healthy else 503)
 
     async def metrics(_: web.Request) -> web.Response:
         return metrics_response(health.metrics())
@@ -100,8 +109,8 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
         )
 
     application = web.Application()
-    application.router.add_get("/readyz", probe)
-    application.router.add_get("/healthz", probe)
+    application.router.add_get("/readyz", readiness)
+    application.router.add_get("/healthz", liveness)
     application.router.add_get("/metrics", metrics)
     application.router.add_post(PROCESS_PATH, api_process)
     return application

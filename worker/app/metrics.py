@@ -171,6 +171,11 @@ def _broker(parts: Parts) -> Iterator[Family]:
         "1 while connected to the broker.",
         [({"connection": link.name}, link.is_up) for link in parts.links],
     )
+    yield _gauge(
+        "blocked",
+        "1 while the broker takes no messages on a connection: it has a memory or disk alarm.",
+        [({"connection": link.name}, bool(link.blocked_for)) for link in parts.links],
+    )
     yield _counter(
         "reconnects_total",
         "Connections to the broker that were lost and replaced.",
@@ -186,6 +191,11 @@ def _broker(parts: Parts) -> Iterator[Family]:
         "publish_refused_total",
         "Rounds in which the broker did not take a message; it is tried again.",
         [({}, parts.publisher.refusals)],
+    )
+    yield _gauge(
+        "refused_exchanges",
+        "Exchanges whose messages the broker refuses at the moment.",
+        [({}, len(parts.publisher.refused))],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from worker.actions.registry import Registry, load_actions
-from worker.app.http_api import serve_http
+from worker.app.http_api import HEALTHY, serve_http
 from worker.app.metrics import Parts, families
 from worker.app.wiring import WorkerParts
 from worker.errors import HandBack
@@ -135,7 +135,25 @@ class Worker:
     @property
     def is_ready(self) -> bool:
         """Whether every node is consumed, or its turn awaited, and results can be published."""
-        return self.parts.intake.is_ready and self.parts.publisher.is_open and not self._stopping.is_set()
+        return self._status == "ok"
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it works, or waits for what no new start would bring."""
+        return self._status in HEALTHY
+
+    @property
+    def _status(self) -> str:
+        publisher = self.parts.publisher
+        if self._stopping.is_set():
+            return "stopping"
+        if not self.parts.intake.is_ready:
+            return "not consuming"
+        if any(link.blocked_for for link in self.parts.links):
+            return "blocked by the broker"
+        if not publisher.is_open:
+            return "not consuming"
+        return "publishing refused" if publisher.is_refused else "ok"
 
     @property
     def in_work(self) -> int:
@@ -149,13 +167,18 @@ class Worker:
 
     def describe(self) -> Mapping[str, Any]:
         """Return the state in detail, for `/readyz` and `/healthz`."""
-        consumers = self.parts.intake.consumers
-        return {
-            "status": "stopping" if self._stopping.is_set() else "ok" if self.is_ready else "not consuming",
-            "publisher": "open" if self.parts.publisher.is_open else "waiting for the broker",
-            "inWork": self.in_work,
-            "nodes": {node.name: consumers[node.id].state for node in self.parts.nodes},
+        intake, publisher, links = self.parts.intake, self.parts.publisher, self.parts.links
+        faults = {
+            "broker": {link.name: link.cause for link in links if not link.is_up and link.cause},
+            "blocked": {link.name: link.blocked_for for link in links if link.blocked_for},
+            "refused": dict(publisher.refused),
         }
+        return {
+            "status": self._status,
+            "publisher": "open" if publisher.is_open else "waiting for the broker",
+            "inWork": self.in_work,
+            "nodes": {node.name: intake.state(node) for node in self.parts.nodes},
+        } | {name: found for name, found in faults.items() if found}
 
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format."""

@@ -57,7 +57,7 @@ class WorkerParts:
         self.marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self.nodes) else None
         self.notice = mode.notice()
         self.gate = mode.gate(self.nodes, registry, self._processes)
-        self.publisher = Publisher()
+        self.publisher = Publisher(self.patience)
         self.runs = mode.runs(topology, self.publisher)
         storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
         self.injection = Injection(registry, storage, starter)

@@ -10,8 +10,16 @@ import aiormq
 import structlog
 
 from worker.broker import frames
-from worker.broker.link import CLOSE_SECONDS, CONNECTION_ERRORS, Outbox, Session, raise_swallowed_cancel, why_closed
+from worker.broker.link import (
+    CLOSE_SECONDS,
+    CONNECTION_ERRORS,
+    Session,
+    raise_swallowed_cancel,
+    takes_frames,
+    why_closed,
+)
 from worker.broker.objects import RPC_SECONDS
+from worker.broker.outbox import Outbox
 from worker.errors import ChannelLost, HandBack
 from worker.protocol.transport import Delivery
 
@@ -51,13 +59,13 @@ class Acknowledgements:
     def hand_back(self, tag: int) -> None:
         """The broker shall deliver the message again."""
         del self._open[tag]
-        if not self._channel.is_closed:
+        if takes_frames(self._channel):
             self._outbox.write(frames.hand_back(self._channel.number, tag))
 
     def flush(self) -> None:
         """Write what is acknowledged: one frame for all below the oldest open delivery, one each for the rest."""
         tags, self._settled = sorted(self._settled), []
-        if not tags or self._channel.is_closed:
+        if not tags or not takes_frames(self._channel):
             return
         number = self._channel.number
         together = bisect_left(tags, next(iter(self._open), tags[-1] + 1))
@@ -69,7 +77,6 @@ class Acknowledgements:
     async def ask(self, prefetch: int) -> None:
         """Ask the channel something that changes nothing; the answer comes behind what is acknowledged by now."""
         self.flush()
-        await self._outbox.flush()
         await self._channel.basic_qos(prefetch_count=prefetch, timeout=RPC_SECONDS)
 
 
@@ -118,9 +125,11 @@ class QueueConsumer:
         self._prefetch = prefetch
         self._handle = handle
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
-        self._arrived = self._arrived_before = self._strikes = 0
+        self._arrived = self._arrived_before = self._arrived_earlier = self._strikes = 0
         self.seen: QueueState | None = None
         """The queue at the latest look, the first one right after the consumer began; None before."""
+        self.takes_turns = False
+        """Whether the broker lets one consumer of the queue work at a time."""
         self.lost_by = ""
         """Why `run` ended: one of `LOST_BY`."""
 
@@ -131,6 +140,7 @@ class QueueConsumer:
         self._acknowledgements = Acknowledgements(channel, session.outbox)
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._strikes = 0
+        self._arrived_earlier = self._arrived
         self._is_closing = False
         closing = channel.closing
         closing.add_done_callback(lambda done: self._lose("channel_closed", f"channel closed: {why_closed(done)}"))
@@ -183,8 +193,9 @@ class QueueConsumer:
         """Compare with what the broker says of the queue; a consumer that has gone silent ends its `run`."""
         self.seen = QueueState(waiting, consumers)
         is_silent = waiting > 0 and self._arrived == self._arrived_before and len(self._tasks) < self._prefetch
+        is_next = self.takes_turns and self._arrived == self._arrived_earlier  # else it is this one's turn
         self._arrived_before = self._arrived
-        self._strikes = self._strikes + 1 if is_silent else 0
+        self._strikes = self._strikes + 1 if is_silent and not is_next else 0
         if not self.is_consuming or self._is_stopping:
             return
         if consumers == 0:
@@ -265,7 +276,6 @@ class QueueConsumer:
         self._acknowledgements.flush()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._outbox.flush()
                 await self._channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("channel_not_closed_cleanly", queue=self.queue, cause=str(error))

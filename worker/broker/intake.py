@@ -5,9 +5,10 @@ messages that nobody has asked about yet, and one whose turn has come must not s
 """
 
 import asyncio
-import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -15,15 +16,17 @@ from operator import attrgetter
 import aiormq
 import structlog
 
-from worker.broker.backlog import backlog, leftovers
+from worker.broker.backlog import backlog, leftovers, node_queues
 from worker.broker.consumer import QueueConsumer, QueueState, SharingConsumer
-from worker.broker.link import Session, raise_swallowed_cancel
+from worker.broker.link import LONGEST_PAUSE_SECONDS, SERVED_SECONDS, Session, TooFewChannels, raise_swallowed_cancel
 from worker.broker.objects import RPC_SECONDS, Declarations
+from worker.broker.one_shot import missing_exchanges
 from worker.broker.ordered import KeyedConsumer, SoleConsumer
 from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
 from worker.broker.publisher import Publisher
 from worker.broker.surroundings import ParkedCount, Surroundings
 from worker.errors import ChannelLost, UnreadableMessage
+from worker.patience import back_off
 from worker.protocol.keys import NO_KEY, Key
 from worker.protocol.message import decode
 from worker.protocol.topology import ROUTING_KEY, Node, Topology
@@ -32,6 +35,10 @@ from worker.protocol.transport import Delivery, Publication
 log = structlog.get_logger()
 
 AnyConsumer = QueueConsumer | PartitionedConsumer
+
+SPARE_CHANNELS = 3
+"""To declare, to look, and to probe."""
+SINGLE_ACTIVE = "x-single-active-consumer"
 
 MOVED_TOGETHER = 100
 """Messages of a node on their way from queues that it needs no more."""
@@ -71,13 +78,19 @@ class Intake:
         """Nodes that this worker fills and others consume."""
         self._seen: dict[str, QueueState] = {}
         """What waits for those at the latest look, by node id."""
+        self._missing: frozenset[str] = frozenset()
+        """Exchanges of nodes that were gone at the latest look, and could not be declared again."""
         self.parked = ParkedCount()
         """What was in no node's queue at the latest look."""
 
     @property
     def is_ready(self) -> bool:
         """Whether every queue has a living consumer, which of ordered nodes may be another worker's."""
-        return all(consumer.is_ready for consumer in self._all())
+        return not self._missing and all(consumer.is_ready for consumer in self._all())
+
+    def state(self, node: Node) -> str:
+        """Say what is done for a node, for a person."""
+        return "its exchange is missing" if node.exchange in self._missing else self.consumers[node.id].state
 
     def in_work(self, node_id: str) -> int:
         """Return how many messages of a node have been taken and are not acknowledged."""
@@ -105,10 +118,17 @@ class Intake:
 
     async def serve(self, session: Session) -> None:
         """Declare, consume and watch. Ends only with the connection, by one of `CONNECTION_ERRORS`."""
+        needed = channels_needed(self._nodes, self._surroundings)
+        if needed > session.underlay.most_channels:
+            raise TooFewChannels(session.underlay.most_channels, needed)
         declarations = Declarations(session)
         await self._declare(declarations)
+        self._missing = frozenset()
         for node in self._nodes:
             self._beside[node.id] = [*self._returning(node), *await self._leftovers(node, session)]
+        for part in chain.from_iterable(consumer.parts for consumer in self._all()):
+            part.takes_turns = SINGLE_ACTIVE in declarations.differing.get(part.queue, "")
+        session.has_begun = True
         raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
             for node in self._nodes:
@@ -130,20 +150,27 @@ class Intake:
         return (self.consumers[node_id], *self._beside.get(node_id, ()))
 
     async def _keep(self, node: Node, consumer: AnyConsumer, session: Session) -> None:
+        failures = 0
         while not self._is_stopping:
+            began = time.monotonic()
             try:
+                if failures:
+                    await self._declare_again(node, session)
                 await consumer.run(session)
-            except ChannelLost as lost:
+            except (ChannelLost, aiormq.exceptions.AMQPChannelError) as lost:
                 if session.underlay.is_closed:
                     raise
-                self.restarts[node.id, consumer.lost_by] += 1
+                self.restarts[node.id, consumer.lost_by or "channel_closed"] += 1
                 log.warning("consumer_restarted", nodeId=node.id, nodeName=node.name, cause=str(lost))
-            await asyncio.sleep(random.uniform(0.1, 1))  # noqa: S311 - jitter
-            declarations = Declarations(session)
-            await declarations.node(node.exchange, node.queue, ROUTING_KEY)
-            await self._surroundings.declare_return(declarations, node)
-            await declarations.close()
+            failures = 1 if time.monotonic() - began > SERVED_SECONDS else failures + 1
+            await asyncio.sleep(back_off(failures - 1, longest=LONGEST_PAUSE_SECONDS))
             raise_swallowed_cancel()
+
+    async def _declare_again(self, node: Node, session: Session) -> None:
+        declarations = Declarations(session)
+        await declarations.node(node.exchange, node.queue, ROUTING_KEY)
+        await self._surroundings.declare_return(declarations, node)
+        await declarations.close()
 
     async def _watch(self, session: Session) -> None:
         """Compare each consumer with its queue, on a channel of its own."""
@@ -159,10 +186,22 @@ class Intake:
                 else:
                     consumer.check(queue.message_count or 0, queue.consumer_count or 0)
             await channel.close()
+            await self._restore(session)
             seen = {node.id: await backlog(session, node) for node in self._followers}
             self._seen = {node_id: state for node_id, state in seen.items() if state is not None}
             self.parked = await self._surroundings.parked(session)
             raise_swallowed_cancel()
+
+    async def _restore(self, session: Session) -> None:
+        """Declare exchanges again that somebody has deleted, with their bindings."""
+        nodes = {node.exchange: node for node in (*self._nodes, *self._followers)}
+        self._missing = frozenset(await missing_exchanges(session, nodes))
+        for exchange in self._missing:
+            node = nodes[exchange]
+            log.warning("exchange_missing", nodeId=node.id, nodeName=node.name, consequence="it is declared again")
+            with suppress(aiormq.exceptions.AMQPChannelError):  # it is told once more at the next look
+                await self._declare_again(node, session)
+                self._missing -= {exchange}
 
     async def _declare(self, declarations: Declarations) -> None:
         for node in (*self._nodes, *self._followers):
@@ -211,6 +250,12 @@ class Intake:
         if self._surroundings.return_queues(node):
             return self._sharing(node, node.queue)
         return QueueConsumer(node.queue, node.prefetch, partial(self._deliver, node))
+
+
+def channels_needed(nodes: Sequence[Node], surroundings: Surroundings) -> int:
+    """Return how many channels on one connection the consumers of these nodes need."""
+    ordered = sum(node.order_by is not None for node in nodes)
+    return sum(len(tuple(node_queues(node, surroundings))) for node in nodes) + ordered + SPARE_CHANNELS
 
 
 def _order_key(key: Key, max_bytes: int, delivery: Delivery) -> str:

@@ -1,33 +1,29 @@
 """One connection to the broker that is kept up: connect, serve, and again when it is lost."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import aio_pika
 import aiormq
 import structlog
-from aio_pika.abc import AbstractConnection
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-from yarl import URL
+from aiormq.connection import DEFAULT_PORTS
 
-from worker.errors import BrokerError, SettingsError
+from worker.broker.opening import CONNECT_SECONDS, Connection, broker_url, open_connection
+from worker.errors import BrokerError
 from worker.patience import back_off
 
 log = structlog.get_logger()
 
-CONNECT_SECONDS = 10
 CLOSE_SECONDS = 5
 PROBE_SECONDS = 5
+FIRST_PAUSE_SECONDS = 1
+"""Half of it is random: not all workers come back at the same moment."""
 LONGEST_PAUSE_SECONDS = 10
-HEARTBEAT_SECONDS = 10
-"""Lets the broker notice within 20 s that a worker is gone without a word, and deliver its messages to another one.
-`?heartbeat=` in the broker's address wins."""
-
-PAUSE_SECONDS = (0.1, 1.5)
-"""Between the loss of a connection and the next: not all workers come back at the same moment."""
+SERVED_SECONDS = 5
+"""A connection that ends earlier counts as one that could not serve."""
+FRAME_BUFFER = 10
+"""Frames of a channel that are read ahead, as with aiormq's own channels."""
 
 CONNECTION_ERRORS = (OSError, aiormq.AMQPError, aiormq.exceptions.ChannelInvalidStateError, TimeoutError, BrokerError)
 """What a broken or refused connection raises. aiormq's word for a closed channel is none of its `AMQPError`s."""
@@ -37,60 +33,78 @@ class ConnectionLost(BrokerError):
     """The connection has ended; why it did, others may know better."""
 
 
-class Outbox:
-    """Collects frames and writes those of one turn of the event loop together.
+class TooFewChannels(BrokerError):
+    """The broker allows fewer channels on a connection than the worker needs."""
 
-    The order of `write` calls is the order on the wire. Nothing bounds it: each frame belongs to a message in work
-    or to a publish that waits for its confirm, and both are bounded.
-    """
-
-    def __init__(self, connection: aiormq.abc.AbstractConnection) -> None:
-        self._queue = connection.write_queue
-        self._frames: list[bytes] = []
-        self._filled = asyncio.Event()
-        self._order = asyncio.Lock()
-
-    def write(self, frames: bytes) -> None:
-        """Send these frames soon."""
-        self._frames.append(frames)
-        self._filled.set()
-
-    async def run(self) -> None:
-        """Hand the frames to the connection, until cancelled."""
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Return when everything written so far is with the connection, ahead of what aiormq sends next."""
-        async with self._order:
-            frames, self._frames = self._frames, []
-            if frames:
-                await self._queue.put(aiormq.abc.ChannelFrame(b"".join(frames), should_close=False))
+    def __init__(self, most: int, needed: int | None = None) -> None:
+        what = f"these nodes need {needed}" if needed else "all are in use"
+        super().__init__(
+            f"the broker allows {most} channels on a connection, and {what}; raise channel_max in rabbitmq.conf, or "
+            "divide the nodes over several workers with WORKER_NODES"
+        )
 
 
 class Session:
     """One life of a connection."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
-        transport = connection.transport
-        assert transport is not None, "aio_pika.connect returns an open connection"
-        self.underlay: aiormq.abc.AbstractConnection = transport.connection
-        self.outbox = Outbox(self.underlay)
+    def __init__(self, connection: Connection) -> None:
+        self.underlay = connection
+        self.outbox = connection.outbox
+        self.has_begun = False
+        """Whether what it is for could begin."""
         self._opened = time.monotonic()
+        self._numbers: set[int] = set()
+        """Of channels that are not closed on both sides. aiormq gives a number away before it has answered the broker
+        that closes the channel, which closes the connection.
+        """
+        self._number = 0
+        self._freed = asyncio.Event()
 
     @property
     def age(self) -> float:
         """Seconds since the connection was opened."""
         return time.monotonic() - self._opened
 
+    @property
+    def blocked_for(self) -> str:
+        """Why the broker takes no messages, while it does not."""
+        return self.underlay.state.blocked_for
+
+    @property
+    def free_channels(self) -> int:
+        """How many more channels the broker allows."""
+        return self.underlay.most_channels - len(self._numbers)
+
     async def channel(self, *, confirms: bool = False) -> aiormq.abc.AbstractChannel:
-        """Open a channel. Raises a `CONNECTION_ERRORS` member when the connection is gone."""
+        """Open a channel. Raises a `CONNECTION_ERRORS` member when the connection is gone, or has no channel left."""
+        if self.underlay.is_closed:
+            raise ConnectionLost(f"connection lost: {why_closed(self.underlay.closing)}")
+        number = await self._free_number()
+        channel = aiormq.Channel(self.underlay, number, publisher_confirms=confirms, frame_buffer=FRAME_BUFFER)
+        self._numbers.add(number)
+        self.underlay.channels[number] = channel
+        channel.closing.add_done_callback(lambda _: self._free(number))
+        await channel.open(timeout=CONNECT_SECONDS)
+        return channel
+
+    def _free(self, number: int) -> None:
+        self._numbers.discard(number)
+        self._freed.set()
+
+    async def _free_number(self) -> int:
+        """Return the next number that is free; the one that was so last comes again last."""
+        most = self.underlay.most_channels
         try:
-            return await self.underlay.channel(publisher_confirms=confirms, timeout=CONNECT_SECONDS)
-        except RuntimeError as error:  # aiormq's word for a closed connection
-            raise BrokerError(str(error)) from error
+            async with asyncio.timeout(CONNECT_SECONDS):
+                while len(self._numbers) >= most:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            raise TooFewChannels(most) from None
+        self._number = self._number % most + 1
+        while self._number in self._numbers:
+            self._number = self._number % most + 1
+        return self._number
 
     async def probe(self) -> None:
         """Ask the broker something. Raises a `CONNECTION_ERRORS` member when it does not answer in time."""
@@ -116,81 +130,102 @@ class Link:
         *,
         probe_seconds: float = 10,
     ) -> None:
-        try:
-            self._url = URL(url)
-        except ValueError as error:
-            raise SettingsError(f"the broker's address is no URL: {error}") from None
-        if self._url.scheme not in {"amqp", "amqps"} or not self._url.host:
-            raise SettingsError("the broker's address must look like amqp://user:password@host:5672/%2F")
-        self._url = self._url.update_query({"heartbeat": HEARTBEAT_SECONDS} | dict(self._url.query))
+        """Raises `SettingsError` for an address that cannot be right."""
+        self._url = broker_url(url)
         self.name = name
         self._serve = serve
         self._probe_seconds = probe_seconds
+        self._failures = 0
+        """Since a connection has served."""
+        self._session: Session | None = None
         self.losses = 0
         """Connections lost so far."""
-        self.is_up = False
+        self.cause = ""
+        """Why there is no connection."""
+
+    @property
+    def is_up(self) -> bool:
         """Whether there is a connection."""
+        return self._session is not None
+
+    @property
+    def blocked_for(self) -> str:
+        """Why the broker takes no messages on this connection, while it does not."""
+        return self._session.blocked_for if self._session else ""
 
     async def run(self) -> None:
         """Connect, serve and reconnect, until cancelled."""
         while True:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._live(), name=f"{self.name}: one connection")
-            await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - jitter
+                living = group.create_task(self._live(), name=f"{self.name}: one connection")
+            await asyncio.sleep(living.result())
 
-    async def _live(self) -> None:
-        """Connect and serve until the connection is lost."""
-        connection = await self._connect()
+    async def _live(self) -> float:
+        """Connect and serve until the connection is lost. Return after how many seconds to try again."""
+        try:
+            connection = await open_connection(self._url, self.name)
+        except BrokerError as error:
+            return self._wait(str(error))
+        connection.state.on_blocked = lambda: self._tell_blocked(connection.state.blocked_for)
+        session = Session(connection)
         try:
             raise_swallowed_cancel()
-            self.is_up = True
-            await self._use(Session(connection))
+            self._session = session
+            await self._use(session)
         except* CONNECTION_ERRORS as lost:
-            self.losses += 1
-            log.warning("broker_lost", connection=self.name, cause=_cause(lost))
+            cause = _cause(lost)
         finally:
-            self.is_up = False
+            self._session = None
             await _close(connection)
+        return self._lose(session, cause)
+
+    def _wait(self, cause: str) -> float:
+        pause = self._fail(cause)
+        log.warning(
+            "waiting_for_broker",
+            broker=f"{self._url.host}:{self._url.port or DEFAULT_PORTS[self._url.scheme]}",
+            connection=self.name,
+            attempt=self._failures,
+            retry_in_seconds=round(pause, 1),
+            cause=cause,
+        )
+        return pause
+
+    def _lose(self, session: Session, cause: str) -> float:
+        self.losses += 1
+        if session.has_begun and session.age > SERVED_SECONDS:
+            self._failures = 0
+        pause = self._fail(cause)
+        log.warning("broker_lost", connection=self.name, cause=cause, retry_in_seconds=round(pause, 1))
+        return pause
+
+    def _fail(self, cause: str) -> float:
+        """Return how long to wait: longer each time, until a connection serves."""
+        self.cause = cause
+        self._failures += 1
+        return back_off(self._failures - 1, first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
+
+    def _tell_blocked(self, cause: str) -> None:
+        if cause:
+            consequence = "messages wait to be published until the broker takes them again"
+            log.warning("broker_blocked", connection=self.name, cause=cause, consequence=consequence)
+        else:
+            log.info("broker_unblocked", connection=self.name)
 
     async def _use(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(session.wait_until_lost(), name=f"{self.name}: connection")
-            group.create_task(session.outbox.run(), name=f"{self.name}: outbox")
             group.create_task(self._probe(session), name=f"{self.name}: probe")
-            async with asyncio.TaskGroup() as serving:  # ends first: its last frames leave through the outbox
+            async with asyncio.TaskGroup() as serving:  # ends first, as long as the connection is watched
                 serving.create_task(self._serve(session), name=f"{self.name}: serve")
 
     async def _probe(self, session: Session) -> None:
         """Notice a connection that is dead without saying so, long before its heartbeats do."""
         while True:
             await asyncio.sleep(self._probe_seconds)
-            await session.probe()
+            if not session.blocked_for:  # the broker reads nothing meanwhile
+                await session.probe()
             raise_swallowed_cancel()
-
-    async def _connect(self) -> AbstractConnection:
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(CONNECTION_ERRORS),
-            wait=lambda state: back_off(state.attempt_number - 1, first=0.5, longest=LONGEST_PAUSE_SECONDS),
-            before_sleep=self._say_waiting,
-        ):
-            with attempt:
-                return await aio_pika.connect(
-                    self._url,
-                    timeout=CONNECT_SECONDS,
-                    client_properties={"connection_name": f"orchesty-worker {self.name}"},
-                )
-        raise AssertionError("tenacity returns or raises")
-
-    def _say_waiting(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        log.warning(
-            "waiting_for_broker",
-            broker=f"{self._url.host}:{self._url.port}",
-            connection=self.name,
-            attempt=state.attempt_number,
-            retry_in_seconds=round(state.upcoming_sleep, 1),
-            cause=f"{type(error).__name__}: {error}",
-        )
 
 
 def raise_swallowed_cancel() -> None:
@@ -205,13 +240,22 @@ def raise_swallowed_cancel() -> None:
         raise asyncio.CancelledError
 
 
+def takes_frames(channel: aiormq.abc.AbstractChannel) -> bool:
+    """Whether frames may be written to the channel.
+
+    aiormq answers a broker that closes a channel some time before it calls the channel closed, and a frame behind the
+    answer closes the connection.
+    """
+    return not channel.is_closed and channel.connection.channels.get(channel.number) is channel
+
+
 def why_closed(closing: asyncio.Future[object]) -> str:
     """Return why a connection or channel, whose `closing` is done, was closed."""
     error = None if closing.cancelled() else closing.exception()
     return str(error or "closed by us")
 
 
-async def _close(connection: AbstractConnection) -> None:
+async def _close(connection: Connection) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await connection.close()

@@ -41,6 +41,8 @@ class Declarations:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.differing: dict[str, str] = {}
+        """How queues differ from what was to be declared, by name."""
         self._channel: Channel | None = None
 
     async def node(self, exchange: str, queue: str, binding_key: str) -> None:
@@ -66,11 +68,13 @@ class Declarations:
 
     async def queue(self, name: str, arguments: Arguments = QUORUM) -> None:
         """Declare a durable queue."""
-        await self._declare(
+        difference = await self._declare(
             f"queue {name}",
             lambda channel: channel.queue_declare(name, durable=True, arguments=dict(arguments), timeout=RPC_SECONDS),
             lambda channel: channel.queue_declare(name, passive=True, timeout=RPC_SECONDS),
         )
+        if difference is not None:
+            self.differing[name] = difference
 
     async def bind_queue(self, queue: str, exchange: str, key: str) -> None:
         """Bind a queue to an exchange."""
@@ -92,12 +96,15 @@ class Declarations:
         what: str,
         declare: Callable[[Channel], Awaitable[object]],
         look: Callable[[Channel], Awaitable[object]],
-    ) -> None:
+    ) -> str | None:
+        """Return how the object differs that is there, None where it does not."""
         try:
             await declare(await self._open())
         except aiormq.exceptions.ChannelPreconditionFailed as error:
             await look(await self._open())
             log.warning("broker_object_differs", object=what, difference=str(error), consequence="used as it is")
+            return str(error)
+        return None
 
     async def _open(self) -> Channel:
         if self._channel is None or self._channel.is_closed:

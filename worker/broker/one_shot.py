@@ -1,16 +1,16 @@
 """A connection for one look at the broker, without patience."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-import aio_pika
 import aiormq
 
 from worker.broker.consumer import QueueState, delivery_of
-from worker.broker.link import CONNECT_SECONDS, CONNECTION_ERRORS, Session
+from worker.broker.link import CONNECTION_ERRORS, Session
 from worker.broker.objects import RPC_SECONDS
-from worker.errors import BrokerError
+from worker.broker.opening import broker_url, open_connection
+from worker.errors import BrokerError, SettingsError
 from worker.protocol.transport import Delivery
 
 
@@ -19,15 +19,9 @@ async def looking(url: str) -> AsyncIterator[Session]:
     """Connect once. Raises `BrokerError` that says why it cannot be."""
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # it logs what it raises
     try:
-        connection = await aio_pika.connect(
-            url, timeout=CONNECT_SECONDS, client_properties={"connection_name": "orchesty-worker command"}
-        )
-    except ValueError as error:
-        raise BrokerError("its address must look like amqp://user:password@host:5672/%2F") from error
-    except CONNECTION_ERRORS as error:
-        if "Connection.OpenOk" in str(error):  # what aiormq makes of the broker's refusal
-            raise BrokerError("the virtual host does not exist, or the user may not use it") from error
-        raise BrokerError(f"{type(error).__name__}: {error}") from error
+        connection = await open_connection(broker_url(url), "command")
+    except SettingsError as error:
+        raise BrokerError(str(error)) from error
     try:
         yield Session(connection)
     finally:
@@ -47,6 +41,20 @@ async def queue_states(session: Session, queues: Sequence[str]) -> dict[str, Que
             channel = await session.channel()
     await channel.close()
     return states
+
+
+async def missing_exchanges(session: Session, exchanges: Iterable[str]) -> list[str]:
+    """Return those that do not exist."""
+    missing = []
+    channel = await session.channel()
+    for exchange in exchanges:
+        try:
+            await channel.exchange_declare(exchange, passive=True, timeout=RPC_SECONDS)
+        except aiormq.exceptions.ChannelNotFoundEntity:
+            missing.append(exchange)
+            channel = await session.channel()
+    await channel.close()
+    return missing
 
 
 async def taken(session: Session, queue: str, most: int) -> AsyncIterator[Delivery]:

@@ -193,10 +193,17 @@ def _shown(url: str) -> str:
 
 
 def _cure(error: str) -> str:
+    if "of the broker's address" in error:
+        return "Correct the option in WORKER_AMQP_URL; the file must be there for the user that the worker runs as."
+    if error.startswith("TLS: "):
+        return (
+            "Name the certificate authority of the broker: amqps://...?cafile=/path/ca.pem, and with certfile and "
+            "keyfile your own certificate. The host in the address must be in the broker's certificate."
+        )
+    if "vhost" in error:
+        return "Create it and permit it: rabbitmqctl add_vhost NAME, set_permissions -p NAME; '/' is %2F in the URL."
     if "auth" in error.lower() or "ACCESS_REFUSED" in error:
         return "User and password of WORKER_AMQP_URL are wrong: rabbitmqctl authenticate_user USER PASSWORD"
-    if "virtual host" in error:
-        return "Create it and permit it: rabbitmqctl add_vhost NAME, set_permissions -p NAME; '/' is %2F in the URL."
     return "Is it running, and is WORKER_AMQP_URL=amqp://user:password@host:5672/%2F right?"
 
 

@@ -9,6 +9,7 @@ from worker.accounts.opening import has_keys, installs_address
 from worker.broker.delays import LOST
 from worker.broker.surroundings import Surroundings
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
+from worker.checks.exchanges import check_channels, check_followers
 from worker.checks.files import check_disk, check_journal, check_modes, sqlite_path
 from worker.checks.finding import Finding, FindingState, failed
 from worker.checks.stores import check_databases, check_storage, check_trash
@@ -89,5 +90,7 @@ async def _check_broker(
     if topology is None:
         yield not_before("queues", "give a topology")
     else:
+        yield await check_channels(url, nodes, surroundings)
+        yield await check_followers(url, topology, nodes)
         yield await check_queues(url, wanted_queues(nodes, surroundings))
         yield await check_leftovers(url, nodes, surroundings)

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from connectors import Trash
 from connectors.errors import StorageAway
-from worker.errors import HandBack
+from worker.errors import HandBack, Unpublishable
 from worker.modes.services import TrashNotice
 from worker.patience import Patience
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Keep, Settlement, Way
@@ -50,7 +51,14 @@ class Carrier:
         visit = decided.visit
         settlement = decided.settlement or self._settler.settle(visit, decided.decision)
         visit.delivery.is_settling = True
-        state = _end_state(decided.decision, settlement)
+        try:
+            return await self._carry_out(visit, decided.decision, settlement)
+        except Unpublishable as error:
+            trash = Trash(f"the broker does not take what is sent on: {error}")
+            return await self._carry_out(visit, trash, self._settler.settle(visit, trash))
+
+    async def _carry_out(self, visit: Visit, decision: Decision, settlement: Settlement) -> Decided:
+        state = _end_state(decision, settlement)
         if state is None:
             await self._runs.set_aside(visit)
         if settlement.publications:
@@ -65,7 +73,7 @@ class Carrier:
             await self._outlet.publish((settlement.report,))
         if state is not None:
             await self._runs.ended(visit, state, settlement.sent)
-        return Decided(visit, decided.decision, settlement, state)
+        return Decided(visit, decision, settlement, state)
 
     async def _confirm(self, confirmed: Callable[[], Awaitable[None]]) -> None:
         """Do what the action wants done after its items: until the storage answers, the message is not acknowledged."""

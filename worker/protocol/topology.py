@@ -13,6 +13,9 @@ from worker.protocol.keys import Key
 ROUTING_KEY = "1"
 """Key of everything that goes to a node's exchange, and of the binding of its queue."""
 
+RESERVED_ENDINGS = (".limit", ".order", ".order.workers")
+"""No node id ends so: what a worker declares for the node `x` would be found by the node `x.limit` or `x.order`."""
+
 
 class Role(StrEnum):
     """What a node does with a message."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from worker.errors import TopologyError
 from worker.protocol import headers
 from worker.protocol.keys import parse_key
-from worker.protocol.topology import Deduplicate, Follower, Node, Repeater, Role, Topology
+from worker.protocol.topology import RESERVED_ENDINGS, Deduplicate, Follower, Node, Repeater, Role, Topology
 from worker.urls import broker_url
 
 ROLES: Mapping[str, Role] = {
@@ -131,6 +131,12 @@ def _problems(file: _File) -> Iterator[str]:
                 "Give each node an id of its own."
             )
         places.setdefault(entry.id, index)
+        if reserved := next((ending for ending in RESERVED_ENDINGS if entry.id.endswith(ending)), None):
+            yield (
+                f"at $.nodes[{index}].id: {entry.id!r} ends in {reserved!r}, as queues of the node "
+                f"{entry.id.removesuffix(reserved)!r} do. Give the node another id."
+            )
+        yield from _repeated_followers(index, entry)
         if entry.worker not in ROLES:
             yield f"at $.nodes[{index}].worker: unknown type {entry.worker!r}. Use one of: {', '.join(ROLES)}."
         settings = entry.settings
@@ -139,6 +145,17 @@ def _problems(file: _File) -> Iterator[str]:
                 f"at $.nodes[{index}].settings.repeatHoldsLine: the node keeps no order. Set rabbitPrefetch to 1, or "
                 "orderBy to a key."
             )
+
+
+def _repeated_followers(index: int, entry: _NodeEntry) -> Iterator[str]:
+    known: set[str] = set()
+    for number, follower in enumerate(entry.followers):
+        if follower.id in known:
+            yield (
+                f"at $.nodes[{index}].followers[{number}]: {follower.id!r} is listed twice, and its two copies of a "
+                "message could not be told apart. Delete one."
+            )
+        known.add(follower.id)
 
 
 def _node(file: _File, entry: _NodeEntry, place: str) -> Node:

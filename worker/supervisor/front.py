@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from worker.app.http_api import PROCESS_PATH, WEBHOOK_PATH, is_allowed, metrics_response
+from worker.app.http_api import HEALTHY, PROCESS_PATH, WEBHOOK_PATH, is_allowed, metrics_response
 from worker.doors.bodies import body_chunks
 from worker.prometheus import Family, merge, render
 from worker.supervisor.child import Child
@@ -53,15 +53,17 @@ class Front:
             application.router.add_route("*", WEBHOOK_PATH, self._webhook)
             yield application
 
-    async def _probe(self, _: web.Request) -> web.Response:
+    async def _probe(self, request: web.Request) -> web.Response:
         states = await asyncio.gather(*map(self._state, self._children))
         is_ready = all(state["status"] == "ok" for state in states) and not self._is_stopping()
+        is_healthy = all(state["status"] in HEALTHY for state in states) and not self._is_stopping()
         content = {
             "status": "stopping" if self._is_stopping() else "ok" if is_ready else "not all processes are ready",
             "inWork": sum(state.get("inWork", 0) for state in states),
             "workers": {str(child.number): state for child, state in zip(self._children, states, strict=True)},
         }
-        return web.json_response(content, status=200 if is_ready else 503)
+        is_answered = is_healthy if request.path == "/healthz" else is_ready
+        return web.json_response(content, status=200 if is_answered else 503)
 
     async def _state(self, child: Child) -> Mapping[str, Any]:
         if child.pid is None:
