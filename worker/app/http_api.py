@@ -83,7 +83,7 @@ async def listening(application: web.Application, host: str, port: int, grace_se
         await runner.cleanup()
         where = host if host.startswith(UNIX) else f"{host}:{port}"
         raise StartupError(
-            f"cannot listen on {where}: {error.strerror}. Choose another address with WORKER_HTTP_HOST and "
+            f"cannot listen on {where}: {error.strerror or error}. Choose another address with WORKER_HTTP_HOST and "
             "WORKER_HTTP_PORT."
         ) from None
     try:
