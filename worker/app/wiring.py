@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 
+from connectors.secrets import keep_own
 from worker.accounts.opening import OpenAccounts, access_of, open_needed
 from worker.actions.applications import applications_in, installed_applications, known_applications
 from worker.actions.binding import bind
@@ -31,6 +33,7 @@ from worker.settings.settings import Settings
 from worker.storage.opening import open_storage
 from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
+from worker.urls import secrets_in
 from worker.webhooks.intake import WebhookIntake
 from worker.webhooks.lookup import CalledWebhooks
 
@@ -45,6 +48,7 @@ class WorkerParts:
 
         Raises `StartupError` for settings, a topology or actions that are wrong.
         """
+        keep_own(chain(settings.secrets, secrets_in(topology.amqp_url or "")))
         mode = open_mode(settings)
         self.settings, self.topology, self.registry = settings, topology, registry
         self.nodes = topology.select(settings.nodes)
