@@ -27,6 +27,7 @@ from worker.pipeline.handler import Handler
 from worker.pipeline.own_stages import load_stages
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
+from worker.pipeline.suspects import Suspects
 from worker.pipeline.turns import Turns
 from worker.protocol.topology import Topology
 from worker.settings.settings import Settings
@@ -113,7 +114,7 @@ class WorkerParts:
         return Intake(
             self.topology,
             self.nodes,
-            self.metrics.delivered(self.handler.deliver),
+            Suspects(self.metrics.delivered(self.handler.deliver)).deliver,
             self.publisher,
             mode.surroundings,
             check_seconds=self.settings.silence_seconds,
