@@ -34,12 +34,15 @@ from applications.install import Install, usable
 from applications.installs import Installs
 from applications.journal import Journal
 from applications.logins import Callback, Logins
+from applications.recent import Recent
 from applications.store import AccountStore
 from applications.templates import fill, fill_url
 from applications.token import Token
 from applications.token_endpoint import TokenEndpoint
 from applications.tokens import Tokens
 
+MOST_READ: Final = 10_000
+"""Installs in memory."""
 FRESH_SECONDS: Final = 2.0
 """How long an install is used as it was read: so long a switched off one may still be called."""
 
@@ -66,7 +69,7 @@ class Accounts:
         self.installs = Installs(store, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
         self.logins = Logins(store, self.installs, self._endpoint)
-        self._read: dict[tuple[str, str], _Read] = {}
+        self._read: Recent[tuple[str, str], _Read] = Recent(MOST_READ)
 
     def restrict(self, egress: Egress) -> None:
         """Keep URLs of installs away from internal addresses."""
@@ -86,7 +89,7 @@ class Accounts:
             if install:
                 self.tokens.compare(install)
             read = _Read(self._opened(usable(application, user, install), application), time.monotonic())
-            self._read[key] = read
+            self._read.put(key, read)
         if isinstance(application.authentication, TokenAuthentication):
             await self.tokens.get(application, user)  # here a missing or dead login is a clear error
         return read.access
@@ -200,7 +203,7 @@ class Accounts:
 
     def forget(self, user: str, application: str) -> None:
         """Read an install from the store the next time."""
-        self._read.pop((user, application), None)
+        self._read.forget((user, application))
         self.tokens.forget(user, application)
 
     async def close(self) -> None:

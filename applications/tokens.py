@@ -21,6 +21,7 @@ from applications.errors import ApplicationError, InstallsAway, LoginDead, Token
 from applications.install import Install, needs_reconnect, usable
 from applications.installs import LEASE_SECONDS, Installs
 from applications.journal import Arrived, Journal
+from applications.recent import Recent
 from applications.redaction import redact, redacted_errors
 from applications.token import Token
 
@@ -34,6 +35,8 @@ MIN_AGE_SECONDS: Final = 10
 LOOK_SECONDS: Final = (0.05, 0.25)
 """How long to wait before looking whether another process has brought the token. The database tells nobody."""
 LONGEST_PAUSE_SECONDS: Final = 300
+MOST_HELD: Final = 10_000
+"""Tokens in memory; others are read from the store when they are needed again."""
 _DOUBLINGS: Final = 60
 """More than the longest pause needs; after days of failures a float would overflow."""
 
@@ -59,7 +62,7 @@ class Tokens:
         self._journal = journal
         self._call = call
         self._running: dict[tuple[str, str], asyncio.Task[Token]] = {}
-        self._held: dict[tuple[str, str], HeldToken] = {}
+        self._held: Recent[tuple[str, str], HeldToken] = Recent(MOST_HELD)
 
     async def get(self, application: type[Application], user: str, refused: str | None = None) -> Token:
         """Return a token that the service should take; `refused` is the access token that it did not.
@@ -73,7 +76,7 @@ class Tokens:
         if held and held.is_alive(refused) and (time.time() < held.renew_at or key in self._running):
             return held.token
         if refused:
-            self._held.pop(key, None)  # should the login turn out to be dead, nothing more is sent with it
+            self._held.forget(key)  # should the login turn out to be dead, nothing more is sent with it
         while True:
             task = self._running.get(key)
             is_own = task is None
@@ -105,7 +108,7 @@ class Tokens:
             old = HeldToken(token, install.token_fence, 0) if token else None
             is_alive = old is not None and old.is_alive(refused)
             if old and is_alive:
-                self._held[user, application.key] = old  # who comes meanwhile goes on with it
+                self._held.put((user, application.key), old)  # who comes meanwhile goes on with it
             outcome = await self._renew(application, install, token)
             if isinstance(outcome, Token):
                 return outcome
@@ -207,7 +210,7 @@ class Tokens:
         return now < _renew_at(token)
 
     def _hold(self, install: Install, fence: int, token: Token) -> Token:
-        self._held[install.user, install.application] = HeldToken(token, fence, _renew_at(token))
+        self._held.put((install.user, install.application), HeldToken(token, fence, _renew_at(token)))
         return token
 
     def compare(self, install: Install) -> None:
@@ -218,7 +221,7 @@ class Tokens:
 
     def forget(self, user: str, application: str) -> None:
         """Read the token from the store the next time."""
-        self._held.pop((user, application), None)
+        self._held.forget((user, application))
 
 
 def _renew_at(token: Token) -> float:

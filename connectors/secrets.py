@@ -1,7 +1,7 @@
 """The secrets of the installs that an action uses: known while it runs, so that no reason and no log line shows one."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import replace
 
@@ -16,10 +16,23 @@ current_secrets: ContextVar[Known | None] = ContextVar("current_secrets", defaul
 does not know whose secrets are in it."""
 
 
+_own: set[str] = set()
+
+
+def keep_own(secrets: Iterable[str]) -> None:
+    """Keep secrets of the worker itself out of all that people read, as long as the process lives."""
+    _own.update(secrets)
+
+
 def known_secrets() -> frozenset[str]:
-    """Return the secrets that the action in work has used."""
+    """Return the secrets that the action in work has used, and those of the worker itself."""
     known = current_secrets.get()
-    return frozenset().union(*map(tuple, known.values())) if known else frozenset()
+    return frozenset(_own).union(*map(tuple, known.values()) if known else ())
+
+
+def without_secrets(text: str) -> str:
+    """Return the text without them."""
+    return redact(text, known_secrets())
 
 
 def remember(application: str, secrets: Collection[str]) -> None:
@@ -31,8 +44,8 @@ def remember(application: str, secrets: Collection[str]) -> None:
 
 def without_known(outcome: Outcome) -> Outcome:
     """Return the outcome with a reason that shows no secret."""
-    if current_secrets.get() and isinstance(outcome, Repeat | Limited | Stop | Trash) and outcome.reason:
-        return replace(outcome, reason=redact(outcome.reason, known_secrets()))
+    if isinstance(outcome, Repeat | Limited | Stop | Trash) and outcome.reason:
+        return replace(outcome, reason=without_secrets(outcome.reason))
     return outcome
 
 

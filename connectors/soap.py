@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from applications.http.response import Response, pick, read_as, read_list
+from applications.recent import Recent
 from connectors.errors import SoapFault
 from connectors.http import Http
 from connectors.rules import Rules, repeat_when
@@ -23,7 +24,10 @@ Model = TypeVar("Model")
 _FAULTS = Rules(success=500, checks=[repeat_when(lambda reply: not reply.content, "no SOAP answer", codes=500)])
 """A fault comes with status 500 (SOAP 1.1, 6.2); what it means is not decided by the status."""
 
-_read: WeakKeyDictionary[Http, dict[str, "asyncio.Task[Any]"]] = WeakKeyDictionary()
+MOST_READ = 100
+"""WSDLs in memory, some megabytes each; others are read again when they are needed."""
+
+_read: WeakKeyDictionary[Http, Recent[str, "asyncio.Task[Any]"]] = WeakKeyDictionary()
 """The services whose WSDL has been read, or is being read."""
 
 
@@ -43,7 +47,10 @@ class SoapReply:
 
 
 class SoapService:
-    """A SOAP service, known by its WSDL: a file or an address. The WSDL is read once per process."""
+    """A SOAP service, known by its WSDL: a file or an address.
+
+    The WSDL is read once per process, unless a hundred others were used since.
+    """
 
     def __init__(
         self,
@@ -94,10 +101,11 @@ class SoapService:
 
     async def _client(self) -> tuple[Any, Any]:
         """Return a client of this call's own, and the port."""
-        known = _read.setdefault(self._service.http, {})
+        known = _read.setdefault(self._service.http, Recent(MOST_READ))
         task = known.get(self._wsdl)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = known[self._wsdl] = asyncio.create_task(self._load(), name=f"read {self._wsdl}")
+            task = asyncio.create_task(self._load(), name=f"read {self._wsdl}")
+            known.put(self._wsdl, task)
         client = copy.copy(await asyncio.shield(task))
         client.wsse = _signature(*self._user) if self._user[0] else None
         service = next(iter(client.wsdl.services.values()))

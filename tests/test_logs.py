@@ -8,12 +8,13 @@ from pathlib import Path
 
 SCRIPT = """
 import logging, structlog
-from connectors.secrets import current_secrets
+from connectors.secrets import current_secrets, keep_own
 from support.visits import node, visit
 from worker.logs import configure_logs
 from worker.settings.settings import load_settings
 from worker.protocol.message import current_visit
 configure_logs(load_settings(log_format={form!r}))
+keep_own(["own canary"])
 current_visit.set(visit(node("next")))
 log = structlog.get_logger()
 log.info("message_trashed", reason="no stock", url="amqp://user:secret@broker/%2F")
@@ -25,7 +26,7 @@ try:
 except ZeroDivisionError:
     log.exception("failed")
 current_secrets.set({{"shop": ["canary \\"7"]}})
-log.info("nested", facts={{"at": ["amqp://user:a\\"b@broker", "ftp://host:21"]}}, mail="a@b", more="canary \\"7")
+log.info("nested", facts={{"at": ["amqp://user:a\\"b@broker", "ftp://host:21"]}}, own="own canary", more="canary \\"7")
 try:
     raise ValueError("no canary \\"7 at amqp://user:hunter3@broker")
 except ValueError:
@@ -48,7 +49,7 @@ def test_json_lines_carry_the_platforms_names_of_the_message() -> None:
     assert second["event"] == "from amqp://user:***@broker"
     assert third["exception"][0]["exc_type"] == "ZeroDivisionError"
     assert fourth["facts"]["at"] == ["amqp://user:***@broker", "ftp://host:21"]
-    assert (fourth["mail"], fourth["more"]) == ("a@b", "[hidden]")
+    assert (fourth["own"], fourth["more"]) == ("[hidden]", "[hidden]")
     assert fifth["exception"][0]["exc_value"] == "no [hidden] at amqp://user:***@broker"
 
 

@@ -6,10 +6,13 @@ own, imports nothing of ours to begin with, and says what has happened. A wheel 
 import it by that name too.
 """
 
+import os
+import signal
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 PACKAGES = {"worker": "patience.py", "connectors": "outcome.py", "applications": "application.py"}
@@ -20,6 +23,8 @@ DISTRIBUTION = "orchesty-worker"
 
 def main() -> None:
     """Run the command line; when another package stands in our place, end with status 2 and say which."""
+    signal.signal(signal.SIGTERM, _end_at_once)
+    _open_standard_streams()
     if (explanation := _stands_in_place()) is not None:
         _refuse(explanation)
     try:
@@ -37,6 +42,26 @@ def main() -> None:
 def explain_shadowing() -> str | None:
     """Say which package stands in the place of ours, and how to part them; None when none does."""
     return _stands_in_place() or _installed_over()
+
+
+def _end_at_once(number: int, _: FrameType | None) -> NoReturn:
+    """End by the signal, as a program does that handles none; as PID 1, which no such signal ends, by its status.
+
+    `run` puts its own handlers in this place once all is imported. No message is in work before.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
+
+
+def _open_standard_streams() -> None:
+    """Open `/dev/null` in place of standard streams that are closed: else the next files get their numbers."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
+        os.set_inheritable(opened, True)
+    os.close(opened)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _refuse(explanation: str) -> NoReturn:

@@ -10,8 +10,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from applications.redaction import redact
-from connectors.secrets import known_secrets
+from connectors.secrets import without_secrets
 from worker.protocol import headers as h
 from worker.protocol.message import current_visit
 from worker.settings.settings import Settings
@@ -92,4 +91,4 @@ def hide_secrets(_: WrappedLogger, __: str, line: Any) -> str:
     In the whole line, so that no value is too deep and no traceback is left out.
     """
     text = str(line)
-    return redact(_PASSWORD_IN_URL.sub(r"\1:***@", text) if "://" in text else text, known_secrets())
+    return without_secrets(_PASSWORD_IN_URL.sub(r"\1:***@", text) if "://" in text else text)

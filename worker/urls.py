@@ -1,16 +1,16 @@
 """URLs with passwords in them: what may be shown of them, and whether they say what was meant."""
 
-from urllib.parse import urlsplit
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 SQLITE = "sqlite"
-
-
+UNIX = "unix:"
+"""What an address to listen on begins with that is the path of a socket."""
 POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
-
-
 AMQP = frozenset({"amqp", "amqps"})
-
-
 MONGODB = frozenset({"mongodb", "mongodb+srv"})
 
 
@@ -72,3 +72,42 @@ def shown_url(url: str) -> str:
     """Return the URL without user, password and options."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+_FILE_OPTION = re.compile(
+    r"(?<=[?&])(cafile|capath|certfile|keyfile|passfile|sslrootcert|sslcert|sslkey|sslcrl|sslcrldir|ssl_ca_certs"
+    r"|ssl_ca_path|ssl_certfile|ssl_keyfile|tlsCAFile|tlsCertificateKeyFile|tlsCRLFile)=([^&]+)"
+)
+"""Options of AMQP, PostgreSQL, Redis and MongoDB that name a file."""
+
+
+def absolute_url(url: str, folder: Path) -> str:
+    """Return the URL with the files in it as absolute paths; relative ones are those of the folder."""
+    scheme, _, rest = url.partition(":///")
+    if scheme == SQLITE and not rest.startswith(("/", ":", "file:")):
+        return f"{SQLITE}:///{folder}/{rest}"
+    return _FILE_OPTION.sub(lambda option: f"{option[1]}={_absolute(option[2], folder)}", url)
+
+
+def _absolute(value: str, folder: Path) -> str:
+    path = unquote(value)
+    is_file = not path.startswith("/") and path != "system"  # libpq's word for the system's certificates
+    return quote(f"{folder}/{path}") if is_file else value
+
+
+LEAST_SECRET = 8
+"""A shorter password, or that of a user of the same name, stays readable elsewhere: it would hide innocent text."""
+
+
+def secrets_in(value: str) -> Iterator[str]:
+    """Return the password of a URL, a URL for HTTP as a whole, or the keys that stand there, with `id:` or without."""
+    if "://" not in value:
+        yield from (part for word in re.split(r"[,\s]+", value) for part in (word, word.partition(":")[2]) if part)
+        return
+    if value.startswith("http"):
+        yield value
+    with suppress(ValueError):
+        parts = urlsplit(value)
+        for password in {parts.password or "", unquote(parts.password or "")}:
+            if len(password) >= LEAST_SECRET and password != parts.username:
+                yield password

@@ -13,6 +13,7 @@ from support.visits import node, visit
 from connectors import Batch, CustomNode, Forward, Message, Page, Trash
 from connectors.action import Action
 from connectors.kind import Kind
+from connectors.secrets import keep_own
 from worker.actions.binding import bind
 from worker.actions.local import local_call, timed
 from worker.actions.registry import Registry, load_actions
@@ -105,6 +106,21 @@ async def test_any_other_error_goes_to_the_trash_with_type_and_place_but_no_loca
     assert "actions/test_actions.py:" in outcome.reason
     assert "in process" in outcome.reason
     assert "hunter2" not in outcome.reason
+
+
+async def test_no_reason_shows_a_secret_of_the_worker() -> None:
+    keep_own(["own-canary"])
+
+    class Leaky(CustomNode[Any, Any]):
+        name = "leaky"
+
+        async def process(self, message: Message[Any]) -> Message[Any]:
+            if message.data == "raise":
+                raise ValueError(r"Illegal header value b'own-canary\n'")
+            raise Trash("the key is own-canary")
+
+    reasons = [await local_call(Leaky())(visit(node("leaky"), body)) for body in ('"raise"', '"trash"')]
+    assert all("own-canary" not in outcome.reason and "[hidden]" in outcome.reason for outcome in reasons)
 
 
 @pytest.mark.parametrize("answer", [None, {"a": 1}, "text"])

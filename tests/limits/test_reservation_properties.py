@@ -99,5 +99,22 @@ def test_the_service_never_sees_more_calls_than_allowed(
                 assert last - first >= seconds - 1e-4, f"{amount + 1} calls of {key} within {seconds} s"
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(windows, max_size=2), st.lists(windows, max_size=2), asks)
+def test_nothing_is_left_of_users_and_messages_that_are_long_gone(
+    own: Sequence[tuple[int, int]], group: Sequence[tuple[int, int]], all_asks: Sequence[Ask]
+) -> None:
+    service = Service(own or [(1, 1)], group)
+
+    async def run() -> None:
+        for asked in all_asks:
+            await service.ask(asked)
+        service.now += 86_400
+        await service.store.states()
+
+    asyncio.run(run())
+    assert not [name for name, held in vars(service.store).items() if isinstance(held, dict) and held]
+
+
 def test_the_slack_covers_what_a_call_may_be_late() -> None:
     assert LATEST_SECONDS + WAY_SECONDS <= SLACK_SECONDS

@@ -1,6 +1,6 @@
 """Actions that do not answer: rounds, giving up, expiry."""
 
-from worker.pipeline.back_off import EXPIRY_SECONDS, Failures
+from worker.pipeline.back_off import EXPIRY_SECONDS, MOST_GIVEN_UP, Failures
 
 
 class Clock:
@@ -54,6 +54,17 @@ def test_a_run_is_forgotten_after_ten_minutes() -> None:
     fail(failures, clock)
     clock.now += EXPIRY_SECONDS + 1
     assert not failures.has_given_up("host node", "run")
+
+
+def test_however_many_runs_are_given_up_the_latest_are_remembered_and_no_more() -> None:
+    clock = Clock()
+    failures = Failures(1, clock)
+    for number in range(2 * MOST_GIVEN_UP):
+        fail(failures, clock, f"run {number}")
+        clock.now -= 1
+    remembered = sum(failures.has_given_up("host node", f"run {number}") for number in range(2 * MOST_GIVEN_UP))
+    assert remembered == MOST_GIVEN_UP
+    assert failures.has_given_up("host node", f"run {2 * MOST_GIVEN_UP - 1}")
 
 
 def test_the_pause_grows_up_to_half_a_minute() -> None:

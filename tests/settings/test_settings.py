@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.errors import SettingsError
 from worker.settings.environment import environment_of, unknown_variables
 from worker.settings.page import settings_page
-from worker.settings.settings import ModeName, load_settings
+from worker.settings.settings import ModeName, Settings, environment_names, load_settings
+from worker.urls import absolute_url
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -53,10 +56,13 @@ def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("environment", "address"),
     [
-        ({}, "sqlite:///var/trash.sqlite"),
-        ({"MONGODB_DSN": "mongodb://platform/db"}, "sqlite:///var/trash.sqlite"),
+        ({}, f"sqlite:///{Path.cwd()}/var/trash.sqlite"),
+        ({"MONGODB_DSN": "mongodb://platform/db"}, f"sqlite:///{Path.cwd()}/var/trash.sqlite"),
         ({"WORKER_DATABASE_URL": "postgresql://db/worker"}, "postgresql://db/worker"),
-        ({"WORKER_DATABASE_URL": "postgresql://db/worker", "WORKER_TRASH_URL": "sqlite:///t"}, "sqlite:///t"),
+        (
+            {"WORKER_DATABASE_URL": "postgresql://db/worker", "WORKER_TRASH_URL": "sqlite:///t"},
+            f"sqlite:///{Path.cwd()}/t",
+        ),
         ({"WORKER_MODE": "platform", "MONGODB_DSN": "mongodb://platform/db"}, "mongodb://platform/db"),
         (
             {"WORKER_MODE": "platform", "MONGODB_DSN": "mongodb://p/db", "WORKER_DATABASE_URL": "postgresql://db/w"},
@@ -64,7 +70,7 @@ def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             {"WORKER_MODE": "platform", "MONGODB_DSN": "mongodb://p/db", "WORKER_TRASH_URL": "sqlite:///t"},
-            "sqlite:///t",
+            f"sqlite:///{Path.cwd()}/t",
         ),
     ],
 )
@@ -119,6 +125,74 @@ def test_a_password_that_is_not_escaped_is_refused_and_not_shown(
 def test_addresses_of_all_kinds_are_taken(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
     monkeypatch.setenv(name, url)
     assert url in environment_of(load_settings()).values()
+
+
+SECRETS = {
+    name: f"{VARIABLES.get(variable, 'https')}://host/x" if name.endswith(("url", "dsn", "webhook")) else "k1:abc"
+    for name, variable in environment_names().items()
+    if "SecretStr" in str(Settings.model_fields[name].annotation)
+}
+
+
+@given(st.sampled_from(sorted(SECRETS)), st.text(" \t\r\n", max_size=3), st.text(" \t\r\n", max_size=3))
+def test_secrets_and_addresses_lose_what_files_put_at_their_ends(name: str, before: str, after: str) -> None:
+    value = getattr(load_settings(**{name: before + SECRETS[name] + after}), name)
+    assert value.get_secret_value() == SECRETS[name]
+
+
+@given(st.sampled_from(sorted(set(SECRETS) - {"secret_keys"})), st.sampled_from("\t\r\n\0\x7f"))
+def test_a_line_break_within_a_secret_or_an_address_is_refused_and_not_shown(name: str, control: str) -> None:
+    with pytest.raises(SettingsError, match="line break") as raised:
+        load_settings(**{name: f"{SECRETS[name]}{control}hunter2"})
+    assert "hunter2" not in str(raised.value)
+    assert environment_names()[name] in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "absolute"),
+    [
+        ("sqlite:///var/x.sqlite", "sqlite:////start/var/x.sqlite"),
+        ("sqlite:////srv/x.sqlite", "sqlite:////srv/x.sqlite"),
+        ("amqps://h/%2F?cafile=ca%20.pem&heartbeat=10", "amqps://h/%2F?cafile=/start/ca%20.pem&heartbeat=10"),
+        ("amqps://h/%2F?heartbeat=10&cafile=/ca.pem", "amqps://h/%2F?heartbeat=10&cafile=/ca.pem"),
+        ("postgresql://h/d?sslrootcert=ca.pem", "postgresql://h/d?sslrootcert=/start/ca.pem"),
+        ("postgresql://h/d?sslrootcert=system", "postgresql://h/d?sslrootcert=system"),
+        ("rediss://h/0?ssl_ca_certs=a/ca.pem", "rediss://h/0?ssl_ca_certs=/start/a/ca.pem"),
+        ("mongodb://h/d?tlsCAFile=ca.pem&w=1", "mongodb://h/d?tlsCAFile=/start/ca.pem&w=1"),
+    ],
+)
+def test_files_of_addresses_are_those_of_the_folder_at_the_start(url: str, absolute: str) -> None:
+    assert absolute_url(url, Path("/start")) == absolute
+
+
+def test_all_paths_mean_the_folder_at_the_start_whatever_comes_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paths = {name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)}
+    settings = load_settings(**dict.fromkeys(paths, Path("x")), http_host="unix:x.sock")
+    start = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    assert {getattr(settings, name) for name in paths} == {start / "x"}
+    assert settings.http_host == f"unix:{start}/x.sock"
+    addresses = {
+        settings.trash_address, settings.storage_address, settings.process_address,
+        settings.marks_address, settings.installs_address,
+    }  # fmt: skip
+    assert {address.rpartition("/")[0] for address in addresses} == {f"sqlite:///{start}/var"}
+    assert len(addresses) == 5
+
+
+def test_own_secrets_are_those_that_nobody_may_read() -> None:
+    settings = load_settings(
+        amqp_url="amqp://user:hunter%20hunter2@host/%2F",
+        trash_url="postgresql://postgres:postgres@host/d",
+        redis_url="redis://:short@host/0",
+        secret_keys="a:first-key,\nb:second-key",
+        orchesty_api_key="platform-key",
+    )
+    secrets = set(settings.secrets)
+    assert {"hunter hunter2", "hunter%20hunter2", "first-key", "second-key", "platform-key"} <= secrets
+    assert not secrets & {"postgres", "short", "a", "b"}
 
 
 def test_the_password_of_a_database_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

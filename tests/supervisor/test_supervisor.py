@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from support.topologies import custom_node, pass_on, sink
 from support.waiting import eventually
 from support.workers import WorkerProcess
 
+from worker import load_settings
+from worker.errors import StartupError
 from worker.supervisor import child as supervised
+from worker.supervisor.supervisor import Supervisor
 
 ACTIONS = """
 from connectors import CustomNode
@@ -191,6 +195,18 @@ async def test_a_port_in_use_ends_the_start_with_status_2(
     second = await start_worker(make_topology(pass_on("start")), is_awaited=False, processes=2, http_port=first.port)
     assert await second.ended() == 2
     assert any("WORKER_HTTP_PORT" in line.get("text", "") for line in second.lines)
+
+
+@pytest.mark.parametrize("folder", ["x" * 90, "missing/folder"])
+async def test_a_folder_that_holds_no_sockets_is_told_at_the_start_in_one_line_with_its_cure(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (tmp_path / ("x" * 90)).mkdir()
+    settings = load_settings(topology=make_topology(pass_on("start")).path, processes=2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
+    with pytest.raises(StartupError, match="TMPDIR") as raised:
+        await Supervisor(settings).run()
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("key", "status"), [("hunter2", 200), ("wrong", 401)])

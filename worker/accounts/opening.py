@@ -12,8 +12,10 @@ from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from applications.http.egress import Egress, Guarded
 from connectors.http import FindAccess, of_class
+from connectors.secrets import keep_own
 from worker.errors import SettingsError
 from worker.settings.settings import Settings
+from worker.urls import secrets_in
 
 if TYPE_CHECKING:
     from applications.accounts import Accounts
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from worker.accounts.sql import InstallsDatabase
 
 log = structlog.get_logger()
-
-DEFAULT_URL = "sqlite:///var/installs.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,6 @@ class OpenAccounts:
         await self.accounts.close()
 
 
-def installs_address(settings: Settings) -> str:
-    """Return the URL of the installs, with its password."""
-    chosen = settings.installs_url or settings.database_url
-    return chosen.get_secret_value() if chosen else DEFAULT_URL
-
-
 def read_keyring(settings: Settings) -> "Keyring":
     """Read the keys from the environment or the file. Raises `SettingsError` for what is no key."""
     # Imported here, as below: who uses no application need not wait for it.
@@ -51,7 +45,9 @@ def read_keyring(settings: Settings) -> "Keyring":
     try:
         if settings.secret_keys is not None:
             return Keyring.read(settings.secret_keys.get_secret_value())
-        return Keyring.read(settings.secret_keys_file.read_text() if settings.secret_keys_file else "")
+        keys = settings.secret_keys_file.read_text() if settings.secret_keys_file else ""
+        keep_own(secrets_in(keys))
+        return Keyring.read(keys)
     except OSError as error:
         raise SettingsError(f"WORKER_SECRET_KEYS_FILE: {error.filename}: {error.strerror}") from None
     except KeyMissing as error:
@@ -74,7 +70,7 @@ def open_accounts(settings: Settings) -> OpenAccounts:
     from worker.accounts.sql import InstallsDatabase, SqlAccounts  # noqa: PLC0415 - as above
 
     try:
-        database = InstallsDatabase(installs_address(settings))
+        database = InstallsDatabase(settings.installs_address)
         accounts = Accounts(SqlAccounts(database), read_keyring(settings), settings.token_journal)
         accounts.restrict(egress_of(settings))
         return OpenAccounts(accounts, database)

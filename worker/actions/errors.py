@@ -10,6 +10,7 @@ from pydantic import ValidationError
 import connectors
 from applications.errors import ApplicationError, TryLater
 from connectors import Outcome, Repeat, Trash
+from connectors.secrets import without_secrets
 
 MAX_TRIES = 100
 """How often a message waits for a token endpoint or a database before it goes to the trash: hours, not minutes."""
@@ -31,7 +32,7 @@ _OUR_PACKAGES = {Path(__file__).parent, Path(connectors.__file__).parent}
 def describe(error: BaseException) -> str:
     """Return type, text and place of an error. No values of variables: they may hold secrets."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__}: {_text(error)}{_place(frames) if frames else ''}"
+    return f"{type(error).__name__}: {without_secrets(_text(error))}{_place(frames) if frames else ''}"
 
 
 def _place(frames: traceback.StackSummary) -> str:

@@ -5,11 +5,13 @@ import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from types import FrameType
 from typing import Any
 
 import structlog
 
 from worker.actions.registry import Registry, load_actions
+from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
 from worker.app.http_api import HEALTHY, serve_http
 from worker.app.metrics import Parts, families
 from worker.app.wiring import WorkerParts
@@ -53,6 +55,8 @@ class Worker:
         self.handler = self.parts.handler
         self._answers_http = answers_http
         self._stopping = asyncio.Event()
+        self.ending = asyncio.Event()
+        """Whether `run` has begun to end: it was told to, or has failed."""
         self._called: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> None:
@@ -99,7 +103,10 @@ class Worker:
             purging = group.create_task(purge_regularly(parts.store, retention), name="purge")
             counting = group.create_task(parts.runs.run(), name="process state")
             telling = group.create_task(parts.ui_log.run(), name="user interface")
-            await self._stopping.wait()
+            try:
+                await self._stopping.wait()
+            finally:
+                self.ending.set()
             log.info("worker_stopping", in_work=self.in_work, grace_seconds=settings.grace)
             parts.patience.end()
             parts.runs.stop_waiting()
@@ -188,21 +195,28 @@ class Worker:
         return render([*families(parts), *(family for other in others for family in other.families())])
 
 
-async def run_until_signal(worker: Worker) -> int:
-    """Run the worker; SIGTERM or Ctrl-C stops it gracefully, a second one at once. Return the exit status."""
-    running = asyncio.ensure_future(worker.run())
-    received: list[signal.Signals] = []
+async def run_until_signal(worker: Worker, end: HardEnd) -> int:
+    """Run the worker; SIGTERM or Ctrl-C stops it gracefully, a second one at once. Return the exit status.
 
-    def on_signal(number: signal.Signals) -> None:
+    For the last thing that a process does: `end` comes when the worker does not.
+    """
+    running = asyncio.ensure_future(worker.run())
+    received: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        """Runs at once, also while an action holds up the event loop."""
         received.append(number)
         if len(received) == 1:
-            worker.stop()
+            end.within(worker.settings.grace + CLOSE_SECONDS, 1)
+            loop.call_soon_threadsafe(worker.stop)
         else:
-            log.warning("worker_forced", signal=number.name, consequence="unfinished messages go back to the broker")
-            running.cancel()
+            end.within(FORCED_SECONDS, 128 + number)
+            loop.call_soon_threadsafe(_force, running, number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+        signal.signal(number, on_signal)
+    failing = asyncio.ensure_future(_end_when_failing(worker, end, received))
     try:
         await running
     except asyncio.CancelledError:
@@ -210,4 +224,21 @@ async def run_until_signal(worker: Worker) -> int:
     except ExceptionGroup:
         log.exception("worker_failed", consequence="unfinished messages go back to the broker")
         return 1
+    finally:
+        failing.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
     return 0
+
+
+async def _end_when_failing(worker: Worker, end: HardEnd, received: Sequence[int]) -> None:
+    await worker.ending.wait()
+    if not received:
+        end.within(worker.settings.grace + CLOSE_SECONDS, 1)
+
+
+def _force(running: asyncio.Task[None], number: int) -> None:
+    log.warning(
+        "worker_forced", signal=signal.Signals(number).name, consequence="unfinished messages go back to the broker"
+    )
+    running.cancel()

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 
+from connectors.secrets import keep_own
 from worker.accounts.opening import OpenAccounts, access_of, egress_of, open_needed
 from worker.actions.applications import applications_in, installed_applications, known_applications
 from worker.actions.binding import bind
@@ -25,12 +27,14 @@ from worker.pipeline.handler import Handler
 from worker.pipeline.own_stages import load_stages
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
+from worker.pipeline.suspects import Suspects
 from worker.pipeline.turns import Turns
 from worker.protocol.topology import Topology
 from worker.settings.settings import Settings
 from worker.storage.opening import open_storage
 from worker.trash.keeping import Keeper
 from worker.trash.opening import open_trash
+from worker.urls import secrets_in
 from worker.webhooks.intake import WebhookIntake
 from worker.webhooks.lookup import CalledWebhooks
 
@@ -45,6 +49,7 @@ class WorkerParts:
 
         Raises `StartupError` for settings, a topology or actions that are wrong.
         """
+        keep_own(chain(settings.secrets, secrets_in(topology.amqp_url or "")))
         mode = open_mode(settings)
         self.settings, self.topology, self.registry = settings, topology, registry
         self.nodes = topology.select(settings.nodes)
@@ -110,7 +115,7 @@ class WorkerParts:
         return Intake(
             self.topology,
             self.nodes,
-            self.metrics.delivered(self.handler.deliver),
+            Suspects(self.metrics.delivered(self.handler.deliver)).deliver,
             self.publisher,
             mode.surroundings,
             check_seconds=self.settings.silence_seconds,

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from worker.accounts.opening import has_keys, installs_address
+from worker.accounts.opening import has_keys
 from worker.broker.delays import LOST
 from worker.broker.surroundings import Surroundings
 from worker.checks.broker import check_broker, check_leftovers, check_lost, check_queues, wanted_queues
@@ -57,12 +57,11 @@ def _stored_files(settings: Settings) -> Iterator[Path]:
     """Yield the files of this machine that hold data and secrets, whether they are there yet or not."""
     if settings.secret_keys_file:
         yield settings.secret_keys_file
-    for address in ("trash_address", "storage_address", "process_address", "marks_address"):
+    for address in ("trash_address", "storage_address", "process_address", "marks_address", "installs_address"):
         with suppress(SettingsError):  # another check says so
             yield from _file_of(getattr(settings, address))
     with suppress(OSError):  # as here
         yield from settings.token_journal.glob("*")
-    yield from _file_of(installs_address(settings))
 
 
 def _file_of(url: str) -> Iterator[Path]:

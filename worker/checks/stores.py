@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from connectors.errors import StorageAway
 from worker.accounts import tables as accounts
-from worker.accounts.opening import has_keys, installs_address
+from worker.accounts.opening import has_keys
 from worker.checks.clock import compare_clocks
 from worker.checks.files import check_file, sqlite_path
 from worker.checks.finding import Finding, FindingState, failed, ok, warning
@@ -42,7 +42,7 @@ async def check_databases(settings: Settings, nodes: Sequence[Node]) -> AsyncIte
     if settings.counts_processes:
         yield _check("process state", lambda: settings.process_address, runs.CHAIN, runs.messages)
     if has_keys(settings):
-        yield check_installs(installs_address(settings))
+        yield check_installs(settings.installs_address)
     if settings.redis_url is None and any(node.deduplicate for node in nodes):
         yield _check("deduplication", lambda: settings.marks_address, deduplication.CHAIN, deduplication.marks)
 

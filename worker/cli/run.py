@@ -13,15 +13,17 @@ import click
 import structlog
 import uvloop
 
+from worker.app.ending import LEAVE_SECONDS, HardEnd
 from worker.app.process import Worker, run_until_signal
 from worker.cli.options import amqp_option, topology_option, trash_option
-from worker.doors.server import UNIX
 from worker.logs import configure_logs
+from worker.output import never_wait
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables
 from worker.settings.settings import Settings, load_settings
 from worker.supervisor.lifeline import on_supervisor_lost
 from worker.supervisor.supervisor import Supervisor, supervise_until_signal
+from worker.urls import UNIX
 
 log = structlog.get_logger()
 
@@ -51,7 +53,7 @@ Examples:
 @click.option("--http-port", type=int, help="[env: WORKER_HTTP_PORT]")
 @trash_option
 @click.option("--reload", "is_reloading", is_flag=True, help="Restart when you edit the actions or the topology file.")
-@click.option("--supervised", type=int, hidden=True)
+@click.option("--supervised", type=(int, int), hidden=True)
 def run(
     topology_path: Path | None,
     amqp_url: str | None,
@@ -65,7 +67,7 @@ def run(
     trash_url: str | None,
     *,
     is_reloading: bool,
-    supervised: int | None,
+    supervised: tuple[int, int] | None,
 ) -> None:
     """Consume the nodes of a topology until SIGTERM or Ctrl-C.
 
@@ -85,33 +87,45 @@ def run(
         http_port=http_port,
         trash_url=trash_url,
     )
+    never_wait()
     configure_logs(settings)
+    end = HardEnd()
+    sys.exit(_run(_chosen(settings, end, supervised, is_reloading=is_reloading), end))
+
+
+def _run(chosen: Callable[[], Coroutine[Any, Any, int]], end: HardEnd) -> int:
+    """Run it to its end, and leave behind what does not end."""
+    status = 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(_chosen(settings, supervised, is_reloading=is_reloading)()))
+        try:
+            status = runner.run(chosen())
+        finally:
+            end.within(LEAVE_SECONDS, status)
+    return status
 
 
 def _chosen(
-    settings: Settings, supervised: int | None, *, is_reloading: bool
+    settings: Settings, end: HardEnd, supervised: tuple[int, int] | None, *, is_reloading: bool
 ) -> Callable[[], Coroutine[Any, Any, int]]:
     if supervised is not None:
-        return lambda: _work_supervised(settings, supervised)
+        return lambda: _work_supervised(settings, end, *supervised)
     _warn_of_unknown_variables()
     if settings.processes > 1 or is_reloading:
         load_topology(settings.topology).select(settings.nodes)  # wrong ones are told once, not by every process
         return lambda: supervise_until_signal(Supervisor(settings, is_reloading=is_reloading))
-    return lambda: _work(settings)
+    return lambda: _work(settings, end)
 
 
-async def _work(settings: Settings) -> int:
-    return await run_until_signal(_made(settings))
+async def _work(settings: Settings, end: HardEnd) -> int:
+    return await run_until_signal(_made(settings), end)
 
 
-async def _work_supervised(settings: Settings, number: int) -> int:
+async def _work_supervised(settings: Settings, end: HardEnd, number: int, lifeline: int) -> int:
     structlog.contextvars.bind_contextvars(worker=number)
     worker = _made(settings)
-    is_alone = on_supervisor_lost(worker.stop)
+    is_alone = on_supervisor_lost(lifeline, worker.stop)
     try:
-        return await run_until_signal(worker)
+        return await run_until_signal(worker, end)
     finally:
         if is_alone.is_set():
             _remove_socket(Path(settings.http_host.removeprefix(UNIX)))

@@ -9,9 +9,8 @@ from aiohttp import web
 
 from worker.doors.connections import IDLE_SECONDS, Doorkeeper
 from worker.errors import StartupError
+from worker.urls import UNIX
 
-UNIX: Final = "unix:"
-"""What a host begins with that is the path of a socket."""
 BACKLOG: Final = 512
 """Connections that the system takes before we do."""
 OTHER_ADDRESS: Final = "Choose another address with WORKER_HTTP_HOST and WORKER_HTTP_PORT."

@@ -40,6 +40,8 @@ class _Line:
 
     last: int = 0
     gone: int = 0
+    until: float = 0
+    """When the latest of those that wait will have asked again, if they still do."""
 
     @property
     def waiting(self) -> int:
@@ -85,8 +87,9 @@ class MemoryReservations:
         if not place:
             line.last += 1
             place = line.last
-        self._keep(request.line, line)
         seconds = max(turn - now, foreseen)
+        line.until = max(line.until, now + seconds + PATIENCE_SECONDS)
+        self._keep(request.line, line)
         for key in _shared(request):
             own = [limit for limit in request.limits if limit.user]
             self._shares[key].join(request.line, line.waiting, now + seconds + PATIENCE_SECONDS, own)
@@ -207,7 +210,8 @@ class MemoryReservations:
         return LimitState(limit, len(self._counting(window, now)), self._waiting(limit), free - now, amount)
 
     def _waiting(self, limit: KeyedLimit) -> int:
-        lines = [limit.key] if limit.user else self._shares[limit.key].flows
+        share = self._shares.get(limit.key)
+        lines = [limit.key] if limit.user else share.flows if share else ()
         return sum(line.waiting for name in lines if (line := self._lines.get(name)))
 
     def _tidy(self, now: float, *, is_forced: bool = False) -> None:
@@ -215,20 +219,24 @@ class MemoryReservations:
         if now - self._tidied < 1 and not is_forced:
             return
         self._tidied = now
-        self._forget_overdue(self._shares, now)
-        for name, window in tuple(self._windows.items()):
+        self._forget_overdue(tuple(self._shares), now)
+        for name in [name for name, line in self._lines.items() if line.until < now]:
+            del self._lines[name]
+        for place, window in tuple(self._windows.items()):
             self._window(window.limit, now)
             is_open = window.closed_until < now and self._share(window, now) == 1
             if is_open and not window.times and not self._waiting(window.limit):
-                del self._windows[name]
+                del self._windows[place]
         longest = max([self._width(window.limit) for window in self._windows.values()], default=0)
         self._turns = {member: turn for member, turn in self._turns.items() if turn > now - longest - IDLE_SECONDS}
 
     def _forget_overdue(self, keys: Iterable[str], now: float) -> None:
-        """Forget lines of which nothing was heard."""
+        """Forget lines of which nothing was heard, and what is left of limits that nobody waits for."""
         for key in keys:
             for line in self._shares[key].tidy(now):
                 self._lines.pop(line, None)
+            if not self._shares[key].flows:
+                del self._shares[key]
 
     def _keep(self, name: str, line: _Line) -> None:
         """Remember a line as long as messages of it wait."""

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 
 EXPIRY_SECONDS = 600
+MOST_GIVEN_UP = 10_000
+"""Runs of a target that are remembered as given up; of older ones the next message is called for again."""
 
 
 @dataclass(slots=True)
@@ -35,7 +37,14 @@ class Streak:
     rounds: int = 0
     latest: float = 0
     given_up: dict[str, float] = field(default_factory=dict)
-    """Runs that go to the trash without a call, and since when."""
+    """Runs that go to the trash without a call, and since when; the latest last."""
+
+    def give_up(self, run: str, now: float) -> None:
+        """Note a run, and forget one that is the oldest of too many."""
+        self.given_up.pop(run, None)
+        self.given_up[run] = now
+        if len(self.given_up) > MOST_GIVEN_UP:
+            del self.given_up[next(iter(self.given_up))]
 
 
 class Failures:
@@ -71,7 +80,7 @@ class Failures:
             streak.rounds += 1
             streak.latest = now
         if streak.rounds >= self._max_rounds:
-            streak.given_up[run] = now
+            streak.give_up(run, now)
             return None
         return back_off(streak.rounds - 1)
 

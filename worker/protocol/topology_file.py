@@ -11,7 +11,7 @@ from worker.errors import TopologyError
 from worker.protocol import headers
 from worker.protocol.keys import parse_key
 from worker.protocol.topology import RESERVED_ENDINGS, Deduplicate, Follower, Node, Repeater, Role, Topology
-from worker.urls import broker_url
+from worker.urls import absolute_url, broker_url
 
 ROLES: Mapping[str, Role] = {
     "worker.null": Role.PASS_ON,
@@ -39,6 +39,10 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=100)
 def _checked_key(text: str) -> str:
     parse_key(text)
     return text
+
+
+def _address(text: str) -> str:
+    return absolute_url(broker_url(text.strip()), Path.cwd())
 
 
 class _FollowerEntry(BaseModel):
@@ -85,7 +89,7 @@ class _NodeEntry(BaseModel):
 
 
 class _BrokerEntry(BaseModel):
-    dsn: Annotated[str, AfterValidator(broker_url)]
+    dsn: Annotated[str, AfterValidator(_address)]
 
 
 class _File(BaseModel):

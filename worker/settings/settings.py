@@ -1,17 +1,26 @@
 """Settings of the worker, read from the environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from worker.errors import SettingsError
-from worker.urls import broker_url, check_storage_url, check_url, checked_url
+from worker.settings.values import (
+    Address,
+    BrokerAddress,
+    HttpAddress,
+    RedisAddress,
+    StorageAddress,
+    StoreAddress,
+    Values,
+)
+from worker.urls import secrets_in
 
 ENTRY_POINTS = "orchesty_worker.actions"
 """The group of entry points with which installed packages name modules with actions, beside the setting `actions`."""
@@ -20,8 +29,6 @@ MOST_DAYS = 36_500
 MOST_SECONDS = 366 * 86_400
 MOST = 2**31 - 1
 """More than anybody needs, and less than what clocks and databases hold."""
-
-DEFAULT_STORAGE_URL = "sqlite:///var/storage.sqlite"
 
 
 class WithoutRedis(StrEnum):
@@ -32,10 +39,6 @@ class WithoutRedis(StrEnum):
     DIVIDE = "divide"
     """Each process takes its part of the limit."""
 
-
-DEFAULT_TRASH_URL = "sqlite:///var/trash.sqlite"
-DEFAULT_PROCESS_URL = "sqlite:///var/processes.sqlite"
-DEFAULT_MARKS_URL = "sqlite:///var/deduplication.sqlite"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -52,19 +55,15 @@ def variable(name: str) -> Any:
     return AliasChoices(name, f"WORKER_{name}")
 
 
-class Settings(BaseSettings):
+class Settings(Values):
     """All settings. `docs/settings.md` is generated from these fields."""
-
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix="WORKER_", frozen=True, extra="ignore", populate_by_name=True
-    )
 
     topology: Path = Field(
         Path("/srv/app/topology/topology.json"),
         validation_alias=variable("TOPOLOGY_JSON"),
         description="The topology file, version 2.",
     )
-    amqp_url: SecretStr | None = Field(
+    amqp_url: BrokerAddress | None = Field(
         None,
         description="The broker, `amqp://user:password@host:5672/%2F`. Takes precedence over that of the topology.",
     )
@@ -92,24 +91,24 @@ class Settings(BaseSettings):
     processes: int = Field(
         1, ge=1, le=256, description="Number of worker processes on this machine. One supervisor looks after them."
     )
-    database_url: SecretStr | None = Field(
+    database_url: StoreAddress | None = Field(
         None,
         description="The database for everything that is stored and has no URL of its own: "
         "`postgresql://user:password@host/database`, or `sqlite:///path`.",
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: RedisAddress | None = Field(
         None,
         description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers "
         "and the keys of nodes with `deduplicate`. Unset: each process keeps its own limits, which is right for a "
         "single process, and keys are in `WORKER_DATABASE_URL`, otherwise in `sqlite:///var/deduplication.sqlite`.",
     )
-    trash_url: SecretStr | None = Field(
+    trash_url: StoreAddress | None = Field(
         None,
         description="The database of the trash and the user tasks: `sqlite:///path`, "
         "`postgresql://user:password@host/database` or `mongodb://user:password@host/database` (experimental). Unset: "
         "`MONGODB_DSN` in platform mode, otherwise `WORKER_DATABASE_URL`, otherwise `sqlite:///var/trash.sqlite`.",
     )
-    installs_url: SecretStr | None = Field(
+    installs_url: Address | None = Field(
         None,
         description="The database of the installs of applications: `sqlite:///path` or "
         "`postgresql://user:password@host/database`. Unset: `WORKER_DATABASE_URL`, otherwise "
@@ -132,7 +131,7 @@ class Settings(BaseSettings):
         Path("var/tokens"),
         description="A directory on this machine for renewed tokens, encrypted, until the database has them.",
     )
-    storage_url: SecretStr | None = Field(
+    storage_url: StorageAddress | None = Field(
         None,
         description="The data storage of actions: `sqlite:///path`, `postgresql://user:password@host/database` or "
         "`redis://host:6379/0`. Workers that share a topology have to share it. Unset: `WORKER_DATABASE_URL`, "
@@ -181,7 +180,7 @@ class Settings(BaseSettings):
     process_keep_days: float = Field(
         7, ge=0, le=MOST_DAYS, description="Days after the end of a run until the worker deletes its counts. 0: never."
     )
-    finished_webhook: SecretStr | None = Field(
+    finished_webhook: HttpAddress | None = Field(
         None,
         description="A URL that gets a POST for each run that ends, with its totals as JSON, at least once. Needs "
         "`WORKER_PROCESS_STATE`.",
@@ -250,7 +249,7 @@ class Settings(BaseSettings):
         description="The platform's worker-api, `host:port` or `http://host:port`. It gets the log lines that actions "
         "write `for_ui` and each call of a service, for the user interface. Unset: nothing is sent.",
     )
-    mongodb_dsn: SecretStr | None = Field(
+    mongodb_dsn: StoreAddress | None = Field(
         None,
         validation_alias=variable("MONGODB_DSN"),
         description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
@@ -263,20 +262,6 @@ class Settings(BaseSettings):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
         return value
 
-    @field_validator("redis_url", "trash_url", "database_url", "mongodb_dsn", "installs_url", "storage_url")
-    @classmethod
-    def _escaped(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            checked_url(value.get_secret_value())
-        return value
-
-    @field_validator("amqp_url")
-    @classmethod
-    def _broker(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            broker_url(value.get_secret_value())
-        return value
-
     @field_validator("egress_allow")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -284,32 +269,11 @@ class Settings(BaseSettings):
             ip_network(network, strict=False)
         return value
 
-    @field_validator("redis_url")
-    @classmethod
-    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("redis://:password@host:6379/0 or rediss://... expected")
-        return value
-
-    @field_validator("trash_url", "database_url", "mongodb_dsn")
-    @classmethod
-    def _known_store(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value())
-        return value
-
-    @field_validator("finished_webhook")
-    @classmethod
-    def _http_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
-            raise ValueError("must be a URL, https://host/path")
-        return value
-
     @property
     def marks_address(self) -> str:
         """The URL of what `deduplicate` remembers, with its password. Raises `SettingsError` for a MongoDB."""
         chosen = self.redis_url or self.database_url
-        url = chosen.get_secret_value() if chosen else DEFAULT_MARKS_URL
+        url = chosen.get_secret_value() if chosen else self._own_file("deduplication")
         if url.startswith("mongodb"):
             raise SettingsError(
                 "a node has `deduplicate`, which a MongoDB in WORKER_DATABASE_URL cannot serve: set WORKER_REDIS_URL, "
@@ -317,38 +281,40 @@ class Settings(BaseSettings):
             )
         return url
 
-    @field_validator("storage_url")
-    @classmethod
-    def _known_storage(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_storage_url(value.get_secret_value())
-        return value
-
     @property
     def storage_address(self) -> str:
         """The URL of the data storage, with its password."""
         if self.storage_url is not None:
             return self.storage_url.get_secret_value()
         shared = self.database_url.get_secret_value() if self.database_url else ""
-        return DEFAULT_STORAGE_URL if not shared or shared.startswith("mongodb") else shared
+        return self._own_file("storage") if not shared or shared.startswith("mongodb") else shared
 
     @property
     def trash_address(self) -> str:
         """The URL of the trash, with its password."""
         platforms = self.mongodb_dsn if self.mode is ModeName.PLATFORM else None
         chosen = self.trash_url or platforms or self.database_url
-        return chosen.get_secret_value() if chosen else DEFAULT_TRASH_URL
+        return chosen.get_secret_value() if chosen else self._own_file("trash")
+
+    @property
+    def installs_address(self) -> str:
+        """The URL of the installs, with its password."""
+        chosen = self.installs_url or self.database_url
+        return chosen.get_secret_value() if chosen else self._own_file("installs")
 
     @property
     def process_address(self) -> str:
         """The URL of the database that counts runs, with its password."""
-        url = self.database_url.get_secret_value() if self.database_url else DEFAULT_PROCESS_URL
+        url = self.database_url.get_secret_value() if self.database_url else self._own_file("processes")
         if url.startswith("mongodb"):
             raise SettingsError(
                 "WORKER_DATABASE_URL is a MongoDB, which cannot count processes: give it PostgreSQL or SQLite and the "
                 "MongoDB to WORKER_TRASH_URL, or set WORKER_PROCESS_STATE=false"
             )
         return url
+
+    def _own_file(self, name: str) -> str:
+        return f"sqlite:///{self._folder}/var/{name}.sqlite"
 
     def broker_address(self, of_topology: str | None) -> str:
         """Return the broker's URL, with its password; the topology's if the settings have none.
@@ -362,6 +328,13 @@ class Settings(BaseSettings):
                 "no broker: set WORKER_AMQP_URL=amqp://user:password@host:5672/%2F or give the topology a rabbitMq dsn"
             )
         return of_topology
+
+    @property
+    def secrets(self) -> Iterator[str]:
+        """What nobody may read: keys, and the passwords of addresses."""
+        for name in type(self).model_fields:
+            if isinstance(value := getattr(self, name), SecretStr):
+                yield from secrets_in(value.get_secret_value())
 
     @property
     def platform_key(self) -> str:

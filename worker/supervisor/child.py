@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 
 import worker
-from worker.doors.server import UNIX
 from worker.patience import back_off
+from worker.urls import UNIX
 
 log = structlog.get_logger()
 
@@ -21,8 +21,8 @@ LONGEST_PAUSE_SECONDS = 30
 STABLE_SECONDS = 60
 """A process that has run this long was well; the pauses start over."""
 
-CLOSE_SECONDS = 15
-"""What a process may take on top of the grace until it is killed."""
+CLOSE_SECONDS = 20
+"""What a process may take on top of the grace until it is killed: more than it takes to end itself."""
 
 FORCED_SECONDS = 5
 """What a process may take after the second signal until it is killed."""
@@ -31,11 +31,11 @@ CANNOT_START = 2
 """Status of a process whose settings, topology or actions are wrong: starting it again does not help."""
 
 
-def command(number: int) -> Sequence[str]:
-    """Return the command of a worker process; its settings come in the environment."""
+def command(number: int, lifeline: int) -> Sequence[str]:
+    """Return the command of a worker process; its settings come in the environment, the pipe as an open file."""
     is_beside_us = Path(worker.__file__).parent.parent == Path.cwd()
     only_installed = () if is_beside_us else ("-P",)  # a folder `worker` here must not take our place
-    return (sys.executable, *only_installed, "-m", "worker", "run", "--supervised", str(number))
+    return (sys.executable, *only_installed, "-m", "worker", "run", "--supervised", str(number), str(lifeline))
 
 
 class Child:
@@ -98,12 +98,23 @@ class Child:
         self._send(signal.SIGTERM)
 
     async def _run_once(self) -> int:
-        process = self._process = await asyncio.create_subprocess_exec(
-            *command(self.number),
-            stdin=asyncio.subprocess.PIPE,  # never written to; it ends when the supervisor ends
-            env=self._environment,
-            start_new_session=True,  # Ctrl-C in the terminal reaches it through us, and once
-        )
+        lifeline, ours = os.pipe()  # never written to; it ends when the supervisor ends
+        try:
+            return await self._run_with(lifeline)
+        finally:
+            os.close(ours)
+
+    async def _run_with(self, lifeline: int) -> int:
+        try:
+            process = self._process = await asyncio.create_subprocess_exec(
+                *command(self.number, lifeline),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(lifeline,),
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C in the terminal reaches it through us, and once
+            )
+        finally:
+            os.close(lifeline)
         log.info("worker_process_started", worker=self.number, pid=process.pid)
         if self._told.is_set():
             self._send(signal.SIGTERM)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 
 import structlog
@@ -10,10 +9,14 @@ import structlog
 log = structlog.get_logger()
 
 
-def on_supervisor_lost(stop: Callable[[], None]) -> asyncio.Event:
-    """Call `stop` and set the event when standard input ends: its other end is the supervisor's, which never writes."""
+def on_supervisor_lost(lifeline: int, stop: Callable[[], None]) -> asyncio.Event:
+    """Call `stop` and set the event when the pipe ends: its other end is the supervisor's, which never writes.
+
+    No program that an action starts gets the pipe.
+    """
     lost = asyncio.Event()
-    loop, lifeline = asyncio.get_running_loop(), sys.stdin.fileno()
+    loop = asyncio.get_running_loop()
+    os.set_inheritable(lifeline, False)
 
     def look() -> None:
         if not os.read(lifeline, 1024):

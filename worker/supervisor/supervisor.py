@@ -1,14 +1,17 @@
 """The life of the supervisor: its processes, its HTTP, its end."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
 
 from worker.doors.server import listening
+from worker.errors import StartupError
 from worker.settings.environment import environment_of
 from worker.settings.settings import Settings
 from worker.supervisor.changes import watch_changes
@@ -16,6 +19,10 @@ from worker.supervisor.child import Child
 from worker.supervisor.front import Front
 
 log = structlog.get_logger()
+
+LONGEST_SOCKET_PATH = 107
+"""In bytes; a limit of Linux."""
+_CURE = "Set TMPDIR to a short path that can be written, such as /tmp."
 
 
 class Supervisor:
@@ -31,12 +38,12 @@ class Supervisor:
     async def run(self) -> int:
         """Work until `stop`, or until a process cannot start. Return the worst of the processes' exit statuses.
 
-        Raises `StartupError` when the address of the HTTP answers cannot be had.
+        Raises `StartupError` when the address of the HTTP answers, or a folder for sockets, cannot be had.
         """
-        with TemporaryDirectory(prefix="orchesty-worker-", ignore_cleanup_errors=True) as folder:
+        with _socket_folder(self._settings.processes) as folder:
             environment, grace = environment_of(self._settings), self._settings.grace
             self._children = [
-                Child(number, environment, Path(folder), grace, awaits_changes=self._is_reloading)
+                Child(number, environment, folder, grace, awaits_changes=self._is_reloading)
                 for number in range(1, self._settings.processes + 1)
             ]
             front = Front(self._children, lambda: self._is_stopping, self._settings.platform_key)
@@ -74,6 +81,19 @@ class Supervisor:
         log.info("files_changed", files=changed, consequence="the worker processes restart")
         for child in self._children:
             child.restart()
+
+
+@contextmanager
+def _socket_folder(processes: int) -> Iterator[Path]:
+    """Make a folder that only we can enter. Raises `StartupError` when none can be made, or its path is too long."""
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(TemporaryDirectory(prefix="orchesty-worker-", ignore_cleanup_errors=True))
+        except OSError as error:
+            raise StartupError(f"no folder for the processes' sockets: {error}. {_CURE}") from None
+        if len(os.fsencode(f"{made}/{processes}.sock")) > LONGEST_SOCKET_PATH:
+            raise StartupError(f"{made} is too long a path for the processes' sockets. {_CURE}")
+        yield Path(made)
 
 
 async def supervise_until_signal(supervisor: Supervisor) -> int:

@@ -1,0 +1,127 @@
+"""A message that ends its worker: those beside it get through, and it goes to the trash alone."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import MakeTopology, RunWorker
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.proxy import Proxy
+from support.queues import Queues, bodies, process_message
+from support.topologies import custom_node, sink
+from support.trashed import trashed
+from support.visits import node
+
+from connectors import CustomNode, Message
+from worker.pipeline import suspects
+from worker.pipeline.suspects import SUSPECT_DELIVERIES, Suspects
+from worker.protocol.topology import Node
+from worker.protocol.transport import Delivery
+
+NODE = node("action")
+MOST_DELIVERIES = 18
+
+
+@pytest.fixture(autouse=True)
+def quickly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "queues" not in request.fixturenames:
+        monkeypatch.setattr(suspects, "GATHER_SECONDS", 0)
+
+
+class Crash(BaseException):
+    """What ends a process."""
+
+
+async def until_crash(waiting: dict[bytes, int], guilty: Collection[bytes]) -> None:
+    """Deliver all that waits to a process, and note what it leaves when a guilty one has ended it."""
+    crashed = asyncio.Event()
+
+    async def work(_: Node, delivery: Delivery) -> None:
+        if delivery.raw in guilty:
+            crashed.set()
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        del waiting[delivery.raw]
+
+    process = Suspects(work)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(deliver(process, Delivery(raw, None, deliveries))) for raw, deliveries in waiting.items()
+        ]
+        await crashed.wait()
+        for task in tasks:
+            task.cancel()
+    for raw in waiting:
+        waiting[raw] += 1
+
+
+async def deliver(process: Suspects, delivery: Delivery) -> None:
+    await process.deliver(NODE, delivery)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 39))
+async def test_one_guilty_message_takes_no_other_along_for_long(count: int, guilty: int) -> None:
+    raws = [str(number).encode() for number in range(count)]
+    waiting, doomed = dict.fromkeys(raws, 1), raws[guilty % count]
+    while len(waiting) > 1:
+        assert waiting[doomed] <= SUSPECT_DELIVERIES + 1
+        await until_crash(waiting, {doomed})
+    assert set(waiting) == {doomed}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.integers(0, 39))
+async def test_nor_those_that_came_back_for_other_reasons(times: list[int], guilty: int) -> None:
+    waiting = {str(number).encode(): deliveries for number, deliveries in enumerate(times)}
+    doomed = str(guilty % len(times)).encode()
+    while set(waiting) != {doomed}:
+        await until_crash(waiting, {doomed})
+        assert all(waiting[raw] < MOST_DELIVERIES for raw in waiting if raw != doomed)
+
+
+async def test_several_guilty_messages_take_no_other_along_for_ever() -> None:
+    raws = [str(number).encode() for number in range(100)]
+    waiting, doomed = dict.fromkeys(raws, 1), {raws[30], raws[60]}
+    while set(waiting) != doomed:
+        await until_crash(waiting, doomed)
+        assert max(waiting.values()) < MOST_DELIVERIES
+
+
+async def test_a_suspect_that_works_for_long_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "ALONE_SECONDS", 0.01)
+    both = asyncio.Barrier(2)
+
+    async def work(_: Node, __: Delivery) -> None:
+        await both.wait()
+
+    process = Suspects(work)
+    await asyncio.gather(*(deliver(process, Delivery(raw, None, 3)) for raw in (b"a", b"b")))
+
+
+async def test_a_worker_that_is_lost_again_and_again_lets_the_innocent_through(
+    make_topology: MakeTopology, queues: Queues, run_worker: RunWorker, proxy: Proxy
+) -> None:
+    class LoseTheBroker(CustomNode[Any, Any]):
+        """To the broker a worker that loses its connection has vanished."""
+
+        name = "lose-the-broker"
+
+        async def process(self, message: Message[Any]) -> Message[Any]:
+            if message.data == "guilty":
+                proxy.reset()
+            await asyncio.sleep(timedelta(milliseconds=200).total_seconds())
+            return message
+
+    topology = make_topology(custom_node("work", "lose-the-broker", "sink"), sink())
+    for name in topology.names:
+        await queues.declare(topology.exchange(name), topology.queue(name))
+    names = [f"innocent {number}" for number in range(8)]
+    await queues.publish(topology.exchange("work"), *map(process_message, [*names[:4], "guilty", *names[4:]]))
+    worker = await run_worker(topology, LoseTheBroker(), amqp_url=proxy.url, max_deliveries=6, is_awaited=False)
+
+    assert set(bodies(await queues.read(topology.queue("sink"), len(names)))) == set(names)
+    assert (await trashed(worker)).body == '"guilty"'

@@ -1,0 +1,96 @@
+"""Messages that were in work when a worker vanished: one of them may be what ended it.
+
+The broker counts how often it took a message back, whichever worker had it. What has come back several times is a
+suspect. Suspects begin one after the other in a process, so that all that begin before the guilty one get through. The
+next time they come back, the order is turned round: what stood behind the guilty one stands before it. After every two
+times the order is another one, for the case that several are guilty. So innocents get through long before
+`WORKER_MAX_DELIVERIES`, and the guilty ones end in the trash.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+import structlog
+
+from worker.patience import wait_for
+from worker.protocol.topology import Node
+from worker.protocol.transport import Delivery
+
+log = structlog.get_logger()
+
+Deliver = Callable[[Node, Delivery], Awaitable[None]]
+
+SUSPECT_DELIVERIES = 3
+"""As often a message is delivered until it is a suspect."""
+GATHER_SECONDS = 0.5
+"""How long the first one waits for others, which come at the same time as it."""
+ALONE_SECONDS = 2.0
+"""How long a suspect works before the next one begins: what ends a process mostly does so at once."""
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    rank: int
+    number: int
+    delivery: Delivery = field(compare=False)
+    begins: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    has_ended: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+
+
+class Suspects:
+    """The suspects of this process, of all its nodes."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._line: list[_Waiting] = []
+        self._numbers = count()
+        self._calling: asyncio.Task[None] | None = None
+        self._times = 0
+        """How often those have come back that are called up now."""
+
+    def deliver(self, node: Node, delivery: Delivery) -> Awaitable[None]:
+        """Handle a delivery, a suspect when its turn has come."""
+        if delivery.deliveries < SUSPECT_DELIVERIES:
+            return self._deliver(node, delivery)
+        return self._in_turn(node, delivery)
+
+    async def _in_turn(self, node: Node, delivery: Delivery) -> None:
+        waiting = _Waiting(rank(delivery.raw, self._times), next(self._numbers), delivery)
+        heappush(self._line, waiting)
+        if self._calling is None:
+            self._calling = asyncio.create_task(self._call_up(), name="call suspects up")
+        try:
+            await waiting.begins.wait()
+            await self._deliver(node, delivery)
+        finally:
+            waiting.has_ended.set()
+
+    async def _call_up(self) -> None:
+        """Let one after the other begin, until none is left."""
+        try:
+            await asyncio.sleep(GATHER_SECONDS)
+            self._put_in_order()
+            while self._line:
+                called = heappop(self._line)
+                called.begins.set()
+                await wait_for(called.has_ended, ALONE_SECONDS)
+        finally:
+            self._calling = None
+
+    def _put_in_order(self) -> None:
+        self._times = max(waiting.delivery.deliveries for waiting in self._line)
+        for waiting in self._line:
+            waiting.rank = rank(waiting.delivery.raw, self._times)
+        heapify(self._line)
+        log.warning("suspects_begin", messages=len(self._line), consequence="one begins after the other")
+
+
+def rank(raw: bytes, times: int) -> int:
+    """Return the place of a message among those of which one has come back this many times."""
+    pair, is_back = divmod(times - SUSPECT_DELIVERIES, 2)
+    place = int.from_bytes(blake2b(raw, digest_size=8, salt=pair.to_bytes(8, signed=True)).digest())
+    return -place if is_back else place

@@ -1,0 +1,81 @@
+"""Values of settings: what they may look like, and what is made of them before anybody uses them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from worker.urls import UNIX, absolute_url, broker_url, check_storage_url, check_url, checked_url
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OF_SEVERAL_LINES = frozenset({"nodes", "actions", "stages", "secret_keys"})
+
+
+class Values(BaseSettings):
+    """Takes values as files have them: line breaks and blanks at their ends are dropped, within them refused.
+
+    Relative paths mean the folder at the start, whatever an action does later.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="WORKER_",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _tidied(cls, value: object, field: ValidationInfo) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            return value
+        text = text.strip()
+        if _CONTROL.search(text) and field.field_name not in _OF_SEVERAL_LINES:
+            raise ValueError("has a line break or another control character in it")
+        return _absolute(text, Path.cwd())
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _stays(cls, value: object) -> object:
+        return value.absolute() if isinstance(value, Path) else value
+
+
+def _absolute(text: str, folder: Path) -> str:
+    if text.startswith(UNIX) and not text.startswith(f"{UNIX}//"):
+        return f"{UNIX}{folder / text.removeprefix(UNIX)}"
+    return absolute_url(text, folder)
+
+
+def _checked(*checks: Callable[[str], object]) -> AfterValidator:
+    def check(secret: SecretStr) -> SecretStr:
+        for each in checks:
+            each(secret.get_secret_value())
+        return secret
+
+    return AfterValidator(check)
+
+
+def _check_redis(url: str) -> None:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("redis://:password@host:6379/0 or rediss://... expected")
+
+
+def _check_http(url: str) -> None:
+    if not re.match(r"https?://[^/\s]", url):
+        raise ValueError("must be a URL, https://host/path")
+
+
+BrokerAddress = Annotated[SecretStr, _checked(broker_url)]
+Address = Annotated[SecretStr, _checked(checked_url)]
+RedisAddress = Annotated[SecretStr, _checked(checked_url, _check_redis)]
+StoreAddress = Annotated[SecretStr, _checked(checked_url, check_url)]
+StorageAddress = Annotated[SecretStr, _checked(checked_url, check_storage_url)]
+HttpAddress = Annotated[SecretStr, _checked(_check_http)]
