@@ -23,6 +23,8 @@ SETTLE_SECONDS = 5
 LOST_BY = ("silent", "unknown", "cancelled", "channel_closed", "handed_back")
 """Why a consumer ends that nobody has stopped."""
 
+_TOO_FAR = 1 << 62
+
 STRIKES = 2
 """Checks in a row without a delivery, though messages wait, until a consumer counts as silent."""
 
@@ -86,7 +88,8 @@ def delivery_of(message: aiormq.abc.DeliveredMessage) -> Delivery:
 
 
 def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    """Return a whole number that can be sent on in a header; publishers may send anything."""
+    return value if type(value) is int and abs(value) < _TOO_FAR else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import jmespath
-import msgspec
 from jmespath.exceptions import JMESPathError
+from pydantic_core import from_json
 
 from worker.protocol import headers as h
 
 NO_KEY = ""
-"""What a message has that lacks the header or the place in the body. All of those share it."""
+"""What a message has that lacks the header or the place in the body. All of those share it.
+
+So has one whose body is nested deeper than 200 levels: the parser's own limit, whatever that of the interpreter is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ def parse_key(text: str) -> Key:
 def _body_finder(expression: Any) -> Callable[[h.Headers, str], object]:
     def find(_: h.Headers, body: str) -> object:
         try:
-            return expression.search(msgspec.json.decode(body))
-        except (msgspec.DecodeError, JMESPathError):  # no JSON; or of a shape that a function does not take
+            return expression.search(from_json(body, allow_inf_nan=False))
+        except Exception:
             return None
 
     return find
