@@ -237,7 +237,8 @@ class QueueConsumer:
         delivery = delivery_of(message)
         self._arrived += 1
         self._acknowledgements.expect(delivery.tag)
-        task = asyncio.get_running_loop().create_task(self._process(delivery, self._acknowledgements))
+        work = self._process(delivery, self._acknowledgements)
+        task = asyncio.Task(work, loop=asyncio.get_running_loop())  # no action's: past the loop's factory of tasks
         self._tasks[task] = delivery
         task.add_done_callback(self._forget)
 

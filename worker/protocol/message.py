@@ -31,6 +31,12 @@ class Envelope(msgspec.Struct):
     headers: dict[str, Any] | None = None
 
 
+class _Flat(Envelope):
+    """An envelope whose headers hold no objects and arrays, as those of nearly all messages."""
+
+    headers: dict[str, str | int | float | bool | None] | None = None
+
+
 class _Outgoing(msgspec.Struct):
     """An envelope to be written."""
 
@@ -47,7 +53,8 @@ class Report(msgspec.Struct):
     headers: None = None
 
 
-_decoder = msgspec.json.Decoder(Envelope)
+_read_flat = msgspec.json.Decoder(_Flat).decode
+_read = msgspec.json.Decoder(Envelope).decode
 _encoder = msgspec.json.Encoder()
 
 
@@ -56,9 +63,15 @@ def decode(raw: bytes, max_bytes: int) -> Envelope:
     if len(raw) > max_bytes:
         raise UnreadableMessage(f"message of {len(raw)} bytes is larger than WORKER_MAX_MESSAGE_BYTES={max_bytes}")
     try:
-        envelope = _decoder.decode(raw)
-        if envelope.headers and not _FLAT.issuperset(map(type, envelope.headers.values())):
-            _check_values(envelope.headers)
+        return _read_flat(raw)
+    except (ValueError, RecursionError):
+        return _decode_deep(raw)
+
+
+def _decode_deep(raw: bytes) -> Envelope:
+    try:
+        envelope = _read(raw)
+        _check_values(envelope.headers or {})
     except RecursionError:
         raise UnreadableMessage(f"not a process message: {_TOO_DEEP}") from None
     except ValueError as error:
@@ -96,7 +109,7 @@ def _check(name: str, value: object, levels: int) -> None:
 
 def encode_report(headers: Mapping[str, Any], *, success: bool, following: int) -> bytes:
     """Return the bytes of a message for the counter."""
-    return encode(headers, _encoder.encode(Report(success, following)).decode())
+    return _encoder.encode(_Outgoing(_encoder.encode(Report(success, following)).decode(), headers))
 
 
 current_visit: ContextVar["Visit | None"] = ContextVar("current_visit", default=None)
