@@ -102,6 +102,15 @@ async def test_what_cannot_be_read_is_in_the_trash_with_its_bytes(tmp_path: Path
     assert handled.arrived == 3 * len(sent)
 
 
+async def test_a_message_that_was_published_twice_waits_once_for_a_person(tmp_path: Path) -> None:
+    async with handling(tmp_path, NODES, ACTIONS) as handled:
+        for timestamp in (1, 2, 2):
+            await handled.deliver(NODES[1], raw(IDS), timestamp)
+        await handled.deliver(NODES[1], raw({**IDS, "process-id": "other"}), 3)
+        entries = await handled.entries()
+    assert [(entry.headers["process-id"], entry.more) for entry in entries] == [("process", 2), ("other", 0)]
+
+
 async def test_whatever_an_action_returns_or_raises_something_becomes_of_the_message(tmp_path: Path) -> None:
     at, threaded = numbered("odd", Role.CUSTOM_NODE), numbered("thread", Role.CUSTOM_NODE)
     async with handling(
