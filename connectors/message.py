@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
 from pydantic_core import to_json
 
@@ -22,8 +22,22 @@ UNREAD: Final = Unread.UNREAD
 
 LIMITER_KEY: Final = "limiter-key"
 
+_HOP_DIGITS: Final = 9
+
 current_message: ContextVar["Message[Any] | None"] = ContextVar("current_message", default=None)
 """The message that this task works on. Calls to services read user and hop from it: `self.get(path)` takes none."""
+
+
+def json_text(data: object) -> str:
+    """Return data as JSON. Raises `ValueError` for NaN and infinite numbers, which are no JSON elsewhere."""
+    text = to_json(data).decode()
+    if "NaN" in text or "Infinity" in text:
+        json.loads(text, parse_constant=_refuse)  # in a text they may stand
+    return text
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"JSON has no {constant}: send null or a text in its place")
 
 
 class Message(Generic[Data]):
@@ -65,11 +79,14 @@ class Message(Generic[Data]):
     def hop(self) -> int:
         """Which call of the action this is: 1, and one more after each repeat."""
         value = str(self.headers.get("repeat-hops") or 1)
-        return int(value) if value.isdecimal() else 1
+        return int(value) if value.isdecimal() and len(value) <= _HOP_DIGITS else 1
 
     def with_data(self, data: Other) -> "Message[Other]":
-        """Return the message with another body: `data` (models, dataclasses, plain values) as JSON."""
-        return Message(self.headers, to_json(data).decode(), data=data)
+        """Return the message with another body: `data` (models, dataclasses, plain values) as JSON.
+
+        Raises `ValueError` for what JSON cannot hold, such as NaN.
+        """
+        return Message(self.headers, json_text(data), data=data)
 
     def with_body(self, body: str) -> "Message[Any]":
         """Return the message with this text as its body."""

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic_core import to_json
-
-from connectors.message import Message
+from connectors.message import Message, json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,6 @@ class Topologies:
         unless another is named. Raises `Repeat` when nobody answers and `Trash` when there is no such
         topology or node. A message that is delivered twice starts twice; in standalone mode both have the same ids.
         """
-        body = message.body if data is None else to_json(data).decode()
+        body = message.body if data is None else json_text(data)
         own = str(message.headers.get("user") or "") if user is None else user
         await self._starter.start(Start(topology, node, by_id, body, own, message))

@@ -18,6 +18,8 @@ WorkerError
 │   └── HeldTooLong          to this worker, which goes on holding the line
 ├── UnreadableMessage        to the trash, with the raw bytes
 └── ActionUnreachable        wait and try again, within WORKER_MAX_FAILURES
+
+EndsTest is none of them, nor an `Exception`: nothing catches it.
 """
 
 
@@ -91,3 +93,25 @@ class UnreadableMessage(WorkerError):
 
 class ActionUnreachable(WorkerError):
     """The action did not answer: no connection, a status above 500, or a timeout."""
+
+
+class EndsTest(BaseException):
+    """Only `worker.testing` raises it: it fails the test, and becomes no outcome of the action."""
+
+
+LONGEST_TEXT = 16_000
+"""Characters of a reason: it is a header too, and somebody has to read it."""
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an error says, also where saying it fails."""
+    try:
+        return readable(str(error))
+    except BaseException as other:
+        return f"no text: its __str__ raised {type(other).__name__}"
+
+
+def readable(text: str) -> str:
+    """Return a text of bounded length that every store and log takes: lone surrogates are escaped."""
+    whole = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}... ({len(text)} characters)"
+    return whole.encode(errors="backslashreplace").decode()

@@ -47,7 +47,10 @@ async def all_in_trash(worker: InProcess, count: int) -> Sequence[Entry]:
         (b'{"headers": {}, "body": null}', "Expected `str`, got `null` - at `$.body`"),
         (b'{"headers": [], "body": "x"}', "at `$.headers`"),
         (b'{"headers": {}, "body": "\xff\xfe"}', "can't decode byte 0xff"),
-        (b'{"headers": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b', "body": "x"}', "recursion"),
+        (
+            b'{"headers": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b', "body": "x"}',
+            "nested deeper than 64 levels",
+        ),
         (b"x" * FIFTY_MEGABYTES, "is larger than WORKER_MAX_MESSAGE_BYTES"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",

@@ -1,11 +1,13 @@
 """What each outcome means on the wire."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from support.odd import nested
 from support.visits import PROCESS_ID, TIMESTAMP, node, repeater, visit
 
 from connectors import Exponential, Forward, Limited, Message, Page, Repeat, Stop, Trash
@@ -13,20 +15,13 @@ from worker.limits.gate import Held
 from worker.modes.platform import PlatformCounter, PlatformParking
 from worker.modes.standalone import BrokerParking
 from worker.pipeline.decisions import Decision, Settlement, UserTask
-from worker.pipeline.settle import Settler
-from worker.protocol.message import Visit
+from worker.pipeline.settle import LARGEST_PUBLISHED, Settler
+from worker.protocol.message import DEEPEST_HEADERS, Visit, decode
 from worker.protocol.transport import Publication
 
 
-def nested(depth: int) -> dict[str, Any]:
-    inner: dict[str, Any] = {}
-    for _ in range(depth):
-        inner = {"a": inner}
-    return inner
-
-
-def settle(at: Visit, decision: Decision) -> Settlement:
-    return Settler(PlatformParking(), PlatformCounter()).settle(at, decision)
+def settle(at: Visit, decision: Decision, largest: int = LARGEST_PUBLISHED) -> Settlement:
+    return Settler(PlatformParking(), PlatformCounter(), largest).settle(at, decision)
 
 
 def sent(publication: Publication | None) -> tuple[dict[str, Any], str]:
@@ -248,14 +243,61 @@ def test_a_report_falls_back_on_the_consumed_headers_that_a_reply_dropped() -> N
 
 @pytest.mark.parametrize(
     "message",
-    [Message({"own": object()}, "x"), Message({}, "\ud800"), Message({"own": nested(5000)}, "x")],
-    ids=["object", "surrogate", "nested"],
+    [
+        Message({"own": object()}, "x"),
+        Message({}, "\ud800"),
+        Message({"own": nested(DEEPEST_HEADERS)}, "x"),
+        Message({"own": nested(5000)}, "x"),
+        Message({"own": [float("nan")]}, "x"),
+    ],
+    ids=["object", "surrogate", "nested", "nested deeper than any interpreter reads", "no number"],
 )
 def test_what_json_cannot_hold_goes_to_the_trash_before_anything_is_published(message: Message[Any]) -> None:
     settlement = settle(visit(node("next")), Forward(message))
     assert settlement.publications == ()
     assert settlement.keep is not None
     assert "the outcome cannot be sent" in (settlement.keep.reason or "")
+
+
+def test_headers_may_be_nested_as_deep_as_every_worker_reads() -> None:
+    deepest = nested(DEEPEST_HEADERS - 1)
+    settlement = settle(visit(node("next")), Forward(Message({"own": deepest}, "x")))
+    assert decode(settlement.publications[0].body, 10_000).headers == {"own": deepest, "previous-node-id": "n1"}
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        Forward(Message({}, "x" * 5000)),
+        Forward(Message({"own": "x" * 5000}, "")),
+        Page(["small", "x" * 5000]),
+        Page(["small"], "2", message=Message({"own": "x" * 5000}, "")),
+        Repeat(timedelta(seconds=1), message=Message({"own": "x" * 5000}, "")),
+        Limited(message=Message({}, "x" * 5000)),
+    ],
+)
+def test_what_the_broker_would_not_take_goes_to_the_trash_with_its_size(decision: Decision) -> None:
+    settlement = settle(visit(node("next")), decision, largest=4096)
+    assert settlement.publications == ()
+    assert settlement.next_page is None
+    assert settlement.keep is not None
+    assert re.search(r"of 5\d\d\d bytes is larger than WORKER_MAX_PUBLISHED_BYTES=4096", settlement.keep.reason or "")
+    assert settle(visit(node("next")), decision, largest=10_000).keep is None
+
+
+def test_a_report_arrives_however_large_the_headers_are_that_it_counts_by() -> None:
+    at = visit(node(), correlation_id="run", user="x" * 5000)
+    headers, _ = sent(settle(at, Stop(), largest=4096).report)
+    assert headers["correlation-id"] == "run"
+    assert "user" not in headers
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e400])
+def test_a_number_that_json_does_not_know_is_not_sent(number: float) -> None:
+    keep = settle(visit(node("next")), Page([{"price": number}])).keep
+    assert keep is not None
+    assert "ValueError: JSON has no" in (keep.reason or "")
+    assert settle(visit(node("next")), Page([{"price": "NaN", "Infinity": 1.0}])).keep is None
 
 
 class Steep:
@@ -272,7 +314,7 @@ def test_a_delay_that_cannot_be_computed_goes_to_the_trash() -> None:
     assert "the outcome cannot be sent: OverflowError" in (keep.reason or "")
 
 
-@pytest.mark.parametrize("own", [object(), nested(5000), {("a", 1): 2}], ids=["object", "nested", "keys"])
+@pytest.mark.parametrize("own", [object(), nested(DEEPEST_HEADERS), {("a", 1): 2}], ids=["object", "nested", "keys"])
 def test_what_no_store_can_hold_is_trashed_with_the_headers_that_came(own: Any) -> None:
     at = visit(node("next"))
     keep = settle(at, Trash("no stock", Message({"own": own}, "x"))).keep

@@ -66,6 +66,25 @@ async def test_a_redelivery_of_what_was_decided_adds_nothing(store: TrashStore) 
     assert [entry.state for entry in await store.load([ENTRY.id])] == [EntryState.APPROVED]
 
 
+async def test_a_message_that_was_published_twice_is_kept_once(store: TrashStore) -> None:
+    first, again = (replace(numbered(number), twin="a" * 32, reason=f"r{number}") for number in (1, 2))
+    await asyncio.gather(store.add(first), store.add(numbered(3, twin="b" * 32)))
+    assert await store.add(again) == first.id
+    assert await store.add(first) == first.id
+    waiting = {entry.id: entry.more for entry in await store.waiting()}
+    assert waiting == {first.id: 1, numbered(3).id: 0}
+
+
+async def test_a_message_that_fails_again_after_it_was_approved_is_kept_again(store: TrashStore) -> None:
+    first, again = (numbered(number, twin="a" * 32) for number in (1, 2))
+    await store.add(first)
+    claim = Claim.now()
+    await store.claim([first.id], claim)
+    assert await store.add(again) == again.id
+    await store.decide([first.id], claim, EntryState.APPROVED)
+    assert [entry.id for entry in await store.waiting()] == [again.id]
+
+
 async def test_entries_are_listed_oldest_first(store: TrashStore) -> None:
     kept = [numbered(number, id=f"{99 - number:024x}") for number in range(5)]
     for entry in kept:

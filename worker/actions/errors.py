@@ -11,16 +11,20 @@ import connectors
 from applications.errors import ApplicationError, TryLater
 from connectors import Outcome, Repeat, Trash
 from connectors.secrets import without_secrets
+from worker.errors import text_of
 
 MAX_TRIES = 100
 """How often a message waits for a token endpoint or a database before it goes to the trash: hours, not minutes."""
+
+MOST_OF_GROUP = 5
+"""Errors of a group that are told."""
 
 
 def outcome_of(error: ApplicationError) -> Outcome:
     """Return what becomes of the message whose action met the error."""
     if isinstance(error, TryLater):
-        return Repeat(error.after, str(error), MAX_TRIES)
-    return Trash(str(error))
+        return Repeat(error.after, text_of(error), MAX_TRIES)
+    return Trash(text_of(error))
 
 
 _LIBRARIES = (Path(os.__file__).parent, Path(pydantic.__file__).parent.parent)
@@ -32,6 +36,8 @@ _OUR_PACKAGES = {Path(__file__).parent, Path(connectors.__file__).parent}
 def describe(error: BaseException) -> str:
     """Return type, text and place of an error. No values of variables: they may hold secrets."""
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, BaseExceptionGroup):
+        return f"{type(error).__name__}: {'; '.join(map(describe, error.exceptions[:MOST_OF_GROUP]))}"
     return f"{type(error).__name__}: {without_secrets(_text(error))}{_place(frames) if frames else ''}"
 
 
@@ -50,7 +56,7 @@ def _is_library(frame: traceback.FrameSummary) -> bool:
 
 def _text(error: BaseException) -> str:
     if not isinstance(error, ValidationError):
-        return str(error)
+        return text_of(error)
     problems = error.errors(include_input=False, include_url=False)
     return f"{error.title}: " + "; ".join(
         f"at ${''.join(f'.{part}' for part in problem['loc'])}: {problem['msg']}" for problem in problems

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from applications.errors import ApplicationError
-from connectors import Batch, Connector, CustomNode, Forward, Message, Outcome, Page, Trash
+from connectors import Batch, Connector, CustomNode, Message, Outcome
 from connectors.message import current_message
-from connectors.outcome import Verdict, as_value
 from connectors.secrets import current_secrets, without_known
-from worker.actions.errors import describe, outcome_of
+from worker.actions.exits import called
+from worker.actions.outcomes import checked, is_ours, outcome_of_error, ungrouped
 from worker.actions.registry import AnyAction
 from worker.errors import ActionsError, ActionUnreachable
 from worker.protocol import headers as h
@@ -33,17 +32,12 @@ def local_call(action: AnyAction) -> Call:
         current_message.set(message)
         try:
             result = await (run(message, visit.headers.text(h.CURSOR) or None) if takes_cursor else run(message))
-        except Verdict as verdict:
-            return as_value(verdict)
-        except ApplicationError as error:
-            return outcome_of(error)
-        except asyncio.CancelledError as error:
-            if is_being_cancelled():
-                raise
-            return Trash(describe(error))
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            return Trash(describe(error))
-        return Forward(result) if isinstance(result, Message) else _checked(result, action)
+            return checked(result, action.name)
+        except BaseException as raised:  # whatever somebody's code raises, other messages shall not notice
+            error = ungrouped(raised)
+            if is_ours(error):
+                raise error from raised.__cause__
+            return outcome_of_error(error, action.name)
 
     return call
 
@@ -63,12 +57,6 @@ def timed(call: Call) -> Call:
     return timed_call
 
 
-def is_being_cancelled() -> bool:
-    """Whether somebody cancels this task, rather than code in it raising `CancelledError`."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def _runner(action: AnyAction) -> tuple[Callable[..., Awaitable[Any]], bool]:
     """Return what to call, and whether it takes a cursor beside the message."""
     match action:
@@ -81,13 +69,4 @@ def _runner(action: AnyAction) -> tuple[Callable[..., Awaitable[Any]], bool]:
 
 def _awaitable(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """A method that is not async runs in a thread, where it holds up nobody."""
-    return function if inspect.iscoroutinefunction(function) else partial(asyncio.to_thread, function)
-
-
-def _checked(result: Any, action: AnyAction) -> Outcome:
-    match result:
-        case Verdict():
-            return as_value(result)
-        case Forward() | Page():
-            return result
-    return Trash(f"{action.name} returned {type(result).__name__}, not a Message or an outcome")
+    return function if inspect.iscoroutinefunction(function) else partial(asyncio.to_thread, called, function)

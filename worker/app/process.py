@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from worker.actions.exits import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
 from worker.app.http_api import HEALTHY, serve_http
@@ -74,7 +75,7 @@ class Worker:
             mode=self.settings.mode.value,
         )
         try:
-            with self.parts.ui_log.listening(self.parts.registry.calls):
+            with contained(), self.parts.ui_log.listening(self.parts.registry.calls):
                 async with self._http():
                     await self._consume_until_stopped()
         finally:

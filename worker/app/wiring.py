@@ -88,7 +88,8 @@ class WorkerParts:
         return opened
 
     def _make_handler(self, mode: Mode) -> Handler:
-        trash, settler = Keeper(self.store, self.patience), Settler(mode.parking(), mode.counter())
+        trash = Keeper(self.store, self.patience)
+        settler = Settler(mode.parking(), mode.counter(), self.settings.max_published_bytes)
         carrier = Carrier(
             settler=settler,
             outlet=self.publisher,

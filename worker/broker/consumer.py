@@ -31,6 +31,8 @@ SETTLE_SECONDS = 5
 LOST_BY = ("silent", "unknown", "cancelled", "channel_closed", "handed_back")
 """Why a consumer ends that nobody has stopped."""
 
+_TOO_FAR = 1 << 62
+
 STRIKES = 2
 """Checks in a row without a delivery, though messages wait, until a consumer counts as silent."""
 
@@ -93,7 +95,8 @@ def delivery_of(message: aiormq.abc.DeliveredMessage) -> Delivery:
 
 
 def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    """Return a whole number that can be sent on in a header; publishers may send anything."""
+    return value if type(value) is int and abs(value) < _TOO_FAR else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +248,8 @@ class QueueConsumer:
         delivery = delivery_of(message)
         self._arrived += 1
         self._acknowledgements.expect(delivery.tag)
-        task = asyncio.get_running_loop().create_task(self._process(delivery, self._acknowledgements))
+        work = self._process(delivery, self._acknowledgements)
+        task = asyncio.Task(work, loop=asyncio.get_running_loop())  # no action's: past the loop's factory of tasks
         self._tasks[task] = delivery
         task.add_done_callback(self._forget)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
+from worker.actions.errors import describe
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 
@@ -50,12 +51,13 @@ def audited(visit: Visit, outcome: Outcome) -> Outcome:
         return outcome
     try:
         checkpoint = Checkpoint.model_validate_json(str(message.headers[h.AUDIT_CHECKPOINT]))
+        for body in _bodies(visit, outcome, message, checkpoint):
+            _write(outcome, checkpoint, body)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         log.warning("audit_checkpoint_unreadable", problem=problems, consequence="it is not written")
-    else:
-        for body in _bodies(visit, outcome, message, checkpoint):
-            _write(outcome, checkpoint, body)
+    except Exception as error:
+        log.warning("audit_checkpoint_unreadable", problem=describe(error), consequence="it is not written")
     rest: Message[Any] = Message(h.without(message.headers, frozenset({h.AUDIT_CHECKPOINT})), message.body)
     return replace(outcome, message=rest)
 

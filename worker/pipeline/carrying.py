@@ -4,11 +4,14 @@ Counted last: then whatever the database knows to have been sent on is with the 
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import isawaitable
 
 import structlog
 
 from connectors import Trash
 from connectors.errors import StorageAway
+from worker.actions.outcomes import is_ours
 from worker.errors import HandBack, Unpublishable
 from worker.modes.services import TrashNotice
 from worker.patience import Patience
@@ -75,13 +78,23 @@ class Carrier:
             await self._runs.ended(visit, state, settlement.sent)
         return Decided(visit, decision, settlement, state)
 
+    async def count_failed(self, visit: Visit) -> None:
+        """Tell the run that the message has failed, where something else has put it into the trash."""
+        report = self._settler.failed(visit).report
+        if report is not None:
+            await self._outlet.publish((report,))
+        known, _ = self._runs.arrived(visit)  # as it was when its way began
+        await self._runs.ended(known, MessageState.FAILED, ())
+
     async def _confirm(self, confirmed: Callable[[], Awaitable[None]]) -> None:
         """Do what the action wants done after its items: until the storage answers, the message is not acknowledged."""
         try:
-            await self._patience.until_answered(confirmed, errors=StorageAway, told=_away)
+            await self._patience.until_answered(partial(_done, confirmed), errors=StorageAway, told=_away)
         except HandBack:
             raise
-        except Exception:  # it is the action's code; the items are published, so the message is done
+        except BaseException as error:  # it is the action's code; the items are published, so the message is done
+            if is_ours(error):
+                raise
             log.exception("confirmed_failed", consequence="what it saves is not saved")
 
     async def _keep(self, visit: Visit, keep: Keep) -> None:
@@ -90,6 +103,13 @@ class Carrier:
             event = await self._notice.publication(visit, entry)
             if event is not None:
                 await self._outlet.publish((event,))
+
+
+async def _done(confirmed: Callable[[], Awaitable[None] | None]) -> None:
+    """Call what is to be awaited, or is done when it returns."""
+    result = confirmed()
+    if isawaitable(result):
+        await result
 
 
 def _end_state(decision: Decision, settlement: Settlement) -> MessageState | None:

@@ -14,6 +14,7 @@ from connectors import Limited, Repeat
 from worker.errors import UnreadableMessage
 from worker.limits.gate import Held
 from worker.pipeline.decisions import Cancelled, Decided, DoneBefore, Duplicate, UserTask
+from worker.pipeline.net import Net
 from worker.pipeline.stages import Stages
 from worker.protocol.message import Visit, current_visit, decode, receive
 from worker.protocol.topology import Node
@@ -43,26 +44,40 @@ class Handler:
 
     def __init__(self, nodes: Iterable[Node], stages: Stages, trash: Keeper, max_message_bytes: int) -> None:
         self._ways = {node.id: stages.way(node) for node in nodes}
+        self._net = Net(trash, stages.carrier.count_failed)
         self.trash = trash
         self._max_message_bytes = max_message_bytes
         self.counts: Counter[tuple[str, str]] = Counter()
         """By node id and what happened: arrived, or one of `OUTCOMES`."""
 
     async def deliver(self, node: Node, delivery: Delivery) -> None:
-        """Handle a delivery; when this returns it may be acknowledged."""
+        """Handle a delivery; when this returns it may be acknowledged.
+
+        Raises nothing but `HandBack` and what cancels it.
+        """
         self.counts[node.id, "arrived"] += 1
         try:
-            envelope = decode(delivery.raw, self._max_message_bytes)
+            visit = receive(node, decode(delivery.raw, self._max_message_bytes), delivery)
         except UnreadableMessage as error:
             delivery.is_settling = True
             await self._keep_unreadable(node, delivery, str(error))
-            return
-        await self.handle(receive(node, envelope, delivery))
+        except BaseException as error:
+            await self._catch(error, node, delivery, None)
+        else:
+            await self.handle(visit)
 
     async def handle(self, visit: Visit) -> None:
         """Take the message its way, to its end or to where it waits."""
         current_visit.set(visit)
-        self._note(await self._ways[visit.node.id](visit))
+        try:
+            self._note(await self._ways[visit.node.id](visit))
+        except BaseException as error:
+            await self._catch(error, visit.node, visit.delivery, visit)
+
+    async def _catch(self, error: BaseException, node: Node, delivery: Delivery, visit: Visit | None) -> None:
+        if not await self._net.catch(error, node, delivery, visit):
+            raise error
+        self.counts[node.id, "trashed"] += 1
 
     async def _keep_unreadable(self, node: Node, delivery: Delivery, reason: str) -> None:
         await self.trash.keep(unreadable_entry(node, delivery, reason))

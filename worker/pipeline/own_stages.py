@@ -8,6 +8,7 @@ import structlog
 from connectors import Forward, Page, Trash
 from connectors.outcome import Verdict, as_value
 from worker.actions.errors import describe
+from worker.actions.outcomes import is_ours
 from worker.errors import HandBack, SettingsError
 from worker.limits.gate import Held
 from worker.pipeline.decisions import Cancelled, Decided, Stage, UserTask, Way
@@ -43,12 +44,12 @@ def guarded(stage: Stage) -> Stage:
     """
 
     async def guarded_stage(visit: Visit, call_next: Way) -> Decided:
-        passed: list[Exception] = []
+        passed: list[BaseException] = []
 
         async def noted(changed: Visit) -> Decided:
             try:
                 return await call_next(changed)
-            except Exception as error:
+            except BaseException as error:
                 passed.append(error)
                 raise
 
@@ -56,8 +57,8 @@ def guarded(stage: Stage) -> Stage:
             return _checked(await stage(visit, noted))
         except Verdict as verdict:
             return Decided(visit, as_value(verdict))
-        except Exception as error:
-            if isinstance(error, HandBack) or any(error is other for other in passed):
+        except BaseException as error:
+            if isinstance(error, HandBack) or is_ours(error) or any(error is other for other in passed):
                 raise
             log.exception("stage_failed", stage=_name(stage), consequence="the message goes to the trash")
             return Decided(visit, Trash(f"the stage {_name(stage)} failed: {describe(error)}"))

@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from pydantic_core import to_json
-
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
+from connectors.message import json_text
+from worker.errors import readable, text_of
 from worker.limits.gate import Held
 from worker.modes.services import Counter, Parking
 from worker.pipeline.decisions import (
@@ -36,17 +36,35 @@ DEFAULT_LIMIT_PAUSE = timedelta(seconds=60)
 """How long a message stays away when its service's limit is used up and nobody knows until when."""
 
 
+LARGEST_PUBLISHED = 16 * 1024 * 1024
+"""Bytes; what RabbitMQ 4 takes by default."""
+
+LONGEST_COUNTED = 1024
+"""Characters of a header in a report that would be too large otherwise."""
+
+
 class UnknownFollower(ValueError):
     """The action names a follower that the node does not have."""
+
+
+class TooLarge(ValueError):
+    """The message cannot be published."""
+
+    def __init__(self, size: int, largest: int) -> None:
+        super().__init__(
+            f"a message of {size} bytes is larger than WORKER_MAX_PUBLISHED_BYTES={largest}. Send less, or where it is "
+            "stored; raise the setting only if the broker's max_message_size allows it"
+        )
 
 
 class Settler:
     """Knows the rules for each kind of decision; `parking` is where messages wait."""
 
-    def __init__(self, parking: Parking, counter: Counter | None) -> None:
-        """Without a counter nothing is reported."""
+    def __init__(self, parking: Parking, counter: Counter | None, largest: int = LARGEST_PUBLISHED) -> None:
+        """Without a counter nothing is reported; `largest` is how many bytes a message may have that is published."""
         self._parking = parking
         self._counter = counter
+        self._largest = largest
 
     async def stage(self, visit: Visit, call_next: Way) -> Decided:
         """Work out what the decision means."""
@@ -57,13 +75,26 @@ class Settler:
     def settle(self, visit: Visit, decision: Decision) -> Settlement:
         """Return what is to be done. A decision that cannot be carried out puts the message into the trash."""
         try:
-            return self._with_report(visit, self._settle(visit, decision))
+            return self._with_report(visit, self._checked(self._settle(visit, decision)))
         except UnknownFollower as error:
             trash = Trash(str(error), getattr(decision, "message", None))
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            why = f"the outcome cannot be sent: {type(error).__name__}: {error}"
+        except Exception as error:
+            why = f"the outcome cannot be sent: {type(error).__name__}: {text_of(error)}"
             trash = Trash(f"{decision.reason}; {why}" if isinstance(decision, Trash) else why)
         return self._with_report(visit, self._settle(visit, trash))
+
+    def failed(self, visit: Visit) -> Settlement:
+        """Return what is to be reported of a message that somebody else has put into the trash."""
+        return self._with_report(visit, Settlement(is_success=False))
+
+    def _checked(self, settlement: Settlement) -> Settlement:
+        """Return it. Raises `TooLarge` for a message that the broker, or a follower, would not take."""
+        for publication in settlement.publications:
+            if len(publication.body) > self._largest:
+                raise TooLarge(len(publication.body), self._largest)
+        if settlement.next_page is not None and len(settlement.next_page.body) > self._largest:
+            raise TooLarge(len(settlement.next_page.body), self._largest)
+        return settlement
 
     def _with_report(self, visit: Visit, settlement: Settlement) -> Settlement:
         if self._counter is not None and settlement.is_success is not None:
@@ -71,6 +102,9 @@ class Settler:
             headers: h.Headers = {name: known[name] for name in h.COUNTED if name in known}
             following = len(settlement.publications) + (settlement.next_page is not None)
             body = encode_report(headers, success=settlement.is_success, following=following)
+            if len(body) > self._largest:  # it has to arrive, with the ids at least
+                headers = {name: value for name, value in headers.items() if len(h.text(value)) <= LONGEST_COUNTED}
+                body = encode_report(headers, success=settlement.is_success, following=following)
             settlement.report = self._counter.report(visit, body)
         return settlement
 
@@ -104,7 +138,7 @@ class Settler:
         if hops > repeat.max_hops:
             return _trash(visit, Trash(f"max repeat limit reached, {repeat.reason}", repeat.message))
         if repeat.message is None:
-            headers |= {h.RESULT_CODE: "1001", h.RESULT_MESSAGE: repeat.reason}
+            headers |= {h.RESULT_CODE: "1001", h.RESULT_MESSAGE: readable(repeat.reason)}
         after = repeat.after
         seconds = (after if isinstance(after, timedelta) else after.after(hops - 1, random.uniform)).total_seconds()
         headers |= _way_back(node) | {
@@ -154,7 +188,7 @@ def _whole(name: str, value: object) -> int:
 
 
 def _trash(visit: Visit, trash: Trash) -> Settlement:
-    reason = trash.reason.encode(errors="backslashreplace").decode()  # no store takes lone surrogates
+    reason = readable(trash.reason)
     sent = _headers(visit, trash.message)
     headers = h.without(sent, h.TRANSIENT) | {h.RESULT_MESSAGE: reason}
     encode(headers, visit.body)  # what raises here, no store takes either
@@ -220,7 +254,7 @@ def _items(items: Sequence[Any], parent: Mapping[str, Any]) -> Iterator[tuple[Ma
             own = h.without(item.headers, h.TRANSIENT | {h.CURSOR, h.AUDIT_CHECKPOINT})
             yield {name: value for name, value in own.items() if parent.get(name) != value}, item.body
         else:
-            yield {}, to_json(item).decode()
+            yield {}, json_text(item)
 
 
 def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follower]:

@@ -52,8 +52,8 @@ def approved_step(step: str) -> str:
 
 def sent_steps(visit: Visit, node_ids: Sequence[str], index: int | str = 0) -> list[SentMessage]:
     """Return the steps of the copies for these nodes; none when the run is not counted."""
-    step = visit.headers.get(h.STEP)
-    return [] if step is None else [SentMessage(next_step(step, own, index), own) for own in node_ids]
+    step = visit.headers.text(h.STEP)
+    return [SentMessage(next_step(step, own, index), own) for own in node_ids] if step else []
 
 
 def step_numbers(step: str) -> tuple[int | None, int]:

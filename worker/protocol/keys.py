@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
+from pydantic_core import from_json
 
 from connectors.nodes.languages import ExpressionFailed, ExpressionWrong
 from connectors.nodes.steps import parse, search
 from worker.protocol import headers as h
 
 NO_KEY = ""
-"""What a message has that lacks the header or the place in the body. All of those share it."""
+"""What a message has that lacks the header or the place in the body. All of those share it.
+
+So has one whose body is nested deeper than 200 levels: the parser's own limit, whatever that of the interpreter is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,7 @@ class Key:
         """Return the key of a message as text, `NO_KEY` when it has none."""
         found = self.find(headers, body)
         if isinstance(found, dict | list):
-            try:
-                return json.dumps(found, sort_keys=True)
-            except RecursionError:
-                return NO_KEY
+            return json.dumps(found, sort_keys=True)
         return h.text(found)
 
 
@@ -54,8 +54,8 @@ def parse_key(text: str) -> Key:
 def _body_finder(expression: Any) -> Callable[[h.Headers, str], object]:
     def find(headers: h.Headers, body: str) -> object:
         try:
-            return search(expression, msgspec.json.decode(body), headers)
-        except (msgspec.DecodeError, RecursionError, ExpressionFailed):
-            return None  # no JSON; or of a shape that a function does not take; or more than it may take
+            return search(expression, from_json(body, allow_inf_nan=False), headers)
+        except (ValueError, ExpressionFailed):
+            return None  # no JSON, or nested too deep; or of a shape that a function does not take, or too much for it
 
     return find

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -16,12 +17,24 @@ from worker.protocol import headers as h
 from worker.protocol.topology import Node
 from worker.protocol.transport import Delivery
 
+DEEPEST_HEADERS = 64
+"""Levels of objects and arrays in the value of a header. A limit of our own: those of the interpreter and of MongoDB
+differ from machine to machine, and what is sent on has to be readable everywhere."""
+
+_FLAT = frozenset({str, int, bool, type(None)})
+
 
 class Envelope(msgspec.Struct):
     """What the body of a delivery holds."""
 
     body: str
     headers: dict[str, Any] | None = None
+
+
+class _Flat(Envelope):
+    """An envelope whose headers hold no objects and arrays, as those of nearly all messages."""
+
+    headers: dict[str, str | int | float | bool | None] | None = None
 
 
 class _Outgoing(msgspec.Struct):
@@ -40,7 +53,8 @@ class Report(msgspec.Struct):
     headers: None = None
 
 
-_decoder = msgspec.json.Decoder(Envelope)
+_read_flat = msgspec.json.Decoder(_Flat).decode
+_read = msgspec.json.Decoder(Envelope).decode
 _encoder = msgspec.json.Encoder()
 
 
@@ -49,19 +63,53 @@ def decode(raw: bytes, max_bytes: int) -> Envelope:
     if len(raw) > max_bytes:
         raise UnreadableMessage(f"message of {len(raw)} bytes is larger than WORKER_MAX_MESSAGE_BYTES={max_bytes}")
     try:
-        return _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _read_flat(raw)
+    except (ValueError, RecursionError):
+        return _decode_deep(raw)
+
+
+def _decode_deep(raw: bytes) -> Envelope:
+    try:
+        envelope = _read(raw)
+        _check_values(envelope.headers or {})
+    except RecursionError:
+        raise UnreadableMessage(f"not a process message: {_TOO_DEEP}") from None
+    except ValueError as error:
         raise UnreadableMessage(f"not a process message: {error}") from error
+    return envelope
 
 
 def encode(headers: Mapping[str, Any], body: str) -> bytes:
-    """Return the bytes of a message."""
+    """Return the bytes of a message. Raises `ValueError` or `TypeError` for one that not every worker could read."""
+    if not isinstance(body, str):
+        raise TypeError(f"the body of a message must be text, not {type(body).__name__}")
+    if not _FLAT.issuperset(map(type, headers.values())):
+        _check_values(headers)
     return _encoder.encode(_Outgoing(body, headers))
+
+
+_TOO_DEEP = f"nested deeper than {DEEPEST_HEADERS} levels"
+
+
+def _check_values(headers: Mapping[str, Any]) -> None:
+    for name, value in headers.items():
+        _check(name, value, DEEPEST_HEADERS)
+
+
+def _check(name: str, value: object, levels: int) -> None:
+    """Raise `ValueError` for a value that is too deep, and for a number that JSON cannot write."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"header [{name}] holds {value}, which is no number in JSON")
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        if not levels:
+            raise ValueError(f"header [{name}] is {_TOO_DEEP}")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check(name, inner, levels - 1)
 
 
 def encode_report(headers: Mapping[str, Any], *, success: bool, following: int) -> bytes:
     """Return the bytes of a message for the counter."""
-    return encode(headers, _encoder.encode(Report(success, following)).decode())
+    return _encoder.encode(_Outgoing(_encoder.encode(Report(success, following)).decode(), headers))
 
 
 current_visit: ContextVar["Visit | None"] = ContextVar("current_visit", default=None)

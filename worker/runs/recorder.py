@@ -81,7 +81,7 @@ class Recorder:
         headers = visit.headers
         if not headers.get(h.CORRELATION_ID):
             return visit, None
-        if h.STEP not in headers:
+        if not headers.text(h.STEP):
             run, process, cursor = headers.text(h.CORRELATION_ID), headers.text(h.PROCESS_ID), headers.text(h.CURSOR)
             step = first_step(visit.node.id, process, cursor)
             visit = visit.having({**headers, h.STEP: step})
@@ -103,7 +103,7 @@ class Recorder:
 
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Note that a message has ended; return when that is committed."""
-        if visit.headers.get(h.STEP) is not None and visit.headers.get(h.CORRELATION_ID):
+        if visit.headers.text(h.STEP) and visit.headers.get(h.CORRELATION_ID):
             if self._begun:
                 self._begun.pop(_key(visit), None)
             await self._add(record(visit, state, sent)).written()

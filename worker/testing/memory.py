@@ -44,11 +44,17 @@ class MemoryBroker:
         self.arrived: dict[str, list[bytes]] = {exchange: [] for exchange in self.queues}
         self.runs: defaultdict[str, RunCounts] = defaultdict(RunCounts)
         """By correlation id."""
+        self.refused: PublishRefused | None = None
+        """Why a message could not be routed that a publisher would be patient about."""
 
     async def publish(self, publications: Sequence[Publication], *, is_patient: bool = True) -> None:
         """Route at once. Raises `PublishRefused` for an exchange that nobody has: a test shall not wait for it."""
         for publication in publications:
-            self._route(publication)
+            try:
+                self._route(publication)
+            except PublishRefused as error:
+                self.refused = error if is_patient else None
+                raise
 
     def put(self, exchange: str, raw: bytes, timestamp: int | None = None) -> None:
         """Let these bytes arrive at a node."""

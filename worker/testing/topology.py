@@ -19,6 +19,7 @@ from connectors.action import Action
 from connectors.http import FindAccess, Http, of_class
 from worker.actions.applications import limited_applications
 from worker.actions.binding import bind
+from worker.actions.exits import contained
 from worker.actions.injection import Injection
 from worker.actions.local import Call
 from worker.actions.registry import AnyAction, Registry, load_actions
@@ -158,15 +159,16 @@ class InMemoryTopology:
     async def run(self, within: timedelta | None = None) -> None:
         """Work until nothing is left to do, or as far as time passes: `within=timedelta(0)` lets none pass.
 
-        Raises what a worker would end with, and `EndlessRun`.
+        Raises `EndlessRun`, and `PublishRefused` for a message that no worker could publish.
         """
         until = None if within is None else self.clock() + within.total_seconds()
         left = self._max_messages
         try:
-            while True:
-                left = await self._work(left)
-                if not self.clock.advance(until):
-                    return
+            with contained():
+                while True:
+                    left = await self._work(left)
+                    if not self.clock.advance(until):
+                        return
         except BaseException:
             await self._drop()
             raise
@@ -235,6 +237,8 @@ class InMemoryTopology:
             await self._handler.deliver(node, delivery)
         except HandBack:
             self._broker.hand_back(node.exchange, delivery)
+        if self._broker.refused is not None:
+            raise self._broker.refused
 
     async def _drop(self) -> None:
         for task in self._tasks:

@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from connectors.secrets import known_secrets
+from worker.errors import EndsTest
 
 
-class UnexpectedRequest(BaseException):
-    """A request that the test has no answer for.
-
-    No `Exception`, so that it fails the test instead of becoming an outcome of the action.
-    """
+class UnexpectedRequest(EndsTest):
+    """A request that the test has no answer for."""
 
 
 def no_network() -> httpx.AsyncBaseTransport:

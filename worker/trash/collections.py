@@ -50,6 +50,7 @@ async def _prepare(client: AsyncMongoClient[Document]) -> None:
     database = database_of(client)
     try:
         await database["UserTask"].create_index("worker.floodKey", name="worker.floodKey", sparse=True)
+        await database["UserTask"].create_index("worker.twin", name="worker.twin", sparse=True)
         await database["UserTaskPart"].create_index("entry", name="entry")
     except OperationFailure as error:
         if error.code not in {13, 8000}:  # not authorized, in MongoDB's and in Atlas' words

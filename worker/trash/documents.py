@@ -21,7 +21,7 @@ Document = dict[str, Any]
 Parts = dict[str, bytes]
 """What lies beside the document, by the name of the entry's field."""
 
-_OURS = ("application", "original_body", "edited", "edited_by", "more", "changed_by")
+_OURS = ("application", "original_body", "edited", "edited_by", "more", "changed_by", "twin")
 """Fields of an entry that stand under `worker` by their own name. Beside them: `state`, `floodKey`, `reason` where the
 headers do not have it, `raw` and `isReadable` of an unreadable message, `claim` and
 `changed`, the time of our last change in ms.

@@ -1,6 +1,6 @@
 """An entry: a message that waits for a person, and what has become of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -73,6 +73,8 @@ class Entry:
     edited_by: str | None = None
     more: int = 0
     """Equal messages that came later and were only counted."""
+    twin: str | None = None
+    """The same for copies of a message that was published again, whose `published-timestamp` is another one."""
 
     @property
     def is_readable(self) -> bool:
@@ -119,8 +121,16 @@ class Entry:
 
 def entry_id(*parts: str | bytes) -> str:
     """Return an id derived from what makes a message at a node unique, so that a redelivery adds no second entry."""
-    digest = sha256(b"\x1f".join(part if isinstance(part, bytes) else part.encode() for part in parts))
-    return short_id(str(uuid5(_ENTRIES, digest.hexdigest())))
+    return short_id(str(uuid5(_ENTRIES, _digest(parts))))
+
+
+def _digest(parts: Sequence[str | bytes]) -> str:
+    return sha256(b"\x1f".join(part if isinstance(part, bytes) else part.encode() for part in parts)).hexdigest()
+
+
+def twin_of(*parts: str | bytes) -> str:
+    """Return what the copies of one message have in common."""
+    return _digest(parts)[:32]
 
 
 def unknown_id() -> str:

@@ -29,6 +29,10 @@ class Keeper:
             log.warning("trash_flooded", countedOn=kept_as, consequence="counted, its body is not kept")
         return replace(entry, id=kept_as)
 
+    async def keep_bytes(self, entry: Entry) -> None:
+        """Keep the bytes of a message that something has failed on. Whatever the store raises, it is asked again."""
+        await self._patience.until_answered(lambda: self._add(entry), errors=Exception, told=_away)
+
     async def _add(self, entry: Entry) -> str:
         async with asyncio.timeout(STORE_SECONDS):
             return await self.store.add(entry)

@@ -5,10 +5,10 @@ from typing import Any
 
 from worker.errors import UnreadableMessage
 from worker.protocol import headers as h
-from worker.protocol.message import Envelope, Visit, decode, now_ms
+from worker.protocol.message import Envelope, Visit, decode, encode, now_ms
 from worker.protocol.topology import ROUTING_KEY, Node, exchange_of
 from worker.protocol.transport import Delivery
-from worker.trash.entry import Entry, EntryType, entry_id, unknown_id
+from worker.trash.entry import Entry, EntryType, entry_id, twin_of, unknown_id
 
 QUEUE_GONE = "its node's queue was gone when it came back from a repeat or a limit"
 
@@ -48,17 +48,26 @@ def lost_entry(delivery: Delivery, node_id: str) -> Entry:
 def message_entry(visit: Visit, headers: Mapping[str, Any], reason: str | None) -> Entry:
     """Return the entry of a message with these headers: a user task where there is no reason for the trash."""
     own = visit.headers.text(h.PROCESS_ID) or unknown_id()
+    kind = EntryType.USER_TASK if reason is None else EntryType.TRASH
     return Entry(
         id=entry_id(visit.node.id, own, str(visit.timestamp), visit.headers.text(h.CURSOR), visit.body),
-        type=EntryType.USER_TASK if reason is None else EntryType.TRASH,
+        type=kind,
         correlation_id=visit.headers.text(h.CORRELATION_ID),
         user=visit.headers.text(h.USER) if visit.headers.get(h.USER) is not None else None,
         reason=reason,
         headers=headers,
         body=visit.body,
         raw=None,
+        twin=_twin(visit, kind),
         **_place(visit.node),
     )
+
+
+def _twin(visit: Visit, kind: EntryType) -> str | None:
+    """Return what another copy of the message has as well; None for one that says nothing of itself."""
+    if not visit.headers.text(h.PROCESS_ID):
+        return None
+    return twin_of(visit.node.id, kind.value, encode(h.without(visit.headers, h.TRANSIENT), visit.body))
 
 
 def unreadable_entry(node: Node, delivery: Delivery, reason: str) -> Entry:

@@ -48,14 +48,13 @@ class MongoTrash:
     async def add(self, entry: Entry) -> str:
         """Keep a message, or count it on the oldest of its kind; return the id under which it is found.
 
-        Several workers may each add one above the flood limit at the same moment.
+        Several workers may each add one above the flood limit, or a copy of one message, at the same moment.
         """
         async with self._collections() as (open_, decided, parts):
             document, beside = to_document(_stamped(entry))
-            if await self._is_flooded(open_, entry, document):
-                oldest = await open_.find_one_and_update(
-                    {"worker.floodKey": document["worker"]["floodKey"]}, {"$inc": {"worker.more": 1}}, sort=_OLDEST
-                )
+            equal = await self._equal(open_, entry, document)
+            if equal is not None:
+                oldest = await open_.find_one_and_update(equal, {"$inc": {"worker.more": 1}}, sort=_OLDEST)
                 if oldest is not None:
                     return str(oldest["_id"])
             await put_parts(parts, document, beside)
@@ -63,13 +62,15 @@ class MongoTrash:
                 await open_.delete_one({"_id": document["_id"]})  # a redelivery of what was decided long ago
             return entry.id
 
-    async def _is_flooded(self, open_: Collection, entry: Entry, document: Document) -> bool:
-        if not self._flood_limit or entry.type is not EntryType.TRASH:
-            return False
-        equal = {"worker.floodKey": document["worker"]["floodKey"]}
-        if await open_.count_documents(equal, limit=self._flood_limit) < self._flood_limit:
-            return False
-        return await self._is_new(document["_id"])
+    async def _equal(self, open_: Collection, entry: Entry, document: Document) -> Document | None:
+        """Match those on which the entry is counted instead of being kept; None: it is kept."""
+        ways = [({"worker.twin": entry.twin}, 1)] if entry.twin is not None else []
+        if self._flood_limit and entry.type is EntryType.TRASH:
+            ways.append(({"worker.floodKey": document["worker"]["floodKey"]}, self._flood_limit))
+        for equal, enough in ways:
+            if await open_.count_documents(equal, limit=enough) >= enough and await self._is_new(document["_id"]):
+                return equal
+        return None
 
     async def _is_new(self, own: ObjectId) -> bool:
         async with self._collections() as (open_, decided, _):

@@ -31,19 +31,25 @@ class SqlTrash:
         """Keep a message, or count it on the oldest of its kind; return the id under which it is found."""
         async with self._database.transaction() as connection:
             key = flood_key(entry.node_id, entry.correlation_id, entry.reason)
-            if self._flood_limit and self._database.is_postgresql:  # SQLite has one writer at a time
-                await connection.execute(select(func.pg_advisory_xact_lock(int(key[:15], 16))))
-            if not await self._put(connection, entry) or entry.type is not EntryType.TRASH or not self._flood_limit:
+            if self._flood_limit:
+                await self._lock(connection, key)
+            if not await self._put(connection, entry):
                 return entry.id
+            if entry.twin is not None:
+                await self._lock(connection, entry.twin)
+                twins = and_(trash.c.twin == entry.twin, trash.c.state == EntryState.WAITING, trash.c.id != entry.id)
+                if await _is_any(connection, twins):
+                    return await _count_instead(connection, entry, twins)
             equal = and_(trash.c.flood_key == key, trash.c.state.in_(OPEN))
-            some = select(literal(1)).where(equal).limit(self._flood_limit + 1).subquery()
-            if ((await connection.execute(select(func.count()).select_from(some))).scalar() or 0) <= self._flood_limit:
-                return entry.id
-            await connection.execute(delete(trash).where(trash.c.id == entry.id))
-            oldest = select(trash.c.id).where(equal).order_by(trash.c.number).limit(1)
-            kept_as = str((await connection.execute(oldest)).scalar_one())
-            await connection.execute(update(trash).where(trash.c.id == kept_as).values(more=trash.c.more + 1))
-            return kept_as
+            is_limited = self._flood_limit and entry.type is EntryType.TRASH
+            if is_limited and await _is_any(connection, equal, beside=self._flood_limit):
+                return await _count_instead(connection, entry, equal)
+            return entry.id
+
+    async def _lock(self, connection: AsyncConnection, key: str) -> None:
+        """Let others with this key wait for the end of the transaction. SQLite has one writer at a time."""
+        if self._database.is_postgresql:
+            await connection.execute(select(func.pg_advisory_xact_lock(int(key[:15], 16))))
 
     async def put(self, entry: Entry) -> bool:
         """Keep an entry as it is; False when one with its id is there."""
@@ -155,6 +161,21 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
 
 def _ours(ids: Sequence[str], claim: Claim) -> ColumnElement[bool]:
     return and_(trash.c.id.in_(ids), trash.c.state == EntryState.CLAIMED, trash.c.claim == claim.token)
+
+
+async def _is_any(connection: AsyncConnection, fits: ColumnElement[bool], beside: int = 0) -> bool:
+    """Whether more entries fit than those `beside`."""
+    some = select(literal(1)).where(fits).limit(beside + 1).subquery()
+    return ((await connection.execute(select(func.count()).select_from(some))).scalar() or 0) > beside
+
+
+async def _count_instead(connection: AsyncConnection, entry: Entry, equal: ColumnElement[bool]) -> str:
+    """Count the entry on the oldest of its equals, and take it out again."""
+    await connection.execute(delete(trash).where(trash.c.id == entry.id))
+    oldest = select(trash.c.id).where(equal).order_by(trash.c.number).limit(1)
+    kept_as = str((await connection.execute(oldest)).scalar_one())
+    await connection.execute(update(trash).where(trash.c.id == kept_as).values(more=trash.c.more + 1))
+    return kept_as
 
 
 async def _load(connection: AsyncConnection, ids: Sequence[str], query: Select[Any]) -> Sequence[Entry]:

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from worker.database.migrate import Chain
 
 VERSION_TABLE = "trash_version"
-HEAD = "0002"
+HEAD = "0003"
 CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, HEAD)
 """The migrations; `HEAD` is the newest."""
 
@@ -73,4 +73,5 @@ trash = Table(
     Column("edited_by", PlainText),
     Column("more", BigInteger, nullable=False),
     Column("flood_key", String(32)),
+    Column("twin", String(32)),
 )

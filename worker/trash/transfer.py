@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from worker.protocol.message import encode
 from worker.trash.entry import ID_LENGTH, LAST_MS, OPEN, Entry, EntryState
 
 _entries = TypeAdapter(Entry)
@@ -26,7 +27,10 @@ def from_line(line: str) -> Entry:
 
     Raises `ValueError` that says what is wrong with the line.
     """
-    values = json.loads(line)
+    try:
+        values = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(values, dict):
         raise ValueError("a line must be a JSON object, as `trash export` writes it")  # noqa: TRY004 - a wrong file, no bug
     if values.get("raw") is not None:
@@ -36,6 +40,7 @@ def from_line(line: str) -> Entry:
     except ValidationError as error:
         raise ValueError(_first(error)) from None
     line.encode()  # else a store could not hold its texts
+    encode(entry.headers, entry.body or "")  # nor its headers
     if not re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", entry.id):
         raise ValueError(f"id: must be {ID_LENGTH} hexadecimal digits")
     for name in ("created", "updated", "edited", "more"):

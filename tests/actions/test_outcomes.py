@@ -1,0 +1,116 @@
+"""What an action raises in a group, and what ends only the task that raises it."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import pytest
+from support.visits import node, visit
+
+from applications.errors import ApplicationError
+from connectors import CustomNode, Message, Outcome, Repeat, Stop, Trash
+from worker.actions.exits import contained
+from worker.actions.local import local_call
+
+AnyMessage = Message[Any]
+REPEAT = Repeat(timedelta(seconds=5), "busy")
+
+
+class Group(CustomNode[Any, Any]):
+    """Raises these errors in tasks of a group, all at once."""
+
+    name = "group"
+
+    def __init__(self, errors: Sequence[BaseException]) -> None:
+        self.errors = errors
+
+    async def process(self, message: AnyMessage) -> AnyMessage:
+        """Never returns."""
+        async with asyncio.TaskGroup() as group:
+            for error in self.errors:
+                group.create_task(self.fail(error))
+        return message
+
+    async def fail(self, error: BaseException) -> NoReturn:
+        await asyncio.sleep(0)  # all begin before the first fails
+        raise error
+
+
+async def outcome(action: CustomNode[Any, Any]) -> Outcome:
+    with contained():
+        return await asyncio.create_task(local_call(action)(visit(node())))
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([REPEAT], REPEAT),
+        ([REPEAT, Stop("later")], REPEAT),
+        ([ExceptionGroup("inner", [Stop("done")])], Stop("done")),
+        ([ApplicationError("log in")], Trash("log in")),
+    ],
+)
+async def test_the_first_verdict_of_a_group_counts(errors: Sequence[Exception], expected: Outcome) -> None:
+    assert await outcome(Group(errors)) == expected
+
+
+async def test_an_error_beside_a_verdict_is_not_hidden_by_it() -> None:
+    found = await outcome(Group([Stop("done"), KeyError("colour")]))
+    assert isinstance(found, Trash)
+    assert "Stop: done" in found.reason
+    assert "KeyError: 'colour'" in found.reason
+
+
+class Exits(CustomNode[Any, Any]):
+    """Asks the process to end, from a task."""
+
+    name = "exits"
+
+    async def process(self, message: AnyMessage) -> AnyMessage:
+        """Wait for a task that does not come back."""
+        await asyncio.create_task(self.end())
+        return message
+
+    async def end(self) -> NoReturn:
+        raise SystemExit(3)
+
+
+async def test_an_exit_in_a_task_of_an_action_ends_that_task() -> None:
+    found = await outcome(Exits())
+    assert isinstance(found, Trash)
+    assert found.reason.startswith("ActionExited: SystemExit: 3 (at actions/test_outcomes.py:")
+
+
+async def test_tasks_of_others_are_made_as_before() -> None:
+    loop = asyncio.get_running_loop()
+    made: list[str] = []
+
+    def factory(own: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        made.append(work.__qualname__)
+        return asyncio.Task(work, loop=own, **options)
+
+    loop.set_task_factory(factory)
+    with contained():
+        await asyncio.create_task(asyncio.sleep(0))
+    assert loop.get_task_factory() is factory
+    loop.set_task_factory(None)
+    assert made == ["sleep"]
+
+
+async def test_a_cancel_in_a_group_is_a_cancel() -> None:
+    class Grouping(CustomNode[Any, Any]):
+        name = "grouping"
+
+        async def process(self, message: AnyMessage) -> AnyMessage:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError as error:
+                raise BaseExceptionGroup("cancelled", [error]) from None
+            return message
+
+    calling = asyncio.create_task(local_call(Grouping())(visit(node())))
+    await asyncio.sleep(0)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
