@@ -8,8 +8,7 @@ from typing import Any
 def lazily(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
     """Return the `__getattr__` of a package (PEP 562): it imports the module that has the name.
 
-    What it returns raises `AttributeError` for any other name.
-
+    For any other name it raises `AttributeError`.
 
     Args:
         package: its `__name__`.

@@ -3,9 +3,8 @@
 A name is imported when it is asked for: `import worker` alone loads no HTTP client and no broker.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from applications.lazy import lazily
 
 if TYPE_CHECKING:
     from worker.actions.registry import Registry
@@ -28,31 +27,32 @@ __all__ = [
     "load_settings",
 ]
 
-if not TYPE_CHECKING:  # else any name would pass the type checker
-    _find = lazily(
-        __name__,
-        {
-            "worker.actions.registry": ("Registry",),
-            "worker.app.process": ("Worker",),
-            "worker.errors": ("StartupError", "WorkerError"),
-            "worker.pipeline.decisions": ("Decided", "Stage", "Way"),
-            "worker.protocol.message": ("Visit",),
-            "worker.settings.settings": ("Settings", "load_settings"),
-        },
-    )
+_MODULES = {
+    "Decided": "worker.pipeline.decisions",
+    "Stage": "worker.pipeline.decisions",
+    "Visit": "worker.protocol.message",
+    "Way": "worker.pipeline.decisions",
+    "Registry": "worker.actions.registry",
+    "Settings": "worker.settings.settings",
+    "StartupError": "worker.errors",
+    "Worker": "worker.app.process",
+    "WorkerError": "worker.errors",
+    "load_settings": "worker.settings.settings",
+}
 
-    def __getattr__(name: str) -> object:
-        try:
-            return _find(name)
-        except (ImportError, AttributeError) as error:
-            if name not in __all__:
-                raise
-            from orchesty_worker import explain_shadowing  # noqa: PLC0415 - only when something is wrong
 
-            if (explanation := explain_shadowing()) is not None:
-                raise ImportError(explanation) from error
-            raise
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_MODULES[name]), name)
+    except (ImportError, AttributeError) as error:
+        from orchesty_worker import explain_shadowing  # noqa: PLC0415 - only when something is wrong
+
+        if (explanation := explain_shadowing()) is not None:
+            raise ImportError(explanation) from error
+        raise
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(_MODULES)
