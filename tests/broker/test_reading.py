@@ -84,7 +84,7 @@ def test_whatever_the_properties_hold_the_message_can_be_read(of_message: bytes,
 
 
 @given(
-    timestamp=st.integers(-(2**63), 2**63 - 1),
+    timestamp=st.integers(-(2**62) + 1, 2**62 - 1),
     count=st.none() | st.integers(0, 2**31 - 1),
     content_type=short,
     sent=st.none() | st.integers(0, 2**32 - 1),
