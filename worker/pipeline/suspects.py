@@ -31,6 +31,9 @@ GATHER_SECONDS = 0.5
 ALONE_SECONDS = 2.0
 """How long a suspect works before the next one begins: what ends a process mostly does so at once."""
 
+ACKNOWLEDGED_SECONDS = 0.1
+"""Between two: the acknowledgement of the one before has to leave first, or it comes back, too."""
+
 
 @dataclass(order=True, slots=True)
 class _Waiting:
@@ -78,6 +81,7 @@ class Suspects:
                 called = heappop(self._line)
                 called.begins.set()
                 await wait_for(called.has_ended, ALONE_SECONDS)
+                await asyncio.sleep(ACKNOWLEDGED_SECONDS)
         finally:
             self._calling = None
 
