@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -21,9 +22,15 @@ def redact(text: str, secrets: Collection[str]) -> str:
         return text
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST:
-            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}:
+            for form in _forms(secret):
                 text = text.replace(form, HIDDEN)
     return text
+
+
+@lru_cache(1024)
+def _forms(secret: str) -> frozenset[str]:
+    """Return the secret as it stands in texts, in URLs and in JSON; asked for with each log line."""
+    return frozenset({secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]})
 
 
 @contextmanager

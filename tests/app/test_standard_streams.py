@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import pytest
 from conftest import MakeTopology
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import prepared
 from support.queues import Queues, bodies, process_message
 from support.topologies import TopologyFile, custom_node, sink
 from support.waiting import eventually, in_time
@@ -23,21 +25,35 @@ CLOSED = ("/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
 
 @asynccontextmanager
-async def running(
-    worker: WorkerProcess, *before: str, standard_error: int = asyncio.subprocess.DEVNULL
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(*before, sys.executable, "-m", "worker", "run"), env=worker._environment, stderr=standard_error
-    )
+async def running(worker: WorkerProcess, *, log: int) -> AsyncIterator[None]:
+    """Run a worker that writes all it says there."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    process = prepared.start(["run"], worker._environment, stdin=nothing, stdout=log, stderr=log)
+    os.close(nothing)
+    os.close(log)
+    ended = process.watched()
     try:
         await eventually(lambda: worker.has_status(200, "/readyz"), seconds=SECONDS, what="a ready worker")
-        yield process
-        process.terminate()
-        assert await in_time(process.wait(), seconds=SECONDS) == 0
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert await in_time(ended, seconds=SECONDS) == 0
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        if not ended.done():
+            process.send_signal(signal.SIGKILL)
+            await ended
+
+
+@asynccontextmanager
+async def running_closed(worker: WorkerProcess) -> AsyncIterator[None]:
+    """Run a worker without standard streams."""
+    command = (*CLOSED, sys.executable, "-m", "worker", "run")
+    process = await asyncio.create_subprocess_exec(*command, env=worker._environment)
+    try:
+        await eventually(lambda: worker.has_status(200, "/readyz"), seconds=SECONDS, what="a ready worker")
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -46,7 +62,7 @@ async def test_a_worker_whose_standard_streams_are_closed_works_and_its_programs
 ) -> None:
     topology = make_topology(custom_node("work", "read-input", "sink"), sink())
     worker = WorkerProcess(topology, amqp_url=broker_url, processes=processes)
-    async with running(worker, *CLOSED):
+    async with running_closed(worker):
         await queues.publish(topology.exchange("work"), process_message("x"))
         assert bodies(await queues.read(topology.queue("sink"), 1)) == [{"read": "", "input": "null"}]
 
@@ -60,9 +76,8 @@ async def test_a_reader_of_the_log_that_hangs_holds_up_neither_messages_nor_the_
     chatting: TopologyFile, queues: Queues, broker_url: str
 ) -> None:
     unread, written = os.pipe()
-    async with running(WorkerProcess(chatting, amqp_url=broker_url), standard_error=written):
-        os.close(written)
-        await queues.publish(chatting.exchange("work"), *(process_message({"lines": 2000}) for _ in range(10)))
+    async with running(WorkerProcess(chatting, amqp_url=broker_url), log=written):
+        await queues.publish(chatting.exchange("work"), *(process_message({"lines": 200}) for _ in range(10)))
         assert len(await queues.read(chatting.queue("sink"), 10)) == 10
     os.close(unread)
 
@@ -71,8 +86,7 @@ async def test_a_reader_of_the_log_that_is_gone_changes_neither_the_work_nor_the
     chatting: TopologyFile, queues: Queues, broker_url: str
 ) -> None:
     gone, written = os.pipe()
-    async with running(WorkerProcess(chatting, amqp_url=broker_url), standard_error=written):
-        os.close(written)
+    async with running(WorkerProcess(chatting, amqp_url=broker_url), log=written):
         os.close(gone)
         await queues.publish(chatting.exchange("work"), process_message({"lines": 10}))
         assert len(await queues.read(chatting.queue("sink"), 1)) == 1
