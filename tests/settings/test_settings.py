@@ -148,6 +148,14 @@ def test_a_line_break_within_a_secret_or_an_address_is_refused_and_not_shown(nam
     assert environment_names()[name] in str(raised.value)
 
 
+LISTS = sorted(name for name, field in Settings.model_fields.items() if field.default == ())
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_may_have_several_lines(name: str) -> None:
+    assert getattr(load_settings(**{name: "10.0.0.1,\n10.0.0.2\n"}), name) == ("10.0.0.1", "10.0.0.2")
+
+
 @pytest.mark.parametrize(
     ("url", "absolute"),
     [

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, get_origin
 
 from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from worker.urls import UNIX, absolute_url, broker_url, check_storage_url, check_url, checked_url
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_OF_SEVERAL_LINES = frozenset({"nodes", "actions", "stages", "secret_keys"})
+_OF_SEVERAL_LINES = "secret_keys"
 
 
 class Values(BaseSettings):
@@ -38,7 +38,8 @@ class Values(BaseSettings):
         if not isinstance(text, str):
             return value
         text = text.strip()
-        if _CONTROL.search(text) and field.field_name not in _OF_SEVERAL_LINES:
+        is_list = get_origin(cls.model_fields[field.field_name or ""].annotation) is tuple
+        if _CONTROL.search(text) and not is_list and field.field_name != _OF_SEVERAL_LINES:
             raise ValueError("has a line break or another control character in it")
         return _absolute(text, Path.cwd())
 
