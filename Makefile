@@ -11,7 +11,7 @@ BESIDE = $(if $(WORKER_TEST_AMQP_URL),,--numprocesses 3 --dist worksteal)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast mutants check bench bench-limits docs lock clean
+.PHONY: help install run test test-fast mutants chaos check bench bench-limits docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-fast: install  ## Run the tests that need no broker, no database server and
 
 mutants: install  ## Change the hot modules in small ways, and see that a test notices each; MUTANTS="--sample 3" for fewer
 	@PYTHONPATH=tests $(PYTHON) -m mutants $(MUTANTS)
+
+chaos: install  ## Send odd messages through a worker whose actions end oddly; CHAOS="--messages 500" for fewer
+	@PYTHONPATH=tests $(PYTHON) -m chaos $(CHAOS)
 
 check: install  ## Check format, lint, types and import arrows
 	@.venv/bin/ruff format --check .

@@ -161,7 +161,7 @@ _MESSAGES: tuple[Callable[[Any], Any], ...] = (
     lambda m: _trash("x", m.with_headers({"own": nested(5000)})), lambda m: _stop(5), lambda m: _stop("x", 5),
     lambda m: _stop("\ud800"), lambda m: _stop("x", _message([], "")), lambda m: _limited(5),
     lambda m: _limited("x", 5),
-    lambda m: _limited("x", timedelta.max), lambda m: _limited("x", timedelta(-5)), lambda m: _limited("\ud800"),
+    lambda m: _limited("x", timedelta.max), lambda m: _limited("x", timedelta(hours=5)), lambda m: _limited("\ud800"),
     lambda m: _repeat("5"), lambda m: _repeat(5), lambda m: _repeat(None), lambda m: _repeat(timedelta.max),
     lambda m: _repeat(timedelta.min), lambda m: _repeat(timedelta(1), "\ud800"), lambda m: _repeat(timedelta(1), 5),
     lambda m: _repeat(timedelta(1), "", "5"), lambda m: _repeat(timedelta(1), "", None), lambda m: _repeat(Halting()),

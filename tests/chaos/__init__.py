@@ -1,0 +1,1 @@
+"""Odd messages and odd outcomes through a worker of its own, on a real broker."""
