@@ -15,8 +15,8 @@ from worker.limits.gate import Held
 from worker.modes.platform import PlatformCounter, PlatformParking
 from worker.modes.standalone import BrokerParking
 from worker.pipeline.decisions import Decision, Settlement, UserTask
-from worker.pipeline.settle import LARGEST_PUBLISHED, Settler
-from worker.protocol.message import DEEPEST_HEADERS, Visit, decode
+from worker.pipeline.settle import Settler
+from worker.protocol.message import DEEPEST_HEADERS, LARGEST_PUBLISHED, Visit, decode
 from worker.protocol.transport import Publication
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from worker.doors.bodies import read_body
 from worker.doors.server import listening
@@ -47,7 +47,7 @@ class ProcessRequest(BaseModel):
     messageId: str  # noqa: N815 - the platform's spelling
     headers: dict[str, Any]
     body: str
-    published: int
+    published: int = Field(gt=-(2**62), lt=2**62)
 
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]

@@ -85,10 +85,11 @@ class Acknowledgements:
 def delivery_of(message: aiormq.abc.DeliveredMessage) -> Delivery:
     """Return what the broker has delivered, as we use it."""
     properties = message.header.properties.headers or {}
+    count = _integer(properties.get("x-delivery-count")) if message.redelivered else None  # else it is the publisher's
     return Delivery(
         message.body,
         _integer(properties.get("published-timestamp")),
-        (_integer(properties.get("x-delivery-count")) or 0) + 1,
+        (count or 0) + 1,
         message.delivery_tag or 0,
         message.routing_key or "",
     )

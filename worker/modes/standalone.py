@@ -21,7 +21,7 @@ from worker.limits.opening import open_shared, open_unshared
 from worker.limits.reservations import Reservations
 from worker.modes.mode import AGAIN_AFTER
 from worker.protocol import headers as h
-from worker.protocol.message import Visit, encode
+from worker.protocol.message import Visit, check_size, encode
 from worker.protocol.start import derived_ids, start_headers
 from worker.protocol.topology import ROUTING_KEY, Node, Topology
 from worker.protocol.topology_file import load_topology
@@ -79,7 +79,7 @@ class Standalone:
 
     def starter(self, topology: Topology, publisher: Outlet) -> "BrokerStarter":
         """Return what publishes the first message."""
-        return BrokerStarter(topology, self._settings.topology.parent, publisher)
+        return BrokerStarter(topology, self._settings.topology.parent, publisher, self._settings.max_published_bytes)
 
     def reservations(self, processes: Callable[[], int | None]) -> Reservations:
         """Return where limits are kept; `processes` tells how many consume the same queues, None while unknown."""
@@ -154,10 +154,12 @@ class NoNotice:
 class BrokerStarter:
     """Publishes to the first node. Names are looked up in the topology files beside the worker's own."""
 
-    def __init__(self, own: Topology, folder: Path, publisher: Outlet) -> None:
+    def __init__(self, own: Topology, folder: Path, publisher: Outlet, largest: int) -> None:
+        """`largest` is how many bytes a message may have."""
         self._topologies: Sequence[Topology] = (own,)
         self._folder = folder
         self._publisher = publisher
+        self._largest = largest
 
     async def start(self, start: Start) -> None:
         """Publish; return when the broker has it."""
@@ -171,7 +173,9 @@ class BrokerStarter:
                 f"there is no node {start.node!r} of a topology {start.topology!r}; the files in {self._folder} "
                 f"have: {', '.join(known)}"
             )
-        publication = Publication(node.exchange, ROUTING_KEY, encode(headers_of(start, node), start.body))
+        body = encode(headers_of(start, node), start.body)
+        check_size(body, self._largest)
+        publication = Publication(node.exchange, ROUTING_KEY, body)
         try:
             await self._publisher.publish((publication,), is_patient=False)
         except PublishRefused as error:

@@ -28,7 +28,7 @@ from worker.pipeline.decisions import (
 )
 from worker.protocol import headers as h
 from worker.protocol.identity import SentMessage, child_id, sent_steps
-from worker.protocol.message import Visit, encode, encode_report
+from worker.protocol.message import LARGEST_PUBLISHED, Visit, check_size, encode, encode_report
 from worker.protocol.topology import ROUTING_KEY, Follower, Node
 from worker.protocol.transport import Publication
 
@@ -36,25 +36,12 @@ DEFAULT_LIMIT_PAUSE = timedelta(seconds=60)
 """How long a message stays away when its service's limit is used up and nobody knows until when."""
 
 
-LARGEST_PUBLISHED = 16 * 1024 * 1024
-"""Bytes; what RabbitMQ 4 takes by default."""
-
 LONGEST_COUNTED = 1024
 """Characters of a header in a report that would be too large otherwise."""
 
 
 class UnknownFollower(ValueError):
     """The action names a follower that the node does not have."""
-
-
-class TooLarge(ValueError):
-    """The message cannot be published."""
-
-    def __init__(self, size: int, largest: int) -> None:
-        super().__init__(
-            f"a message of {size} bytes is larger than WORKER_MAX_PUBLISHED_BYTES={largest}. Send less, or where it is "
-            "stored; raise the setting only if the broker's max_message_size allows it"
-        )
 
 
 class Settler:
@@ -88,12 +75,12 @@ class Settler:
         return self._with_report(visit, Settlement(is_success=False))
 
     def _checked(self, settlement: Settlement) -> Settlement:
-        """Return it. Raises `TooLarge` for a message that the broker, or a follower, would not take."""
+        """Return it. Raises `TooLarge`."""
         for publication in settlement.publications:
-            if len(publication.body) > self._largest:
-                raise TooLarge(len(publication.body), self._largest)
-        if settlement.next_page is not None and len(settlement.next_page.body) > self._largest:
-            raise TooLarge(len(settlement.next_page.body), self._largest)
+            if len(publication.body) > self._largest:  # asked here: most are not
+                check_size(publication.body, self._largest)
+        if settlement.next_page is not None:
+            check_size(settlement.next_page.body, self._largest)
         return settlement
 
     def _with_report(self, visit: Visit, settlement: Settlement) -> Settlement:

@@ -21,6 +21,9 @@ DEEPEST_HEADERS = 64
 """Levels of objects and arrays in the value of a header. A limit of our own: those of the interpreter and of MongoDB
 differ from machine to machine, and what is sent on has to be readable everywhere."""
 
+LARGEST_PUBLISHED = 16 * 1024 * 1024
+"""Bytes of a message; what RabbitMQ 4 takes by default."""
+
 _FLAT = frozenset({str, int, bool, type(None)})
 
 
@@ -105,6 +108,19 @@ def _check(name: str, value: object, levels: int) -> None:
             raise ValueError(f"header [{name}] is {_TOO_DEEP}")
         for inner in value.values() if isinstance(value, dict) else value:
             _check(name, inner, levels - 1)
+
+
+class TooLarge(ValueError):
+    """The message cannot be published."""
+
+
+def check_size(body: bytes, largest: int) -> None:
+    """Raise `TooLarge` for a message that the broker, or whoever receives it, would not take."""
+    if len(body) > largest:
+        raise TooLarge(
+            f"a message of {len(body)} bytes is larger than WORKER_MAX_PUBLISHED_BYTES={largest}. Send less, or where "
+            "it is stored; raise the setting only if the broker's max_message_size allows it"
+        )
 
 
 def encode_report(headers: Mapping[str, Any], *, success: bool, following: int) -> bytes:

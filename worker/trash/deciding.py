@@ -8,6 +8,7 @@ same process id. An entry is never lost.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
@@ -84,11 +85,10 @@ class Decider:
             return
         assert self._publisher is not None, "given where something is to be published"
         sending: dict[str, asyncio.Task[None]] = {}
+        publish = partial(_publish, self._publisher, state)
         try:
             if now_ms() - claim.at < CLAIM_MS / 2:  # else we were asleep, and others may soon take over
-                messages = {entry.id: [_message(entry, state)] for entry in entries}
-                publish = self._publisher.publish
-                sending = {own: asyncio.create_task(publish(one, is_patient=False)) for own, one in messages.items()}
+                sending = {entry.id: asyncio.create_task(publish(entry)) for entry in entries}
                 await asyncio.wait(sending.values(), timeout=PATIENCE_SECONDS)
         except asyncio.CancelledError:
             await asyncio.wait(sending.values(), timeout=FINISH_SECONDS)
@@ -119,9 +119,11 @@ def is_published(entry: Entry, state: EntryState) -> bool:
     return state is EntryState.APPROVED or entry.type is EntryType.USER_TASK
 
 
-def _message(entry: Entry, state: EntryState) -> Publication:
+async def _publish(publisher: Outlet, state: EntryState, entry: Entry) -> None:
+    """Raises `PublishRefused`, and `ValueError` for an entry of long ago with headers that are not sent any more."""
     headers = h.without(entry.headers, h.TRANSIENT) | {h.USER_TASK_STATE: USER_TASK_STATES[state]}
-    return Publication(entry.return_exchange, entry.return_routing_key, encode(headers, entry.body or ""))
+    message = Publication(entry.return_exchange, entry.return_routing_key, encode(headers, entry.body or ""))
+    await publisher.publish([message], is_patient=False)
 
 
 def _refusal(task: asyncio.Task[None] | None) -> str | None:
