@@ -18,6 +18,8 @@ from support.topologies import TopologyFile
 from worker.protocol import headers as h
 
 ODD_NODES = ("pass", "ask", "copy", "ordered")
+SHARES = (8, 1, 6, 5)
+"""Of user tasks the fewest: each is written to disk."""
 ENDING_NODES = ("odd", "thread")
 TOGETHER = 200
 
@@ -71,7 +73,8 @@ def _odd(chance: random.Random, count: int) -> Iterator[tuple[str, aio_pika.Mess
     for number in range(count):
         is_unreadable = number % 10 == 0
         raw = chance.choice(unreadable) if is_unreadable else _encoded(chance, number)
-        yield chance.choice(ODD_NODES), _message(raw, {} if is_unreadable else _properties(chance, number))
+        (node,) = chance.choices(ODD_NODES, SHARES)
+        yield node, _message(raw, {} if is_unreadable else _properties(chance, number))
 
 
 def _encoded(chance: random.Random, number: int) -> bytes:

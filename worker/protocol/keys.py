@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from connectors.nodes.languages import ExpressionFailed, ExpressionWrong
+from connectors.nodes.languages import ExpressionWrong
 from connectors.nodes.steps import parse, search
 from worker.protocol import headers as h
 
@@ -55,7 +55,7 @@ def _body_finder(expression: Any) -> Callable[[h.Headers, str], object]:
     def find(headers: h.Headers, body: str) -> object:
         try:
             return search(expression, from_json(body, allow_inf_nan=False), headers)
-        except (ValueError, ExpressionFailed):
+        except Exception:
             return None  # no JSON, or nested too deep; or of a shape that a function does not take, or too much for it
 
     return find
