@@ -171,7 +171,7 @@ _MESSAGES: tuple[Callable[[Any], Any], ...] = (
     lambda m: _page({"a": 1}), lambda m: _page(iter([1])), lambda m: _page(1 / 0 for _ in range(2)),
     lambda m: _page([object()]), lambda m: _page([float("nan")]), lambda m: _page(["\ud800"]),
     lambda m: _page([nested(300)]), lambda m: _page([_message(None, "x")]), lambda m: _page([_message({}, 5)]),
-    lambda m: _page([m], 5), lambda m: _page([m], []), lambda m: _page([m], "\ud800"), lambda m: _page([m], trail=5),
+    lambda m: _page([m], []), lambda m: _page([m], "\ud800"), lambda m: _page([m], trail=5),
     lambda m: _page([m], confirmed=5), lambda m: _page([m], confirmed=lambda: None),
     lambda m: _page([m], confirmed=lambda: 1 / 0), lambda m: _page([m], confirmed=lambda: _raise(Base)(m)),
     lambda m: _page([m], message=5), lambda m: _page([m], to="x"), lambda m: _page([m, 5, None, {}]),
