@@ -76,9 +76,10 @@ class Settler:
 
     def _checked(self, settlement: Settlement) -> Settlement:
         """Return it. Raises `TooLarge`."""
+        largest = self._largest
         for publication in settlement.publications:
-            if len(publication.body) > self._largest:  # asked here: most are not
-                check_size(publication.body, self._largest)
+            if len(publication.body) > largest:  # asked here: most are not
+                check_size(publication.body, largest)
         if settlement.next_page is not None:
             check_size(settlement.next_page.body, self._largest)
         return settlement
