@@ -66,7 +66,7 @@ def _reason_of(error: UnicodeError) -> str:
 
 
 async def stream_text(chunks: AsyncIterable[bytes], charset: str = "utf-8") -> AsyncIterator[str]:
-    """As `decode`, for bytes that come in chunks."""
+    """As `decode`, for bytes that come in chunks. Raises `ReplyUnreadable` as that."""
     decoder: IncrementalDecoder = getincrementaldecoder(charset_named(charset))()
     try:
         async for chunk in chunks:
