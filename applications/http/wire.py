@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
@@ -213,9 +213,10 @@ class Stream(Head):
             return
         inflater = self._inflater(max_bytes)
         try:
-            async for raw in self._reply.aiter_raw():
-                for plain in inflater.feed(raw) if inflater else (raw,):
-                    yield plain
+            async with aclosing(cast("AsyncGenerator[bytes, None]", self._reply.aiter_raw())) as pieces:
+                async for raw in pieces:
+                    for plain in inflater.feed(raw) if inflater else (raw,):
+                        yield plain
             if inflater:
                 inflater.finish()
         except ReplyTruncated as error:

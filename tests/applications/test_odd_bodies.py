@@ -198,3 +198,22 @@ def test_a_formula_is_escaped_for_people(value: str) -> None:
 def test_numbers_and_text_are_no_formulas() -> None:
     rows = [{"a": value} for value in ("-5", "+420.5", -5, "a=b", "", None)]
     assert formats.write_csv(rows, ["a"], for_people=True) == formats.write_csv(rows, ["a"])
+
+
+async def test_a_timeout_between_rows_ends_what_is_read_and_nothing_else() -> None:
+    """The reader of CSV hands on no cancellation: what waits below it would never hear of one."""
+    is_closed = asyncio.Event()
+
+    async def text() -> AsyncIterator[str]:
+        yield "a,b\n1,2\n"
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+        finally:
+            is_closed.set()
+
+    rows = formats.stream_csv(text())
+    assert await anext(rows) == {"a": "1", "b": "2"}
+    with pytest.raises(TimeoutError):
+        await anext(rows)
+    assert is_closed.is_set()
