@@ -73,7 +73,8 @@ class Accounts:
 
     def restrict(self, egress: Egress) -> None:
         """Keep URLs of installs away from internal addresses."""
-        self._wire.egress = self._endpoint.wire.egress = egress
+        self._wire.egress = egress
+        self._endpoint.restrict(egress)
 
     async def access(self, application: type[Application], user: str) -> Access:
         """Return the way to the service. Raises `NotReady`, `TryLater` or `SecretsError`."""

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from applications.errors import EgressRefused, LoginDead, TokenEndpointAway
 from applications.http.building import body_of
+from applications.http.egress import Egress
 from applications.http.errors import ReplyUnreadable
 from applications.http.request import Outgoing, RequestOptions
 from applications.http.response import Head
@@ -46,7 +47,11 @@ class TokenEndpoint:
 
     def __init__(self, transport: Transport | None = None) -> None:
         """A `transport` takes the place of the network."""
-        self.wire = Wire(timeout_seconds=SECONDS, transport=transport)
+        self._wire = Wire(timeout_seconds=SECONDS, transport=transport)
+
+    def restrict(self, egress: Egress) -> None:
+        """Keep requests away from internal addresses."""
+        self._wire.egress = egress
 
     async def __call__(
         self,
@@ -65,7 +70,7 @@ class TokenEndpoint:
         sent = {"Accept": "application/json", **kind, **(headers or {})}
         request = Outgoing(method, url, sent, body, is_from_install=True)
         try:
-            async with self.wire.open(request) as reply:
+            async with self._wire.open(request) as reply:
                 content = await _content(reply)
         except EgressRefused as error:
             raise TokenEndpointAway(str(error), AWAY_FOR) from None
@@ -75,7 +80,7 @@ class TokenEndpoint:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.wire.close()
+        await self._wire.close()
 
 
 def _options(form: Mapping[str, str] | None, json: Any) -> RequestOptions:

@@ -1,6 +1,7 @@
 """A reply that is read piece by piece: memory stays bounded whatever its size."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +26,48 @@ class Download(Head):
         self._is_gzip_file = is_gzip_file
         self._max_piece = max_piece
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as bytes."""
-        return stream_gunzip(self._stream.chunks()) if self._is_gzip_file else self._stream.chunks()
+        # Here and below, what is begun is closed in its turn: left to the garbage collector, one is closed in another.
+        async with aclosing(self._stream.chunks()) as chunks:
+            if not self._is_gzip_file:
+                async for chunk in chunks:
+                    yield chunk
+                return
+            async with aclosing(stream_gunzip(chunks)) as plain:
+                async for chunk in plain:
+                    yield chunk
 
     async def save(self, path: Path) -> int:
         """Write the body to a file and return its size; a file that did not become whole is not left behind."""
         return await write_file(path, self.chunks())
 
-    async def lines(self) -> AsyncIterator[str]:
+    async def lines(self) -> AsyncGenerator[str, None]:
         """Yield the body line by line, in the charset that the reply names."""
-        async for line in split_lines(self._text(), max_piece=self._max_piece):
-            yield line
+        async with aclosing(self._text()) as text:
+            async for line in split_lines(text, max_piece=self._max_piece):
+                yield line
 
-    async def json_lines(self) -> AsyncIterator[Any]:
+    async def json_lines(self) -> AsyncGenerator[Any, None]:
         """Yield the value of each line. Raises `ReplyUnreadable` with the line."""
         number = 0
-        async for line in self.lines():
-            number += 1
-            if line.strip():
-                yield parse_json_line(line, number)
+        async with aclosing(self.lines()) as lines:
+            async for line in lines:
+                number += 1
+                if line.strip():
+                    yield parse_json_line(line, number)
 
-    async def csv(self, *, delimiter: str = ",") -> AsyncIterator[dict[str, str]]:
+    async def csv(self, *, delimiter: str = ",") -> AsyncGenerator[dict[str, str], None]:
         """Yield each row by the names in the first. Raises `ReplyUnreadable` for a row that is too short or long."""
-        async for row in stream_csv(self._text(), delimiter=delimiter, max_piece=self._max_piece):
-            yield row
+        async with aclosing(self._text()) as text:
+            async for row in stream_csv(text, delimiter=delimiter, max_piece=self._max_piece):
+                yield row
 
-    async def _text(self) -> AsyncIterator[str]:
+    async def _text(self) -> AsyncGenerator[str, None]:
         try:
-            async for text in stream_text(self.chunks(), self.charset):
-                yield text
+            async with aclosing(self.chunks()) as chunks, aclosing(stream_text(chunks, self.charset)) as texts:
+                async for text in texts:
+                    yield text
         except ReplyTruncated:
             raise
         except ReplyUnreadable as error:

@@ -1,7 +1,7 @@
 """Gzip and deflate: undone in pieces of bounded size, and bounded in what they grow to."""
 
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from typing import Final
 
 from applications.http.errors import ReplyTruncated, ReplyUnreadable, too_large
@@ -35,7 +35,7 @@ def gunzip(content: bytes, *, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-async def stream_gunzip(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def stream_gunzip(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """As `gunzip`, for content that comes in chunks; memory stays bounded whatever it grows to."""
     inflater = Inflater(GZIP)
     async for chunk in chunks:

@@ -7,10 +7,22 @@ import csv
 import io
 import re
 from codecs import IncrementalDecoder, getincrementaldecoder
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import closing
 from encodings import aliases, normalize_encoding
 from functools import cache
 from pkgutil import iter_modules
+from types import coroutine
 from typing import Any, Final
 
 from aiocsv import AsyncReader
@@ -65,7 +77,7 @@ def _reason_of(error: UnicodeError) -> str:
     return error.reason if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-async def stream_text(chunks: AsyncIterable[bytes], charset: str = "utf-8") -> AsyncIterator[str]:
+async def stream_text(chunks: AsyncIterable[bytes], charset: str = "utf-8") -> AsyncGenerator[str, None]:
     """Decode as `decode` does, for bytes that come in chunks. Raises `ReplyUnreadable` for what is no text."""
     decoder: IncrementalDecoder = getincrementaldecoder(charset_named(charset))()
     try:
@@ -191,25 +203,56 @@ async def stream_csv(
     Raises `ReplyUnreadable` as that and for a record of more than `max_piece` characters, and `ReplyTruncated` for a
     quote without its end.
     """
-    source = _Source(chunks, max_piece)
-    rows, reader, started = AsyncReader(source, delimiter=delimiter, strict=True), CsvRows(), 1
+    source, named, started = _Source(chunks, max_piece), CsvRows(), 1
+    rows = AsyncReader(source, delimiter=delimiter, strict=True)
+    found: list[tuple[list[str], int]] = []
+    is_over = False
+    with closing(_collect(rows, found)) as collecting:
+        while not is_over:
+            is_over, error = _go_on(collecting)
+            for row, line in found:
+                for taken in named.take(row, started):
+                    yield taken
+                started, source.unread = line + 1, 0
+            found.clear()
+            if error is not None and source.has_ended:
+                raise ReplyTruncated(f"CSV, line {started}: a quoted field has no end")
+            if error is not None:
+                raise ReplyUnreadable(f"CSV, line {rows.line_num}: {error}")
+            if not is_over:
+                await source.fill()
+
+
+async def _collect(rows: AsyncReader, found: list[tuple[list[str], int]]) -> csv.Error | None:
+    """Add rows, each with its last line, as long as there is text; return what is wrong with the text, if anything."""
     try:
         async for row in rows:
-            for named in reader.take(row, started):
-                yield named
-            started, source.unread = rows.line_num + 1, 0
+            found.append((row, rows.line_num))  # noqa: PERF401 - what came before an error counts
     except csv.Error as error:
-        if source.has_ended:
-            raise ReplyTruncated(f"CSV, line {started}: a quoted field has no end") from None
-        raise ReplyUnreadable(f"CSV, line {rows.line_num}: {error}") from None
+        return error
+    return None
+
+
+def _go_on(collecting: Coroutine[None, None, csv.Error | None]) -> tuple[bool, csv.Error | None]:
+    """Let it take the text that is there; return whether that was all, and its error.
+
+    It is driven by hand and never waits for the network: a cancellation, and with it a timeout, would not pass through
+    the reader.
+    """
+    try:
+        collecting.send(None)
+    except StopIteration as over:
+        return True, over.value
+    return False, None
 
 
 class _Source:
-    """Chunks of text as the file that the CSV reader asks for."""
+    """Chunks of text as the file that the CSV reader asks for; it yields while somebody has to `fill` it."""
 
     def __init__(self, chunks: AsyncIterable[str], max_piece: int) -> None:
         self._chunks = aiter(chunks)
         self._max_piece = max_piece
+        self._text = ""
         self._is_first = True
         self._ends_with_return = False
         self.has_ended = False
@@ -217,16 +260,29 @@ class _Source:
         """Characters since the last record, those of the chunk in which it ended included."""
 
     async def read(self, _: int) -> str:
+        while not self._text and not self.has_ended:
+            await _pause()
+        text, self._text = self._text, ""
+        return text
+
+    async def fill(self) -> None:
         if self.unread > self._max_piece:
             raise ReplyUnreadable(f"CSV: a record is longer than {self._max_piece} characters")
-        async for chunk in self._chunks:
-            text = chunk.removeprefix("\ufeff") if self._is_first else chunk
-            if text:
-                self._is_first, self._ends_with_return = False, text.endswith("\r")
-                self.unread += len(text)
-                return text
-        if self._ends_with_return:  # else the reader would wait for the second half of \r\n, and lose the record
-            self._ends_with_return = False
-            return "\n"
-        self.has_ended = True
-        return ""
+        chunk = await anext(self._chunks, None)
+        if chunk is not None:
+            self._take(chunk.removeprefix("\ufeff") if self._is_first else chunk)
+        elif self._ends_with_return:  # else the reader would wait for the second half of \r\n, and lose the record
+            self._take("\n")
+        else:
+            self.has_ended = True
+
+    def _take(self, text: str) -> None:
+        if text:
+            self._text, self._is_first, self._ends_with_return = text, False, text.endswith("\r")
+            self.unread += len(text)
+
+
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    """Give the word back to whoever drives the reader."""
+    yield

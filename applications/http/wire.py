@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
@@ -136,6 +136,8 @@ class Wire:
                 shown = without_secrets(built.url, request.secrets)
                 raise EgressRefused(f"{request.method} {shown}") from None
             raise
+        except UnicodeError as error:  # the transport writes down what stands beside the status
+            raise httpx.RemoteProtocolError(f"the head of the reply is no text: {error.__class__.__name__}") from None
 
     def _build(self, client: httpx.AsyncClient, request: Outgoing) -> httpx.Request:
         timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
@@ -201,7 +203,7 @@ class Stream(Head):
         """Give the connection back, or end it when the body was not read to its end."""
         await self._reply.aclose()
 
-    async def chunks(self, max_bytes: int | None = None) -> AsyncIterator[bytes]:
+    async def chunks(self, max_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`.
 
         `max_bytes` bounds what is compressed, as `Inflater` counts it.
@@ -211,9 +213,10 @@ class Stream(Head):
             return
         inflater = self._inflater(max_bytes)
         try:
-            async for raw in self._reply.aiter_raw():
-                for plain in inflater.feed(raw) if inflater else (raw,):
-                    yield plain
+            async with aclosing(cast("AsyncGenerator[bytes, None]", self._reply.aiter_raw())) as pieces:
+                async for raw in pieces:
+                    for plain in inflater.feed(raw) if inflater else (raw,):
+                        yield plain
             if inflater:
                 inflater.finish()
         except ReplyTruncated as error:
@@ -232,11 +235,12 @@ class Stream(Head):
     async def read(self, max_bytes: int) -> bytes:
         """Return the whole body. Raises `ReplyUnreadable` when it is larger than `max_bytes`."""
         parts, size = [], 0
-        async for part in self.chunks(max_bytes):
-            size += len(part)
-            if size > max_bytes:
-                raise self.unreadable(too_large(max_bytes))
-            parts.append(part)
+        async with aclosing(self.chunks(max_bytes)) as chunks:
+            async for part in chunks:
+                size += len(part)
+                if size > max_bytes:
+                    raise self.unreadable(too_large(max_bytes))
+                parts.append(part)
         return b"".join(parts)
 
 

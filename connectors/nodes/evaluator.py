@@ -96,7 +96,9 @@ class Evaluator:
         self._flush()
         while not answers:
             assert self._socket is not None
-            ready = select.select([self._socket], [self._socket] if self._unsent else [], [], until - time.monotonic())
+            ready = select.select(
+                [self._socket], [self._socket] if self._unsent else [], [], max(0, until - time.monotonic())
+            )
             if not any(ready):
                 self._kill()
             if ready[1]:

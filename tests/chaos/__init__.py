@@ -1,1 +1,1 @@
-"""Odd messages and odd outcomes through a worker of its own, on a real broker."""
+"""Faults on purpose: odd input in large numbers, and what must not come of it."""

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import MakeTopology, StartWorker
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.queues import Queues, process_message
+from support.topologies import custom_node, sink
 from support.waiting import eventually
 
 from connectors import Message, Trash
@@ -21,6 +24,7 @@ from connectors.nodes.evaluator import Evaluator, evaluator
 from connectors.nodes.expression import Languages, Templates
 from connectors.nodes.languages import ExpressionFailed, ExpressionWrong
 from connectors.nodes.steps import TooManySteps, parse, search
+from worker.testing import InMemoryTopology
 
 DOUBLED = " | ".join(["[@, @]"] * 40)
 ENDLESS = "15 | round(-1000000000)"
@@ -212,3 +216,33 @@ async def test_a_template_makes_text_and_a_condition_a_value() -> None:
     message: Message[Any] = Message({}, '{"a": 1}')
     assert await Templates.model_validate({"jinja": "{{ data.a }}"}).expression.of(message) == "1"
     assert await Languages.model_validate({"jinja": "data.a"}).expression.of(message) == 1
+
+
+JUDGING = {"jinja": "data > 0 or (15 | round(data - 1000000000)) == 1"}
+"""Lets numbers pass; one below 1 makes it endless."""
+
+
+async def test_a_topology_in_memory_evaluates_as_a_worker_does() -> None:
+    settings = {"actionPath": "/custom-node/filter/process", "configuration": JUDGING}
+    judge = {"id": "1", "name": "judge", "worker": "worker.custom_node", "settings": settings}
+    judge["followers"] = [{"id": "2", "name": "sink"}]
+    async with InMemoryTopology({"id": "t", "name": "numbers", "nodes": [judge]}) as running:
+        for number in (1, 0, 2):
+            await running.start("judge", number)
+        await running.run()
+        assert [message.data for message in running.messages("sink")] == [1, 2]
+        (entry,) = await running.trash()
+        assert entry.reason.endswith(f"failed {LONG}")
+
+
+async def test_two_processes_have_each_their_own_and_outlive_it(
+    make_topology: MakeTopology, start_worker: StartWorker, queues: Queues
+) -> None:
+    judge = custom_node("judge", "filter", "sink", configuration=JUDGING)
+    topology = make_topology(judge, sink())
+    worker = await start_worker(topology, processes=2)
+    sent = [process_message(number) for number in [*range(1, 40), 0, *range(40, 80)]]
+    await queues.publish(topology.exchange("judge"), *sent)
+    messages = await queues.read(topology.queue("sink"), 79)
+    assert sorted(message.data for message in messages) == list(range(1, 80))
+    await eventually(lambda: len(worker.logged("message_trashed")) == 1, what="the endless one in the trash")

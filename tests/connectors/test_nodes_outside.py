@@ -80,7 +80,7 @@ async def test_a_query_makes_a_message_of_each_row(
     configuration |= {"incremental": True, "parameters": {"shop": {"jmespath": "shop"}}}
     settings = {"actionPath": "/batch/sql-query/action", "configuration": configuration}
     topology = make_topology(NodeEntry("orders", ["sink"], "worker.batch", settings=settings), sink())
-    await run_worker(topology, SqlQuery(), storage_url=f"sqlite:///{tmp_path}/storage.sqlite")
+    await run_worker(topology, SqlQuery(), node_variables=VARIABLE, storage_url=f"sqlite:///{tmp_path}/storage.sqlite")
     await queues.publish(topology.exchange("orders"), process_message({"shop": "a"}))
     rows = [message.data for message in await queues.read(topology.queue("sink"), 13)]
     assert sorted(row["id"] for row in rows) == list(range(1, 26, 2))
@@ -162,7 +162,7 @@ async def test_a_message_is_published_to_a_queue_of_somebody_else(
     foreign = topology.queue("foreign")
     channel = await queues.channel()
     await channel.queue_declare(foreign, durable=True)
-    worker = await run_worker(topology, AmqpPublish())
+    worker = await run_worker(topology, AmqpPublish(), node_variables=VARIABLE)
     sent = [process_message({"queue": foreign, "order": {"id": number}}) for number in range(3)]
     await queues.publish(topology.exchange("publish"), *sent, process_message({"queue": "nobody-has-it", "order": 1}))
     assert len(await queues.read(topology.queue("sink"), 3)) == 3
