@@ -18,10 +18,11 @@ from worker.broker.link import CONNECTION_ERRORS
 from worker.broker.one_shot import looking
 from worker.cli.graph import Row, draw
 from worker.cli.options import amqp_option, json_option
-from worker.cli.printing import Listing, printable, say, say_json, say_table
+from worker.cli.printing import Listing, say, say_json, say_table
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.settings import load_settings
+from worker.visible import printable
 
 States = Mapping[str, QueueState | None]
 
