@@ -31,6 +31,10 @@ try:
     raise ValueError("no canary \\"7 at amqp://user:hunter3@broker")
 except ValueError:
     log.exception("failed again")
+try:
+    raise ValueError("\\x1b[2Jerased\\x9b")
+except ValueError:
+    log.exception("\\x1b]0;title\\x07", reason="well\\nforged=1\\u202e")
 """
 
 
@@ -41,7 +45,7 @@ def lines(form: str) -> str:
 
 
 def test_json_lines_carry_the_platforms_names_of_the_message() -> None:
-    first, second, third, fourth, fifth = (json.loads(line) for line in lines("json").splitlines())
+    first, second, third, fourth, fifth, _ = (json.loads(line) for line in lines("json").splitlines())
     assert first["event"] == "message_trashed"
     assert first["correlationId"].startswith("2222")
     assert first["processId"].startswith("1111")
@@ -60,3 +64,11 @@ def test_neither_passwords_nor_variables_are_shown() -> None:
         assert "canary" not in text
         assert "hunter3" not in text
         assert "hunter2" not in text.replace('password = "hunter2"', "")
+
+
+def test_no_line_holds_what_a_terminal_obeys_and_none_is_forged() -> None:
+    for form in ("json", "console"):
+        shown = lines(form)
+        assert all(line.isprintable() for line in shown.split("\n"))
+        assert "erased" in shown
+        assert not any(line.startswith("forged") for line in shown.split("\n"))

@@ -5,15 +5,17 @@ import os
 import re
 import sys
 import warnings
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from connectors.secrets import without_secrets
 from worker.protocol import headers as h
 from worker.protocol.message import current_visit
 from worker.settings.settings import Settings
+from worker.visible import printable, printable_lines
 
 NOISY = ("aiosqlite", "alembic", "httpx", "httpcore", "aiohttp.access", "pymongo", "asyncssh", "aioftp", "zeep")
 """Libraries of which only errors are logged: their lines hold URLs with their queries, and bodies."""
@@ -39,7 +41,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=has_colors, exception_formatter=structlog.dev.plain_traceback)]
+        [show_all_characters, structlog.dev.ConsoleRenderer(colors=has_colors, exception_formatter=_plain_traceback)]
         if is_console
         else [_json_tracebacks, structlog.processors.JSONRenderer()]
     )
@@ -83,6 +85,17 @@ def add_visit(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         "userId": visit.headers.text(h.USER),
     }
     return {**ids, **event}
+
+
+def show_all_characters(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape what a terminal would obey, and line breaks: reasons and names come from outside."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _plain_traceback(out: TextIO, error: ExcInfo) -> None:
+    text = StringIO()
+    structlog.dev.plain_traceback(text, error)
+    out.write(printable_lines(text.getvalue()))
 
 
 def hide_secrets(_: WrappedLogger, __: str, line: Any) -> str:

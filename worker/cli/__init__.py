@@ -7,6 +7,7 @@ import click
 
 from worker.cli.tree import COMMANDS
 from worker.errors import StartupError
+from worker.visible import printable_lines
 
 
 class Cli(click.Group):
@@ -19,9 +20,7 @@ class Cli(click.Group):
         except click.UsageError:  # of the caller's own words
             raise
         except click.ClickException as error:
-            from worker.cli.printing import printable  # noqa: PLC0415 - help needs none of it
-
-            raise click.ClickException("\n".join(map(printable, error.format_message().split("\n")))) from None
+            raise click.ClickException(printable_lines(error.format_message())) from None
 
 
 @click.group(
@@ -43,7 +42,5 @@ def main() -> None:
     try:
         cli(prog_name="orchesty-worker")
     except StartupError as error:
-        from worker.cli.printing import say_text  # noqa: PLC0415 - as above
-
-        say_text(f"orchesty-worker: {error}", err=True)
+        click.echo(printable_lines(f"orchesty-worker: {error}"), err=True)
         sys.exit(2)

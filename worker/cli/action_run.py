@@ -6,7 +6,7 @@ from typing import IO
 import click
 
 from worker.cli.action_options import actions_option, find_action, kind_option, load
-from worker.cli.options import json_option
+from worker.cli.options import json_option, read_body
 from worker.logs import configure_logs
 from worker.settings.settings import load_settings
 
@@ -49,7 +49,7 @@ def run_(
     settings = load_settings(log_level="warning")  # reasons hold what services say; they are shown without secrets
     configure_logs(settings)
     action = find_action(load(actions), name, kind)
-    body = file.read() if file else "{}" if data is None else data
+    body = read_body(file) if file else "{}" if data is None else data
     from worker.cli.action_report import run_and_show  # noqa: PLC0415 - other commands need not wait for its import
 
     goes_on = run_and_show(settings, action, body, user, _headers(headers), as_json=as_json)

@@ -15,9 +15,10 @@ from worker.broker.surroundings import Surroundings
 from worker.checks.everything import check_everything
 from worker.checks.finding import Finding, FindingState
 from worker.cli.options import amqp_option, json_option, topology_option, trash_option
-from worker.cli.printing import Listing, printable, say_json, say_table
+from worker.cli.printing import Listing, say_json, say_table
 from worker.modes.opening import open_mode
 from worker.settings.settings import Settings
+from worker.visible import printable
 
 STYLES = {
     FindingState.OK: "green",

@@ -39,6 +39,9 @@ def _see_own_folder() -> None:
 
     Only once our own packages are imported: a folder may be named `connectors` as well.
     """
-    folder = str(Path.cwd())
+    try:
+        folder = str(Path.cwd())
+    except OSError as error:
+        raise click.ClickException(f"the current folder cannot be found: {error.strerror}; change to another") from None
     if sys.path[0] != folder:
         sys.path.insert(0, folder)

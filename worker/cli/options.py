@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -21,6 +21,15 @@ trash_option: Decorator = click.option(
     "--trash-url", help="The trash: sqlite:///path, postgresql://... or mongodb://...  [env: WORKER_TRASH_URL]"
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def read_body(file: IO[str]) -> str:
+    """Read a body from a file that an option names. Raises a `ClickException` that names what is wrong with it."""
+    try:
+        return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file.name}: the body must be UTF-8 text: {error}") from None
+
 
 _AGE = r"(\d{1,6}(?:\.\d+)?)([smhdw])"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

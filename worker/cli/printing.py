@@ -13,18 +13,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from worker.visible import printable
+
 _ESCAPED: Final = re.compile(r"[^\x20-\x7e]")
-
-
-def printable(text: str) -> str:
-    r"""Return the text as one line, with escapes for what cannot be seen: `\x1b`, `\n`, `\u202e`."""
-    if text.isprintable():
-        return text
-    return _ESCAPED.sub(lambda found: found[0] if found[0].isprintable() else _escape(found[0]), text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def is_printable(content: bytes) -> bool:

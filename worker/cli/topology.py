@@ -22,6 +22,7 @@ from worker.cli.printing import Listing, say, say_json, say_table
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.settings import load_settings
+from worker.visible import printable
 
 States = Mapping[str, QueueState | None]
 
@@ -86,7 +87,7 @@ async def _look(url: str, topology: Topology) -> States:
 
 
 def _table(topology: Topology, states: States | None) -> Table:
-    title = f"{topology.name} ({topology.id}), {len(topology.nodes)} nodes"
+    title = printable(f"{topology.name} ({topology.id}), {len(topology.nodes)} nodes")
     table = Listing(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("node", no_wrap=True)
     table.add_column("role", no_wrap=True)

@@ -110,6 +110,8 @@ def load_topology(path: Path) -> Topology:
         ) from None
     except ValidationError as error:
         raise TopologyError(_explain(path, error)) from None
+    except RecursionError:
+        raise TopologyError(f"{path}: nested too deeply. Export the topology again.") from None
     except ValueError as error:
         raise TopologyError(f"{path}: not JSON: {error}. Export the topology again.") from None
     if problems := list(_problems(entries)):

@@ -39,7 +39,7 @@ def from_line(line: str) -> Entry:
         entry = _entries.validate_python(values)
     except ValidationError as error:
         raise ValueError(_first(error)) from None
-    line.encode()  # else a store could not hold its texts
+    json.dumps(values, default=str, ensure_ascii=False).encode()  # else a store could not hold its texts
     encode(entry.headers, entry.body or "")  # nor its headers
     if not re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", entry.id):
         raise ValueError(f"id: must be {ID_LENGTH} hexadecimal digits")
