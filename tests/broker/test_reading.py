@@ -107,7 +107,7 @@ def test_what_the_worker_uses_of_the_properties_stays(
     assert found.properties.timestamp is None or int(found.properties.timestamp.timestamp()) == sent
 
 
-@given(st.binary(max_size=255), st.binary(max_size=255), st.integers(0, 2**64 - 1))
+@given(st.binary(max_size=255), st.binary(max_size=255), st.integers(0, 2**63 - 1))
 def test_names_that_are_no_text_can_be_read(exchange: bytes, routing_key: bytes, tag: int) -> None:
     names = b"".join(bytes((len(text),)) + text for text in (exchange, routing_key))
     found, _ = asyncio.run(
