@@ -1,12 +1,17 @@
 """What the broker refuses by closing the channel costs nobody else a message, and nothing comes twice."""
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from conftest import MakeTopology, RunWorker, StartWorker
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.actions import Copy
 from support.queues import Queues, bodies, process_message
 from support.rabbitmqctl import rabbitmqctl, user
@@ -15,6 +20,10 @@ from support.waiting import eventually
 
 from connectors import CustomNode, Message
 from deploy.broker import Broker
+from worker.broker.link import Link
+from worker.broker.publisher import Publisher
+from worker.errors import PublishRefused
+from worker.protocol.transport import Publication
 from worker.trash.entry import Entry
 from worker.trash.store import TrashStore
 
@@ -169,6 +178,60 @@ async def test_what_is_too_large_for_a_broker_with_a_tiny_limit_is_found_as_well
     assert await eventually(lambda: waiting(worker.worker.handler.trash.store, 2), what="two entries")
     await eventually(lambda: worker.worker.in_work == 0, what="an end of all")
     assert await queues.length(topology.queue("sink")) == 0
+
+
+KINDS = ("taken", "also-taken", "missing", "internal", "unbound")
+"""Exchanges: two that take messages, two whose refusal closes the channel, and one that returns them."""
+
+plans = st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), min_size=1, max_size=8)
+
+
+@given(plans)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_refused_beside_them_messages_arrive_once(own_broker: Broker, plan: list[list[str]]) -> None:
+    asyncio.run(publish_all(own_broker.url, plan))
+
+
+async def publish_all(url: str, plan: list[list[str]]) -> None:
+    """Let each call publish its messages at the same time; see that what is refused is, and the rest is there once."""
+    run = uuid4().hex
+    names = {kind: f"{kind}-{run}" for kind in KINDS}
+    publisher, queues = Publisher(), Queues(url)
+    link = asyncio.ensure_future(Link(url, "test", publisher.serve).run())
+    await declare_kinds(queues, names)
+    sent: Counter[tuple[str, int]] = Counter()
+
+    async def call(number: int, kinds: list[str]) -> None:
+        publications = [
+            Publication(names[kind], "1", json.dumps({"headers": {}, "body": str(number * 100 + place)}).encode())
+            for place, kind in enumerate(kinds)
+        ]
+        sent.update((kind, number * 100 + place) for place, kind in enumerate(kinds))
+        is_refused = any(kind not in TAKEN for kind in kinds)
+        with pytest.raises(PublishRefused) if is_refused else nullcontext():
+            await publisher.publish(publications, is_patient=False)
+
+    await asyncio.gather(*(call(number, kinds) for number, kinds in enumerate(plan)))
+    for kind in TAKEN:
+        wanted = sorted(number for where, number in sent if where == kind)
+        assert bodies(await queues.read_all(names[kind])) == wanted
+    for name in names.values():
+        await queues.delete(name, name)
+    assert publisher.is_open
+    link.cancel()
+    await asyncio.wait([link])
+    await queues.close()
+
+
+TAKEN = ("taken", "also-taken")
+
+
+async def declare_kinds(queues: Queues, names: Mapping[str, str]) -> None:
+    for kind in TAKEN:
+        await queues.declare(names[kind], names[kind], {"x-queue-type": "classic"})
+    channel = await queues.channel()
+    await channel.exchange_declare(names["internal"], internal=True, auto_delete=True)
+    await channel.exchange_declare(names["unbound"], auto_delete=True)
 
 
 async def waiting(store: TrashStore, count: int) -> Sequence[Entry] | None:

@@ -63,7 +63,7 @@ def states(findings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_url: str) -> None:
     topology = make_topology(pass_on("start", "copy"), custom_node("copy", "copy"))
     await queues.declare(topology.exchange("start"), topology.queue("start"))
-    await queues.purge(LOST)  # what other tests have left
+    await queues.delete_queue(LOST)  # what other tests have left
     found = await check(topology, broker_url, WORKER_ACTIONS="support.actions")
     assert states(found) == {
         "settings": "ok",
@@ -154,7 +154,8 @@ async def test_followers_that_cannot_be_published_to_are_found(
     missing, internal, closed = found["detail"].split("; ")
     assert f"missing ({topology.exchange('missing')}): does not exist" in missing
     assert "is internal" in internal
-    assert f"ACCESS_REFUSED - write access to exchange '{topology.exchange('closed')}'" in closed
+    assert "ACCESS_REFUSED" in closed
+    assert f"access to exchange '{topology.exchange('closed')}'" in closed
 
 
 async def test_too_few_channels_are_found_with_the_figure(make_topology: MakeTopology, own_broker: Broker) -> None:

@@ -16,11 +16,17 @@ USUAL_FRAME_MAX = 131_072
 """The largest frame where the broker sets no limit."""
 
 _METHOD, _HEADER = b"\x01", b"\x02"
-_HEAD = struct.Struct(">BHI")
+_HEAD_BYTES = 7
 _LONG = struct.Struct(">I").unpack_from
 _TUNE = struct.Struct(">HIH")
 _FLAGS_AT = 12
 _END = b"\xce"
+
+_USUAL: Final = b"\xb0\x80\x10application/json\x00\x00\x00\x1d\x13published-timestampl"
+"""How the properties begin that a worker gives its messages: the timestamp follows, and nothing else that is used."""
+_USUAL_TO: Final = _FLAGS_AT + len(_USUAL)
+_TABLE_AT: Final = _FLAGS_AT + 2 + 17
+_ONLY_HEADERS: Final = b"\x20\x00"
 
 _NAMES: Final = (b"published-timestamp", b"x-delivery-count", b"timestamp_in_ms")
 """The headers of a message that the worker uses."""
@@ -72,15 +78,17 @@ class ConnectionState:
 
 
 class FrameReader:
-    """Stands for the `StreamReader` of a connection: aiormq reads each frame in three pieces."""
+    """Stands for the `StreamReader` of a connection: aiormq reads of each frame the type, the rest of its head, and the
+    payload with the frame's end.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, state: ConnectionState) -> None:
         self._reader = reader
         self._state = state
         self._chunk = b""
         self._at = 0
-        self._pieces: list[bytes] = []
-        """Of the frame that is being read, the last one first."""
+        self._rest = b""
+        self._payload = b""
 
     def at_eof(self) -> bool:
         """Whether nothing is left."""
@@ -88,31 +96,45 @@ class FrameReader:
 
     async def readexactly(self, size: int) -> bytes:
         """Return the next piece of a frame. Raises `IncompleteReadError` at the end."""
-        if not self._pieces:
-            head = await self._take(_HEAD.size)
-            if head.startswith(b"AMQP"):  # the broker wants another protocol
-                self._pieces = [head[1:], head[:1]]
-            else:
-                payload = await self._take(_HEAD.unpack(head)[2] + 1)
-                self._pieces = _pieces(*self._readable(head, payload))
-        piece = self._pieces.pop()
-        assert len(piece) == size, "aiormq reads type, head and payload"
+        if size == 1 and not self._payload:
+            return await self._next()
+        if self._rest:
+            piece, self._rest = self._rest, b""
+        else:
+            piece, self._payload = self._payload, b""
         return piece
+
+    async def _next(self) -> bytes:
+        """Read a frame; return its type."""
+        at = self._at
+        if len(self._chunk) - at < _HEAD_BYTES:
+            at = await self._fill(_HEAD_BYTES)
+        if self._chunk.startswith(b"AMQP", at):  # the broker wants another protocol
+            self._at, self._rest, self._payload = at + 7, self._chunk[at + 1 : at + 7], b"-"
+            return self._chunk[at : at + 1]
+        size = _HEAD_BYTES + _LONG(self._chunk, at + 3)[0] + 1
+        if len(self._chunk) - at < size:
+            at = await self._fill(size)
+        chunk, self._at = self._chunk, at + size
+        kind, payload = chunk[at : at + 1], chunk[at + _HEAD_BYTES : at + size]
+        if kind == _HEADER:
+            payload = used_properties(payload)
+            self._rest = chunk[at + 1 : at + 3] + (len(payload) - 1).to_bytes(4)
+        elif kind == _METHOD:
+            payload = self._method(payload)
+            self._rest = chunk[at + 1 : at + 3] + (len(payload) - 1).to_bytes(4)
+        else:
+            self._rest = chunk[at + 1 : at + _HEAD_BYTES]
+        self._payload = payload
+        return kind
 
     async def read(self) -> bytes:
         """Return all that is left."""
         rest, self._at = self._chunk[self._at :], len(self._chunk)
         return rest + await self._reader.read()
 
-    async def _take(self, size: int) -> bytes:
-        start, end = self._at, self._at + size
-        if end > len(self._chunk):
-            await self._fill(size)
-            start, end = 0, size
-        self._at = end
-        return self._chunk[start:end]
-
-    async def _fill(self, size: int) -> None:
+    async def _fill(self, size: int) -> int:
+        """Read until there are so many bytes; return where they begin."""
         pieces = [self._chunk[self._at :]]
         found = len(pieces[0])
         while found < size:
@@ -122,22 +144,14 @@ class FrameReader:
             pieces.append(piece)
             found += len(piece)
         self._chunk, self._at = b"".join(pieces), 0
+        return 0
 
-    def _readable(self, head: bytes, payload: bytes) -> tuple[bytes, bytes]:
-        kind = head[:1]
-        if kind == _HEADER:
-            return head, used_properties(payload)
-        if kind == _METHOD:
-            method = payload[:4]
-            if method[1] == 10:  # noqa: PLR2004 - the class of methods about the connection
-                self._state.note(method, payload)
-                return head, limited_frames(payload) if method == _TUNED else readable_method(payload)
-            return head, readable_method(payload)
-        return head, payload
-
-
-def _pieces(head: bytes, payload: bytes) -> list[bytes]:
-    return [payload, head[1:3] + (len(payload) - 1).to_bytes(4), head[:1]]
+    def _method(self, payload: bytes) -> bytes:
+        if payload[1] == 10:  # noqa: PLR2004 - the class of methods about the connection
+            self._state.note(payload[:4], payload)
+            if payload[:4] == _TUNED:
+                return limited_frames(payload)
+        return readable_method(payload)
 
 
 def used_properties(payload: bytes) -> bytes:
@@ -145,6 +159,8 @@ def used_properties(payload: bytes) -> bytes:
 
     One whose properties cannot be read has none.
     """
+    if payload[_FLAGS_AT:_USUAL_TO] == _USUAL:
+        return payload[:_FLAGS_AT] + _ONLY_HEADERS + payload[_TABLE_AT : _USUAL_TO + 8] + _END
     try:
         flags, properties = _used(payload)
     except (IndexError, struct.error):

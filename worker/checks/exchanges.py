@@ -77,11 +77,14 @@ async def _problem(session: Session, exchange: str, source: str) -> str:
     try:
         await channel.exchange_declare(exchange, passive=True, timeout=RPC_SECONDS)
         await channel.exchange_unbind(exchange, source, routing_key="check", timeout=RPC_SECONDS)
-        await channel.exchange_declare(exchange, exchange_type="x-consistent-hash", durable=True, timeout=RPC_SECONDS)
     except aiormq.exceptions.ChannelNotFoundEntity:
         return MISSING
     except aiormq.exceptions.ChannelAccessRefused as error:
-        return f"{error}" if "write access" in str(error) else ""  # others may declare it
+        return str(error) if exchange in str(error) else ""
+    try:
+        await channel.exchange_declare(exchange, exchange_type="x-consistent-hash", durable=True, timeout=RPC_SECONDS)
+    except aiormq.exceptions.ChannelAccessRefused:
+        return ""  # it is for others to declare
     except aiormq.exceptions.ChannelPreconditionFailed as error:
         return "is internal, nobody may publish to it" if "'internal'" in str(error) else ""
     await channel.close()

@@ -21,6 +21,7 @@ from applications.errors import ApplicationError, TryLater
 from applications.signatures import Forged, KeyUnusable
 from worker.broker.publisher import Publisher
 from worker.doors.bodies import read_body
+from worker.errors import HandBack, Unpublishable
 from worker.protocol import headers as h
 from worker.protocol.message import encode
 from worker.protocol.start import RunIds, start_headers
@@ -107,8 +108,10 @@ class WebhookIntake:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._publisher.publish((message,))
-        except TimeoutError:
+        except (TimeoutError, HandBack):
             raise TryLater("the broker did not take the start message in time", timedelta(seconds=1)) from None
+        except Unpublishable as error:
+            raise ApplicationError(f"the start message cannot be published: {error}") from None
         log.info("webhook_taken", webhook=called.webhook.name, userId=called.webhook.user, nodeName=node.name)
 
     def _node(self, topology: str, node: str) -> Node | None:
