@@ -281,7 +281,7 @@ def test_what_the_broker_would_not_take_goes_to_the_trash_with_its_size(decision
     assert settlement.publications == ()
     assert settlement.next_page is None
     assert settlement.keep is not None
-    assert re.search(r"of 5\d\d\d bytes is larger than WORKER_MAX_PUBLISHED_BYTES=4096", settlement.keep.reason or "")
+    assert re.search(r"of 5\d\d\d bytes is larger than WORKER_MAX_MESSAGE_BYTES=4096", settlement.keep.reason or "")
     assert settle(visit(node("next")), decision, largest=10_000).keep is None
 
 

@@ -89,7 +89,7 @@ class WorkerParts:
 
     def _make_handler(self, mode: Mode) -> Handler:
         trash = Keeper(self.store, self.patience)
-        settler = Settler(mode.parking(), mode.counter(), self.settings.max_published_bytes)
+        settler = Settler(mode.parking(), mode.counter(), self.settings.max_message_bytes)
         carrier = Carrier(
             settler=settler,
             outlet=self.publisher,

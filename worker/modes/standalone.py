@@ -79,7 +79,7 @@ class Standalone:
 
     def starter(self, topology: Topology, publisher: Outlet) -> "BrokerStarter":
         """Return what publishes the first message."""
-        return BrokerStarter(topology, self._settings.topology.parent, publisher, self._settings.max_published_bytes)
+        return BrokerStarter(topology, self._settings.topology.parent, publisher, self._settings.max_message_bytes)
 
     def reservations(self, processes: Callable[[], int | None]) -> Reservations:
         """Return where limits are kept; `processes` tells how many consume the same queues, None while unknown."""

@@ -115,11 +115,11 @@ class TooLarge(ValueError):
 
 
 def check_size(body: bytes, largest: int) -> None:
-    """Raise `TooLarge` for a message that the broker, or whoever receives it, would not take."""
+    """Raise `TooLarge` for a message that whoever receives it would not read."""
     if len(body) > largest:
         raise TooLarge(
-            f"a message of {len(body)} bytes is larger than WORKER_MAX_PUBLISHED_BYTES={largest}. Send less, or where "
-            "it is stored; raise the setting only if the broker's max_message_size allows it"
+            f"a message of {len(body)} bytes is larger than WORKER_MAX_MESSAGE_BYTES={largest}: whoever receives it "
+            "would not read it. Send less, or where it is stored; or raise the setting in all workers"
         )
 
 

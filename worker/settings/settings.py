@@ -203,14 +203,7 @@ class Settings(Values):
         32 * 1024 * 1024,
         ge=1024,
         le=MOST,
-        description="Bytes. A larger message goes to the trash unread.",
-    )
-    max_published_bytes: int = Field(
-        16 * 1024 * 1024,
-        ge=1024,
-        description="Bytes. What would be published as a larger message goes to the trash instead. Not above the "
-        "broker's `max_message_size`, which is 16 MiB in RabbitMQ 4 and 128 MiB before, nor above "
-        "`WORKER_MAX_MESSAGE_BYTES` of the workers that receive it.",
+        description="Bytes. A larger message goes to the trash unread; what would be sent on larger goes there instead.",
     )
     max_deliveries: int = Field(
         18,
