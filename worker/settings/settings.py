@@ -203,7 +203,7 @@ class Settings(Values):
         32 * 1024 * 1024,
         ge=1024,
         le=MOST,
-        description="Bytes. A larger message goes to the trash unread; what would be sent on larger goes there instead.",
+        description="Bytes. A larger message goes to the trash, unread when it arrives, instead of being sent on.",
     )
     max_deliveries: int = Field(
         18,
