@@ -204,7 +204,7 @@ async def test_a_reply_without_end_is_not_read_to_its_end(here: Accounts, server
     async def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=pour())
 
-    here._endpoint.wire._transport = httpx.MockTransport(answer)
+    here._endpoint._wire._transport = httpx.MockTransport(answer)
     await install_books(here, server)
     await log_in(here, server, age=4000)
     with pytest.raises(TokenEndpointAway, match="not with a token"):

@@ -18,6 +18,7 @@ from support.topologies import custom_node, sink
 from support.waiting import eventually
 from yarl import URL
 
+from worker.broker import frames
 from worker.broker.consumer import delivery_of
 from worker.broker.opening import open_connection
 from worker.broker.reading import ConnectionState, FrameReader
@@ -101,7 +102,7 @@ def test_what_the_worker_uses_of_the_properties_stays(
         of_message += sent.to_bytes(8)
     found, _ = asyncio.run(read(content(3, of_message)))
     assert isinstance(found, ContentHeader)
-    message: Any = aiormq.abc.DeliveredMessage(Basic.Deliver("tag", 1, False, "", "1"), found, b"", None)
+    message: Any = aiormq.abc.DeliveredMessage(Basic.Deliver("tag", 1, True, "", "1"), found, b"", None)
     delivery = delivery_of(message)
     assert (delivery.timestamp, delivery.deliveries) == (timestamp, (count or 0) + 1)
     assert found.properties.timestamp is None or int(found.properties.timestamp.timestamp()) == sent
@@ -176,3 +177,28 @@ async def test_messages_that_the_library_cannot_read_cost_no_connection(
     assert [message.data for message in await queues.read(topology.queue("sink"), 1)] == ["usual"]
     await eventually(lambda: worker.worker.in_work == 0, what="an end of all")
     assert [link.losses for link in worker.worker.parts.links] == [0, 0]
+
+
+async def test_a_message_of_ours_that_is_returned_keeps_the_id_by_which_it_is_known() -> None:
+    header = content(3, published_by_us())
+    source = asyncio.StreamReader()
+    source.feed_data(frame(METHOD, struct.pack(">HHH", 60, 50, 312) + b"\x08NO_ROUTE\x01e\x01k") + header + header)
+    receiver = aiormq.connection.FrameReceiver(FrameReader(source, ConnectionState()))  # type: ignore[arg-type]
+    (_, _, returned) = await receiver.get_frame()
+    (_, _, its_header) = await receiver.get_frame()
+    (_, _, of_a_delivery) = await receiver.get_frame()
+    assert isinstance(returned, Basic.Return)
+    assert isinstance(its_header, ContentHeader)
+    assert isinstance(of_a_delivery, ContentHeader)
+    assert its_header.properties.message_id == "0123456789abcdef0123"
+    assert of_a_delivery.properties.message_id is None
+
+
+def published_by_us() -> bytes:
+    """Return the properties of a message as the worker writes them."""
+    whole = frames.publish(
+        *(1, "e", "k", b"abc"), message_id=b"0123456789abcdef0123", timestamp=1, mandatory=True, frame_max=131_072
+    )
+    (size,) = struct.unpack_from(">I", whole, 3)
+    header = whole[size + 8 :]
+    return header[7 + 12 : 7 + struct.unpack_from(">I", header, 3)[0]]

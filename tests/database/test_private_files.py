@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +81,20 @@ def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
     make_private_folder(folder)
     make_private_file(path)
     assert (modes(tmp_path), path.read_text()) == ({"shared": "0o755", "shared/file": "0o644"}, "kept")
+
+
+def test_another_connection_of_the_process_does_not_take_the_locks_of_the_first(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/kept.sqlite"
+    with sync_engine(url).connect() as connection:
+        connection.execute(text(LINES[0]))
+        connection.commit()
+        with sync_engine(url).connect() as other:
+            other.execute(text("SELECT * FROM kept"))
+        write_in_another_process(tmp_path / "kept.sqlite")  # would delete what it takes for nobody's
+        assert (tmp_path / "kept.sqlite-wal").exists()
+        assert connection.execute(text("SELECT number FROM kept")).scalars().all() == [1]
+
+
+def write_in_another_process(path: Path) -> None:
+    code = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute({LINES[1]!r}); c.commit(); c.close()"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -89,6 +89,8 @@ class FrameReader:
         self._at = 0
         self._rest = b""
         self._payload = b""
+        self._returning: set[bytes] = set()
+        """The channels on which the broker returns a message, whose properties come next."""
 
     def at_eof(self) -> bool:
         """Whether nothing is left."""
@@ -118,10 +120,10 @@ class FrameReader:
         chunk, self._at = self._chunk, at + size
         kind, payload = chunk[at : at + 1], chunk[at + _HEAD_BYTES : at + size]
         if kind == _HEADER:
-            payload = used_properties(payload)
+            payload = self._properties(chunk[at + 1 : at + 3], payload)
             self._rest = chunk[at + 1 : at + 3] + (len(payload) - 1).to_bytes(4)
         elif kind == _METHOD:
-            payload = self._method(payload)
+            payload = self._method(chunk[at + 1 : at + 3], payload)
             self._rest = chunk[at + 1 : at + 3] + (len(payload) - 1).to_bytes(4)
         else:
             self._rest = chunk[at + 1 : at + _HEAD_BYTES]
@@ -146,7 +148,15 @@ class FrameReader:
         self._chunk, self._at = b"".join(pieces), 0
         return 0
 
-    def _method(self, payload: bytes) -> bytes:
+    def _properties(self, channel: bytes, payload: bytes) -> bytes:
+        if self._returning and channel in self._returning:
+            self._returning.remove(channel)
+            return used_properties(payload)
+        return _usual_properties(payload) or used_properties(payload)
+
+    def _method(self, channel: bytes, payload: bytes) -> bytes:
+        if payload.startswith(_RETURN):
+            self._returning.add(channel)
         if payload[1] == 10:  # noqa: PLR2004 - the class of methods about the connection
             self._state.note(payload[:4], payload)
             if payload[:4] == _TUNED:
@@ -154,13 +164,19 @@ class FrameReader:
         return readable_method(payload)
 
 
+def _usual_properties(payload: bytes) -> bytes:
+    """Return what the worker uses of a delivery's content header if a worker has written it, otherwise nothing."""
+    if payload[_FLAGS_AT:_USUAL_TO] == _USUAL:
+        return payload[:_FLAGS_AT] + _ONLY_HEADERS + payload[_TABLE_AT : _USUAL_TO + 8] + _END
+    return b""
+
+
 def used_properties(payload: bytes) -> bytes:
     """Return a content header, with its end, that has of the properties only those that the worker uses.
 
-    One whose properties cannot be read has none.
+    The id of a message is among them: by it a message is known that the broker returns. One whose properties cannot be
+    read has none.
     """
-    if payload[_FLAGS_AT:_USUAL_TO] == _USUAL:
-        return payload[:_FLAGS_AT] + _ONLY_HEADERS + payload[_TABLE_AT : _USUAL_TO + 8] + _END
     try:
         flags, properties = _used(payload)
     except (IndexError, struct.error):
@@ -191,8 +207,11 @@ def _used(payload: bytes) -> tuple[int, bytes]:
             kept, used = kept | 1 << 7, used + message_id
     if flags & 1 << 6:
         timestamp = payload[at : at + 8]
+        at += 8
         if int.from_bytes(timestamp) < _LATEST_SECONDS:
             kept, used = kept | 1 << 6, used + timestamp
+    if at >= len(payload):  # it ends within a property
+        raise IndexError
     return kept, used
 
 
