@@ -206,8 +206,9 @@ async def test_a_queue_that_may_not_be_read_holds_no_other_node(
     topology = make_topology(pass_on("closed", "sink"), custom_node("work", "copy", "sink"), sink())
     others = f"^(?!{topology.queue('closed')}$).*".replace(".", r"\.", 2)
     await asyncio.to_thread(rabbitmqctl, own_broker, "set_permissions", str(URL(restricted).user), ".*", ".*", others)
+    for name in ("work", "sink"):
+        await queues.declare(topology.exchange(name), topology.queue(name))
     worker = await run_worker(topology, Copy(), amqp_url=restricted, is_awaited=False)
-    await queues.declare(topology.exchange("work"), topology.queue("work"))
     await queues.publish(topology.exchange("work"), *(process_message(number) for number in range(20)))
     assert bodies(await queues.read(topology.queue("sink"), 20)) == list(range(20))
 
