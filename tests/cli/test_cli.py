@@ -125,7 +125,7 @@ def test_a_topology_is_checked_and_shown(topology_path: Path) -> None:
         ({"WORKER_ACTIONS": "no_such_module"}, "cannot import the actions of no_such_module"),
         ({"WORKER_NODES": "nope"}, "WORKER_NODES names nope"),
         ({}, "no broker: set WORKER_AMQP_URL"),
-        ({"WORKER_AMQP_URL": "localhost"}, "must look like amqp://user:password@host:5672/%2F"),
+        ({"WORKER_AMQP_URL": "localhost"}, "must be amqp://user:password@host:5672/%2F"),
     ],
 )
 def test_a_start_that_cannot_be_ends_with_status_2_and_the_cure(

@@ -48,6 +48,7 @@ def test_the_help_of_a_group_loads_no_command(path: tuple[str, ...]) -> None:
         "worker.cli.lazy",
         "worker.cli.tree",
         "worker.errors",
+        "worker.visible",
     }
 
 
