@@ -18,6 +18,7 @@ from support.queues import Queues
 from support.topologies import NodeEntry, TopologyFile
 from support.workers import InProcess, WorkerProcess
 
+from connectors import secrets
 from connectors.action import Action
 from deploy.broker import Broker, provide_broker
 from deploy.redis import PrivateRedis, private_redis
@@ -43,6 +44,12 @@ class StartWorker(Protocol):
     """Runs a worker in a process of its own until the test ends; returns when it is ready."""
 
     async def __call__(self, topology: TopologyFile, *, is_awaited: bool = True, **settings: Any) -> WorkerProcess: ...
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process forget what the workers of a test have to keep secret: the next test may use the same words."""
+    monkeypatch.setattr(secrets, "_own", set(secrets._own))
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_what_was_checked_is_told_to_scripts(tmp_path: Path) -> None:
 
 def test_a_large_graph_has_a_line_for_each_node_and_each_further_edge(tmp_path: Path) -> None:
     nodes = [
-        entry(f"n{number}", *(f"n{follower}" for follower in (number + 1, number * 2) if follower < 20))
+        entry(f"n{number}", *(f"n{follower}" for follower in {number + 1, number * 2} if follower < 20))
         for number in range(20)
     ]
     edges = sum(len(node["followers"]) for node in nodes)  # type: ignore[arg-type]
