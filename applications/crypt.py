@@ -60,7 +60,7 @@ class Keyring:
         version, _, rest = sealed.partition(".")
         name, _, box = rest.partition(".")
         if version != "v1" or not box:
-            raise CannotDecrypt(f"the secret at {where} is not of our making")
+            raise CannotDecrypt(f"the secret at {where} is not in the worker's format for encrypted values")
         if name not in self._ciphers:
             here = ", ".join(self._ciphers) or "none"
             raise KeyMissing(f"the secret at {where} needs the key {name!r}; keys here: {here}. {_CURE}")

@@ -149,7 +149,7 @@ class LoginRefused(ApplicationError):
 
 
 class LoginForged(LoginRefused):
-    """A callback whose state is not of our making, was used before, or is that of another user's login."""
+    """A callback whose state was not issued here, was used before, or is that of another user's login."""
 
 
 class LoginDead(ApplicationError):

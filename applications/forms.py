@@ -251,7 +251,7 @@ def _type(annotation: Any) -> tuple[str, Sequence[str]]:
     for classes, name in _TYPES:
         if issubclass(known, classes):
             return name, ()
-    raise TypeError(f"{annotation} is no type of a form's field; see applications.forms")
+    raise TypeError(f"{annotation} is not a type of a form's field; see applications.forms")
 
 
 _TYPES: Sequence[tuple[tuple[type, ...], str]] = (

@@ -130,7 +130,7 @@ class Logins:
         try:
             opened: dict[str, Any] = json.loads(self._keyring.open(state, _STATE))
         except (CannotDecrypt, KeyMissing):
-            raise LoginForged("the state of this login is missing, or not of our making") from None
+            raise LoginForged("the state of this login is missing, or was not issued here") from None
         return opened
 
 

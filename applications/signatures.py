@@ -140,7 +140,7 @@ def _rsa_key(pem: str) -> "RSAPublicKey":
     try:
         key = serialization.load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyUnusable("is no public key in PEM") from None
+        raise KeyUnusable("is not a public key in PEM") from None
     if not isinstance(key, RSAPublicKey):
         raise KeyUnusable("is a public key, but not an RSA key")
     return key

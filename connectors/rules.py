@@ -174,7 +174,7 @@ def parse_codes(codes: Codes) -> frozenset[int]:
     numbers = [*_numbers(codes)] if isinstance(codes, str) else list(codes)
     wrong = [number for number in numbers if not 100 <= number <= 599]  # noqa: PLR2004 - RFC 9110, 15
     if wrong:
-        raise ValueError(f"{wrong[0]} is no HTTP status code")
+        raise ValueError(f"{wrong[0]} is not an HTTP status code")
     return frozenset(numbers)
 
 
@@ -186,4 +186,4 @@ def _numbers(text: str) -> Iterable[int]:
         elif first.isdecimal() and (last.isdecimal() if dash else True):
             yield from range(int(first), int(last or first) + 1)
         else:
-            raise ValueError(f"{part!r} is no status code: write 404, 500-502 or 5xx")
+            raise ValueError(f"{part!r} is not a status code: write 404, 500-502 or 5xx")

@@ -172,8 +172,9 @@ class OAuth2(LoginAuthentication):
         try:
             assertion = _assertion(self.client_authentication, client, secret, url)
         except ValueError:
-            what = "private key in PEM" if self.client_authentication is ClientAuthentication.PRIVATE_KEY_JWT else "key"
-            raise SettingUnusable(self.client_secret, f"it is no {what}") from None
+            is_pem = self.client_authentication is ClientAuthentication.PRIVATE_KEY_JWT
+            what = "a private key in PEM" if is_pem else "a key"
+            raise SettingUnusable(self.client_secret, f"it is not {what}") from None
         return {}, {"client_id": client, "client_assertion_type": _ASSERTION, "client_assertion": assertion}
 
 

@@ -137,7 +137,7 @@ class Wire:
                 raise EgressRefused(f"{request.method} {shown}") from None
             raise
         except UnicodeError as error:  # the transport writes down what stands beside the status
-            raise httpx.RemoteProtocolError(f"the head of the reply is no text: {error.__class__.__name__}") from None
+            raise httpx.RemoteProtocolError(f"the head of the reply is not text: {error.__class__.__name__}") from None
 
     def _build(self, client: httpx.AsyncClient, request: Outgoing) -> httpx.Request:
         timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds

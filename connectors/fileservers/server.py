@@ -47,5 +47,5 @@ class FileServer(Protocol):
 def checked(path: str) -> str:
     """Return the path. Raises `ValueError` when it is relative or leads upwards."""
     if not path.startswith("/") or ".." in path.split("/") or any(sign in path for sign in "\0\r\n"):
-        raise ValueError(f"{path!r} is no path of a file server: absolute, without .. and line breaks")
+        raise ValueError(f"{path!r} is not a path of a file server: absolute, without .. and line breaks")
     return path

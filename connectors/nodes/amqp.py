@@ -62,7 +62,7 @@ class AmqpPublish(Configured[PublishConfiguration], Connector[Any, Any]):
             else await wanted.routing_key.expression.of(message)
         )
         if not isinstance(key, str):
-            raise Trash("the routing key is no text")
+            raise Trash("the routing key is not text")
         body = message if wanted.body is None else message.with_data(await wanted.body.expression.of(message))
         headers = {name: await entry.expression.of(message) for name, entry in wanted.headers.items()}
         sent = AmqpMessage(

@@ -51,7 +51,7 @@ class Expression:
         except ExpressionFailed as error:
             raise Trash(f"{self} failed {error}") from error
         except NoJson as error:
-            raise Trash(f"the body is no JSON: {error}") from error
+            raise Trash(f"the body is not JSON: {error}") from error
         except OSError as error:
             raise Repeat(_AGAIN_AFTER, f"expressions cannot be evaluated: {error}") from error
 
@@ -134,6 +134,6 @@ def _data(message: Message[Any]) -> Any:
     try:
         return message.data
     except RecursionError as error:
-        raise Trash("the body is no JSON that can be read: it is nested too deep") from error
+        raise Trash("the body cannot be read as JSON: it is nested too deep") from error
     except ValueError as error:
-        raise Trash(f"the body is no JSON: {error}") from error
+        raise Trash(f"the body is not JSON: {error}") from error

@@ -108,7 +108,7 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
         try:
             count = int(value)
         except (TypeError, ValueError):
-            raise Trash(f"how many parts are there? {value!r} is no number; set `count`") from None
+            raise Trash(f"how many parts are there? {value!r} is not a number; set `count`") from None
         return count
 
 

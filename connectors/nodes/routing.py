@@ -26,7 +26,7 @@ class RouteConfiguration(Languages):
         known = (info.context or {}).get(FOLLOWERS, frozenset())
         wanted = {name for names in self.routes.values() for name in _several(names)} | set(_several(self.otherwise))
         if unknown := sorted(wanted - known):
-            text = f"{', '.join(unknown)} is no follower of the node; it has {', '.join(sorted(known)) or 'none'}"
+            text = f"{', '.join(unknown)} is not a follower of the node; it has {', '.join(sorted(known)) or 'none'}"
             raise PydanticCustomError("follower", "{text}", {"text": text})
         return self
 

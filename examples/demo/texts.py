@@ -20,7 +20,8 @@ TRASH = "\n[bold]The trash.[/] One message could not go on. It is kept, with the
 
 CAUSE = (
     f'\nThe service has lost the code of Namibia: somebody\'s CSV reader took "{BROKEN}" for "not available". So its '
-    "answer is no Country of actions.py. The record is repaired now, and the message may go on from where it stopped:"
+    "answer is not a Country of actions.py. The record is repaired now, and the message may go on from where it "
+    "stopped:"
 )
 
 NEXT = """

@@ -102,8 +102,8 @@ async def test_a_user_of_any_name_logs_in(accounts: Accounts, server: OAuth1Serv
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"state": ""}, "missing, or not of our making"),
-        ({"state": "v1.test.AAAA"}, "missing, or not of our making"),
+        ({"state": ""}, "missing, or was not issued here"),
+        ({"state": "v1.test.AAAA"}, "missing, or was not issued here"),
         ({"oauth_token": "request-7"}, "token of another login"),
         ({"oauth_verifier": ""}, "sent no oauth_verifier"),
         ({"oauth_problem": "user_refused"}, "the service says oauth_problem=user_refused"),

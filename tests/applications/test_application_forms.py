@@ -183,5 +183,5 @@ def test_a_type_that_is_no_field_is_told_to_the_author() -> None:
     class Wrong(Form):
         thing: dict[str, int]
 
-    with pytest.raises(TypeError, match="no type of a form's field"):
+    with pytest.raises(TypeError, match="not a type of a form's field"):
         facts_of((Wrong,))

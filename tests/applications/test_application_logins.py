@@ -67,8 +67,8 @@ async def test_a_person_logs_in(accounts: Accounts, server: OAuthServer) -> None
     [
         ({"error": "access_denied", "code": ""}, "the service says access_denied"),
         ({"code": ""}, "sent no code"),
-        ({"state": ""}, "missing, or not of our making"),
-        ({"state": "v1.test.AAAA"}, "missing, or not of our making"),
+        ({"state": ""}, "missing, or was not issued here"),
+        ({"state": "v1.test.AAAA"}, "missing, or was not issued here"),
     ],
 )
 async def test_a_callback_that_is_wrong_is_refused(

@@ -256,7 +256,7 @@ async def test_a_private_key_that_is_none_is_a_wrong_setting(here: Accounts, ser
     for _ in range(2):
         async with asyncio.timeout(10):
             with pytest.raises(
-                ApplicationError, match="the setting client_secret cannot be used: it is no private key in PEM"
+                ApplicationError, match="the setting client_secret cannot be used: it is not a private key in PEM"
             ):
                 await ask(here, PrivateKey)
     assert not server.calls

@@ -181,7 +181,11 @@ def test_rsa_signatures_are_verified_with_the_public_key() -> None:
 def test_a_key_that_is_no_rsa_key_is_told_apart_from_a_forged_call() -> None:
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
     pem = other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    for secret, told in (("no key", "no public key in PEM"), (pem, "not an RSA key"), (pem[:-60], "no public key")):
+    for secret, told in (
+        ("no key", "not a public key in PEM"),
+        (pem, "not an RSA key"),
+        (pem[:-60], "not a public key"),
+    ):
         with pytest.raises(KeyUnusable, match=told):
             RsaSignature("x-signature").check(call({"x-signature": "AAAA"}), secret)
 

@@ -49,6 +49,20 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...]) ->
     assert f"orchesty-worker {' '.join(path)}" in done.output.partition("Example")[2]
 
 
+def groups(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, found in group.commands.items():
+        if isinstance(found, click.Group):
+            yield from groups(found, (*path, name))
+
+
+@pytest.mark.parametrize("path", [*groups(cli), *commands(cli)], ids=" ".join)
+def test_no_help_shows_the_mark_that_keeps_lines_apart(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli, [*path, "--help"])
+    assert done.exit_code == 0
+    assert r"\b" not in done.output
+
+
 def test_the_command_itself_lists_the_others() -> None:
     done = command("--help")
     assert done.returncode == 0

@@ -78,7 +78,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (("application", "worker"), "Choose another name, as in my-worker"),
         (("node", "class"), "Choose another name, as in my-class"),
         (("connector", "get-order", "--application", "shop"), "Write it first: orchesty-worker new application shop"),
-        (("batch", "list", "--application", "../shop"), "is no name"),
+        (("batch", "list", "--application", "../shop"), "is not a name"),
     ],
 )
 def test_what_cannot_be_written_names_the_cure(tmp_path: Path, arguments: tuple[str, ...], cure: str) -> None:

@@ -120,7 +120,7 @@ async def test_key_and_count_by_expressions(storage: Storage) -> None:
         ("a", {}, "there is no header split-id"),
         ({"order": None}, {"key": {"jmespath": "order"}, "count": 2}, "'order' gave null, not a key"),
         ({"order": 1}, {"key": {"jmespath": "order"}}, "how many parts are there?"),
-        ({"order": 1, "of": "x"}, {"key": {"jmespath": "order"}, "count": {"jmespath": "of"}}, "'x' is no number"),
+        ({"order": 1, "of": "x"}, {"key": {"jmespath": "order"}, "count": {"jmespath": "of"}}, "'x' is not a number"),
     ],
 )
 async def test_what_belongs_nowhere_goes_to_the_trash(

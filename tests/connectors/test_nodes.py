@@ -146,7 +146,7 @@ async def test_an_expression_that_fails_says_which_and_on_what(configuration: Ma
 
 
 async def test_a_body_that_is_no_json_goes_to_the_trash() -> None:
-    assert "the body is no JSON" in reason_of(await outcome_of(Map(), {"jmespath": "@"}, None, body="<order/>"))
+    assert "the body is not JSON" in reason_of(await outcome_of(Map(), {"jmespath": "@"}, None, body="<order/>"))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,11 @@ async def test_no_expression_leaves_the_sandbox(configuration: Mapping[str, Any]
         (Map(), {"jmespath": "a", "headers": {"user": {"jmespath": "a["}}}, ".headers.user.jmespath: no JMESPath"),
         (Map(), {"jmespth": "a"}, ".jmespth: Extra inputs"),
         (Filter(), {"jmespath": 5}, ".jmespath: Input should be a valid string"),
-        (Route(), {"jmespath": "a", "routes": {"x": "nobody"}}, "nobody is no follower of the node; it has follower"),
+        (
+            Route(),
+            {"jmespath": "a", "routes": {"x": "nobody"}},
+            "nobody is not a follower of the node; it has follower",
+        ),
         (Split(), {"items": {"jmespath": "a["}}, ".items.jmespath: no JMESPath"),
         (Split(), {"size": 0}, ".size: Input should be greater"),
     ],

@@ -181,7 +181,7 @@ def test_a_repeat_longer_than_the_delay_tiers_goes_to_the_trash() -> None:
 def test_unreadable_hops_go_to_the_trash() -> None:
     keep = settle(visit(node(), repeat_hops="many"), Repeat(timedelta(seconds=1))).keep
     assert keep is not None
-    assert "header [repeat-hops] is no whole number: 'many'" in (keep.reason or "")
+    assert "header [repeat-hops] is not a whole number: 'many'" in (keep.reason or "")
 
 
 def test_an_exceeded_limit_goes_back_to_the_limiter_without_a_verdict() -> None:

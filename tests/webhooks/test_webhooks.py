@@ -295,7 +295,7 @@ async def test_a_key_that_checks_no_signature_is_told_by_the_name_of_its_setting
     answer = await server.call("1", b"{}")
     assert (answer.status_code, answer.json()) == (409, {"error": "the application is not ready"})
     (line,) = [line for line in log_lines if line["event"] == "webhook_not_ready"]
-    assert line["reason"] == "the token of shouter and user 'alice' is no public key in PEM"
+    assert line["reason"] == "the token of shouter and user 'alice' is not a public key in PEM"
 
 
 async def slack_call(server: ShouterServer, stamp: str) -> httpx.Response:

@@ -134,4 +134,4 @@ def _whole(headers: Mapping[str, Any], name: str) -> int:
     try:
         return int(h.text(headers.get(name)))
     except ValueError:
-        raise ValueError(f"header [{name}] is no whole number: {headers.get(name)!r}") from None
+        raise ValueError(f"header [{name}] is not a whole number: {headers.get(name)!r}") from None

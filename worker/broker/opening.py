@@ -55,7 +55,7 @@ def broker_url(text: str) -> URL:
     try:
         url = URL(text)
     except ValueError as error:
-        raise SettingsError(f"the broker's address is no URL: {error}") from None
+        raise SettingsError(f"the broker's address is not a URL: {error}") from None
     if url.scheme not in {"amqp", "amqps"} or not url.host:
         raise SettingsError("the broker's address must look like amqp://user:password@host:5672/%2F")
     return url.update_query({"heartbeat": HEARTBEAT_SECONDS} | dict(url.query))
@@ -96,4 +96,4 @@ def _check_files(url: URL) -> None:
             except OSError as error:
                 raise BrokerError(f"{option}={path} of the broker's address: {error.strerror}") from None
     if (path := url.query.get("capath")) and not Path(path).is_dir():
-        raise BrokerError(f"capath={path} of the broker's address is no folder")
+        raise BrokerError(f"capath={path} of the broker's address is not a folder")

@@ -52,7 +52,7 @@ async def check_followers(url: str, topology: Topology, nodes: Sequence[Node]) -
         "followers",
         "; ".join(problems),
         "Their messages wait unacknowledged. Start the worker that consumes a missing one; permit writing with "
-        "rabbitmqctl set_permissions; delete an internal exchange, and the worker declares it anew.",
+        "rabbitmqctl set_permissions; delete an internal exchange, and the worker declares it again.",
     )
 
 

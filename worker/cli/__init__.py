@@ -28,11 +28,10 @@ class Cli(click.Group):
 )
 @click.version_option(package_name="orchesty-worker")
 def cli() -> None:
-    r"""Run the nodes of an Orchesty topology, and look after their messages.
+    """Run the nodes of an Orchesty topology, and look after their messages.
 
     Settings come from the environment (WORKER_*; see docs/settings.md). Options take precedence.
 
-    \b
     Exit status: 0 done, 1 failed, 2 wrong usage, settings, topology or actions.
     """
 

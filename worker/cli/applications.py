@@ -91,7 +91,7 @@ Examples:
 @click.argument("key")
 @click.argument("method")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--user", required=True, help="The user as whom the service is called.")
+@click.option("--user", required=True, help="Call the service as this user.")
 @actions_option
 @installs_option
 def call(

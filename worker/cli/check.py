@@ -57,8 +57,12 @@ def check(
 ) -> None:
     """Check whether a worker can do its work here, and say what to do if not.
 
-    Looks at settings, topology, actions, broker (plugin, permissions, queues), databases, Redis, disk, token journal
-    and clocks. Changes nothing. The exit status is 1 if a check fails.
+    Looks at settings, topology, actions, broker (version, plugin, permissions, channels, followers, queues, leftovers,
+    lost messages), trash, disk, token journal and installs, data storage, process state, deduplication, Redis, file
+    modes and clocks.
+
+    Tries to write to the broker, to SQL databases and to Redis, and takes back what it wrote. The exit status is 1 if
+    a check fails.
     """
     overrides = {
         "topology": topology_path,

@@ -68,7 +68,7 @@ def _template(name: str) -> Template:
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise SkeletonError(f"{name!r} is no name: use small letters, digits and dashes, as in get-order.")
+        raise SkeletonError(f"{name!r} is not a name: use small letters, digits and dashes, as in get-order.")
     return name
 
 

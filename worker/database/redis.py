@@ -1,4 +1,4 @@
-"""Connections to Redis or Valkey, and what they say as errors of ours."""
+"""Connections to Redis, and what they say as errors of ours."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Marks in Redis or Valkey."""
+"""Marks in Redis."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reservations in Redis or Valkey: one limit for all workers, kept by one atomic script and the server's clock."""
+"""Reservations in Redis: one limit for all workers, kept by one atomic script and the server's clock."""
 
 import asyncio
 import time

@@ -59,7 +59,7 @@ class Standalone:
         if not settings.counts_processes:
             return NoService()
         if any(node.id == settings.finished_start for node in topology.nodes):
-            raise SettingsError("WORKER_FINISHED_START names a node of this topology: its runs would never cease")
+            raise SettingsError("WORKER_FINISHED_START names a node of this topology: its runs would never end")
         return CountingService(
             settings.process_address,
             topology,

@@ -77,7 +77,7 @@ def _checked(decided: object) -> Decided:
     if isinstance(decision, Verdict):
         return Decided(visit, as_value(decision))
     if not isinstance(decision, Forward | Page | Held | UserTask | Cancelled):
-        raise TypeError(f"it decided {type(decision).__name__}, which is no outcome")
+        raise TypeError(f"it decided {type(decision).__name__}, which is not an outcome")
     return decided
 
 

@@ -172,7 +172,7 @@ def _whole(name: str, value: object) -> int:
     try:
         return int(h.text(value))
     except ValueError:
-        raise ValueError(f"header [{name}] is no whole number: {value!r}") from None
+        raise ValueError(f"header [{name}] is not a whole number: {value!r}") from None
 
 
 def _trash(visit: Visit, trash: Trash) -> Settlement:

@@ -102,7 +102,7 @@ def _check_values(headers: Mapping[str, Any]) -> None:
 def _check(name: str, value: object, levels: int) -> None:
     """Raise `ValueError` for a value that is too deep, and for a number that JSON cannot write."""
     if isinstance(value, float) and not isfinite(value):
-        raise ValueError(f"header [{name}] holds {value}, which is no number in JSON")
+        raise ValueError(f"header [{name}] holds {value}, which is not a number in JSON")
     if isinstance(value, dict | list | tuple | set | frozenset):
         if not levels:
             raise ValueError(f"header [{name}] is {_TOO_DEEP}")

@@ -98,7 +98,7 @@ class Settings(Values):
     )
     redis_url: RedisAddress | None = Field(
         None,
-        description="Redis or Valkey, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers "
+        description="Redis, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers "
         "and the keys of nodes with `deduplicate`. Unset: each process keeps its own limits, which is right for a "
         "single process, and keys are in `WORKER_DATABASE_URL`, otherwise in `sqlite:///var/deduplication.sqlite`.",
     )
@@ -222,9 +222,7 @@ class Settings(Values):
         "those with values of users' installs in them, token endpoints, and redirects to another host. `all`: all that "
         "actions call. `none`: none.",
     )
-    egress_allow: Names = Field(
-        (), description="Networks that are open to these URLs nevertheless, `10.1.0.0/16,192.168.1.7`."
-    )
+    egress_allow: Names = Field((), description="Networks that these URLs may still reach, `10.1.0.0/16,192.168.1.7`.")
     log_format: str = Field(
         "auto",
         pattern="^(auto|json|console)$",

@@ -1,4 +1,4 @@
-"""The data storage in Redis or Valkey: quick, and as durable as the server is made."""
+"""The data storage in Redis: quick, and as durable as the server is made."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
