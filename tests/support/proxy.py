@@ -46,6 +46,7 @@ class Proxy:
         self._target = urlsplit(url)
         self._ways: set[Way] = set()
         self._lost: Lost | None = None
+        self._spared = 0
         self._held: Lost | None = None
         self._is_released = asyncio.Event()
         self.accepted = 0
@@ -81,9 +82,9 @@ class Proxy:
             way.is_open.clear()
 
     @contextmanager
-    def losing(self, frame: Lost) -> Iterator[None]:
-        """Lose these frames of the broker on their way to the client."""
-        self._lost = frame
+    def losing(self, frame: Lost, *, after: int = 0) -> Iterator[None]:
+        """Lose these frames of the broker on their way to the client, but for the first ones."""
+        self._lost, self._spared = frame, after
         try:
             yield
         finally:
@@ -136,8 +137,11 @@ class Proxy:
                 if self._held is not None and struct.unpack_from(">HH", rest) == self._held.value:
                     await self._is_released.wait()
                 if self._lost is not None and struct.unpack_from(">HH", rest) == self._lost.value:
-                    losing_content.add(channel)
-                    self.lost += 1
+                    if self._spared:
+                        self._spared -= 1
+                    else:
+                        losing_content.add(channel)
+                        self.lost += 1
             if channel not in losing_content:
                 writer.write(head + rest)
                 await writer.drain()

@@ -255,7 +255,7 @@ async def test_what_was_not_tried_when_the_broker_stopped_answering_is_told(
     for number in range(CHUNK + 20):
         await store.put(numbered(number, return_exchange=topology.exchange("start")))
     arguments = ["trash", "approve", "--all", "--yes", *(["--json"] if is_json else [])]
-    with proxy.losing(Lost.CONFIRM):
+    with proxy.losing(Lost.CONFIRM, after=1):  # the first one tells that the broker can serve
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", IMPATIENT, *arguments),
             env={**os.environ, "WORKER_AMQP_URL": proxy.url, "WORKER_TRASH_URL": url},

@@ -67,7 +67,7 @@ async def stuck_command(
     url = make_database("sqlite")
     store = open_trash(url)
     await store.put(numbered(1, body="1", return_exchange=topology.exchange("start")))
-    with proxy.losing(Lost.CONFIRM):
+    with proxy.losing(Lost.CONFIRM, after=1):  # the first one tells that the broker can serve
         command = await approve_all(url, proxy.url, stderr=asyncio.subprocess.DEVNULL)
         assert [message.data for message in await queues.read(topology.queue("start"), 1, seconds=30)] == [1]
         yield store, command

@@ -210,8 +210,7 @@ def _used(payload: bytes) -> tuple[int, bytes]:
         at += 8
         if int.from_bytes(timestamp) < _LATEST_SECONDS:
             kept, used = kept | 1 << 6, used + timestamp
-    if at >= len(payload):  # it ends within a property
-        raise IndexError
+    payload[at]  # the end of the frame; else a property ends behind it
     return kept, used
 
 
