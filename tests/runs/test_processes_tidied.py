@@ -5,18 +5,20 @@ from uuid import uuid4
 
 import pytest
 from conftest import MakeTopology, RunWorker
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
+from support.databases import MakeDatabase
 from support.queues import Queues
 from support.runs import counts, ended_run, run_in, start_run
 from support.topologies import pass_on
 from support.visits import node, visit
 from support.waiting import eventually
 
-from worker.protocol.identity import first_step
+from worker.protocol.identity import SentMessage, first_step, next_step
 from worker.protocol.message import now_ms
 from worker.runs import housekeeping
 from worker.runs.records import record
 from worker.runs.run import MessageState
+from worker.runs.search import get_runs
 from worker.runs.store import RunStore
 from worker.runs.tables import messages, runs
 
@@ -66,3 +68,25 @@ async def test_a_run_is_deleted_when_its_days_are_over(
     await ended_run(topology.state_url, new)
     await eventually(lambda: run_in(topology.state_url, old) is None, what="the end of the old run")
     assert run_in(topology.state_url, new) is not None
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_run_whose_messages_are_folded_meanwhile_is_read_whole(make_database: MakeDatabase, kind: str) -> None:
+    url, run = make_database(kind), str(uuid4())
+    first = first_step("n1", run)
+    second = next_step(first, "n2", 0)
+    with closing(RunStore(url)) as store, closing(RunStore(url)) as other:
+        for step, sent in ((first, [SentMessage(second, "n2")]), (second, [])):
+            at = visit(node(id="n1" if sent else "n2"), **{"worker-step": step, "correlation-id": run})
+            store.write([record(at, MessageState.OK, sent)])
+        before = get_runs(store, run)
+
+        def fold(_: object, __: object, statement: str, *___: object) -> None:
+            if statement.startswith("SELECT process_run.") and not folded:
+                folded.append(other.compact(now_ms() + 1))
+
+        folded: list[int] = []
+        event.listen(store._engine, "after_cursor_execute", fold)
+        assert get_runs(store, run) == before
+    assert folded == [1]
+    assert sum(count.ok for count in before[0].nodes.values()) == 2

@@ -42,7 +42,7 @@ def get_runs(store: RunStore, reference: str) -> Sequence[Run]:
     """Return the runs, at most two, whose correlation id is this or begins so, with the counts of their nodes."""
     exact = select(runs).where(runs.c.correlation_id == reference)
     prefix = select(runs).where(runs.c.correlation_id.startswith(reference, autoescape=True)).limit(2)
-    with store.transaction() as connection:
+    with store.snapshot() as connection:  # messages are folded into their runs meanwhile
         rows = connection.execute(exact).mappings().all() or connection.execute(prefix).mappings().all()
         return [replace(run_of(row), nodes=nodes_of(connection, row)) for row in rows] if reference else []
 

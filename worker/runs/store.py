@@ -114,6 +114,14 @@ class RunStore:
             except self._engine.dialect.loaded_dbapi.Error as error:  # of `_execute`
                 raise StoreError(str(error).strip()) from error
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open a transaction that reads, and sees all tables as they were at one moment. Raises `StoreError`."""
+        begin = "BEGIN" if self._is_sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+        with self.transaction() as connection:
+            connection.exec_driver_sql(begin)
+            yield connection
+
     def _lock_runs(self, connection: Connection, by_run: Mapping[str, Sequence[Record]]) -> dict[str, RunTally]:
         """Return the runs, made where they are missing; in PostgreSQL nobody else changes them meanwhile.
 
