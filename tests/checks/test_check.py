@@ -87,7 +87,8 @@ async def test_all_is_well(make_topology: MakeTopology, queues: Queues, broker_u
         "process state": "ok",
         "file modes": "ok",
     }
-    assert found["queues"]["detail"].partition(" are there")[0] in {"1 of 53", "52 of 53"}  # the tiers are shared
+    there, of_all = map(int, found["queues"]["detail"].partition(" are there")[0].split(" of "))
+    assert 1 <= there < of_all == 53  # the tiers are shared with other tests
     with pytest.raises(Exception, match="NOT_FOUND"):
         await queues.length(topology.queue("copy"))  # the check has created nothing
 

@@ -64,26 +64,41 @@ class Suspects:
     async def _in_turn(self, node: Node, delivery: Delivery) -> None:
         waiting = _Waiting(rank(delivery.raw, self._times), next(self._numbers), delivery)
         heappush(self._line, waiting)
-        if self._calling is None:
-            self._calling = asyncio.create_task(self._call_up(), name="call suspects up")
+        self._call()
         try:
             await waiting.begins.wait()
             await self._deliver(node, delivery)
+        except asyncio.CancelledError:
+            self._gather_again(waiting)
+            raise
         finally:
             waiting.has_ended.set()
 
+    def _call(self) -> None:
+        if self._calling is None:
+            loop = asyncio.get_running_loop()  # no action's task: past the loop's factory of tasks
+            self._calling = asyncio.Task(self._call_up(), loop=loop, name="call suspects up")
+
+    def _gather_again(self, gone: _Waiting) -> None:
+        """Wait for a message that the broker has taken back: with its connection, all of that connection come again."""
+        self._line = [waiting for waiting in self._line if waiting is not gone]
+        heapify(self._line)
+        if self._calling is not None:
+            self._calling.cancel()
+            self._calling = None
+        if self._line:
+            self._call()
+
     async def _call_up(self) -> None:
         """Let one after the other begin, until none is left."""
-        try:
-            await asyncio.sleep(GATHER_SECONDS)
-            self._put_in_order()
-            while self._line:
-                called = heappop(self._line)
-                called.begins.set()
-                await wait_for(called.has_ended, ALONE_SECONDS)
-                await asyncio.sleep(ACKNOWLEDGED_SECONDS)
-        finally:
-            self._calling = None
+        await asyncio.sleep(GATHER_SECONDS)
+        self._put_in_order()
+        while self._line:
+            called = heappop(self._line)
+            called.begins.set()
+            await wait_for(called.has_ended, ALONE_SECONDS)
+            await asyncio.sleep(ACKNOWLEDGED_SECONDS)
+        self._calling = None
 
     def _put_in_order(self) -> None:
         self._times = max(waiting.delivery.deliveries for waiting in self._line)
