@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from datetime import timedelta
+from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any, NoReturn
 
 import pytest
 from support.visits import node, visit
 
 from applications.errors import ApplicationError
-from connectors import CustomNode, Message, Outcome, Repeat, Stop, Trash
+from connectors import CustomNode, Forward, Message, Outcome, Repeat, Stop, Trash
 from worker.actions.exits import contained
 from worker.actions.local import local_call
 
@@ -96,6 +97,23 @@ async def test_tasks_of_others_are_made_as_before() -> None:
     assert loop.get_task_factory() is factory
     loop.set_task_factory(None)
     assert made == ["sleep"]
+
+
+async def test_what_a_task_should_do_is_closed_when_it_is_cancelled_before_it_begins() -> None:
+    """Python warns of a coroutine that nobody has awaited or closed."""
+    work = asyncio.Event().wait()
+
+    class Hasty(CustomNode[Any, Any]):
+        name = "hasty"
+
+        async def process(self, message: AnyMessage) -> AnyMessage:
+            task = asyncio.create_task(work)
+            task.cancel()
+            await asyncio.wait([task])
+            return message
+
+    assert isinstance(await outcome(Hasty()), Forward)
+    assert getcoroutinestate(work) == CORO_CLOSED
 
 
 async def test_a_cancel_in_a_group_is_a_cancel() -> None:

@@ -25,9 +25,11 @@ def contained() -> Iterator[None]:
     before = loop.get_task_factory()
 
     def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        if current_message.get() is not None:
-            coroutine = _failing(coroutine)
-        return asyncio.Task(coroutine, loop=loop, **options) if before is None else before(loop, coroutine, **options)
+        own = coroutine if current_message.get() is None else _failing(coroutine)
+        task: Any = asyncio.Task(own, loop=loop, **options) if before is None else before(loop, own, **options)
+        if own is not coroutine:
+            task.add_done_callback(lambda _: coroutine.close())  # which does not begin when the task is cancelled first
+        return task
 
     loop.set_task_factory(make)
     try:
