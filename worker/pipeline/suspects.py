@@ -75,7 +75,7 @@ class Suspects:
             waiting.has_ended.set()
 
     def _call(self) -> None:
-        if self._calling is None:
+        if self._calling is None or self._calling.done():
             loop = asyncio.get_running_loop()  # no action's task: past the loop's factory of tasks
             self._calling = asyncio.Task(self._call_up(), loop=loop, name="call suspects up")
 
@@ -98,7 +98,6 @@ class Suspects:
             called.begins.set()
             await wait_for(called.has_ended, ALONE_SECONDS)
             await asyncio.sleep(ACKNOWLEDGED_SECONDS)
-        self._calling = None
 
     def _put_in_order(self) -> None:
         self._times = max(waiting.delivery.deliveries for waiting in self._line)
