@@ -14,6 +14,7 @@ from support.queues import Queues, bodies, process_message
 from support.topologies import custom_node, sink
 from support.trashed import trashed
 from support.visits import node
+from support.waiting import eventually
 
 from connectors import CustomNode, Message
 from worker.broker import link
@@ -102,6 +103,25 @@ async def test_a_suspect_that_works_for_long_does_not_hold_up_the_others(monkeyp
 
     process = Suspects(work)
     await asyncio.gather(*(deliver(process, Delivery(raw, None, 3)) for raw in (b"a", b"b")))
+
+
+async def test_what_stood_behind_goes_before_when_all_come_back_to_the_same_process() -> None:
+    """A lost connection takes the messages along, not the process."""
+    begun: list[bytes] = []
+
+    async def work(_: Node, delivery: Delivery) -> None:
+        begun.append(delivery.raw)
+        await asyncio.Event().wait()
+
+    process, raws = Suspects(work), [str(number).encode() for number in range(5)]
+    for deliveries in (SUSPECT_DELIVERIES, SUSPECT_DELIVERIES + 1):
+        tasks = [asyncio.create_task(deliver(process, Delivery(raw, None, deliveries))) for raw in raws]
+        await eventually(lambda wanted=deliveries - SUSPECT_DELIVERIES + 1: len(begun) == wanted, what="the first")
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    in_order = sorted(raws, key=lambda raw: suspects.rank(raw, SUSPECT_DELIVERIES))
+    assert begun == [in_order[0], in_order[-1]]
 
 
 async def test_a_worker_that_is_lost_again_and_again_lets_the_innocent_through(
