@@ -195,6 +195,27 @@ async def test_at_the_end_of_the_grace_what_is_being_published_may_finish(
     assert await queues.length(topology.queue("sink")) == 0
 
 
+async def test_a_worker_that_stops_as_its_consumer_begins_lets_what_is_in_work_finish(
+    topology: TopologyFile, queues: Queues, session: Session
+) -> None:
+    stopping: list[asyncio.Task[None]] = []
+
+    async def handle(delivery: Delivery) -> None:
+        stopping.append(asyncio.create_task(consumer.stop(30)))  # the consumer has yet to look who else consumes
+        await work(delivery)
+
+    work = Work()
+    consumer = QueueConsumer(topology.queue("sink"), 1, handle)
+    await publish(queues, topology, 1)
+    async with consuming(consumer, session):
+        await eventually(lambda: work.begun, what="a message in work")
+        work.may_end[0].set()
+        await stopping[0]
+
+    assert work.cancelled == []
+    assert await queues.length(topology.queue("sink")) == 0
+
+
 async def test_what_waits_for_a_slot_when_the_worker_stops_is_not_begun(
     topology: TopologyFile, queues: Queues, session: Session
 ) -> None:

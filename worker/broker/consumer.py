@@ -25,6 +25,9 @@ from worker.protocol.transport import Delivery
 
 log = structlog.get_logger()
 
+TAG = "worker"
+"""The consumer's name on its channel, which has no other."""
+
 SETTLE_SECONDS = 5
 """What a message that is being published may take on top of the grace."""
 
@@ -125,6 +128,7 @@ class QueueConsumer:
     def __init__(self, queue: str, prefetch: int, handle: Callable[[Delivery], Awaitable[None]]) -> None:
         self.queue = queue
         self.is_consuming = False
+        self._may_deliver = False
         self._is_stopping = False
         self._prefetch = prefetch
         self._handle = handle
@@ -154,19 +158,22 @@ class QueueConsumer:
         self.seen = None
         try:
             await channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
-            started = await channel.basic_consume(self.queue, self._on_message, timeout=RPC_SECONDS)
-            self._tag = started.consumer_tag or ""
-            raise_swallowed_cancel()
-            self.is_consuming = True
-            await self._look(channel)
-            raise_swallowed_cancel()
-            if not self._is_stopping:  # since the beginning of this
-                await self._end
+            if not self._is_stopping:
+                await self._consume(channel)
         finally:
-            self.is_consuming = False
+            self.is_consuming = self._may_deliver = False
             self._is_closing = True
             await self._cancel_handlers()
             await self._close()
+
+    async def _consume(self, channel: aiormq.abc.AbstractChannel) -> None:
+        self._may_deliver = True  # from here on `stop` has messages to wait for
+        await channel.basic_consume(self.queue, self._on_message, consumer_tag=TAG, timeout=RPC_SECONDS)
+        raise_swallowed_cancel()
+        self.is_consuming = True
+        await self._look(channel)
+        raise_swallowed_cancel()
+        await self._end
 
     async def _look(self, channel: aiormq.abc.AbstractChannel) -> None:
         """See who else consumes: of workers that begin at the same time, all but the first one know at once."""
@@ -178,7 +185,7 @@ class QueueConsumer:
     async def stop(self, grace_seconds: float) -> None:
         """Take no more messages, let handlers finish within the grace, hand back the rest."""
         self._is_stopping = True
-        if not self.is_consuming:
+        if not self._may_deliver:
             return
         await self._refuse_more()
         await self._wait_for_handlers(grace_seconds)
@@ -189,7 +196,7 @@ class QueueConsumer:
 
     async def _refuse_more(self) -> None:
         try:
-            await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
+            await self._channel.basic_cancel(TAG, timeout=RPC_SECONDS)
         except CONNECTION_ERRORS as error:
             log.warning("consumer_not_cancelled", queue=self.queue, cause=f"{type(error).__name__}: {error}")
 

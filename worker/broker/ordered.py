@@ -67,7 +67,7 @@ class SoleConsumer(QueueConsumer):
     async def stop(self, grace_seconds: float) -> None:
         """As `QueueConsumer.stop`; then another worker has its turn at once."""
         await super().stop(grace_seconds)
-        if self.is_consuming and not self._end.done():
+        if self._may_deliver and not self._end.done():
             self._end.set_result(None)
             await self._ended.wait()
 
