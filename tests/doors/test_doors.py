@@ -258,3 +258,15 @@ def test_the_loop_of_the_worker_keeps_the_doors_as_well(seconds: Seconds) -> Non
         probe, body, *slow = runner.run(call())
     assert (probe[-5:], body[-1:]) == ("ready", "2")
     assert {answer[:13] for answer in slow} == {"HTTP/1.1 408 "}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"GET / HTTP/1.1\r\nHost: b\x00\r\n\r\n", b"\x16\x03\x01\r\n\r\n"],
+    ids=["no header", "NUL", "TLS"],
+)
+async def test_a_head_that_is_no_http_is_answered_and_fills_no_log(
+    served: Served, head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await served.answer(head)).startswith("HTTP/1.0 400")
+    assert caplog.records == []

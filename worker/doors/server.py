@@ -1,11 +1,13 @@
 """A server of HTTP behind the doors: for a worker process, for the supervisor and for a login."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from worker.doors.connections import IDLE_SECONDS, Doorkeeper
 from worker.errors import StartupError
@@ -14,6 +16,17 @@ from worker.urls import UNIX
 BACKLOG: Final = 512
 """Connections that the system takes before we do."""
 OTHER_ADDRESS: Final = "Choose another address with WORKER_HTTP_HOST and WORKER_HTTP_PORT."
+
+_log = logging.getLogger("aiohttp.server")
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what the answer 400 says, unless asked for: anybody can send what is not HTTP."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError) or _log.isEnabledFor(logging.DEBUG)
+
+
+_log.addFilter(_is_worth_a_line)
 
 
 @asynccontextmanager
