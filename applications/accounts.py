@@ -1,13 +1,14 @@
 """The way to a service for one user: what connectors ask for before each call."""
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from applications.access import Access
+from applications.access import Access, always
 from applications.application import Application
 from applications.authentication import TokenAuthentication
 from applications.authentication.oauth1 import is_form
@@ -142,7 +143,7 @@ class Accounts:
         """Return the choices as the service tells them to who has these settings; none to who has yet to log in."""
         try:
             access = self._access(application, install, settings)
-            return await _asked_for_choices(application, Client(self._wire, access, application.key))
+            return await _asked_for_choices(application, Client(self._wire, always(access), application.key))
         except NotReady:
             return {}
 
@@ -193,14 +194,41 @@ class Accounts:
 
     async def client(self, application: type[Application], user: str) -> Client:
         """Return a client that asks the service as the user. Raises as `access`."""
-        return Client(self._wire, await self.access(application, user), application.key)
+
+        async def find() -> Access:
+            return await self.access(application, user)
+
+        await find()
+        return Client(self._wire, find, application.key)
+
+    async def kept_client(self, application: type[Application], install: Install) -> Client:
+        """Return a client with settings and token of now, which also asks once the install is switched off or gone.
+
+        What it lacks is raised when it is asked.
+        """
+        try:
+            return Client(self._wire, always(await self._kept_access(application, install)), application.key)
+        except ApplicationError as error:
+            return Client(self._wire, _raising(error), application.key)
+
+    async def _kept_access(self, application: type[Application], install: Install) -> Access:
+        access = self._opened(install, application)
+        if not isinstance(access.auth, TokenAuth):
+            return access
+        token = self.installs.token(install)
+        try:
+            token = await self.tokens.get(application, install.user)
+        except ApplicationError:  # it is off, or cannot be renewed now
+            if token is None:
+                raise
+        return replace(access, auth=access.auth.keeping(token))
 
     def _bare_client(self, application: type[Application], install: Install) -> Client:
         """As `client`, for a login whose settings are not complete yet."""
         settings = self.installs.settings(install)
         text, secrets = application.text_settings(settings, install.plain), application.secrets(settings)
         auth = TokenAuth(self.tokens, application, install.user, text, secrets)
-        return Client(self._wire, Access(auth=auth, secrets=secrets), application.key)
+        return Client(self._wire, always(Access(auth=auth, secrets=secrets)), application.key)
 
     def forget(self, user: str, application: str) -> None:
         """Read an install from the store the next time."""
@@ -213,6 +241,13 @@ class Accounts:
         await self._endpoint.close()
         await self._wire.close()
         await self._store.close()
+
+
+def _raising(error: ApplicationError) -> Callable[[], Awaitable[Access]]:
+    async def find() -> Access:
+        raise error
+
+    return find
 
 
 async def _asked_for_choices(application: type[Application], client: Client) -> Mapping[str, Choices]:
@@ -236,6 +271,18 @@ class TokenAuth(Auth):
         self._secrets = set() if secrets is None else secrets
         self._way, self._tokens, self._application, self._user = way, tokens, application, user
         self._settings = settings
+        self._kept: Token | None = None
+
+    def keeping(self, token: Token) -> "TokenAuth":
+        """Return one that goes on with this token."""
+        own = copy(self)
+        own._kept = token  # noqa: SLF001 - its own
+        own._secrets.update(token.secrets)  # noqa: SLF001 - its own
+        return own
+
+    async def token(self) -> Token:
+        """Return the user's token. Raises as `Tokens.get`."""
+        return await self._token(None)
 
     def needs_body(self, request: Request) -> bool:
         """Whether there is a form that is signed."""
@@ -252,6 +299,8 @@ class TokenAuth(Auth):
             yield self._way.sign(request, fresh, self._settings)
 
     async def _token(self, refused: str | None) -> Token:
+        if self._kept is not None:
+            return self._kept
         token = await self._tokens.get(self._application, self._user, refused)
         self._secrets.update(token.secrets)
         return token

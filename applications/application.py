@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
@@ -15,6 +15,9 @@ from applications.limit import Limit, limit_name
 from applications.signatures import Signature
 from applications.templates import placeholders
 from applications.webhook_call import Handshake, Subscription, WebhookCall
+
+if TYPE_CHECKING:
+    from applications.install import Install
 
 Sync = TypeVar("Sync", bound=Callable[..., Awaitable[Any]])
 
@@ -133,6 +136,23 @@ class Application:
         `LoginRefused` with what the user can do about it.
         """
         return {}
+
+    async def after_install(self, install: "Install", client: Client) -> None:
+        """Do what is to be done once a user has installed the application; the install may lack settings and login.
+
+        `client` asks the service with the settings and the token of the moment of the change, whatever becomes of the
+        install afterwards; it raises `NotReady` as long as they do not suffice. What a hook raises is told to the
+        person and in the log, and the change stays. The same holds for the other three.
+        """
+
+    async def after_uninstall(self, install: "Install", client: Client) -> None:
+        """Do what is to be done once a user has removed it, such as revoking `await client.token()`."""
+
+    async def after_enable(self, install: "Install", client: Client) -> None:
+        """Do what is to be done once the user's install was switched on."""
+
+    async def after_disable(self, install: "Install", client: Client) -> None:
+        """Do what is to be done once the user's install was switched off."""
 
     @classmethod
     def public_name(cls) -> str:

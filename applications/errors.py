@@ -4,6 +4,8 @@ ApplicationError
 ├── SettingsInvalid       change the settings; errors stand beside their fields
 ├── SettingUnusable       change the setting; a service or a way to sign in cannot work with it
 ├── EgressRefused         a URL leads to an internal address; change it, or allow the address
+├── InstalledAlready      change the install, or remove it first
+├── HookFailed            a hook of the application failed, after the change; mend what it says
 ├── NotReady              a person acts: install, enable, fill in, log in
 │   ├── NotInstalled
 │   ├── Disabled
@@ -60,6 +62,24 @@ class EgressRefused(ApplicationError):
         super().__init__(
             f"{request} leads to an internal address, where URLs of installs and redirects may not go. If it should, "
             "name its network in WORKER_EGRESS_ALLOW"
+        )
+
+
+class InstalledAlready(ApplicationError):
+    """The user has the application."""
+
+    def __init__(self, application: str, user: str) -> None:
+        command = f"orchesty-worker installs set {quote(application)} {quote(user)}"
+        super().__init__(f"user {user!r} has {application} already; change it with: {command}")
+
+
+class HookFailed(ApplicationError):
+    """A hook of an application failed, after a change of an install that stays."""
+
+    def __init__(self, application: str, user: str, hook: str, reason: str) -> None:
+        super().__init__(
+            f"the install of {application} for user {user!r} is changed as asked, but {hook} of the application "
+            f"failed: {reason}"
         )
 
 

@@ -1,6 +1,6 @@
 """A service as the methods of an application ask it: with the words that connectors have."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -10,6 +10,7 @@ from applications.http.errors import ReplyTruncated
 from applications.http.request import RequestOptions
 from applications.http.response import Response
 from applications.redaction import redact
+from applications.token import Token
 
 if TYPE_CHECKING:
     from applications.http.wire import Wire
@@ -36,11 +37,17 @@ class Client:
     application's headers nor its sign-in.
     """
 
-    def __init__(self, wire: "Wire", access: Access, application: str) -> None:
-        """`application` is the key of the application whose service is asked."""
+    def __init__(self, wire: "Wire", access: Callable[[], Awaitable[Access]], application: str) -> None:
+        """`access` is asked for before each request; `application` is the key of the one whose service is asked."""
         self._wire = wire
-        self._access = access
         self._application = application
+        self.access = access
+        """Returns the way to the service: its base URL, headers and the user's settings. Raises as a request does."""
+
+    async def token(self) -> Token | None:
+        """Return the token that requests are signed with, if the service has such. Raises as a request does."""
+        auth = (await self.access()).auth
+        return await auth.token() if auth is not None else None
 
     async def get(self, path: str, values: Any = None, **options: Unpack[ClientOptions]) -> Response:
         """GET `path`."""
@@ -68,18 +75,19 @@ class Client:
         Raises `ServiceRefused`, `ServiceAway`, `NotReady`, `TryLater`, `ReplyUnreadable` for a reply above
         `max_bytes`, and `ValueError` for a path without base URL or a value that does not fit its place.
         """
-        reply = await self._send(method, path, values, options)
+        access = await self.access()
+        reply = await self._send(access, method, path, values, options)
         if reply.is_success or reply.status in options.get("success", ()):
             return reply
-        said = redact(reply.problem, self._access.secrets)[:_SHOWN]
+        said = redact(reply.problem, access.secrets)[:_SHOWN]
         raise ServiceRefused(f"{reply}{f': {said}' if said else ''}", reply)
 
-    async def _send(self, method: str, path: str, values: Any, options: ClientOptions) -> Response:
+    async def _send(self, access: Access, method: str, path: str, values: Any, options: ClientOptions) -> Response:
         # Imported here: an application is declared, listed and shown without an HTTP library.
         from applications.http.building import build  # noqa: PLC0415 - see above
         from applications.http.wire import MAX_REPLY_BYTES, ConnectionLost, is_unsent  # noqa: PLC0415 - see above
 
-        request = build(self._access, method, path, values, options, self._application)
+        request = build(access, method, path, values, options, self._application)
         try:
             async with self._wire.open(request) as stream:
                 content = await stream.read(options.get("max_bytes", MAX_REPLY_BYTES))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from applications.http.response import Head
+from applications.token import Token
 
 
 class RequestOptions(TypedDict, total=False):
@@ -59,6 +60,10 @@ class Auth(ABC):
     def needs_body(self, request: Request) -> bool:
         """Whether the body is signed as well; one that is sent piece by piece is read into memory then."""
         return False
+
+    async def token(self) -> Token | None:
+        """Return the token that it signs with, if that is how it signs."""
+        return None
 
     @abstractmethod
     def sign(self, request: Request) -> AsyncGenerator[Credentials, Head]:

@@ -13,7 +13,7 @@ from support.hooks import Shouter
 from support.services import serving
 
 from applications import Client, ServiceRefused
-from applications.access import Access
+from applications.access import Access, always
 from applications.accounts import Accounts
 from applications.errors import ServiceAway, TryLater
 from applications.http.errors import ReplyUnreadable
@@ -83,7 +83,7 @@ class Key(Auth):
 
 
 def client(wire: Wire, url: str, auth: Auth | None = None) -> Client:
-    return Client(wire, Access(url, {"X-Shop": "eshop"}, auth, secrets={SECRET}), "rooms")
+    return Client(wire, always(Access(url, {"X-Shop": "eshop"}, auth, secrets={SECRET})), "rooms")
 
 
 async def test_it_has_the_words_of_connectors(wire: Wire, url: str, service: Service) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.accounts import KEY, install_books, log_in, opened, webhooks_of
+from support.hooked import Hooked
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 from support.terminal import Terminal, authorize
@@ -218,3 +219,25 @@ async def test_an_application_is_asked_as_a_user(terminal: Terminal, server: OAu
 
 def test_wrong_ids_of_keys_are_refused(terminal: Terminal) -> None:
     assert "32 letters" in terminal.run("secrets", "generate", "--id", "a:b", status=2)
+
+
+async def test_hooks_run_and_one_that_fails_is_told(
+    terminal: Terminal, server: OAuthServer, accounts: Accounts
+) -> None:
+    hooked, away = ("hooked", "alice", "--actions", "support.hooked"), f"server={server.base_url}"
+    terminal.run("installs", "add", *hooked, f"client_id={CLIENT}", f"client_secret={SECRET}", away)
+    text = await asyncio.to_thread(terminal.run, "installs", "disable", *hooked, status=1)
+    assert "changed as asked, but after_disable of the application failed: NotAuthorized" in text
+    assert terminal.json("installs", "list")[0]["state"] == "disabled"
+    await log_in(accounts, server, application=Hooked)
+    await asyncio.to_thread(terminal.run, "installs", "enable", *hooked)
+    await asyncio.to_thread(terminal.run, "installs", "remove", *hooked, "--yes")
+    assert [call.path.split("/")[2] for call in server.api_calls] == ["after_enable", "after_uninstall"]
+
+
+def test_what_is_left_of_an_application_that_is_gone_can_be_removed(terminal: Terminal) -> None:
+    words = ("client_id=1", "client_secret=2", "--actions", "support.hooked")
+    terminal.run("installs", "add", "hooked", "alice", *words)
+    assert "its hooks do not run" in terminal.run("installs", "disable", "hooked", "alice")
+    assert "its hooks do not run" in terminal.run("installs", "remove", "hooked", "alice", "--yes")
+    assert "has not installed nothing" in terminal.run("installs", "disable", "nothing", "alice", status=1)

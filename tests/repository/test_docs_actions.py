@@ -16,7 +16,7 @@ from support.page_examples import EXAMPLES
 from support.pages import PAGES, actions_of, names_of
 from support.visits import node, visit
 
-from applications.access import Access
+from applications.access import Access, always
 from applications.http.client import Client
 from applications.http.request import Auth
 from applications.http.wire import Wire
@@ -159,7 +159,7 @@ async def asking(url: str, *replies: Any, auth: Auth | None = None) -> AsyncIter
     """What methods of an application ask its service by, and what passes."""
     transport = RecordingTransport(answering(*replies))
     wire = Wire(transport=transport)
-    yield Client(wire, Access(url, auth=auth), "asked"), transport.exchanges
+    yield Client(wire, always(Access(url, auth=auth)), "asked"), transport.exchanges
     await wire.close()
 
 

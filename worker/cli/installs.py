@@ -9,6 +9,7 @@ import click
 from applications import Application
 from applications.authentication import TokenAuthentication
 from applications.install import Install
+from applications.lifecycle import Lifecycle
 from worker.actions.applications import find_application
 from worker.cli.accounts import command_line, installs_option, opened, opened_with_webhooks, read_values
 from worker.cli.action_options import actions_option
@@ -84,16 +85,7 @@ async def _add(
     settings: Settings, application: type[Application], user: str, given: dict[str, dict[str, Any]], *, is_enabled: bool
 ) -> None:
     async with opened(settings) as accounts:
-        if not await accounts.installs.add(user, application.key, is_enabled=is_enabled):
-            raise click.ClickException(
-                f"user {user!r} has {application.key} already; change it with: "
-                f"{command_line('installs', 'set', application.key, user)}"
-            )
-        try:
-            await accounts.save(user, application, given)
-        except BaseException:
-            await accounts.installs.remove(user, application.key)
-            raise
+        await Lifecycle(accounts).install(application, user, given, is_enabled=is_enabled)
         install = await accounts.installs.get(user, application.key)
         assert install is not None, "it was just added"
         _say_what_is_missing(application, user, accounts.installs.settings(install))
@@ -142,26 +134,29 @@ def _say_what_is_missing(application: type[Application], user: str, settings: di
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
 @_application
 @_user
+@actions_option
 @installs_option
-def enable(application: str, user: str, installs_url: str | None) -> None:
+def enable(application: str, user: str, actions: tuple[str, ...], installs_url: str | None) -> None:
     """Switch an install on."""
-    asyncio.run(_switch(load_settings(installs_url=installs_url), application, user, is_enabled=True))
+    found = _known_or_bare(actions, application)
+    asyncio.run(_switch(load_settings(installs_url=installs_url), found, user, is_enabled=True))
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs disable shopify alice\n")
 @_application
 @_user
+@actions_option
 @installs_option
-def disable(application: str, user: str, installs_url: str | None) -> None:
+def disable(application: str, user: str, actions: tuple[str, ...], installs_url: str | None) -> None:
     """Switch an install off: its messages go to the trash. Settings and login stay."""
-    asyncio.run(_switch(load_settings(installs_url=installs_url), application, user, is_enabled=False))
+    found = _known_or_bare(actions, application)
+    asyncio.run(_switch(load_settings(installs_url=installs_url), found, user, is_enabled=False))
 
 
-async def _switch(settings: Settings, application: str, user: str, *, is_enabled: bool) -> None:
+async def _switch(settings: Settings, application: type[Application], user: str, *, is_enabled: bool) -> None:
     async with opened(settings) as accounts:
-        if not await accounts.installs.enable(user, application, is_enabled=is_enabled):
-            raise click.ClickException(_unknown(application, user))
-    say(f"{application} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
+        await Lifecycle(accounts).switch(application, user, is_enabled=is_enabled)
+    say(f"{application.key} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs remove shopify alice --yes\n")
@@ -169,29 +164,38 @@ async def _switch(settings: Settings, application: str, user: str, *, is_enabled
 @_user
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
 @click.option("--keep-webhooks", "keeps_webhooks", is_flag=True, help="Keep its webhooks, here and at the service.")
+@actions_option
 @installs_option
-def remove(application: str, user: str, installs_url: str | None, *, is_confirmed: bool, keeps_webhooks: bool) -> None:
+def remove(
+    application: str, user: str, actions: tuple[str, ...], installs_url: str | None,
+    *, is_confirmed: bool, keeps_webhooks: bool,
+) -> None:  # fmt: skip
     """Delete an install permanently, with its settings and login. End its webhooks first."""
     confirm(f"Delete {application} of user {user} with its settings and login?", is_confirmed=is_confirmed)
-    settings = load_settings(installs_url=installs_url)
-    asyncio.run(_remove(settings, application, user, keeps_webhooks=keeps_webhooks))
+    found, settings = _known_or_bare(actions, application), load_settings(installs_url=installs_url)
+    asyncio.run(_remove(settings, found, user, keeps_webhooks=keeps_webhooks))
     say(f"{application} of user {user} is removed.")
 
 
-async def _remove(settings: Settings, application: str, user: str, *, keeps_webhooks: bool) -> None:
+async def _remove(settings: Settings, application: type[Application], user: str, *, keeps_webhooks: bool) -> None:
     async with opened_with_webhooks(settings) as (accounts, webhooks):
-        if not keeps_webhooks and (ids := await webhooks.ids(user=user, application=application)):
+        key = application.key
+        if not keeps_webhooks and (ids := await webhooks.ids(user=user, application=key)):
             ends = "".join(f"\n  {command_line('webhooks', 'unsubscribe', webhook[:8])}" for webhook in ids)
             raise click.ClickException(
-                f"nothing was removed: the service goes on calling the webhooks of {application} of user {user!r}, "
+                f"nothing was removed: the service goes on calling the webhooks of {key} of user {user!r}, "
                 f"and a new install revives them. End them first, or leave them with --keep-webhooks:{ends}"
             )
-        if not await accounts.installs.remove(user, application):
-            raise click.ClickException(_unknown(application, user))
+        await Lifecycle(accounts).uninstall(application, user)
 
 
-def _unknown(application: str, user: str) -> str:
-    return f"user {user!r} has not installed {application}. See: orchesty-worker installs list"
+def _known_or_bare(actions: tuple[str, ...], key: str) -> type[Application]:
+    """Return the application; for one that is not known here, whose installs may be left over, one without hooks."""
+    found = known(actions).get(key)
+    if found is None:
+        say(f"{key} is none of the applications here: its hooks do not run. Name its actions with --actions.", err=True)
+        return type("Unknown", (Application,), {"key": key})
+    return found
 
 
 def _time(ms: int) -> str:
