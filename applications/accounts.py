@@ -51,6 +51,7 @@ FRESH_SECONDS: Final = 2.0
 @dataclass(frozen=True, slots=True)
 class _Read:
     access: Access
+    sdk: str
     at: float
 
 
@@ -70,64 +71,71 @@ class Accounts:
         self.installs = Installs(store, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
         self.logins = Logins(store, self.installs, self._endpoint)
-        self._read: Recent[tuple[str, str], _Read] = Recent(MOST_READ)
+        self._read: Recent[tuple[str, str, str], _Read] = Recent(MOST_READ)
 
     def restrict(self, egress: Egress) -> None:
         """Keep URLs of installs away from internal addresses."""
         self._wire.egress = egress
         self._endpoint.restrict(egress)
 
-    async def access(self, application: type[Application], user: str) -> Access:
-        """Return the way to the service. Raises `NotReady`, `TryLater` or `SecretsError`."""
+    async def access(self, application: type[Application], user: str, sdk: str = "") -> Access:
+        """Return the way to the service, by the install that the user has in the service `sdk`, else in none.
+
+        Raises `NotReady`, `TryLater` or `SecretsError`.
+        """
         if not application.needs_install():
             return Access(application.base_url, application.headers, limit=application.limit)
-        key = (user, application.key)
+        key = (user, application.key, sdk)
         read = self._read.get(key)
         if read is None or time.monotonic() - read.at > FRESH_SECONDS:
-            install = await self.installs.get(user, application.key) if user else None
-            if install and install.problem:  # what heals it may lie in the journal of this machine
-                await self.tokens.recover(user, application.key)
-                install = await self.installs.get(user, application.key)
-            if install:
-                self.tokens.compare(install)
-            read = _Read(self._opened(usable(application, user, install), application), time.monotonic())
+            read = await self._opened(application, user, sdk)
             self._read.put(key, read)
         if isinstance(application.authentication, TokenAuthentication):
-            await self.tokens.get(application, user)  # here a missing or dead login is a clear error
+            await self.tokens.get(application, user, sdk=read.sdk)  # here a missing or dead login is a clear error
         return read.access
 
-    def _opened(self, install: Install, application: type[Application]) -> Access:
-        return self._access(application, install, self.installs.settings(install))
+    async def _opened(self, application: type[Application], user: str, sdk: str) -> _Read:
+        install = await self.installs.find(user, application.key, sdk) if user else None
+        if install and install.problem:  # what heals it may lie in the journal of this machine
+            await self.tokens.recover(user, application.key, install.sdk)
+            install = await self.installs.get(user, application.key, install.sdk)
+        if install:
+            self.tokens.compare(install)
+        found = usable(application, user, sdk, install)
+        access = self._access(application, found, self.installs.settings(found))
+        return _Read(access, found.sdk, time.monotonic())
 
     def _access(self, application: type[Application], install: Install, settings: Values) -> Access:
         if lacking := application.missing(settings):
-            raise SettingsMissing(application.key, install.user, lacking)
+            raise SettingsMissing(application.key, install.user, lacking, install.sdk)
         way = application.authentication
         is_login = isinstance(way, TokenAuthentication) and way.is_login
         if is_login and install.sealed_token is None:
-            raise NotAuthorized(application.key, install.user)
+            raise NotAuthorized(application.key, install.user, install.sdk)
         text = application.text_settings(settings, install.plain)
         if lacking := application.missing_for_calls(text):
             if is_login:  # a login brings them
-                raise NotAuthorized(application.key, install.user)
-            raise SettingsMissing(application.key, install.user, lacking)
+                raise NotAuthorized(application.key, install.user, install.sdk)
+            raise SettingsMissing(application.key, install.user, lacking, install.sdk)
         auth = way.auth(text)
         secrets = application.secrets(settings)
         if isinstance(way, TokenAuthentication):
-            auth = TokenAuth(self.tokens, application, install.user, text, secrets)
+            auth = TokenAuth(self.tokens, application, install, text, secrets)
         headers = {name: fill(value, text) for name, value in application.headers.items()}
         base_url, limit = fill_url(application.base_url, text), application.user_limit(settings)
         return Access(base_url, headers, auth, text, secrets, base_url != application.base_url, limit)
 
-    async def save(self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]]) -> None:
+    async def save(
+        self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]], *, sdk: str = ""
+    ) -> None:
         """Save settings of a user over those that are there.
 
         Choices that only the service knows are asked for with the new settings, as far as those suffice for a call.
         Raises `NotInstalled`, `SettingsInvalid` with errors beside the fields, or `TryLater`; nothing is saved then.
         """
-        install = await self.installs.get(user, application.key)
+        install = await self.installs.get(user, application.key, sdk)
         if install is None:
-            raise NotInstalled(application.key, user)
+            raise NotInstalled(application.key, user, sdk)
         stored = self.installs.settings(install)
         kept = save(application.form_facts(), stored, given)
         if application.choices is not Application.choices and chooses(application.form_facts(), given):
@@ -135,7 +143,7 @@ class Accounts:
         way = application.authentication
         is_login = isinstance(way, TokenAuthentication) and way.is_login
         await self.installs.save_settings(install, kept, keeps_token=is_login)
-        self.forget(user, application.key)
+        self.forget(user, application.key, sdk)
 
     async def _choices_with(
         self, application: type[Application], install: Install, settings: Values
@@ -147,19 +155,19 @@ class Accounts:
         except NotReady:
             return {}
 
-    async def limits(self, user: str, applications: Iterable[type[Application]]) -> str:
+    async def limits(self, user: str, applications: Iterable[type[Application]], sdk: str = "") -> str:
         """Return the limiter key of the user's enabled installs of these applications, empty without limits."""
         used = tuple(applications)
-        found = [await self.installs.get(user, application.key) for application in used]
+        found = [await self.installs.find(user, application.key, sdk) for application in used]
         return self.limits_of(filter(None, found), used)
 
     def limits_of(self, installs: Iterable[Install], applications: Iterable[type[Application]]) -> str:
         """Return the same of installs of one user that are read already. Raises `SecretsError`."""
         enabled = {install.application: install for install in installs if install.is_enabled}
         keys = [
-            application.limits(enabled[application.key].user, self.installs.settings(enabled[application.key]))
+            application.limits(install.user, self.installs.settings(install), install.sdk)
             for application in applications
-            if application.key in enabled
+            if (install := enabled.get(application.key))
         ]
         return ";".join(filter(None, keys))
 
@@ -170,10 +178,10 @@ class Accounts:
         `NotInstalled` when the install is removed meanwhile.
         """
         await self.logins.finish(application, callback)
-        self.forget(callback.user, application.key)
-        install = await self.installs.get(callback.user, application.key)
+        self.forget(callback.user, application.key, callback.sdk)
+        install = await self.installs.get(callback.user, application.key, callback.sdk)
         if install is None:
-            raise NotInstalled(application.key, callback.user)
+            raise NotInstalled(application.key, callback.user, callback.sdk)
         try:
             found = await application().logged_in(self._bare_client(application, install), callback.query)
         except (ServiceRefused, ServiceAway) as error:
@@ -185,18 +193,18 @@ class Accounts:
             raise LoginRefused(f"the service did not say what belongs to the login: {reason}") from error
         if found:
             await self.installs.save_plain(install, {**install.plain, **found})
-        self.forget(callback.user, application.key)
+        self.forget(callback.user, application.key, callback.sdk)
         return found
 
-    async def choices(self, application: type[Application], user: str) -> Mapping[str, Choices]:
+    async def choices(self, application: type[Application], user: str, sdk: str = "") -> Mapping[str, Choices]:
         """Return the choices that only the service knows."""
-        return await _asked_for_choices(application, await self.client(application, user))
+        return await _asked_for_choices(application, await self.client(application, user, sdk))
 
-    async def client(self, application: type[Application], user: str) -> Client:
+    async def client(self, application: type[Application], user: str, sdk: str = "") -> Client:
         """Return a client that asks the service as the user. Raises as `access`."""
 
         async def find() -> Access:
-            return await self.access(application, user)
+            return await self.access(application, user, sdk)
 
         await find()
         return Client(self._wire, find, application.key)
@@ -212,12 +220,12 @@ class Accounts:
             return Client(self._wire, _raising(error), application.key)
 
     async def _kept_access(self, application: type[Application], install: Install) -> Access:
-        access = self._opened(install, application)
+        access = self._access(application, install, self.installs.settings(install))
         if not isinstance(access.auth, TokenAuth):
             return access
         token = self.installs.token(install)
         try:
-            token = await self.tokens.get(application, install.user)
+            token = await self.tokens.get(application, install.user, sdk=install.sdk)
         except ApplicationError:  # it is off, or cannot be renewed now
             if token is None:
                 raise
@@ -227,13 +235,13 @@ class Accounts:
         """As `client`, for a login whose settings are not complete yet."""
         settings = self.installs.settings(install)
         text, secrets = application.text_settings(settings, install.plain), application.secrets(settings)
-        auth = TokenAuth(self.tokens, application, install.user, text, secrets)
+        auth = TokenAuth(self.tokens, application, install, text, secrets)
         return Client(self._wire, always(Access(auth=auth, secrets=secrets)), application.key)
 
-    def forget(self, user: str, application: str) -> None:
+    def forget(self, user: str, application: str, sdk: str = "") -> None:
         """Read an install from the store the next time."""
-        self._read.forget((user, application))
-        self.tokens.forget(user, application)
+        self._read.forget((user, application, sdk))
+        self.tokens.forget(user, application, sdk)
 
     async def close(self) -> None:
         """Let refreshes end, then close the connections."""
@@ -262,14 +270,14 @@ class TokenAuth(Auth):
     """Puts the token into each request; when the service refuses it, once a new one."""
 
     def __init__(
-        self, tokens: Tokens, application: type[Application], user: str, settings: Mapping[str, str],
+        self, tokens: Tokens, application: type[Application], install: Install, settings: Mapping[str, str],
         secrets: set[str] | None = None,
     ) -> None:  # fmt: skip
         """The tokens that are used are added to `secrets`."""
         way = application.authentication
         assert isinstance(way, TokenAuthentication), "made for these only"
         self._secrets = set() if secrets is None else secrets
-        self._way, self._tokens, self._application, self._user = way, tokens, application, user
+        self._way, self._tokens, self._application, self._install = way, tokens, application, install
         self._settings = settings
         self._kept: Token | None = None
 
@@ -301,6 +309,6 @@ class TokenAuth(Auth):
     async def _token(self, refused: str | None) -> Token:
         if self._kept is not None:
             return self._kept
-        token = await self._tokens.get(self._application, self._user, refused)
+        token = await self._tokens.get(self._application, self._install.user, refused, sdk=self._install.sdk)
         self._secrets.update(token.secrets)
         return token

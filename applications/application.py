@@ -213,10 +213,14 @@ class Application:
         return cls.limit
 
     @classmethod
-    def limits(cls, user: str, settings: Values) -> str:
-        """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group."""
+    def limits(cls, user: str, settings: Values, sdk: str = "") -> str:
+        """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group.
+
+        With an `sdk` the key is `sdk:key`.
+        """
         named = ((user, cls.user_limit(settings)), ("", cls.group_limit))
-        return ";".join(f"{limit_name(who, cls.key)};{limit.seconds};{limit.amount}" for who, limit in named if limit)
+        names = [(limit_name(who, cls.key, sdk), limit) for who, limit in named if limit]
+        return ";".join(f"{name};{limit.seconds};{limit.amount}" for name, limit in names)
 
     @classmethod
     def sync_methods(cls) -> Mapping[str, Callable[..., Awaitable[Any]]]:

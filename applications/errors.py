@@ -68,8 +68,9 @@ class EgressRefused(ApplicationError):
 class InstalledAlready(ApplicationError):
     """The user has the application."""
 
-    def __init__(self, application: str, user: str) -> None:
-        command = f"orchesty-worker installs set {quote(application)} {quote(user)}"
+    def __init__(self, application: str, user: str, sdk: str = "") -> None:
+        words = (application, user, *(("--sdk", sdk) if sdk else ()))
+        command = f"orchesty-worker installs set {' '.join(map(quote, words))}"
         super().__init__(f"user {user!r} has {application} already; change it with: {command}")
 
 
@@ -86,53 +87,56 @@ class HookFailed(ApplicationError):
 class NotReady(ApplicationError):
     """The user's install cannot be used before a person does something; the text names the command."""
 
-    def __init__(self, problem: str, command: str, *arguments: str) -> None:
-        cure = " ".join(["orchesty-worker installs", command, *(quote(argument) for argument in arguments)])
+    def __init__(self, problem: str, command: str, *arguments: str, sdk: str = "") -> None:
+        words = [*arguments, *(("--sdk", sdk) if sdk else ())]
+        cure = " ".join(["orchesty-worker installs", command, *map(quote, words)])
         super().__init__(f"{problem}. Cure: {cure}")
 
 
 class NotInstalled(NotReady):
     """The user has no such application."""
 
-    def __init__(self, application: str, user: str) -> None:
+    def __init__(self, application: str, user: str, sdk: str = "") -> None:
         if not user:
             super().__init__(f"{application} needs a user, and the message has no header `user`", "list")
         else:
-            super().__init__(f"user {user!r} has not installed {application}", "add", application, user)
+            where = f" in the service {sdk!r}" if sdk else ""
+            super().__init__(f"user {user!r} has not installed {application}{where}", "add", application, user, sdk=sdk)
 
 
 class Disabled(NotReady):
     """The user's install is switched off."""
 
-    def __init__(self, application: str, user: str) -> None:
-        super().__init__(f"the install of {application} for user {user!r} is disabled", "enable", application, user)
+    def __init__(self, application: str, user: str, sdk: str = "") -> None:
+        problem = f"the install of {application} for user {user!r} is disabled"
+        super().__init__(problem, "enable", application, user, sdk=sdk)
 
 
 class SettingsMissing(NotReady):
     """Required settings are not filled in."""
 
-    def __init__(self, application: str, user: str, fields: list[str]) -> None:
+    def __init__(self, application: str, user: str, fields: list[str], sdk: str = "") -> None:
         names = ", ".join(fields)
         given = [f"{field}=..." for field in fields]
-        super().__init__(f"{application} of user {user!r} lacks {names}", "set", application, user, *given)
+        super().__init__(f"{application} of user {user!r} lacks {names}", "set", application, user, *given, sdk=sdk)
 
 
 class NotAuthorized(NotReady):
     """The user has not logged in yet."""
 
-    def __init__(self, application: str, user: str) -> None:
-        super().__init__(f"user {user!r} has not logged in to {application}", "authorize", application, user)
+    def __init__(self, application: str, user: str, sdk: str = "") -> None:
+        super().__init__(f"user {user!r} has not logged in to {application}", "authorize", application, user, sdk=sdk)
 
 
 class NeedsReconnect(NotReady):
     """The login is dead: the service takes neither the token nor its refresh token any more."""
 
-    def __init__(self, application: str, user: str, reason: str, *, is_login: bool) -> None:
+    def __init__(self, application: str, user: str, reason: str, *, is_login: bool, sdk: str = "") -> None:
         problem = f"the login of user {user!r} to {application} needs reconnect ({reason})"
         if is_login:
-            super().__init__(problem, "authorize", application, user)
+            super().__init__(problem, "authorize", application, user, sdk=sdk)
         else:
-            super().__init__(problem, "set", application, user, "FIELD=VALUE")
+            super().__init__(problem, "set", application, user, "FIELD=VALUE", sdk=sdk)
 
 
 class TryLater(ApplicationError):

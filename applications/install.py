@@ -1,6 +1,6 @@
 """An install: one user's application, with the user's settings and login, and whether it can be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ class Install:
 
     user: str
     application: str
+    sdk: str
+    """The registered name of the service that it is installed in; empty where services are not told apart."""
     is_enabled: bool
     plain: Mapping[str, Any]
     """Settings that are no secret and no form holds, such as the tenant that a login found."""
@@ -37,6 +39,11 @@ class Install:
     updated: int
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """What its secrets are bound to, before form and field."""
+        return place_of(self.user, self.application, self.sdk)
+
+    @property
     def state(self) -> str:
         """`disabled`, `needs reconnect` or `enabled`."""
         if not self.is_enabled:
@@ -44,19 +51,29 @@ class Install:
         return "needs reconnect" if self.problem else "enabled"
 
 
-def usable(application: type[Application], user: str, install: Install | None) -> Install:
+def place_of(user: str, application: str, sdk: str) -> tuple[str, ...]:
+    """Return what the secrets of an install are bound to; without `sdk` as before there was one."""
+    return ("sdk", sdk, user, application) if sdk else (user, application)
+
+
+def serving(sdk: str, installs: Iterable[Install]) -> list[Install]:
+    """Return those that a message of this service may mean, its own after those that know no services."""
+    return sorted((one for one in installs if one.sdk in {sdk, ""}), key=lambda one: one.sdk)
+
+
+def usable(application: type[Application], user: str, sdk: str, install: Install | None) -> Install:
     """Return the install. Raises `NotInstalled`, `Disabled` or `NeedsReconnect`."""
     if install is None:
-        raise NotInstalled(application.key, user)
+        raise NotInstalled(application.key, user, sdk)
     if not install.is_enabled:
-        raise Disabled(application.key, user)
+        raise Disabled(application.key, user, install.sdk)
     if install.problem:
-        raise needs_reconnect(application, user, install.problem)
+        raise needs_reconnect(application, install, install.problem)
     return install
 
 
-def needs_reconnect(application: type[Application], user: str, reason: str) -> NeedsReconnect:
+def needs_reconnect(application: type[Application], install: Install, reason: str) -> NeedsReconnect:
     """Return the error, with the cure that the application has."""
     way = application.authentication
     is_login = isinstance(way, TokenAuthentication) and way.is_login
-    return NeedsReconnect(application.key, user, reason, is_login=is_login)
+    return NeedsReconnect(application.key, install.user, reason, is_login=is_login, sdk=install.sdk)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from applications.crypt import Keyring
 from applications.errors import ApplicationError
-from applications.install import Install
+from applications.install import Install, place_of
 from applications.store import AccountStore, SealedSettings
 from applications.token import Token
 
@@ -31,37 +31,42 @@ class Installs:
         self.keyring = keyring
         self._store = store
 
-    async def add(self, user: str, application: str, *, is_enabled: bool) -> bool:
+    async def add(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Install without settings; False when the user has it already."""
-        return await self._store.add(user, application, is_enabled=is_enabled)
+        return await self._store.add(user, application, sdk, is_enabled=is_enabled)
 
-    async def get(self, user: str, application: str) -> Install | None:
+    async def get(self, user: str, application: str, sdk: str = "") -> Install | None:
         """Return the install, if there is one."""
-        if "\x00" in user:  # no user of anybody's, and PostgreSQL takes no NUL
+        if "\x00" in user + sdk:  # no user of anybody's, and PostgreSQL takes no NUL
             return None
-        return await self._store.get(user, application)
+        return await self._store.get(user, application, sdk)
+
+    async def find(self, user: str, application: str, sdk: str = "") -> Install | None:
+        """Return the install that a message of this service means; one that knows no services serves all of them."""
+        found = await self.get(user, application, sdk)
+        return await self.get(user, application) if found is None and sdk else found
 
     async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
-        """Return the installs of these users of these applications, without opening their secrets."""
+        """Return the installs of these users of these applications in all services, without opening their secrets."""
         return await self._store.among(users, applications)
 
-    async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
-        """Return installs by application and user, without opening their secrets."""
-        return await self._store.list(user, application)
+    async def list(self, user: str = "", application: str = "", sdk: str = "") -> Sequence[Install]:
+        """Return installs by application, user and service, without opening their secrets."""
+        return await self._store.list(user, application, sdk)
 
-    async def enable(self, user: str, application: str, *, is_enabled: bool) -> bool:
+    async def enable(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Switch on or off; False when there is none."""
-        return await self._store.enable(user, application, is_enabled=is_enabled)
+        return await self._store.enable(user, application, sdk, is_enabled=is_enabled)
 
-    async def remove(self, user: str, application: str) -> bool:
+    async def remove(self, user: str, application: str, sdk: str = "") -> bool:
         """Delete for good, with settings and login; False when there was none."""
-        return await self._store.remove(user, application)
+        return await self._store.remove(user, application, sdk)
 
     def settings(self, install: Install) -> dict[str, dict[str, Any]]:
         """Return the settings by form and field, opened. Raises `SecretsError`."""
         return {
             form: {
-                field: json.loads(self.keyring.open(sealed, install.user, install.application, form, field))
+                field: json.loads(self.keyring.open(sealed, *install.place, form, field))
                 for field, sealed in fields.items()
             }
             for form, fields in install.sealed_settings.items()
@@ -71,12 +76,11 @@ class Installs:
         """Return the token, opened, if there is one. Raises `SecretsError`."""
         if install.sealed_token is None:
             return None
-        place = (install.user, install.application, TOKEN_PLACE)
-        return Token.from_json(self.keyring.open(install.sealed_token, *place))
+        return Token.from_json(self.keyring.open(install.sealed_token, *install.place, TOKEN_PLACE))
 
-    def seal_token(self, user: str, application: str, token: Token) -> str:
+    def seal_token(self, user: str, application: str, token: Token, *, sdk: str = "") -> str:
         """Return the token as it is stored."""
-        return self.keyring.seal(token.to_json(), user, application, TOKEN_PLACE)
+        return self.keyring.seal(token.to_json(), *place_of(user, application, sdk), TOKEN_PLACE)
 
     async def save_settings(
         self, install: Install, settings: Mapping[str, Mapping[str, Any]], *, keeps_token: bool
@@ -100,14 +104,16 @@ class Installs:
         """Give back the right to refresh, when nothing came of it."""
         await self._store.give_back(install, fence)
 
-    async def save_login(self, user: str, application: str, token: Token) -> bool:
+    async def save_login(self, user: str, application: str, token: Token, *, sdk: str = "") -> bool:
         """Save the token of a new login, which counts more than any refresh; False when the install is gone."""
-        sealed = self.seal_token(user, application, token)
-        return await self._store.save_login(user, application, sealed, token.expires)
+        sealed = self.seal_token(user, application, token, sdk=sdk)
+        return await self._store.save_login(user, application, sealed, token.expires, sdk=sdk)
 
-    async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
+    async def save_token(
+        self, user: str, application: str, fence: int, sealed: str, expires: float | None, *, sdk: str = ""
+    ) -> bool:
         """Save a token; False when a later one is there, or the install is gone."""
-        return await self._store.save_token(user, application, fence, sealed, expires)
+        return await self._store.save_token(user, application, fence, sealed, expires, sdk=sdk)
 
     async def mark_dead(self, install: Install, reason: str) -> bool:
         """Note that the login is dead; False when another token or other settings came meanwhile."""
@@ -128,14 +134,14 @@ class Installs:
             return is_changed
         token = self.token(install)
         assert token is not None, "looked at above"
-        sealed_token = self.seal_token(install.user, install.application, token)
+        sealed_token = self.seal_token(install.user, install.application, token, sdk=install.sdk)
         await self._store.reseal_token(install, sealed_token)  # a refresh meanwhile has sealed it with the newest
         return True
 
     def _sealed(self, install: Install, settings: Mapping[str, Mapping[str, Any]]) -> SealedSettings:
         return {
             form: {
-                field: self.keyring.seal(json.dumps(value).encode(), install.user, install.application, form, field)
+                field: self.keyring.seal(json.dumps(value).encode(), *install.place, form, field)
                 for field, value in fields.items()
             }
             for form, fields in settings.items()

@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from applications.install import place_of
 from applications.private_files import make_private_folder, private
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ class Arrived:
     fence: int
     sealed: str = field(repr=False)
     expires: float | None
+    sdk: str = ""
 
 
 class Journal:
@@ -85,20 +87,20 @@ class Journal:
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
-    def waiting(self, user: str, application: str) -> Iterator[Arrived]:
+    def waiting(self, user: str, application: str, sdk: str = "") -> Iterator[Arrived]:
         """Yield what has arrived for an install, in the order of the refreshes."""
-        pattern = f"{_name(user, application)}-*.json"
+        pattern = f"{_name(user, application, sdk)}-*.json"
         unwritten = {path for path in self._unwritten if path.match(pattern)}
         for path in sorted({*self._directory.glob(pattern), *unwritten}):
             if (arrived := self._unwritten.get(path) or _read(path)) is not None:
                 yield arrived
 
     def _path(self, arrived: Arrived) -> Path:
-        return self._directory / f"{_name(arrived.user, arrived.application)}-{arrived.fence:020}.json"
+        return self._directory / f"{_name(arrived.user, arrived.application, arrived.sdk)}-{arrived.fence:020}.json"
 
 
-def _name(user: str, application: str) -> str:
-    return sha256(json.dumps([user, application]).encode()).hexdigest()[:32]
+def _name(user: str, application: str, sdk: str) -> str:
+    return sha256(json.dumps(place_of(user, application, sdk)).encode()).hexdigest()[:32]
 
 
 def _sync(directory: Path) -> None:

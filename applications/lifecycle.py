@@ -37,49 +37,50 @@ class Lifecycle:
         self._accounts = accounts
 
     async def install(
-        self, application: type[Application], user: str, settings: Values | None = None, *, is_enabled: bool
-    ) -> None:
+        self, application: type[Application], user: str, settings: Values | None = None,
+        *, is_enabled: bool, sdk: str = "",
+    ) -> None:  # fmt: skip
         """Install with these settings. Raises `InstalledAlready`, or what `Accounts.save` does: nothing stays then."""
-        if not await self._accounts.installs.add(user, application.key, is_enabled=is_enabled):
-            raise InstalledAlready(application.key, user)
+        if not await self._accounts.installs.add(user, application.key, sdk, is_enabled=is_enabled):
+            raise InstalledAlready(application.key, user, sdk)
         if settings:
-            await self._save(application, user, settings)
-        await self.run(Hook.INSTALL, application, user)
+            await self._save(application, user, settings, sdk)
+        await self.run(Hook.INSTALL, application, user, sdk)
 
-    async def uninstall(self, application: type[Application], user: str) -> None:
+    async def uninstall(self, application: type[Application], user: str, sdk: str = "") -> None:
         """Delete for good, with settings and login. Raises `NotInstalled`."""
-        install = await self._found(application, user)
+        install = await self._found(application, user, sdk)
         client = await self._client(Hook.UNINSTALL, application, install)
-        if not await self._accounts.installs.remove(user, application.key):
-            raise NotInstalled(application.key, user)
-        self._accounts.forget(user, application.key)
+        if not await self._accounts.installs.remove(user, application.key, sdk):
+            raise NotInstalled(application.key, user, sdk)
+        self._accounts.forget(user, application.key, sdk)
         await self._call(Hook.UNINSTALL, application, install, client)
 
-    async def switch(self, application: type[Application], user: str, *, is_enabled: bool) -> None:
+    async def switch(self, application: type[Application], user: str, sdk: str = "", *, is_enabled: bool) -> None:
         """Switch on or off. Raises `NotInstalled`."""
         hook = Hook.ENABLE if is_enabled else Hook.DISABLE
-        client = await self._client(hook, application, await self._found(application, user))
-        if not await self._accounts.installs.enable(user, application.key, is_enabled=is_enabled):
-            raise NotInstalled(application.key, user)
-        self._accounts.forget(user, application.key)
-        await self._call(hook, application, await self._found(application, user), client)
+        client = await self._client(hook, application, await self._found(application, user, sdk))
+        if not await self._accounts.installs.enable(user, application.key, sdk, is_enabled=is_enabled):
+            raise NotInstalled(application.key, user, sdk)
+        self._accounts.forget(user, application.key, sdk)
+        await self._call(hook, application, await self._found(application, user, sdk), client)
 
-    async def run(self, hook: Hook, application: type[Application], user: str) -> None:
+    async def run(self, hook: Hook, application: type[Application], user: str, sdk: str = "") -> None:
         """Run a hook alone, for a change that was made already. Raises `NotInstalled` or `HookFailed`."""
-        install = await self._found(application, user)
+        install = await self._found(application, user, sdk)
         await self._call(hook, application, install, await self._client(hook, application, install))
 
-    async def _save(self, application: type[Application], user: str, settings: Values) -> None:
+    async def _save(self, application: type[Application], user: str, settings: Values, sdk: str) -> None:
         try:
-            await self._accounts.save(user, application, settings)
+            await self._accounts.save(user, application, settings, sdk=sdk)
         except BaseException:
-            await self._accounts.installs.remove(user, application.key)
+            await self._accounts.installs.remove(user, application.key, sdk)
             raise
 
-    async def _found(self, application: type[Application], user: str) -> Install:
-        install = await self._accounts.installs.get(user, application.key)
+    async def _found(self, application: type[Application], user: str, sdk: str) -> Install:
+        install = await self._accounts.installs.get(user, application.key, sdk)
         if install is None:
-            raise NotInstalled(application.key, user)
+            raise NotInstalled(application.key, user, sdk)
         return install
 
     async def _client(self, hook: Hook, application: type[Application], install: Install) -> Client | None:

@@ -22,6 +22,15 @@ class Limit:
             )
 
 
-def limit_name(user: str, application: str) -> str:
+def limit_name(user: str, application: str, sdk: str = "") -> str:
     """Return whose limit it is, as a `limiter-key` names it; what separates there is escaped in the user's id."""
-    return f"{user.replace('%', '%25').replace(';', '%3B')}|{application}"
+    return f"{_escaped(user)}|{of_service(application, sdk)}"
+
+
+def of_service(application: str, sdk: str) -> str:
+    """Return the application as limits name it: `sdk:application` for an install of a registered service."""
+    return f"{_escaped(sdk).replace('|', '%7C')}:{application}" if sdk else application
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace(";", "%3B")

@@ -41,6 +41,7 @@ class Callback:
     application: str
     query: Mapping[str, str] = field(repr=False)
     kept: Mapping[str, str] = field(repr=False)
+    sdk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,15 @@ class Logins:
     def _keyring(self) -> Keyring:
         return self._installs.keyring
 
-    async def start(self, application: type[Application], user: str, redirect_uri: str) -> str:
+    async def start(self, application: type[Application], user: str, redirect_uri: str, *, sdk: str = "") -> str:
         """Return the URL where the user logs in.
 
         Raises `NotInstalled`, `Disabled`, `SettingsMissing`, or `LoginRefused` for an application without logins; what
         the service says to a login by OAuth 1.0a is raised as by `finish`.
         """
-        prepared = await self._prepared(application, user)
+        prepared = await self._prepared(application, user, sdk)
         login, ends = secrets.token_urlsafe(16), _now_ms() + SECONDS * 1000
-        state = {"id": login, "user": user, "application": application.key, "ends": ends}
+        state = {"id": login, "user": user, "application": application.key, "sdk": sdk, "ends": ends}
         sealed = self._keyring.seal(json.dumps(state).encode(), _STATE)
         with redacted_errors(prepared.secrets):
             begun = await prepared.way.begin(
@@ -94,7 +95,7 @@ class Logins:
         if user is not None and state["user"] != user:
             raise LoginForged(f"this login was begun for user {state['user']!r}, not for {user!r}")
         opened: dict[str, str] = json.loads(self._keyring.open(kept, _LOGIN, str(state["id"])))
-        return Callback(str(state["user"]), str(state["application"]), query, opened)
+        return Callback(str(state["user"]), str(state["application"]), query, opened, str(state.get("sdk", "")))
 
     async def finish(self, application: type[Application], callback: Callback) -> None:
         """Exchange what the callback brought, and save the token.
@@ -104,25 +105,25 @@ class Logins:
         """
         if callback.application != application.key:
             raise LoginRefused(f"this login was begun for {callback.application}, not for {application.key}")
-        prepared = await self._prepared(application, callback.user)
+        prepared = await self._prepared(application, callback.user, callback.sdk)
         brought = {callback.query[name] for name in _SECRETS_OF_QUERIES if name in callback.query}
         with redacted_errors(prepared.secrets | set(callback.kept.values()) | brought):
             token = await prepared.way.finish(prepared.settings, callback.query, callback.kept, self._call)
-        if not await self._installs.save_login(callback.user, application.key, token):
-            raise NotInstalled(application.key, callback.user)
+        if not await self._installs.save_login(callback.user, application.key, token, sdk=callback.sdk):
+            raise NotInstalled(application.key, callback.user, callback.sdk)
 
-    async def _prepared(self, application: type[Application], user: str) -> "_Prepared":
+    async def _prepared(self, application: type[Application], user: str, sdk: str) -> "_Prepared":
         way = application.authentication
         if not isinstance(way, LoginAuthentication) or not way.is_login:
             raise LoginRefused(f"{application.key} has no login: fill in its settings instead")
-        install = await self._installs.get(user, application.key)
+        install = await self._installs.get(user, application.key, sdk)
         if install is None:
-            raise NotInstalled(application.key, user)
+            raise NotInstalled(application.key, user, sdk)
         if not install.is_enabled:
-            raise Disabled(application.key, user)
+            raise Disabled(application.key, user, sdk)
         settings = self._installs.settings(install)
         if lacking := application.missing(settings):
-            raise SettingsMissing(application.key, user, lacking)
+            raise SettingsMissing(application.key, user, lacking, sdk)
         text = application.text_settings(settings, install.plain)
         return _Prepared(way, text, application.secrets(settings))
 

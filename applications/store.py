@@ -14,24 +14,28 @@ SealedSettings = Mapping[str, Mapping[str, str]]
 
 
 class AccountStore(Protocol):
-    """The store of `Installs` and `Logins`, shared by any number of processes."""
+    """The store of `Installs` and `Logins`, shared by any number of processes.
 
-    async def add(self, user: str, application: str, *, is_enabled: bool) -> bool:
+    An install is found by user, application and `sdk`, the registered name of the service that it is installed in;
+    an empty one stands for installs that know no services.
+    """
+
+    async def add(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Add an install without settings, unless there is one."""
 
-    async def get(self, user: str, application: str) -> Install | None:
+    async def get(self, user: str, application: str, sdk: str = "") -> Install | None:
         """Return the install, if there is one."""
 
     async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
-        """Return the installs of these users of these applications."""
+        """Return the installs of these users of these applications, in all services."""
 
-    async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
-        """Return installs by application and user, all or only those that are named."""
+    async def list(self, user: str = "", application: str = "", sdk: str = "") -> Sequence[Install]:
+        """Return installs by application, user and service, all or only those that are named."""
 
-    async def enable(self, user: str, application: str, *, is_enabled: bool) -> bool:
+    async def enable(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Switch an install on or off."""
 
-    async def remove(self, user: str, application: str) -> bool:
+    async def remove(self, user: str, application: str, sdk: str = "") -> bool:
         """Delete an install."""
 
     async def save_settings(self, install: Install, sealed: SealedSettings, *, keeps_token: bool) -> bool:
@@ -55,10 +59,14 @@ class AccountStore(Protocol):
     async def give_back(self, install: Install, fence: int) -> None:
         """Take the right back, if it is still the one with this number."""
 
-    async def save_login(self, user: str, application: str, sealed: str, expires: float | None) -> bool:
+    async def save_login(
+        self, user: str, application: str, sealed: str, expires: float | None, *, sdk: str = ""
+    ) -> bool:
         """Save the token of a new login, which counts more than any refresh."""
 
-    async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
+    async def save_token(
+        self, user: str, application: str, fence: int, sealed: str, expires: float | None, *, sdk: str = ""
+    ) -> bool:
         """Save the token of a refresh, unless that of a later one is there."""
 
     async def mark_dead(self, install: Install, reason: str) -> bool:

@@ -61,17 +61,19 @@ class Tokens:
         self._installs = installs
         self._journal = journal
         self._call = call
-        self._running: dict[tuple[str, str], asyncio.Task[Token]] = {}
-        self._held: Recent[tuple[str, str], HeldToken] = Recent(MOST_HELD)
+        self._running: dict[tuple[str, str, str], asyncio.Task[Token]] = {}
+        self._held: Recent[tuple[str, str, str], HeldToken] = Recent(MOST_HELD)
 
-    async def get(self, application: type[Application], user: str, refused: str | None = None) -> Token:
+    async def get(
+        self, application: type[Application], user: str, refused: str | None = None, *, sdk: str = ""
+    ) -> Token:
         """Return a token that the service should take; `refused` is the access token that it did not.
 
         The same token comes back when it is too young to be the reason. While a refresh is under way, a token that
         lives is good enough. Raises `NotReady`, `TryLater`, `SecretsError` or what an exchange of the application's
         own ends with. A cancel of the caller does not end the refresh: its reply would be lost.
         """
-        key = (user, application.key)
+        key = (user, application.key, sdk)
         held = self._held.get(key)
         if held and held.is_alive(refused) and (time.time() < held.renew_at or key in self._running):
             return held.token
@@ -81,7 +83,8 @@ class Tokens:
             task = self._running.get(key)
             is_own = task is None
             if task is None:
-                task = asyncio.create_task(self._settle(application, user, refused), name=f"token {application.key}")
+                settling = self._settle(application, user, sdk, refused)
+                task = asyncio.create_task(settling, name=f"token {application.key}")
                 self._running[key] = task
                 task.add_done_callback(lambda done: self._finished(key, done))
             token = await asyncio.shield(task)
@@ -93,22 +96,22 @@ class Tokens:
         if self._running:
             await asyncio.wait(self._running.values(), timeout=LEASE_SECONDS)
 
-    def _finished(self, key: tuple[str, str], task: asyncio.Task[Token]) -> None:
+    def _finished(self, key: tuple[str, str, str], task: asyncio.Task[Token]) -> None:
         del self._running[key]
         if not task.cancelled():
             task.exception()  # whoever waited has it; nobody may have
 
-    async def _settle(self, application: type[Application], user: str, refused: str | None) -> Token:
+    async def _settle(self, application: type[Application], user: str, sdk: str, refused: str | None) -> Token:
         """Look until there is a good token, from wherever it comes."""
         while True:
-            install = await self._recovered(application, user)
+            install = await self._recovered(application, user, sdk)
             token = self._installs.token(install)
             if token is not None and self._is_good(token, time.time(), refused):
                 return self._hold(install, install.token_fence, token)
             old = HeldToken(token, install.token_fence, 0) if token else None
             is_alive = old is not None and old.is_alive(refused)
             if old and is_alive:
-                self._held.put((user, application.key), old)  # who comes meanwhile goes on with it
+                self._held.put(_key(install), old)  # who comes meanwhile goes on with it
             outcome = await self._renew(application, install, token)
             if isinstance(outcome, Token):
                 return outcome
@@ -162,12 +165,12 @@ class Tokens:
             await self._installs.give_back(install, fence)
             return
         log.error("login_dead", application=install.application, userId=install.user, reason=reason)
-        self.forget(install.user, install.application)
-        raise needs_reconnect(application, install.user, reason)
+        self.forget(*_key(install))
+        raise needs_reconnect(application, install, reason)
 
     async def _arrived(self, install: Install, fence: int, fresh: Token) -> Token | None:
-        sealed = self._installs.seal_token(install.user, install.application, fresh)
-        arrived = Arrived(install.user, install.application, fence, sealed, fresh.expires)
+        sealed = self._installs.seal_token(install.user, install.application, fresh, sdk=install.sdk)
+        arrived = Arrived(install.user, install.application, fence, sealed, fresh.expires, install.sdk)
         self._journal.write(arrived)
         log.info("token_refreshed", application=install.application, userId=install.user)
         try:
@@ -180,20 +183,20 @@ class Tokens:
     async def save(self, arrived: Arrived) -> bool:
         """Put a token that arrived into the database; False when a later one is there, or the install is gone."""
         is_latest = await self._installs.save_token(
-            arrived.user, arrived.application, arrived.fence, arrived.sealed, arrived.expires
+            arrived.user, arrived.application, arrived.fence, arrived.sealed, arrived.expires, sdk=arrived.sdk
         )
         self._journal.remove(arrived)
         return is_latest
 
-    async def recover(self, user: str, application: str) -> None:
+    async def recover(self, user: str, application: str, sdk: str = "") -> None:
         """Put into the database what has arrived for an install on this machine."""
-        waiting = list(self._journal.waiting(user, application))
+        waiting = list(self._journal.waiting(user, application, sdk))
         for arrived in waiting:
             await self.save(arrived)
 
-    async def _recovered(self, application: type[Application], user: str) -> Install:
-        await self.recover(user, application.key)
-        return usable(application, user, await self._installs.get(user, application.key))
+    async def _recovered(self, application: type[Application], user: str, sdk: str) -> Install:
+        await self.recover(user, application.key, sdk)
+        return usable(application, user, sdk, await self._installs.get(user, application.key, sdk))
 
     async def _away(self, install: Install, fence: int, error: Exception) -> TokenEndpointAway:
         asked = error.after.total_seconds() if isinstance(error, TokenEndpointAway) else 0
@@ -210,18 +213,22 @@ class Tokens:
         return now < _renew_at(token)
 
     def _hold(self, install: Install, fence: int, token: Token) -> Token:
-        self._held.put((install.user, install.application), HeldToken(token, fence, _renew_at(token)))
+        self._held.put(_key(install), HeldToken(token, fence, _renew_at(token)))
         return token
 
     def compare(self, install: Install) -> None:
         """Forget the token when the install, as it was just read, has a later one."""
-        held = self._held.get((install.user, install.application))
+        held = self._held.get(_key(install))
         if held and held.fence < install.token_fence:
-            self.forget(install.user, install.application)
+            self.forget(*_key(install))
 
-    def forget(self, user: str, application: str) -> None:
+    def forget(self, user: str, application: str, sdk: str = "") -> None:
         """Read the token from the store the next time."""
-        self._held.forget((user, application))
+        self._held.forget((user, application, sdk))
+
+
+def _key(install: Install) -> tuple[str, str, str]:
+    return (install.user, install.application, install.sdk)
 
 
 def _renew_at(token: Token) -> float:

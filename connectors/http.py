@@ -40,11 +40,11 @@ def _ignore(_: object) -> None:
     """Nobody wants to know."""
 
 
-FindAccess = Callable[[type[Application], str], Awaitable[Access]]
-"""Finds the way of a user to the service of an application."""
+FindAccess = Callable[[type[Application], str, str], Awaitable[Access]]
+"""Finds the way of a user to the service of an application; the last is the message's `sdk`."""
 
 
-async def of_class(application: type[Application], _: str) -> Access:
+async def of_class(application: type[Application], _: str, __: str = "") -> Access:
     """The way to a service that every user has in common: what the application's class says."""
     return Access(application.base_url, application.headers, limit=application.limit)
 

@@ -8,6 +8,8 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
 from pydantic_core import to_json
 
+from applications.limit import of_service
+
 Data = TypeVar("Data")
 Other = TypeVar("Other")
 
@@ -76,6 +78,11 @@ class Message(Generic[Data]):
         return str(self.headers.get("user") or "")
 
     @property
+    def sdk(self) -> str:
+        """The registered name of the service whose installs are used; empty when the message names none."""
+        return str(self.headers.get("sdk") or "")
+
+    @property
     def hop(self) -> int:
         """Which call of the action this is: 1, and one more after each repeat."""
         value = str(self.headers.get("repeat-hops") or 1)
@@ -113,7 +120,7 @@ class Message(Generic[Data]):
         """
         if amount < 1 or seconds < 1:
             raise ValueError(f"a limit has amount and seconds above 0, not {amount} and {seconds}")
-        key = f"{'' if for_all_users else self.user}|{application}"
+        key = f"{'' if for_all_users else self.user}|{of_service(application, self.sdk)}"
         parts = str(self.headers.get(LIMITER_KEY) or "").strip(";").split(";")
         groups = {parts[at]: ";".join(parts[at : at + 3]) for at in range(0, len(parts) - 2, 3)}
         groups[key] = f"{key};{seconds};{amount}"

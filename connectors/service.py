@@ -122,7 +122,7 @@ class Service(Verbs):
 
     async def access(self) -> Access:
         """Return the way to the service for the user of the message in work."""
-        access = await self.http.access(self.application, _user())
+        access = await self.http.access(self.application, _user(), _sdk())
         remember(self.application_key, access.secrets)
         return access
 
@@ -195,6 +195,11 @@ def end(meaning: Meaning, reason: str, rules: Rules, notice: RateNotice | None =
 def _user() -> str:
     message = current_message.get()
     return message.user if message else ""
+
+
+def _sdk() -> str:
+    message = current_message.get()
+    return message.sdk if message else ""
 
 
 def _hop() -> int:

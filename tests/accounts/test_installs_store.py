@@ -212,7 +212,7 @@ async def test_what_version_0_1_kept_is_taken_over(url: str, tmp_path: Path) -> 
         delivery = (webhook.id, "taken")
         assert await deliveries_of(accounts).claim([delivery]) == {delivery: DeliveryClaim.TAKEN}
         assert await accounts.installs.add("alice", "books", is_enabled=True)
-    assert probe(url, CHAIN, installs) == ("0002", [])
+    assert probe(url, CHAIN, installs) == ("0003", [])
 
 
 def restore(url: str, dump: str) -> None:
@@ -247,7 +247,7 @@ async def test_a_worker_of_the_version_before_migrates_the_same_tables_at_the_sa
             assert not listing.done()
             before.rollback()
             assert not await listing
-        assert before.execute("SELECT version_num FROM applications_version").fetchall() == [("0002",)]
+        assert before.execute("SELECT version_num FROM applications_version").fetchall() == [("0003",)]
 
 
 def _waits_for_a_lock(url: str) -> bool:

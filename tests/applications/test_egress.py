@@ -136,7 +136,7 @@ async def test_a_message_whose_install_leads_inside_goes_to_the_trash(inside: In
         async def process(self, message: Message[Any]) -> Message[Any]:
             return message.with_body((await self.get("/orders")).text)
 
-    async def access(_: type[Application], __: str) -> Access:
+    async def access(_: type[Application], __: str, ___: str) -> Access:
         return Access(inside.url, is_from_install=True)
 
     http = Http()

@@ -422,7 +422,7 @@ async def test_installs_are_checked_where_there_are_keys(
 
     assert (await found()).state is FindingState.OK
     bring_up_to_date(url, replace(accounts.CHAIN, head="0001"))
-    assert "version 0001 will be updated to 0002" in (await found()).detail
+    assert "version 0001 will be updated to 0003" in (await found()).detail
     async with opened(url, tmp_path) as users:
         await users.installs.list()
     assert "up to date" in (await found()).detail

@@ -169,7 +169,7 @@ async def test_what_signs_requests_may_answer_a_401_and_is_not_taken_elsewhere(h
 
     async with serving(elsewhere) as other, serving(answer) as url:
 
-        async def access(_: type[Application], __: str) -> Access:
+        async def access(_: type[Application], __: str, ___: str) -> Access:
             return Access(url, auth=Refreshing())
 
         http.access = access

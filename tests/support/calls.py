@@ -35,7 +35,7 @@ class Bench:
         self.http.rate_noticed = self.notices.append
         self.http.called = self.calls.append
 
-    async def _find(self, application: type[Application], _: str) -> Access:
+    async def _find(self, application: type[Application], _: str, __: str) -> Access:
         headers = {**application.headers, **self._access.get("headers", {})}
         return Access(self.url + self._path, headers, fields=self._access.get("fields", {}))
 

@@ -108,7 +108,7 @@ def _try_journal(settings: Settings) -> None:
 def access_of(accounts: "Accounts") -> FindAccess:
     """Return what finds the way of a user to a service: by the user's install, where the application needs one."""
 
-    async def access(application: type[Application], user: str) -> Access:
-        return await (accounts.access if application.needs_install() else of_class)(application, user)
+    async def access(application: type[Application], user: str, sdk: str = "") -> Access:
+        return await (accounts.access if application.needs_install() else of_class)(application, user, sdk)
 
     return access

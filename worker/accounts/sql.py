@@ -59,11 +59,11 @@ class SqlAccounts:
     def __init__(self, database: InstallsDatabase) -> None:
         self.database = database
 
-    async def add(self, user: str, application: str, *, is_enabled: bool) -> bool:
+    async def add(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Add an install without settings, unless there is one."""
         now = now_ms()
         new = self.database.insert(installs).values(
-            user=user, application=application, is_enabled=is_enabled, plain="{}", settings="{}", token=None,
+            user=user, application=application, sdk=sdk, is_enabled=is_enabled, plain="{}", settings="{}", token=None,
             expires=0, problem="", fence=now, token_fence=now, lease_until=0, failures=0, retry_at=0, version=0,
             created=now, updated=now,
         )  # fmt: skip
@@ -71,15 +71,15 @@ class SqlAccounts:
             done = new.on_conflict_do_nothing().returning(installs.c.version)
             return (await connection.execute(done)).scalar_one_or_none() is not None
 
-    async def get(self, user: str, application: str) -> Install | None:
+    async def get(self, user: str, application: str, sdk: str = "") -> Install | None:
         """Return the install, if there is one."""
         async with self.database.transaction() as connection:
-            query = select(installs).where(_is(user, application))
+            query = select(installs).where(_is(user, application, sdk))
             row = (await connection.execute(query)).mappings().one_or_none()
         return _install(row) if row else None
 
     async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
-        """Return the installs of these users of these applications."""
+        """Return the installs of these users of these applications, in all services."""
         query = select(installs).where(installs.c.user.in_(users), installs.c.application.in_(applications))
 
         def work(connection: Connection) -> Sequence[Install]:
@@ -87,22 +87,23 @@ class SqlAccounts:
 
         return await self.database.run(work)
 
-    async def list(self, user: str = "", application: str = "") -> Sequence[Install]:
-        """Return installs by application and user, all or only those that are named."""
-        query = select(installs).order_by(installs.c.application, installs.c.user)
-        for column, value in ((installs.c.user, user), (installs.c.application, application)):
+    async def list(self, user: str = "", application: str = "", sdk: str = "") -> Sequence[Install]:
+        """Return installs by application, user and service, all or only those that are named."""
+        query = select(installs).order_by(installs.c.application, installs.c.user, installs.c.sdk)
+        named = ((installs.c.user, user), (installs.c.application, application), (installs.c.sdk, sdk))
+        for column, value in named:
             query = query.where(column == value) if value else query
         async with self.database.transaction() as connection:
             return [_install(row) for row in (await connection.execute(query)).mappings()]
 
-    async def enable(self, user: str, application: str, *, is_enabled: bool) -> bool:
+    async def enable(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Switch an install on or off."""
-        return await self._update(_is(user, application), is_enabled=is_enabled)
+        return await self._update(_is(user, application, sdk), is_enabled=is_enabled)
 
-    async def remove(self, user: str, application: str) -> bool:
+    async def remove(self, user: str, application: str, sdk: str = "") -> bool:
         """Delete an install."""
         async with self.database.transaction() as connection:
-            return (await connection.execute(delete(installs).where(_is(user, application)))).rowcount == 1
+            return (await connection.execute(delete(installs).where(_is(user, application, sdk)))).rowcount == 1
 
     async def save_settings(self, install: Install, sealed: SealedSettings, *, keeps_token: bool) -> bool:
         """Save other settings, with which the next refresh is tried, unless the install changed meanwhile."""
@@ -119,14 +120,14 @@ class SqlAccounts:
 
     async def reseal_token(self, install: Install, sealed: str) -> bool:
         """Save the same token, sealed with another key, unless another one came meanwhile."""
-        unchanged = and_(_is(install.user, install.application), installs.c.token == install.sealed_token)
+        unchanged = and_(_is_same(install), installs.c.token == install.sealed_token)
         return await self._update(unchanged, token=sealed)
 
     async def lease(self, install: Install, seconds: float) -> int | None:
         """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""
         now = self.database.now_ms
         free = (
-            _is(install.user, install.application),
+            _is_same(install),
             installs.c.lease_until < now,
             installs.c.token_fence == install.token_fence,
         )
@@ -140,10 +141,12 @@ class SqlAccounts:
         """Take the right back, if it is still the one with this number."""
         await self._update(_leased(install, fence), lease_until=0)
 
-    async def save_login(self, user: str, application: str, sealed: str, expires: float | None) -> bool:
+    async def save_login(
+        self, user: str, application: str, sealed: str, expires: float | None, *, sdk: str = ""
+    ) -> bool:
         """Save the token of a new login, which counts more than any refresh."""
         return await self._update(
-            _is(user, application),
+            _is(user, application, sdk),
             token=sealed,
             expires=_ms(expires),
             problem="",
@@ -152,10 +155,12 @@ class SqlAccounts:
             **_LATEST,
         )
 
-    async def save_token(self, user: str, application: str, fence: int, sealed: str, expires: float | None) -> bool:
+    async def save_token(
+        self, user: str, application: str, fence: int, sealed: str, expires: float | None, *, sdk: str = ""
+    ) -> bool:
         """Save the token of a refresh, unless that of a later one is there."""
         return await self._update(
-            and_(_is(user, application), installs.c.token_fence < fence),
+            and_(_is(user, application, sdk), installs.c.token_fence < fence),
             token=sealed,
             expires=_ms(expires),
             token_fence=fence,
@@ -168,7 +173,7 @@ class SqlAccounts:
     async def mark_dead(self, install: Install, reason: str) -> bool:
         """Note that the login is dead, unless another token or other settings came meanwhile."""
         unchanged = and_(
-            _is(install.user, install.application),
+            _is_same(install),
             installs.c.token_fence == install.token_fence,
             installs.c.version == install.version,
         )
@@ -195,7 +200,7 @@ class SqlAccounts:
         await self.database.close()
 
     async def _save(self, install: Install, **values: Any) -> bool:
-        unchanged = and_(_is(install.user, install.application), installs.c.version == install.version)
+        unchanged = and_(_is_same(install), installs.c.version == install.version)
         return await self._update(unchanged, version=install.version + 1, **values)
 
     async def _update(self, which: ColumnElement[bool], **values: Any) -> bool:
@@ -221,17 +226,22 @@ def _ms(seconds: float | None) -> int:
 
 
 def _leased(install: Install, fence: int) -> ColumnElement[bool]:
-    return and_(_is(install.user, install.application), installs.c.fence == fence)
+    return and_(_is_same(install), installs.c.fence == fence)
 
 
-def _is(user: str, application: str) -> ColumnElement[bool]:
-    return and_(installs.c.user == user, installs.c.application == application)
+def _is_same(install: Install) -> ColumnElement[bool]:
+    return _is(install.user, install.application, install.sdk)
+
+
+def _is(user: str, application: str, sdk: str) -> ColumnElement[bool]:
+    return and_(installs.c.user == user, installs.c.application == application, installs.c.sdk == sdk)
 
 
 def _install(row: RowMapping) -> Install:
     return Install(
         user=row["user"],
         application=row["application"],
+        sdk=row["sdk"],
         is_enabled=row["is_enabled"],
         plain=json.loads(row["plain"]),
         sealed_settings=json.loads(row["settings"]),

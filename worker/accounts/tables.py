@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Te
 from worker.database.migrate import Chain
 
 VERSION_TABLE = "applications_version"
-CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, head="0002", lock=7_239_412_881)
+CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, head="0003", lock=7_239_412_881)
 """Workers of earlier versions know the tables by these: they migrate the same ones at the same time."""
 
 metadata = MetaData()
@@ -17,6 +17,7 @@ installs = Table(
     metadata,
     Column("user", Text, primary_key=True),
     Column("application", Text, primary_key=True),
+    Column("sdk", Text, primary_key=True),
     Column("is_enabled", Boolean, nullable=False),
     Column("plain", Text, nullable=False),
     Column("settings", Text, nullable=False),
@@ -47,6 +48,7 @@ webhooks = Table(
     Column("id", Text, primary_key=True),
     Column("user", Text, nullable=False),
     Column("application", Text, nullable=False),
+    Column("sdk", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("topology", Text, nullable=False),
     Column("node", Text, nullable=False),

@@ -28,7 +28,7 @@ def local_call(action: AnyAction) -> Call:
         return without_known(await outcome_of_run(visit))
 
     async def outcome_of_run(visit: Visit) -> Outcome:
-        message = Message(h.without(visit.headers, h.VERDICT), visit.body, action.read)
+        message = Message(_received(visit), visit.body, action.read)
         current_message.set(message)
         try:
             result = await (run(message, visit.headers.text(h.CURSOR) or None) if takes_cursor else run(message))
@@ -40,6 +40,14 @@ def local_call(action: AnyAction) -> Call:
             return outcome_of_error(error, action.name)
 
     return call
+
+
+def _received(visit: Visit) -> h.Headers:
+    """Return the headers for the action. Its node says which service it belongs to, as in a call over HTTP."""
+    headers = h.without(visit.headers, h.VERDICT)
+    if sdk := visit.node.headers.get(h.SDK):
+        headers[h.SDK] = sdk
+    return headers
 
 
 def timed(call: Call) -> Call:

@@ -25,6 +25,10 @@ installs_option: Decorator = click.option(
     "--installs-url", help="The installs: sqlite:///path or postgresql://...  [env: WORKER_INSTALLS_URL]"
 )
 
+sdk_option: Decorator = click.option(
+    "--sdk", default="", help="The registered name of the service that it is installed in, where services have names."
+)
+
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator["Accounts"]:
@@ -55,13 +59,13 @@ async def opened_with_webhooks(settings: Settings) -> AsyncIterator[tuple["Accou
         await found.close()
 
 
-async def limits_of(settings: Settings, topology: Topology, user: str) -> str:
+async def limits_of(settings: Settings, topology: Topology, user: str, sdk: str = "") -> str:
     """Return the limiter key of a user for the applications of a topology; empty where no installs are kept."""
     if not has_keys(settings):
         return ""
     used = applications_in(topology, load_applications(settings.actions))
     async with opened(settings) as accounts:
-        return await accounts.limits(user, used)
+        return await accounts.limits(user, used, sdk)
 
 
 def read_values(application: type[Application], words: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from applications import Application
 from applications.errors import ApplicationError, LoginForged
 from worker.actions.applications import find_application
-from worker.cli.accounts import command_line, installs_option, opened
+from worker.cli.accounts import command_line, installs_option, opened, sdk_option
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.printing import say
@@ -42,24 +42,27 @@ Examples:
     "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535),
     help="Local port to which the service redirects the browser; register it there. 0: any free port.",
 )  # fmt: skip
+@sdk_option
 @actions_option
 @installs_option
-def authorize(application: str, user: str, port: int, actions: tuple[str, ...], installs_url: str | None) -> None:
+def authorize(
+    application: str, user: str, port: int, sdk: str, actions: tuple[str, ...], installs_url: str | None
+) -> None:
     """Log a user in at a service: print the address to open, and wait for the browser to come back.
 
     Register the redirect URI that the command prints (http://127.0.0.1:8976/callback) at the service. The browser has
     to run on this machine; if it runs elsewhere, forward the port: ssh -L 8976:127.0.0.1:8976 HOST
     """
     found = find_application(known(actions), application)
-    asyncio.run(_authorize(load_settings(installs_url=installs_url), found, user, port))
+    asyncio.run(_authorize(load_settings(installs_url=installs_url), found, user, sdk, port))
 
 
-async def _authorize(settings: Settings, application: type[Application], user: str, port: int) -> None:
+async def _authorize(settings: Settings, application: type[Application], user: str, sdk: str, port: int) -> None:
     async with opened(settings) as accounts:
         waiting = _Callback(accounts, application, user)
         async with listening(waiting.application(), HOST, port, CLOSE_SECONDS, cure="Choose another --port.") as bound:
             redirect_uri = f"http://{HOST}:{bound}/callback"
-            url = await accounts.logins.start(application, user, redirect_uri)
+            url = await accounts.logins.start(application, user, redirect_uri, sdk=sdk)
             for line in (f"Redirect URI: {redirect_uri}", "Open this address and log in:", "", url, ""):
                 say(line)
             with Console(stderr=True).status("waiting for the browser to come back"):

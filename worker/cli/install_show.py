@@ -10,7 +10,7 @@ from applications import Application
 from applications.errors import ApplicationError, NotInstalled
 from applications.forms import show as show_forms
 from worker.actions.applications import find_application
-from worker.cli.accounts import installs_option, opened
+from worker.cli.accounts import installs_option, opened, sdk_option
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option
@@ -27,13 +27,16 @@ Examples:
 )
 @click.argument("application")
 @click.argument("user")
+@sdk_option
 @actions_option
 @installs_option
 @json_option
-def show(application: str, user: str, actions: tuple[str, ...], installs_url: str | None, *, as_json: bool) -> None:
+def show(
+    application: str, user: str, sdk: str, actions: tuple[str, ...], installs_url: str | None, *, as_json: bool
+) -> None:
     """Show the settings of an install, and what can be chosen. Secrets are shown only as set or not."""
     found = find_application(known(actions), application)
-    facts = asyncio.run(_facts(load_settings(installs_url=installs_url), found, user))
+    facts = asyncio.run(_facts(load_settings(installs_url=installs_url), found, user, sdk))
     if as_json:
         say_json(facts)
         return
@@ -48,21 +51,21 @@ def show(application: str, user: str, actions: tuple[str, ...], installs_url: st
         say_table(table)
 
 
-async def _facts(settings: Settings, application: type[Application], user: str) -> dict[str, Any]:
+async def _facts(settings: Settings, application: type[Application], user: str, sdk: str) -> dict[str, Any]:
     async with opened(settings) as accounts:
-        install = await accounts.installs.get(user, application.key)
+        install = await accounts.installs.get(user, application.key, sdk)
         if install is None:
-            raise NotInstalled(application.key, user)
+            raise NotInstalled(application.key, user, sdk)
         stored = accounts.installs.settings(install)
         choices, told = {}, "as declared"
         try:
-            choices = dict(await accounts.choices(application, user))
+            choices = dict(await accounts.choices(application, user, sdk))
         except ApplicationError as error:
             told = f"the service was not asked: {error}"
         return {
             "state": install.state,
             "authorized": application.is_authorized(stored, has_token=install.sealed_token is not None),
-            "limits": application.limits(user, stored),
+            "limits": application.limits(user, stored, sdk),
             "choices": told,
             "other_settings": dict(install.plain),
             "forms": show_forms(application.form_facts(choices), stored),

@@ -11,7 +11,7 @@ from applications.authentication import TokenAuthentication
 from applications.install import Install
 from applications.lifecycle import Lifecycle
 from worker.actions.applications import find_application
-from worker.cli.accounts import command_line, installs_option, opened, opened_with_webhooks, read_values
+from worker.cli.accounts import command_line, installs_option, opened, opened_with_webhooks, read_values, sdk_option
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option
@@ -34,26 +34,30 @@ Examples:
 )
 @click.option("--user", default="", help="Only installs of this user.")
 @click.option("--application", default="", help="Only installs of this application.")
+@click.option("--sdk", default="", help="Only installs in the service of this name.")
 @installs_option
 @json_option
-def list_(user: str, application: str, installs_url: str | None, *, as_json: bool) -> None:
+def list_(user: str, application: str, sdk: str, installs_url: str | None, *, as_json: bool) -> None:
     """List the installs: user, application, and the state of the login."""
-    found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application))
+    found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application, sdk))
     if as_json:
         say_json([_facts(install) for install in found])
         return
     if not found:
         say("Nothing is installed. See: orchesty-worker installs add --help")
         return
-    table = Listing("application", "user", "state", "token ends", "problem", box=None, header_style="bold")
+    services = ("service",) if any(install.sdk for install in found) else ()
+    table = Listing("application", "user", *services, "state", "token ends", "problem", box=None, header_style="bold")
     for install in found:
-        table.add_row(install.application, install.user, install.state, _time(install.expires), install.problem)
+        service = (install.sdk,) if services else ()
+        ends = _time(install.expires)
+        table.add_row(install.application, install.user, *service, install.state, ends, install.problem)
     say_table(table)
 
 
-async def _list(settings: Settings, user: str, application: str) -> list[Install]:
+async def _list(settings: Settings, user: str, application: str, sdk: str) -> list[Install]:
     async with opened(settings) as accounts:
-        return list(await accounts.installs.list(user, application))
+        return list(await accounts.installs.list(user, application, sdk))
 
 
 @click.command(
@@ -67,10 +71,11 @@ Examples:
 @_user
 @_values
 @click.option("--disabled", is_flag=True, help="Install it switched off.")
+@sdk_option
 @actions_option
 @installs_option
 def add(
-    application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None,
+    application: str, user: str, values: tuple[str, ...], sdk: str, actions: tuple[str, ...], installs_url: str | None,
     *, disabled: bool,
 ) -> None:  # fmt: skip
     """Install an application for a user. The command asks for a FIELD without VALUE."""
@@ -78,17 +83,18 @@ def add(
         raise click.UsageError("USER is empty, and no message belongs to such a user")
     found = find_application(known(actions), application)
     given = read_values(found, values)
-    asyncio.run(_add(load_settings(installs_url=installs_url), found, user, given, is_enabled=not disabled))
+    asyncio.run(_add(load_settings(installs_url=installs_url), found, user, sdk, given, is_enabled=not disabled))
 
 
 async def _add(
-    settings: Settings, application: type[Application], user: str, given: dict[str, dict[str, Any]], *, is_enabled: bool
-) -> None:
+    settings: Settings, application: type[Application], user: str, sdk: str, given: dict[str, dict[str, Any]],
+    *, is_enabled: bool,
+) -> None:  # fmt: skip
     async with opened(settings) as accounts:
-        await Lifecycle(accounts).install(application, user, given, is_enabled=is_enabled)
-        install = await accounts.installs.get(user, application.key)
+        await Lifecycle(accounts).install(application, user, given, is_enabled=is_enabled, sdk=sdk)
+        install = await accounts.installs.get(user, application.key, sdk)
         assert install is not None, "it was just added"
-        _say_what_is_missing(application, user, accounts.installs.settings(install))
+        _say_what_is_missing(application, install, accounts.installs.settings(install))
 
 
 @click.command(
@@ -103,59 +109,65 @@ Examples:
 @_application
 @_user
 @click.argument("values", nargs=-1, required=True, metavar="FIELD[=VALUE]...")
+@sdk_option
 @actions_option
 @installs_option
 def set_(
-    application: str, user: str, values: tuple[str, ...], actions: tuple[str, ...], installs_url: str | None
+    application: str, user: str, values: tuple[str, ...], sdk: str, actions: tuple[str, ...], installs_url: str | None
 ) -> None:
     """Change settings of an install; others stay. The command asks for a FIELD without VALUE; `FIELD=` clears it."""
     found = find_application(known(actions), application)
     given = read_values(found, values)
-    asyncio.run(_set(load_settings(installs_url=installs_url), found, user, given))
+    asyncio.run(_set(load_settings(installs_url=installs_url), found, user, sdk, given))
 
 
-async def _set(settings: Settings, application: type[Application], user: str, given: dict[str, dict[str, Any]]) -> None:
+async def _set(
+    settings: Settings, application: type[Application], user: str, sdk: str, given: dict[str, dict[str, Any]]
+) -> None:
     async with opened(settings) as accounts:
-        await accounts.save(user, application, given)
-        install = await accounts.installs.get(user, application.key)
+        await accounts.save(user, application, given, sdk=sdk)
+        install = await accounts.installs.get(user, application.key, sdk)
         assert install is not None, "it was just saved"
-        _say_what_is_missing(application, user, accounts.installs.settings(install))
+        _say_what_is_missing(application, install, accounts.installs.settings(install))
 
 
-def _say_what_is_missing(application: type[Application], user: str, settings: dict[str, dict[str, Any]]) -> None:
-    say(f"{application.key} of user {user} is saved.")
+def _say_what_is_missing(application: type[Application], install: Install, settings: dict[str, dict[str, Any]]) -> None:
+    say(f"{application.key} of user {install.user} is saved.")
     way = application.authentication
     if lacking := application.missing(settings):
         say(f"Still missing: {', '.join(lacking)}")
     elif isinstance(way, TokenAuthentication) and way.is_login:
-        say(f"Log in with: {command_line('installs', 'authorize', application.key, user)}")
+        authorize = ("installs", "authorize", application.key, install.user, *in_service(install.sdk))
+        say(f"Log in with: {command_line(*authorize)}")
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs enable shopify alice\n")
 @_application
 @_user
+@sdk_option
 @actions_option
 @installs_option
-def enable(application: str, user: str, actions: tuple[str, ...], installs_url: str | None) -> None:
+def enable(application: str, user: str, sdk: str, actions: tuple[str, ...], installs_url: str | None) -> None:
     """Switch an install on."""
     found = _known_or_bare(actions, application)
-    asyncio.run(_switch(load_settings(installs_url=installs_url), found, user, is_enabled=True))
+    asyncio.run(_switch(load_settings(installs_url=installs_url), found, user, sdk, is_enabled=True))
 
 
 @click.command(epilog="\b\nExample:\n  orchesty-worker installs disable shopify alice\n")
 @_application
 @_user
+@sdk_option
 @actions_option
 @installs_option
-def disable(application: str, user: str, actions: tuple[str, ...], installs_url: str | None) -> None:
+def disable(application: str, user: str, sdk: str, actions: tuple[str, ...], installs_url: str | None) -> None:
     """Switch an install off: its messages go to the trash. Settings and login stay."""
     found = _known_or_bare(actions, application)
-    asyncio.run(_switch(load_settings(installs_url=installs_url), found, user, is_enabled=False))
+    asyncio.run(_switch(load_settings(installs_url=installs_url), found, user, sdk, is_enabled=False))
 
 
-async def _switch(settings: Settings, application: type[Application], user: str, *, is_enabled: bool) -> None:
+async def _switch(settings: Settings, application: type[Application], user: str, sdk: str, *, is_enabled: bool) -> None:
     async with opened(settings) as accounts:
-        await Lifecycle(accounts).switch(application, user, is_enabled=is_enabled)
+        await Lifecycle(accounts).switch(application, user, sdk, is_enabled=is_enabled)
     say(f"{application.key} of user {user} is {'enabled' if is_enabled else 'disabled'}.")
 
 
@@ -164,29 +176,33 @@ async def _switch(settings: Settings, application: type[Application], user: str,
 @_user
 @click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
 @click.option("--keep-webhooks", "keeps_webhooks", is_flag=True, help="Keep its webhooks, here and at the service.")
+@sdk_option
 @actions_option
 @installs_option
 def remove(
-    application: str, user: str, actions: tuple[str, ...], installs_url: str | None,
+    application: str, user: str, sdk: str, actions: tuple[str, ...], installs_url: str | None,
     *, is_confirmed: bool, keeps_webhooks: bool,
 ) -> None:  # fmt: skip
     """Delete an install permanently, with its settings and login. End its webhooks first."""
     confirm(f"Delete {application} of user {user} with its settings and login?", is_confirmed=is_confirmed)
     found, settings = _known_or_bare(actions, application), load_settings(installs_url=installs_url)
-    asyncio.run(_remove(settings, found, user, keeps_webhooks=keeps_webhooks))
+    asyncio.run(_remove(settings, found, user, sdk, keeps_webhooks=keeps_webhooks))
     say(f"{application} of user {user} is removed.")
 
 
-async def _remove(settings: Settings, application: type[Application], user: str, *, keeps_webhooks: bool) -> None:
+async def _remove(
+    settings: Settings, application: type[Application], user: str, sdk: str, *, keeps_webhooks: bool
+) -> None:
     async with opened_with_webhooks(settings) as (accounts, webhooks):
         key = application.key
-        if not keeps_webhooks and (ids := await webhooks.ids(user=user, application=key)):
-            ends = "".join(f"\n  {command_line('webhooks', 'unsubscribe', webhook[:8])}" for webhook in ids)
+        own = [webhook.id for webhook in await webhooks.list(user=user, application=key) if webhook.sdk == sdk]
+        if own and not keeps_webhooks:
+            ends = "".join(f"\n  {command_line('webhooks', 'unsubscribe', webhook[:8])}" for webhook in own)
             raise click.ClickException(
                 f"nothing was removed: the service goes on calling the webhooks of {key} of user {user!r}, "
                 f"and a new install revives them. End them first, or leave them with --keep-webhooks:{ends}"
             )
-        await Lifecycle(accounts).uninstall(application, user)
+        await Lifecycle(accounts).uninstall(application, user, sdk)
 
 
 def _known_or_bare(actions: tuple[str, ...], key: str) -> type[Application]:
@@ -198,6 +214,11 @@ def _known_or_bare(actions: tuple[str, ...], key: str) -> type[Application]:
     return found
 
 
+def in_service(sdk: str) -> tuple[str, ...]:
+    """Return the words that name a service to a command; none for an install that knows no services."""
+    return ("--sdk", sdk) if sdk else ()
+
+
 def _time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms else "-"
 
@@ -206,6 +227,7 @@ def _facts(install: Install) -> dict[str, Any]:
     return {
         "application": install.application,
         "user": install.user,
+        "sdk": install.sdk,
         "state": install.state,
         "problem": install.problem,
         "token_ends": _time(install.expires) if install.expires else None,

@@ -52,6 +52,7 @@ Examples:
 @click.option("--data", help="The body of the message (default: {}).")
 @click.option("--file", type=click.File(encoding="utf-8"), help="Read the body from this file; - is standard input.")
 @click.option("--user", help="The user (tenant) whose installs are used.")
+@click.option("--sdk", default="", help="The registered name of the service whose installs are used.")
 @click.option(
     "--wait", "is_waiting", is_flag=True, help="Wait for the run to end, and show its result (standalone mode)."
 )
@@ -63,6 +64,7 @@ def start(
     data: str | None,
     file: IO[str] | None,
     user: str | None,
+    sdk: str,
     *,
     is_waiting: bool,
     as_json: bool,
@@ -79,8 +81,8 @@ def start(
     topology = load_topology(settings.topology)
     target = topology.node(node)
     body = read_body(file) if file else data or "{}"
-    headers = start_headers(random_ids(), target, user)
-    if user is not None and (limiter_key := asyncio.run(limits_of(settings, topology, user))):
+    headers = start_headers(random_ids(), target, user, {h.SDK: sdk} if sdk else {})
+    if user is not None and (limiter_key := asyncio.run(limits_of(settings, topology, user, sdk))):
         headers[h.LIMITER_KEY] = limiter_key
     counts = asyncio.run(_start(settings, target, headers, body, is_waiting=is_waiting))
     _show(headers, counts, as_json=as_json)

@@ -7,7 +7,7 @@ import click
 
 from applications import Application
 from worker.actions.applications import find_application
-from worker.cli.accounts import installs_option, opened_with_webhooks, read_parameters
+from worker.cli.accounts import installs_option, opened_with_webhooks, read_parameters, sdk_option
 from worker.cli.action_options import actions_option
 from worker.cli.applications import known
 from worker.cli.options import json_option, topology_option
@@ -83,11 +83,12 @@ Examples:
 @click.option(
     "--another", is_flag=True, help="Subscribe even if the same webhook exists; each event then starts two runs."
 )
+@sdk_option
 @topology_option
 @actions_option
 @installs_option
 def subscribe(
-    application: str, user: str, name: str, parameters: tuple[str, ...], node: str, public_url: str | None,
+    application: str, user: str, name: str, parameters: tuple[str, ...], node: str, public_url: str | None, sdk: str,
     topology_path: Path | None, actions: tuple[str, ...], installs_url: str | None, *, another: bool,
 ) -> None:  # fmt: skip
     """Let a service call the worker whenever NAME happens, and start the topology at a node."""
@@ -98,20 +99,21 @@ def subscribe(
         )
     found = find_application(known(actions), application)
     target = load_topology(settings.topology).node(node)
-    asyncio.run(_subscribe(settings, found, user, name, read_parameters(parameters), target, is_another=another))
+    given = read_parameters(parameters)
+    asyncio.run(_subscribe(settings, found, user, sdk, name, given, target, is_another=another))
     say(f"{application} of user {user} calls node {target.name} for {name}.")
 
 
 async def _subscribe(
-    settings: Settings, application: type[Application], user: str, name: str, parameters: dict[str, str], node: Node,
-    *, is_another: bool,
+    settings: Settings, application: type[Application], user: str, sdk: str, name: str, parameters: dict[str, str],
+    node: Node, *, is_another: bool,
 ) -> None:  # fmt: skip
     from worker.webhooks.subscriptions import subscribe as subscribe_at  # noqa: PLC0415 - not for every command
 
     async with opened_with_webhooks(settings) as (accounts, stored):
         await subscribe_at(
             accounts, stored, application, user, name, topology=node.topology_id, node=node.id,
-            public_url=settings.public_url or "", parameters=parameters, is_another=is_another,
+            public_url=settings.public_url or "", parameters=parameters, is_another=is_another, sdk=sdk,
         )  # fmt: skip
 
 

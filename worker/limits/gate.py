@@ -196,7 +196,7 @@ class ReservingGate:
         if application is None:
             return limits_of(visit)
         try:
-            of_user = (await self._access(application, visit.headers.text(h.USER))).limit
+            of_user = (await self._access(application, visit.headers.text(h.USER), visit.sdk)).limit
         except (NotReady, SecretsError):  # no call will be made: the action meets the same error
             of_user = application.limit
         return limits_of(visit, of_user, application.group_limit)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import applications
-from applications.limit import MOST, limit_name
+from applications.limit import MOST, limit_name, of_service
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 
@@ -75,13 +75,13 @@ def limits_of(
         return ()
     limits: tuple[KeyedLimit, ...] = ()
     if visit.headers.get(h.LIMITER_KEY):
-        names = {node.application, f"{node.headers.get('sdk', '')}:{node.application}"}
+        names = {node.application, of_service(node.application, visit.sdk)}
         limits = tuple(limit for limit in parse_limits(visit.headers.text(h.LIMITER_KEY)) if limit.application in names)
     user, application = visit.headers.text(h.USER), node.application
     if of_user is not None and user and not any(limit.user for limit in limits):
-        limits += (KeyedLimit(limit_name(user, application), of_user.seconds, of_user.amount),)
+        limits += (KeyedLimit(limit_name(user, application, visit.sdk), of_user.seconds, of_user.amount),)
     if of_all is not None and all(limit.user for limit in limits):
-        limits += (KeyedLimit(f"|{application}", of_all.seconds, of_all.amount),)
+        limits += (KeyedLimit(limit_name("", application, visit.sdk), of_all.seconds, of_all.amount),)
     return limits
 
 

@@ -146,6 +146,11 @@ class Visit:
     delivery: Delivery
     """How it came."""
 
+    @property
+    def sdk(self) -> str:
+        """The service whose installs the call uses: what the node says, else what the message brings."""
+        return self.node.headers.get(h.SDK) or self.headers.text(h.SDK)
+
     def having(self, headers: Mapping[str, Any]) -> "Visit":
         """Return the message with these headers in place of its own."""
         return Visit(self.node, h.Received(headers), self.body, self.timestamp, self.delivery)

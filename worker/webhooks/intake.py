@@ -165,6 +165,8 @@ def start_message(node: Node, webhook: "Webhook", call: WebhookCall, identity: s
         "webhook-headers": json.dumps({name: value for name, value in call.headers.items() if name not in _NOT_KEPT}),
         "webhook-query": _readable(call.url.partition("?")[2]),
     }
+    if webhook.sdk:
+        extra[h.SDK] = webhook.sdk
     headers = start_headers(ids, node, webhook.user, extra)
     try:
         return headers, call.body.decode()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from applications import Application
 from applications.errors import SecretsError
+from applications.install import serving
 from worker.webhooks.batching import Batcher
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class CalledWebhooks:
 
     def _opened(self, webhook: "Webhook", installs: Sequence["Install"]) -> Called | SecretsError | None:
         application = self._applications.get(webhook.application)
-        own = {install.application: install for install in installs if install.user == webhook.user}
+        own = {one.application: one for one in serving(webhook.sdk, installs) if one.user == webhook.user}
         install = own.get(webhook.application)
         if application is None or install is None or not install.is_enabled:
             return None

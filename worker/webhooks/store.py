@@ -30,13 +30,13 @@ class Webhooks:
 
     async def add(
         self, user: str, application: str, name: str, topology: str, node: str,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None, *, sdk: str = "",
     ) -> Webhook:  # fmt: skip
         """Keep a new webhook with a token and a secret of its own."""
         token, secret, own_id = secrets.token_hex(TOKEN_BYTES), secrets.token_hex(TOKEN_BYTES), uuid4().hex
         sealed = self._keyring.seal(json.dumps([token, secret]).encode(), _PLACE, own_id, user, application)
         made = Webhook(
-            own_id, user, application, name, topology, node, as_text(parameters or {}), sealed, "", False, now_ms()
+            own_id, user, application, name, topology, node, as_text(parameters or {}), sealed, "", False, now_ms(), sdk
         )
         values = {name: getattr(made, name) for name in _COLUMNS}
         async with self._database.transaction() as connection:

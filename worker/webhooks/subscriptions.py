@@ -21,6 +21,7 @@ class SubscribeRefused(ApplicationError):
 async def subscribe(
     accounts: Accounts, webhooks: Webhooks, application: type[Application], user: str, name: str,
     *, topology: str, node: str, public_url: str, parameters: Mapping[str, str], is_another: bool = False,
+    sdk: str = "",
 ) -> Webhook:  # fmt: skip
     """Let a service call us when `name` happens. Nothing stays, here or there, when either side refuses.
 
@@ -29,13 +30,13 @@ async def subscribe(
     """
     _check(application, name, parameters)
     same = {"user": user, "application": application.key, "name": name, "topology": topology, "node": node}
-    found = await webhooks.list(**same, parameters=as_text(parameters))
+    found = [one for one in await webhooks.list(**same, parameters=as_text(parameters)) if one.sdk == sdk]
     if found and not is_another:
         raise SubscribeRefused(
             f"{application.key} of user {user!r} is subscribed for {name} at this node already, as {found[0].id[:8]}; "
             f"orchesty-worker webhooks unsubscribe {found[0].id[:8]} takes it away, --another makes a second one"
         )
-    webhook = await webhooks.add(**same, parameters=parameters)
+    webhook = await webhooks.add(**same, parameters=parameters, sdk=sdk)
     own = webhooks.secrets(webhook)
     url = public_url.rstrip("/") + path_of(webhook, own.token)
     try:
@@ -93,9 +94,9 @@ async def _asking(
 ) -> AsyncIterator[Client]:
     """Give a client. What goes wrong is told without secrets."""
     own = webhooks.secrets(webhook)
-    access = await accounts.access(application, webhook.user)
+    access = await accounts.access(application, webhook.user, webhook.sdk)
     try:
-        yield await accounts.client(application, webhook.user)
+        yield await accounts.client(application, webhook.user, webhook.sdk)
     except ServiceRefused as error:
         text = redact(error.response.text, {own.token, own.secret, *access.secrets})
         raise SubscribeRefused(f"{application.key} answered {error.response.status}: {text[:200]}") from None

@@ -24,6 +24,8 @@ class Webhook:
     """What the service calls it; empty until it has answered."""
     is_unsubscribe_failed: bool
     created: int
+    sdk: str = ""
+    """The registered service whose install it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
