@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from applications.forms import Form
     from applications.http.client import Client
     from applications.limit import Limit
+    from applications.sync_call import SyncCall, TextReply
     from applications.token import Token, read_token
     from applications.webhook_call import Handshake, Subscription, WebhookCall
 
@@ -47,6 +48,8 @@ __all__ = [
     "OAuth2",
     "ServiceRefused",
     "Subscription",
+    "SyncCall",
+    "TextReply",
     "Token",
     "TokenExchange",
     "WebhookCall",
@@ -75,6 +78,7 @@ if not TYPE_CHECKING:  # else any name would pass the type checker
             "applications.forms": ("Form",),
             "applications.http.client": ("Client",),
             "applications.limit": ("Limit",),
+            "applications.sync_call": ("SyncCall", "TextReply"),
             "applications.token": ("Token", "read_token"),
             "applications.webhook_call": ("Handshake", "Subscription", "WebhookCall"),
         },

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from applications.installs import Installs
 from applications.journal import Journal
 from applications.logins import Callback, Logins
 from applications.recent import Recent
+from applications.starting import StartTopology, start_nothing
 from applications.store import AccountStore
 from applications.templates import fill, fill_url
 from applications.token import Token
@@ -71,7 +73,15 @@ class Accounts:
         self.installs = Installs(store, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
         self.logins = Logins(store, self.installs, self._endpoint)
+        self.start_topology: StartTopology = start_nothing
+        """What methods of applications start topologies with; the worker sets it."""
         self._read: Recent[tuple[str, str, str], _Read] = Recent(MOST_READ)
+
+    def made(self, application: type[Application]) -> Application:
+        """Return the application, ready for any of its methods."""
+        own = application()
+        own.start_topology = self.start_topology
+        return own
 
     def restrict(self, egress: Egress) -> None:
         """Keep URLs of installs away from internal addresses."""
@@ -151,7 +161,7 @@ class Accounts:
         """Return the choices as the service tells them to who has these settings; none to who has yet to log in."""
         try:
             access = self._access(application, install, settings)
-            return await _asked_for_choices(application, Client(self._wire, always(access), application.key))
+            return await _asked_for_choices(self.made(application), Client(self._wire, always(access), application.key))
         except NotReady:
             return {}
 
@@ -183,7 +193,7 @@ class Accounts:
         if install is None:
             raise NotInstalled(application.key, callback.user, callback.sdk)
         try:
-            found = await application().logged_in(self._bare_client(application, install), callback.query)
+            found = await self.made(application).logged_in(self._bare_client(application, install), callback.query)
         except (ServiceRefused, ServiceAway) as error:
             raise LoginRefused(f"the service did not say what belongs to the login: {error}") from error
         except ApplicationError:
@@ -198,16 +208,17 @@ class Accounts:
 
     async def choices(self, application: type[Application], user: str, sdk: str = "") -> Mapping[str, Choices]:
         """Return the choices that only the service knows."""
-        return await _asked_for_choices(application, await self.client(application, user, sdk))
+        return await _asked_for_choices(self.made(application), await self.client(application, user, sdk))
 
     async def client(self, application: type[Application], user: str, sdk: str = "") -> Client:
         """Return a client that asks the service as the user. Raises as `access`."""
+        client = self.later_client(application, user, sdk)
+        await client.access()
+        return client
 
-        async def find() -> Access:
-            return await self.access(application, user, sdk)
-
-        await find()
-        return Client(self._wire, find, application.key)
+    def later_client(self, application: type[Application], user: str, sdk: str = "") -> Client:
+        """Return the same; what there is to raise is raised when it is asked."""
+        return Client(self._wire, partial(self.access, application, user, sdk), application.key)
 
     async def kept_client(self, application: type[Application], install: Install) -> Client:
         """Return a client with settings and token of now, which also asks once the install is switched off or gone.
@@ -258,9 +269,9 @@ def _raising(error: ApplicationError) -> Callable[[], Awaitable[Access]]:
     return find
 
 
-async def _asked_for_choices(application: type[Application], client: Client) -> Mapping[str, Choices]:
+async def _asked_for_choices(application: Application, client: Client) -> Mapping[str, Choices]:
     try:
-        return await application().choices(client)
+        return await application.choices(client)
     except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:
         reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
         raise TryLater(reason, timedelta(minutes=1)) from None

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
 from applications.http.client import Client
 from applications.limit import Limit, limit_name
 from applications.signatures import Signature
+from applications.starting import StartTopology, start_nothing
 from applications.templates import placeholders
 from applications.webhook_call import Handshake, Subscription, WebhookCall
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Sync = TypeVar("Sync", bound=Callable[..., Awaitable[Any]])
 
-_SYNC: Final = "_is_sync_method"
+_SYNC: Final = "_sync_name"
 
 
 class ApplicationType(StrEnum):
@@ -98,6 +99,9 @@ class Application:
 
     delivery_header: ClassVar[str] = ""
     """The header with the id of a call, in lower case, by which a second delivery is known."""
+
+    start_topology: StartTopology = staticmethod(start_nothing)
+    """Starts a topology from any method here: `await self.start_topology("welcome", data={...}, user="alice")`."""
 
     async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
         """Let the service call `url` when `name` happens; return what the service calls it.
@@ -225,15 +229,26 @@ class Application:
     @classmethod
     def sync_methods(cls) -> Mapping[str, Callable[..., Awaitable[Any]]]:
         """Return what the platform's user interface may call, by name."""
-        found = inspect.getmembers(cls, lambda member: getattr(member, _SYNC, False))
-        return dict(found)
+        found = inspect.getmembers(cls, lambda member: hasattr(member, _SYNC))
+        return {getattr(method, _SYNC): method for _, method in found}
 
 
-def sync_method(method: Sync) -> Sync:
+@overload
+def sync_method(method: Sync, /) -> Sync: ...
+@overload
+def sync_method(name: str, /) -> Callable[[Sync], Sync]: ...
+def sync_method(method: Any, /) -> Any:
     """Let the platform's user interface and `orchesty-worker applications call` ask this method of an application.
 
-    It takes a client that asks the service as the user, and parameters by name, and returns what can be JSON. It may
-    raise what `client` raises: `async def orders(self, client: Client, parameters: Mapping[str, str]) -> Any`.
+    It takes a `SyncCall`, and returns what can be JSON, a `TextReply`, or None for a plain success. It may raise what
+    `call.client` raises: `async def orders(self, call: SyncCall) -> Any`. Others call it by its own name, or by the
+    one in `@sync_method("listOrders")`.
     """
-    setattr(method, _SYNC, True)
+    if isinstance(method, str):
+        return lambda named: _named(named, method)
+    return _named(method, method.__name__)
+
+
+def _named(method: Sync, name: str) -> Sync:
+    setattr(method, _SYNC, name)
     return method

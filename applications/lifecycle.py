@@ -93,7 +93,7 @@ class Lifecycle:
             return
         failed: Exception | None = None
         try:
-            await getattr(application(), hook)(install, client)
+            await getattr(self._accounts.made(application), hook)(install, client)
         except Exception as error:  # the application's own code may raise anything
             failed = error
         if failed is not None:

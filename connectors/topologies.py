@@ -1,5 +1,6 @@
 """Starting another topology from an action: `await self.topologies.start(message, "invoices")`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,8 +17,8 @@ class Start:
     """Whether topology and node are ids; else names."""
     body: str
     user: str
-    by: Message[Any]
-    """The message whose action starts it."""
+    by: Mapping[str, Any]
+    """The headers of the message whose action starts it; without a message at most the `sdk`."""
 
 
 class Starter(Protocol):
@@ -57,4 +58,18 @@ class Topologies:
         """
         body = message.body if data is None else json_text(data)
         own = str(message.headers.get("user") or "") if user is None else user
-        await self._starter.start(Start(topology, node, by_id, body, own, message))
+        await self._starter.start(Start(topology, node, by_id, body, own, message.headers))
+
+    async def start_anew(
+        self,
+        topology: str,
+        node: str = "start",
+        *,
+        by_id: bool = False,
+        data: Any = None,
+        user: str = "",
+        sdk: str = "",
+    ) -> None:
+        """Start a topology where there is no message, in a method of an application; raises as `start`."""
+        body = "{}" if data is None else json_text(data)
+        await self._starter.start(Start(topology, node, by_id, body, user, {"sdk": sdk} if sdk else {}))

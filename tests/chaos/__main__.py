@@ -89,7 +89,7 @@ def _worker(nodes: TopologyFile, folder: Path, url: str, port: int, options: arg
     }
     environment = {f"WORKER_{name}": value for name, value in own.items()}
     environment |= {"TOPOLOGY_JSON": str(nodes.path), "PYTHONPATH": str(Path(__file__).parent.parent)}
-    words = (sys.executable, "-m", "worker", "run")
+    words: tuple[str, ...] = (sys.executable, "-m", "worker", "run")
     if options.unprivileged:
         shutil.chown(folder, "nobody")
         words = ("sh", str(ROOT / "deploy" / "unprivileged.sh"), str(folder), *words)

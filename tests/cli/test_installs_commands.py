@@ -7,11 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from conftest import MakeTopology
 from support.accounts import KEY, install_books, log_in, opened, webhooks_of
 from support.hooked import Hooked
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
+from support.queues import Queues
 from support.terminal import Terminal, authorize
+from support.topologies import sink
 
 from applications.accounts import Accounts
 from applications.crypt import new_key
@@ -212,7 +215,7 @@ async def test_an_application_is_asked_as_a_user(terminal: Terminal, server: OAu
     terminal.run("installs", "set", "books", "alice", "server=http://127.0.0.1:1", *ACTIONS)
     assert "books did not answer well: " in await asyncio.to_thread(terminal.run, *call, status=1)
     wrong = ("applications", "call", "books", "nothing", "--user", "alice", *ACTIONS)
-    assert "has no synchronous method 'nothing'; it has orders" in terminal.run(*wrong, status=2)
+    assert "has no synchronous method 'nothing'; it has whatIsAsked, orders" in terminal.run(*wrong, status=2)
     assert terminal.json("applications", "show", "books", *ACTIONS)["logo"].startswith("data:image/svg+xml;base64,")
     assert terminal.json("applications", "show", "xero")["logo"] is None
 
@@ -233,6 +236,28 @@ async def test_hooks_run_and_one_that_fails_is_told(
     await asyncio.to_thread(terminal.run, "installs", "enable", *hooked)
     await asyncio.to_thread(terminal.run, "installs", "remove", *hooked, "--yes")
     assert [call.path.split("/")[2] for call in server.api_calls] == ["after_enable", "after_uninstall"]
+
+
+async def test_a_hook_starts_a_topology(
+    terminal: Terminal, make_topology: MakeTopology, queues: Queues, broker_url: str
+) -> None:
+    topology = make_topology(sink("start"))
+    await queues.declare(topology.exchange("start"), topology.queue("start"))
+    worker = {"WORKER_TOPOLOGY": str(topology.path), "WORKER_AMQP_URL": broker_url}
+    words = ("client_id=1", "client_secret=2", "--actions", "support.hooked")
+    add = ("installs", "add", "hooked", "alice", *words)
+    await asyncio.to_thread(terminal.run, *add, **worker, HOOKED_TOPOLOGY="faults")
+    (started,) = await queues.read(topology.queue("start"), 1)
+    assert (started.data, started.headers["user"]) == ({"new": "alice"}, "alice")
+    other = ("installs", "add", "hooked", "bob", *words)
+    text = await asyncio.to_thread(terminal.run, *other, **worker, HOOKED_TOPOLOGY="nobody", status=1)
+    assert "after_install of the application failed: ApplicationError: nobody was not started" in text
+
+
+def test_an_application_answers_who_is_nobody(terminal: Terminal) -> None:
+    call = ("applications", "call", "books", "whatIsAsked", *ACTIONS)
+    assert terminal.run(*call, "--data", '{"lang": "cs"}') == "<p>POST nobody cs</p>\n"
+    assert terminal.run(*call) == "null\n"
 
 
 def test_what_is_left_of_an_application_that_is_gone_can_be_removed(terminal: Terminal) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from support.visits import RUN, node
 
 from applications import WebhookCall
-from connectors.message import Message
 from connectors.topologies import Start
 from worker.modes.standalone import headers_of
 from worker.protocol import headers as h
@@ -37,7 +36,7 @@ def test_a_run_that_a_person_starts_has_random_ids() -> None:
 
 def test_a_run_that_an_action_starts() -> None:
     by = {"correlation-id": RUN, "process-id": "p1", "node-id": "n0", "user": "alice", "source": "shop"}
-    start = Start("sample", "action", by_id=False, body="{}", user="", by=Message(by, "{}"))
+    start = Start("sample", "action", by_id=False, body="{}", user="", by=by)
     assert timeless(headers_of(start, node())) == TOPOLOGY | {
         "correlation-id": "56b3b6a2-8897-5968-a907-967cd7be905e",
         "process-id": "d00f5799-42a0-5eb2-8ea5-b4b5b645440e",
@@ -48,6 +47,15 @@ def test_a_run_that_an_action_starts() -> None:
         "source": "shop",
         "user": "",
     }
+
+
+def test_a_run_that_a_method_of_an_application_starts() -> None:
+    start = Start("sample", "action", by_id=False, body="{}", user="alice", by={})
+    headers = timeless(headers_of(start, node()))
+    ids = [headers.pop("correlation-id"), headers.pop("process-id")]
+    assert ids[0] != timeless(headers_of(start, node()))["correlation-id"]
+    own = {"parent-id": "", "content-type": "application/json", "sequence-id": "1", "user": "alice"}
+    assert headers == TOPOLOGY | own
 
 
 def test_a_run_that_a_webhook_starts() -> None:

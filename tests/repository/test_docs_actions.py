@@ -2,8 +2,10 @@
 
 import gzip
 import hmac
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +22,8 @@ from applications.access import Access, always
 from applications.http.client import Client
 from applications.http.request import Auth
 from applications.http.wire import Wire
+from applications.install import Install
+from applications.sync_call import SyncCall, TextReply
 from applications.webhook_call import Handshake, WebhookCall
 from connectors import Endpoints, Forward, Repeat, Stop, Trash
 from worker import Decided, Visit
@@ -205,11 +209,34 @@ def called(body: bytes) -> WebhookCall:
     return WebhookCall("POST", "https://hooks.example", {}, body, 0)
 
 
-async def test_users_are_shown_the_warehouses_of_the_service() -> None:
+async def test_users_are_shown_the_warehouses_of_the_service_and_its_calls_are_taken() -> None:
     stock = names_of(page("oauth2.md"))["Stock"]()
+    started: list[tuple[str, Any]] = []
+
+    async def start(topology: str, **options: Any) -> None:
+        started.append((topology, options))
+
+    stock.start_topology = start
     async with asking("https://api.stock.example", {"warehouses": [{"id": 1}]}) as (client, exchanges):
-        assert await stock.warehouses(client, {"state": "open"}) == [{"id": 1}]
+        call = SyncCall(method="GET", query={"state": "open"}, client=client, user="alice")
+        assert await stock.warehouses(call) == [{"id": 1}]
+        assert await stock.stock_changed(replace(call, query={"token": "t"})) == TextReply("t")
+        assert await stock.stock_changed(replace(call, body=b"[5]")) is None
     assert str(exchanges[0].request.url) == "https://api.stock.example/warehouses?state=open"
+    assert started == [("stock", {"data": [5], "user": "alice"})]
+
+
+async def test_a_service_hears_of_its_installs() -> None:
+    ledger = names_of(page("oauth2.md"))["Ledger"]()
+    install = Install(
+        "alice", "ledger", is_enabled=True, plain={}, sealed_settings={}, sealed_token=None, expires=0, problem="",
+        token_fence=0, failures=0, retry_at=0, version=0, created=0, updated=0,
+    )  # fmt: skip
+    async with asking("https://api.ledger.example", {}) as (client, exchanges):
+        await ledger.after_enable(install, client)
+        await ledger.after_uninstall(install, client)
+    (sent,) = exchanges
+    assert (sent.request.url.path, json.loads(sent.request.content)) == ("/connections", {"name": "orders of alice"})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A service with logins that hears of each change of an install: `--actions support.hooked`."""
 
+import os
 from typing import Any
 
 from applications.http.client import Client
@@ -17,6 +18,11 @@ class Hooked(Books):
         """Tell the refresh token."""
         token = await client.token()
         await client.get(f"/after_uninstall/{install.is_enabled}/{token.refresh_token if token else None}")
+
+    async def after_install(self, install: Install, client: Client) -> None:
+        """Start a topology whose name a test has given, if it has."""
+        if topology := os.environ.get("HOOKED_TOPOLOGY"):
+            await self.start_topology(topology, data={"new": install.user}, user=install.user)
 
     async def after_enable(self, install: Install, client: Client) -> None:
         """Tell."""

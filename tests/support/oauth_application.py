@@ -1,6 +1,5 @@
 """Applications of the tests; their addresses are those of a server of the test."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from pydantic import Field, HttpUrl, SecretStr
 
 from applications import Application, ClientAuthentication, Form, OAuth2, sync_method
 from applications.authentication import Grant
-from applications.http.client import Client
+from applications.sync_call import SyncCall, TextReply
 
 
 class Login(Form):
@@ -36,10 +35,17 @@ class Books(Application):
     forms = (Login,)
 
     @sync_method
-    async def orders(self, client: Client, parameters: Mapping[str, str]) -> Any:
+    async def orders(self, call: SyncCall) -> Any:
         """Return what the service says."""
-        reply = await client.get("/orders", params=parameters)
+        reply = await call.client.get("/orders", params=call.query)
         return reply.json()
+
+    @sync_method("whatIsAsked")
+    async def asked(self, call: SyncCall) -> TextReply | None:
+        """Return the request as text; of a GET nothing."""
+        if call.method == "GET":
+            return None
+        return TextReply(f"<p>{call.method} {call.user or 'nobody'} {call.json()['lang']}</p>", "text/html")
 
 
 class Machine(Books):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from connectors.secrets import keep_own
+from connectors.topologies import Topologies
 from worker.accounts.opening import OpenAccounts, access_of, egress_of, open_needed
 from worker.actions.applications import applications_in, installed_applications, known_applications
 from worker.actions.binding import bind
@@ -66,6 +67,8 @@ class WorkerParts:
         self.runs = mode.runs(topology, self.publisher)
         storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
         self.injection = Injection(registry, storage, starter)
+        if self.accounts is not None:
+            self.accounts.accounts.start_topology = Topologies(starter).start_anew
         self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
         self.handler = self._make_handler(mode)

@@ -13,6 +13,7 @@ from applications.forms import FieldFacts, FormFacts
 from worker.accounts.opening import has_keys, open_accounts
 from worker.actions.applications import applications_in, load_applications
 from worker.cli.options import Decorator
+from worker.cli.starting import starting
 from worker.logs import configure_logs
 from worker.protocol.topology import Topology
 from worker.settings.settings import Settings
@@ -48,6 +49,7 @@ async def opened_with_webhooks(settings: Settings) -> AsyncIterator[tuple["Accou
 
     configure_logs(settings)
     found = open_accounts(settings)
+    found.accounts.start_topology = starting(settings)
     try:
         yield found.accounts, Webhooks(found.database, found.accounts.installs.keyring)
     except SettingsInvalid as error:

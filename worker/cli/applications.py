@@ -14,11 +14,12 @@ from applications.errors import ServiceAway, ServiceRefused
 from applications.forms import FieldFacts, show
 from applications.http.errors import ReplyUnreadable
 from applications.redaction import redact
+from applications.sync_call import SyncCall, TextReply
 from worker.actions.applications import find_application, load_applications
 from worker.cli.accounts import installs_option, opened, read_parameters
 from worker.cli.action_options import actions_option
 from worker.cli.options import json_option
-from worker.cli.printing import Listing, say, say_fact, say_json, say_table
+from worker.cli.printing import Listing, say, say_fact, say_json, say_table, say_text
 from worker.settings.settings import Settings, load_settings
 
 
@@ -86,36 +87,45 @@ def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
 Examples:
   orchesty-worker applications call shop warehouses --user alice
   orchesty-worker applications call shop orders --user alice state=open | jq .
+  orchesty-worker applications call shop page --data '{"lang": "cs"}' > page.html
 """,
 )
 @click.argument("key")
 @click.argument("method")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--user", required=True, help="Call the service as this user.")
+@click.option("--user", default="", help="Call the service as this user.")
+@click.option("--data", help="The body of the request, which is a POST then, else a GET.")
 @actions_option
 @installs_option
 def call(
-    key: str, method: str, parameters: tuple[str, ...], user: str, actions: tuple[str, ...], installs_url: str | None
-) -> None:
-    """Call a synchronous method of an application as a user, and print its answer as JSON."""
+    key: str, method: str, parameters: tuple[str, ...], user: str, data: str | None, actions: tuple[str, ...],
+    installs_url: str | None,
+) -> None:  # fmt: skip
+    """Call a synchronous method of an application, and print its answer: JSON, or the text that it is."""
     application = find_application(known(actions), key)
     if method not in application.sync_methods():
         names = ", ".join(application.sync_methods()) or "none"
         raise click.UsageError(f"{key} has no synchronous method {method!r}; it has {names}")
     given = read_parameters(parameters)
-    answer = asyncio.run(_call(load_settings(installs_url=installs_url), application, method, user, given))
-    say_json(answer)
+    answer = asyncio.run(_call(load_settings(installs_url=installs_url), application, method, user, given, data))
+    if isinstance(answer, TextReply):
+        say_text(answer.text)
+    else:
+        say_json(answer)
 
 
 async def _call(
-    settings: Settings, application: type[Application], method: str, user: str, parameters: Mapping[str, str]
-) -> Any:
+    settings: Settings, application: type[Application], method: str, user: str, query: Mapping[str, str],
+    data: str | None,
+) -> Any:  # fmt: skip
     async with opened(settings) as accounts:
-        client = await accounts.client(application, user)
+        client = accounts.later_client(application, user)
+        verb, body = ("GET", b"") if data is None else ("POST", data.encode())
+        asked = SyncCall(method=verb, user=user, query=query, body=body, client=client)
         try:
-            return await getattr(application(), method)(client, parameters)
+            return await application.sync_methods()[method](accounts.made(application), asked)
         except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:
-            secrets = (await accounts.access(application, user)).secrets
+            secrets = (await client.access()).secrets
             raise click.ClickException(
                 f"{application.key} did not answer well: {redact(str(error), secrets)}"
             ) from None

@@ -115,7 +115,7 @@ class PlatformStarter:
             raise Trash(f"cannot start {start.topology}: STARTING_POINT_DSN names no starting point")
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
-        previous = h.text(start.by.headers.get(h.CORRELATION_ID))
+        previous = h.text(start.by.get(h.CORRELATION_ID))
         sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", h.PREVIOUS_CORRELATION_ID: previous}
         url = f"http://{self._base}{_path(start)}"
         try:

@@ -188,8 +188,10 @@ class BrokerStarter:
 
 def headers_of(start: Start, node: Node) -> h.Headers:
     """Return the headers of the run that an action starts."""
-    by = start.by.headers
-    extra = {h.PREVIOUS_CORRELATION_ID: h.text(by.get(h.CORRELATION_ID)), h.SEQUENCE_ID: "1"}
+    by = start.by
+    extra = {h.SEQUENCE_ID: "1"}
+    if h.CORRELATION_ID in by:
+        extra[h.PREVIOUS_CORRELATION_ID] = h.text(by[h.CORRELATION_ID])
     extra |= {name: by[name] for name in (h.SOURCE, h.SDK) if name in by}
     return start_headers(derived_ids(start, node), node, start.user, extra)
 

@@ -30,8 +30,10 @@ def random_ids() -> RunIds:
 
 
 def derived_ids(start: Start, node: Node) -> RunIds:
-    """Return the ids of the run that an action starts at this node."""
-    by = start.by.headers
+    """Return the ids of the run that an action starts at this node, or a method of an application."""
+    by = start.by
+    if h.PROCESS_ID not in by:
+        return random_ids()
     run = child_id(h.text(by.get(h.PROCESS_ID)), h.text(by.get(h.NODE_ID)), node.id, start.body, 0)
     return RunIds(run, child_id(run, node.topology_id, node.id, "", 0))
 

@@ -109,7 +109,9 @@ class CalledWebhooks:
             if application.signature_secret:
                 settings = application.text_settings(self._accounts.installs.settings(install), install.plain)
                 secret = settings.get(application.signature_secret, "")
-            return Called(webhook, application(), secret, self._accounts.limits_of(own.values(), self._used))
+            return Called(
+                webhook, self._accounts.made(application), secret, self._accounts.limits_of(own.values(), self._used)
+            )
         except SecretsError as error:
             return error
 

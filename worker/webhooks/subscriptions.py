@@ -41,8 +41,8 @@ async def subscribe(
     url = public_url.rstrip("/") + path_of(webhook, own.token)
     try:
         async with _asking(accounts, webhooks, application, webhook) as client:
-            remote_id = await application().subscribe(client, name, url, own.secret, parameters)
-            await _save(webhooks, application, webhook, client, remote_id)
+            remote_id = await accounts.made(application).subscribe(client, name, url, own.secret, parameters)
+            await _save(webhooks, accounts.made(application), webhook, client, remote_id)
     except BaseException:
         with suppress(TryLater):  # what went wrong first is told
             await webhooks.remove(webhook)
@@ -50,9 +50,7 @@ async def subscribe(
     return replace(webhook, remote_id=remote_id)
 
 
-async def _save(
-    webhooks: Webhooks, application: type[Application], webhook: Webhook, client: Client, remote_id: str
-) -> None:
+async def _save(webhooks: Webhooks, application: Application, webhook: Webhook, client: Client, remote_id: str) -> None:
     """Save what the service calls the webhook; else let it call no more, while we still know what to ask for."""
     if not remote_id:
         raise SubscribeRefused(f"{application.key} did not say what it calls the webhook: remove it there")
@@ -60,7 +58,7 @@ async def _save(
         await webhooks.subscribed(webhook, remote_id)
     except BaseException as error:
         try:
-            await application().unsubscribe(client, remote_id)
+            await application.unsubscribe(client, remote_id)
         except Exception:  # the application's own code may raise anything
             raise SubscribeRefused(
                 f"{application.key} calls us as {remote_id}, which could be neither saved nor taken back: "
@@ -81,7 +79,7 @@ async def unsubscribe(accounts: Accounts, webhooks: Webhooks, application: type[
         )
     try:
         async with _asking(accounts, webhooks, application, webhook) as client:
-            await application().unsubscribe(client, webhook.remote_id)
+            await accounts.made(application).unsubscribe(client, webhook.remote_id)
     except BaseException:
         await webhooks.unsubscribe_failed(webhook)
         raise

@@ -1,0 +1,39 @@
+"""A synchronous method of an application: what it is asked, and what it may answer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from applications.http.client import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncCall:
+    """A request to a synchronous method, as it came."""
+
+    method: str
+    """The verb: GET, POST, ..."""
+    user: str = ""
+    """As whom the service is asked; empty when the request names nobody."""
+    sdk: str = ""
+    """The registered name of the service, if the request names one."""
+    client: Client
+    """Asks the application's service as the user. Raises `NotReady` when it is asked and there is none."""
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of a name that comes several times the first value."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names are in lower case."""
+    body: bytes = field(default=b"", repr=False)
+
+    def json(self) -> Any:
+        """Return the body read as JSON. Raises `ValueError`."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class TextReply:
+    """What a synchronous method answers that is no JSON."""
+
+    text: str
+    content_type: str = "text/plain"
