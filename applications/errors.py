@@ -97,6 +97,7 @@ class NotInstalled(NotReady):
     """The user has no such application."""
 
     def __init__(self, application: str, user: str, sdk: str = "") -> None:
+        self.application, self.user = application, user
         if not user:
             super().__init__(f"{application} needs a user, and the message has no header `user`", "list")
         else:
@@ -108,6 +109,7 @@ class Disabled(NotReady):
     """The user's install is switched off."""
 
     def __init__(self, application: str, user: str, sdk: str = "") -> None:
+        self.application, self.user = application, user
         problem = f"the install of {application} for user {user!r} is disabled"
         super().__init__(problem, "enable", application, user, sdk=sdk)
 

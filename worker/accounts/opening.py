@@ -105,6 +105,16 @@ def _try_journal(settings: Settings) -> None:
         log.warning("token_journal_unwritable", cause=problem, cure="Set WORKER_TOKEN_JOURNAL")
 
 
+async def without_installs(application: type[Application], user: str, sdk: str = "") -> Access:
+    """Find the way to a service where nobody can have an install. Raises `KeyMissing` if the application needs one."""
+    if not application.needs_install():
+        return await of_class(application, user, sdk)
+    raise KeyMissing(
+        f"{application.key} needs an install, and there is no key to keep one: set WORKER_SECRET_KEYS or "
+        "WORKER_SECRET_KEYS_FILE; make a key with: orchesty-worker secrets generate"
+    )
+
+
 def access_of(accounts: "Accounts") -> FindAccess:
     """Return what finds the way of a user to a service: by the user's install, where the application needs one."""
 

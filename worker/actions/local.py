@@ -19,8 +19,8 @@ from worker.protocol.message import Visit
 Call = Callable[[Visit], Awaitable[Outcome]]
 
 
-def local_call(action: AnyAction) -> Call:
-    """Return the call of an action of this process. What the action raises becomes an outcome here."""
+def local_call(action: AnyAction, outcome_of: Callable[[BaseException, str], Outcome] = outcome_of_error) -> Call:
+    """Return the call of an action of this process. What the action raises becomes an outcome here, by `outcome_of`."""
     run, takes_cursor = _runner(action)
 
     async def call(visit: Visit) -> Outcome:
@@ -37,7 +37,7 @@ def local_call(action: AnyAction) -> Call:
             error = ungrouped(raised)
             if is_ours(error):
                 raise error from raised.__cause__
-            return outcome_of_error(error, action.name)
+            return outcome_of(error, action.name)
 
     return call
 

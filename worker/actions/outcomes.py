@@ -75,6 +75,11 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def is_verdict(error: BaseException) -> bool:
+    """Whether the action has said so what becomes of the message, rather than failed."""
+    return isinstance(_leading(error), Verdict)
+
+
 def _leading(error: BaseException) -> BaseException:
     """Return the first verdict of a group, as a `TaskGroup` raises it, unless there are errors beside it."""
     if not isinstance(error, BaseExceptionGroup):

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 PROCESS_PATH = "/api/process"
 WEBHOOK_PATH = "/webhook/topologies/{topology}/nodes/{node}/token/{token}"
+ANY_PATH = "/{path:.*}"
 HEALTHY = frozenset({"ok", "blocked by the broker", "publishing refused"})
 """What a worker says of itself that no new start would cure."""
 
@@ -62,15 +63,21 @@ async def serve_http(
     port: int,
     *,
     health: Health,
-    process: Process,
+    process: Process | None,
     api_key: str | None,
     grace_seconds: float,
     webhook: Answer | None = None,
+    service: Answer | None = None,
 ) -> AsyncIterator[None]:
-    """Answer HTTP while the context is open. Raises `StartupError` when the port is taken."""
+    """Answer HTTP while the context is open; `service` answers all that nobody else does.
+
+    Raises `StartupError` when the port is taken.
+    """
     application = _application(health, process, api_key)
     if webhook is not None:
         application.router.add_route("*", WEBHOOK_PATH, webhook)
+    if service is not None:
+        application.router.add_route("*", ANY_PATH, service)
     async with listening(application, host, port, grace_seconds):
         yield
 
@@ -80,7 +87,7 @@ def metrics_response(text: str) -> web.Response:
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _application(health: Health, process: Process, api_key: str | None) -> web.Application:
+def _application(health: Health, process: Process | None, api_key: str | None) -> web.Application:
     async def readiness(_: web.Request) -> web.Response:
         return web.json_response(dict(health.describe()), status=200 if health.is_ready else 503)
 
@@ -93,6 +100,7 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
     async def api_process(request: web.Request) -> web.Response:
         if not is_allowed(request, api_key):
             return web.Response(status=401)
+        assert process is not None, "else it has no route"
         try:
             wanted = ProcessRequest.model_validate_json(await read_body(request))
         except ValidationError as error:
@@ -112,7 +120,8 @@ def _application(health: Health, process: Process, api_key: str | None) -> web.A
     application.router.add_get("/readyz", readiness)
     application.router.add_get("/healthz", liveness)
     application.router.add_get("/metrics", metrics)
-    application.router.add_post(PROCESS_PATH, api_process)
+    if process is not None:
+        application.router.add_post(PROCESS_PATH, api_process)
     return application
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,8 +23,10 @@ from worker.protocol.message import Envelope, receive
 from worker.protocol.topology import Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
+from worker.service.server import answers_of
 from worker.settings.settings import Settings
 from worker.trash.retention import Retention, purge_regularly
+from worker.urls import UNIX
 
 log = structlog.get_logger()
 
@@ -94,6 +96,7 @@ class Worker:
             api_key=self.settings.platform_key,
             grace_seconds=self.settings.grace,
             webhook=webhooks.answer if webhooks else None,
+            service=answers_of(self.parts.service, is_behind_front=self.settings.http_host.startswith(UNIX)),
         )
 
     async def _consume_until_stopped(self) -> None:
@@ -196,7 +199,20 @@ class Worker:
         return render([*families(parts), *(family for other in others for family in other.families())])
 
 
-async def run_until_signal(worker: Worker, end: HardEnd) -> int:
+class Life(Protocol):
+    """A process that works until it is told to stop."""
+
+    settings: Settings
+    ending: asyncio.Event
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+
+    def stop(self) -> None:
+        """Finish what is in work, then end `run`."""
+
+
+async def run_until_signal(worker: Life, end: HardEnd) -> int:
     """Run the worker; SIGTERM or Ctrl-C stops it gracefully, a second one at once. Return the exit status.
 
     For the last thing that a process does: `end` comes when the worker does not.
@@ -232,7 +248,7 @@ async def run_until_signal(worker: Worker, end: HardEnd) -> int:
     return 0
 
 
-async def _end_when_failing(worker: Worker, end: HardEnd, received: Sequence[int]) -> None:
+async def _end_when_failing(worker: Life, end: HardEnd, received: Sequence[int]) -> None:
     await worker.ending.wait()
     if not received:
         end.within(worker.settings.grace + CLOSE_SECONDS, 1)

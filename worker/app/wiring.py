@@ -31,6 +31,7 @@ from worker.pipeline.stages import Stages
 from worker.pipeline.suspects import Suspects
 from worker.pipeline.turns import Turns
 from worker.protocol.topology import Topology
+from worker.service.service import open_service
 from worker.settings.settings import Settings
 from worker.storage.opening import open_storage
 from worker.trash.keeping import Keeper
@@ -71,6 +72,7 @@ class WorkerParts:
             self.accounts.accounts.start_topology = Topologies(starter).start_anew
         self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
+        self.service = open_service(settings, registry, self.stages)
         self.handler = self._make_handler(mode)
         self.intake = self._make_intake(mode)
         self.links = self._make_links()

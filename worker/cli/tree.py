@@ -256,6 +256,11 @@ COMMANDS = (
     processes,
     Lazy("run", "run:run", "Consume the nodes of a topology until SIGTERM or Ctrl-C."),
     secrets,
+    Lazy(
+        "serve",
+        "serve:serve",
+        "Answer an Orchesty installation as a service: register it there by name and URL.",
+    ),
     Lazy("settings", "settings:settings", "Print all settings as a page of Markdown (docs/settings.md)."),
     Lazy("start", "start:start", "Start a process at NODE (id or name) of the topology."),
     storage,

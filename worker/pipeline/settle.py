@@ -208,8 +208,8 @@ def _page(visit: Visit, page: Page) -> Settlement:
     publications: list[Publication] = []
     sent: list[SentMessage] = []
     receivers = [follower.id for follower in followers]
-    for index, (own_headers, body) in enumerate(_items(page.items, headers)):
-        own = {**base, **own_headers}
+    for index, (item, body) in enumerate(own_messages(page.items)):
+        own = {**base, **own_headers(item, headers)}
         steps = _steps(visit, own, receivers, index)
         copies = [_stepped(_child(visit, own, follower, index), steps, at) for at, follower in enumerate(followers)]
         publications += [
@@ -235,14 +235,18 @@ def _next_page(visit: Visit, page: Page, steps: Sequence[SentMessage]) -> Public
     return Publication(visit.node.exchange, ROUTING_KEY, encode(stepped, visit.body), visit.timestamp)
 
 
-def _items(items: Sequence[Any], parent: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Yield each item's own headers, which are those that its parent does not have, and its body."""
+def own_messages(items: Sequence[Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield each item's headers, as far as they travel, and its body."""
     for item in items:
         if isinstance(item, Message):
-            own = h.without(item.headers, h.TRANSIENT | {h.CURSOR, h.AUDIT_CHECKPOINT})
-            yield {name: value for name, value in own.items() if parent.get(name) != value}, item.body
+            yield h.without(item.headers, h.TRANSIENT | {h.CURSOR, h.AUDIT_CHECKPOINT}), item.body
         else:
             yield {}, json_text(item)
+
+
+def own_headers(item: Mapping[str, Any], parent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an item's own headers, which are those that its parent does not have."""
+    return {name: value for name, value in item.items() if parent.get(name) != value}
 
 
 def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follower]:

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import NoDecode
 
 from worker.errors import SettingsError
+from worker.settings.service import ServiceSettings
 from worker.settings.values import (
     Address,
     BrokerAddress,
@@ -18,7 +19,6 @@ from worker.settings.values import (
     RedisAddress,
     StorageAddress,
     StoreAddress,
-    Values,
 )
 from worker.urls import secrets_in
 
@@ -55,7 +55,7 @@ def variable(name: str) -> Any:
     return AliasChoices(name, f"WORKER_{name}")
 
 
-class Settings(Values):
+class Settings(ServiceSettings):
     """All settings. `docs/settings.md` is generated from these fields."""
 
     topology: Path = Field(

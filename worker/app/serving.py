@@ -1,0 +1,115 @@
+"""The life of a process that answers as a service, without a topology and without a broker."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from connectors.secrets import keep_own
+from worker.accounts.opening import access_of, egress_of, open_needed, without_installs
+from worker.actions.exits import contained
+from worker.actions.injection import Injection
+from worker.actions.registry import Registry, load_actions
+from worker.app.http_api import serve_http
+from worker.modes.platform import PlatformStarter
+from worker.modes.ui_log import UiLog
+from worker.pipeline.decisions import Stage
+from worker.pipeline.own_stages import load_stages
+from worker.prometheus import render
+from worker.service.server import answers_of
+from worker.service.service import open_service
+from worker.settings.settings import Settings
+from worker.storage.opening import open_storage
+from worker.urls import UNIX
+
+log = structlog.get_logger()
+
+
+class ServiceProcess:
+    """Answers the platform until it is told to stop.
+
+    Start it with `asyncio.run(ServiceProcess(settings).run())`. Raises `StartupError` for settings or actions that are
+    wrong.
+    """
+
+    def __init__(self, settings: Settings, *, registry: Registry | None = None, stages: Sequence[Stage] = ()) -> None:
+        """`stages` of your own stand around each action, beside those of the settings."""
+        keep_own(settings.secrets)
+        self.settings = settings
+        self.registry = registry or load_actions(settings.actions)
+        self.registry.http.restrict(egress_of(settings))
+        self.accounts = open_needed(settings, ())
+        self.registry.http.access = access_of(self.accounts.accounts) if self.accounts else without_installs
+        starter = PlatformStarter(settings.starting_point_dsn, settings.platform_key)
+        self._injection = Injection(self.registry, open_storage(settings.storage_address), starter)
+        self._ui_log = UiLog(settings)
+        self.service = open_service(settings, self.registry, (*stages, *load_stages(settings.stages)))
+        self._stopping = asyncio.Event()
+        self.ending = asyncio.Event()
+        """Whether `run` has begun to end: it was told to, or has failed."""
+
+    def stop(self) -> None:
+        """Finish what is in work within the grace, then end `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Answer until `stop`."""
+        settings = self.settings
+        is_behind_front = settings.http_host.startswith(UNIX)
+        try:
+            with contained(), self._ui_log.listening(self.registry.calls):
+                async with serve_http(
+                    settings.http_host,
+                    settings.http_port,
+                    health=self,
+                    process=None,
+                    api_key=settings.platform_key,
+                    grace_seconds=settings.grace,
+                    service=answers_of(self.service, is_behind_front=is_behind_front),
+                ):
+                    log.info(
+                        "service_started", url=url_of(settings), actions=len(list(self.registry)),
+                        callers=list(settings.service_allow),
+                    )  # fmt: skip
+                    await self._answer_until_stopped()
+        finally:
+            await self._close()
+        log.info("worker_stopped")
+
+    async def _answer_until_stopped(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(self._ui_log.run(), name="user interface")
+            try:
+                await self._stopping.wait()
+            finally:
+                self.ending.set()
+            await self._ui_log.finish()
+            telling.cancel()
+
+    async def _close(self) -> None:
+        for part in (self.registry, self._injection, self.accounts):
+            if part is not None:
+                await part.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers, and is not about to end."""
+        return not self._stopping.is_set()
+
+    is_healthy = is_ready
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the state, for `/readyz` and `/healthz`."""
+        return {"status": "ok" if self.is_ready else "stopping"}
+
+    def metrics(self) -> str:
+        """Return the metrics in Prometheus' text format."""
+        return render([*self.registry.calls.families(), *self._ui_log.families()])
+
+
+def url_of(settings: Settings) -> str:
+    """Return the address to register, with stars for a secret path."""
+    scheme = "https" if settings.tls_certificate else "http"
+    path = "/***" if settings.service_prefix else ""
+    return f"{scheme}://{settings.http_host}:{settings.http_port}{path}"

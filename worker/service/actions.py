@@ -1,0 +1,148 @@
+"""Lists, calls and tests of actions: `/connector/list`, `/custom-node/{name}/process` and so on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from connectors import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
+from connectors.configured import Configured
+from connectors.kind import Kind
+from worker.actions.local import local_call, timed
+from worker.actions.registry import AnyAction, Registry
+from worker.errors import ActionUnreachable
+from worker.limits.gate import Held
+from worker.pipeline.decisions import Cancelled, Decision, Stage, UserTask, Way
+from worker.pipeline.direct import direct_way
+from worker.protocol import headers as h
+from worker.protocol.message import Envelope as Received
+from worker.protocol.message import Visit, current_visit, now_ms, receive
+from worker.protocol.topology import Node, Role
+from worker.protocol.transport import Delivery
+from worker.service.envelope import Envelope, answer, failure, read_envelope
+from worker.service.errors import Refused, UnknownService
+from worker.service.failures import failed
+from worker.service.http import Reply, Request, error_reply, json_reply
+from worker.service.routing import Places, Route
+
+log = structlog.get_logger()
+
+LIST_SECONDS = 1.0
+VERBS = {Kind.CONNECTOR: "action", Kind.CUSTOM_NODE: "process", Kind.BATCH: "action"}
+_EVENTS: Mapping[type[Repeat | Limited | Trash], str] = {
+    Repeat: "message_repeated",
+    Limited: "message_limited",
+    Trash: "message_trashed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    action: AnyAction
+    way: Way
+
+
+class ActionRoutes:
+    """Answers for the actions of this process. Those that only a topology file can configure are not among them."""
+
+    def __init__(
+        self, registry: Registry, stages: Sequence[Stage], *, seconds: float, is_debugging: bool = False
+    ) -> None:
+        """`seconds` is how long an action may take."""
+        self._seconds = seconds
+        self._is_debugging = is_debugging
+        self._ready = {
+            (action.kind, action.name): _Ready(action, direct_way(timed(local_call(action, failed)), stages))
+            for action in registry
+            if not isinstance(action, Configured)
+        }
+
+    def routes(self) -> Iterator[Route]:
+        """Return the routes."""
+        for kind, verb in VERBS.items():
+            path = f"/{kind}/{{name}}/{verb}"
+            call, test = partial(self._call, kind), partial(self._test, kind)
+            yield Route("GET", f"/{kind}/list", partial(self._list, kind), LIST_SECONDS, f"List each {kind}")
+            yield Route("POST", path, call, self._seconds + 1, f"Call a {kind}")
+            yield Route("GET", f"{path}/test", test, LIST_SECONDS, f"Ask whether a {kind} is there")
+
+    async def _list(self, kind: Kind, request: Request, places: Places) -> Reply:
+        found = [ready.action for (of, _), ready in self._ready.items() if of is kind]
+        return json_reply([_shown(action) for action in sorted(found, key=lambda action: action.name.lower())])
+
+    async def _test(self, kind: Kind, request: Request, places: Places) -> Reply:
+        self._found(kind, places["name"])
+        return json_reply([])
+
+    async def _call(self, kind: Kind, request: Request, places: Places) -> Reply:
+        given = read_envelope(await request.json())
+        try:
+            ready = self._found(kind, places["name"])
+        except Refused as error:
+            return failure(given, str(error))
+        return await self._answer(ready, given)
+
+    def _found(self, kind: Kind, name: str) -> _Ready:
+        ready = self._ready.get((kind, name))
+        if ready is None:
+            raise UnknownService(kind, name)
+        return ready
+
+    async def _answer(self, ready: _Ready, given: Envelope) -> Reply:
+        visit = _visit(ready.action, given, self._seconds)
+        current_visit.set(visit)
+        try:
+            decided = await ready.way(visit)
+        except ActionUnreachable as error:
+            log.warning("action_unreachable", cause=str(error))
+            return error_reply(str(error), 504)
+        outcome = _outcome(decided.decision)
+        _log(outcome)
+        return answer(given, outcome, is_debugging=self._is_debugging)
+
+
+def _shown(action: AnyAction) -> dict[str, str]:
+    application = getattr(action, "application", None)
+    return {"name": action.name} | ({"app": application.key} if application is not None else {})
+
+
+def _visit(action: AnyAction, given: Envelope, seconds: float) -> Visit:
+    node = Node(
+        id=h.text(given.headers.get(h.NODE_ID)),
+        name=h.text(given.headers.get(h.NODE_NAME)) or action.name,
+        topology_id=h.text(given.headers.get(h.TOPOLOGY_ID)),
+        topology_name=h.text(given.headers.get(h.TOPOLOGY_NAME)),
+        role=Role(action.kind),
+        application=getattr(getattr(action, "application", None), "key", ""),
+        url="",
+        action_path=f"/{action.kind}/{action.name}/{VERBS[action.kind]}",
+        timeout_seconds=seconds,
+        prefetch=1,
+        headers={},
+        followers=(),
+        repeater=None,
+        stamp={},
+    )
+    return receive(node, Received(given.text, dict(given.headers)), Delivery(b"", now_ms(), is_from_queue=False))
+
+
+def _outcome(decision: Decision) -> Outcome:
+    """Return what a caller can be told. Of our own stages' decisions only outcomes make sense here."""
+    match decision:
+        case Held():
+            return Limited(f"limit of {decision.application}")
+        case Cancelled():
+            return Stop("the run was cancelled")
+        case Forward() | Page() | Repeat() | Limited() | Stop() | Trash():
+            return decision
+        case UserTask():
+            return Trash("a stage lets the message wait for a person, which a call over HTTP cannot")
+    return Trash(f"a stage decided {type(decision).__name__}, which a call over HTTP cannot carry out")
+
+
+def _log(outcome: Outcome) -> None:
+    """Say what was answered where the message does not simply go on, as for a message of a queue."""
+    for kind, event in _EVENTS.items():
+        if isinstance(outcome, kind):
+            log.info(event, reason=outcome.reason)

@@ -1,0 +1,75 @@
+"""The HTTP API of a service: finds the route, lets in who may call, and answers in time."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import structlog
+from aiohttp import web
+
+from applications.errors import ApplicationError
+from worker.actions.registry import Registry
+from worker.pipeline.decisions import Stage
+from worker.service.actions import ActionRoutes
+from worker.service.callers import Callers
+from worker.service.errors import Refused
+from worker.service.failures import told
+from worker.service.http import Reply, Request, error_reply, no_such_route
+from worker.service.routing import Found, Places, Route, Router
+from worker.settings.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Answers requests, whatever server brings them. It never raises, but for what the server itself answers."""
+
+    def __init__(self, routes: Iterable[Route], callers: Callers, prefix: str = "") -> None:
+        """`prefix` is a secret path in front of all routes."""
+        self.router = Router(routes)
+        self._callers = callers
+        self._prefix = prefix
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer a request."""
+        if not self._callers.may_call(request):
+            return error_reply("this address may not call the service", 403)
+        if not request.path.startswith(f"{self._prefix}/"):
+            return no_such_route(request)
+        request = replace(request, path=request.path.removeprefix(self._prefix))
+        found = self.router.find(request.path)
+        reply = await self._found(request, found)
+        return replace(reply, body=b"") if request.method == "HEAD" else reply
+
+    async def _found(self, request: Request, found: Found) -> Reply:
+        match = found.of(request.method)
+        if match is not None:
+            return await _in_time(request, *match)
+        if request.method == "OPTIONS" and found.routes:
+            return Reply(200, found.methods.encode(), "text/html; charset=utf-8", {"Allow": found.methods})
+        return no_such_route(request)
+
+
+async def _in_time(request: Request, route: Route, places: Places) -> Reply:
+    try:
+        async with asyncio.timeout(route.seconds):
+            return await route.handler(request, places)
+    except Refused as error:
+        return error_reply(str(error), error.status)
+    except ApplicationError as error:
+        return error_reply(told(error))
+    except TimeoutError:
+        log.warning("service_answer_late", route=route.pattern, seconds=route.seconds)
+        return error_reply(f"no answer within {route.seconds:g} seconds", 504)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("service_answer_failed", route=route.pattern)
+        return error_reply("unknown reason", 500)
+
+
+def open_service(settings: Settings, registry: Registry, stages: Sequence[Stage] = ()) -> Service:
+    """Return the service of these actions."""
+    actions = ActionRoutes(registry, stages, seconds=settings.service_timeout, is_debugging=settings.is_debugging)
+    callers = Callers(settings.service_allow, settings.platform_key)
+    return Service(actions.routes(), callers, settings.prefix)
