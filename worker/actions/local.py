@@ -42,8 +42,11 @@ def local_call(action: AnyAction) -> Call:
     return call
 
 
-def timed(call: Call) -> Call:
-    """Cancel the call when the node's time is up, and treat it like an action that cannot be reached."""
+def timed(call: Call, service: str = "") -> Call:
+    """Cancel the call when the node's time is up, and treat it like an action that cannot be reached.
+
+    `service` as in `ActionUnreachable`.
+    """
 
     async def timed_call(visit: Visit) -> Outcome:
         try:
@@ -51,7 +54,8 @@ def timed(call: Call) -> Call:
                 return await call(visit)
         except TimeoutError as error:
             raise ActionUnreachable(
-                f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s"
+                f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s",
+                service,
             ) from error
 
     return timed_call
