@@ -66,9 +66,15 @@ async def serve_http(
     api_key: str | None,
     grace_seconds: float,
     webhook: Answer | None = None,
+    ends: Callable[[web.Application], None] | None = None,
 ) -> AsyncIterator[None]:
-    """Answer HTTP while the context is open. Raises `StartupError` when the port is taken."""
+    """Answer HTTP while the context is open; `ends` adds the requests that end the worker.
+
+    Raises `StartupError` when the port is taken.
+    """
     application = _application(health, process, api_key)
+    if ends is not None:
+        ends(application)
     if webhook is not None:
         application.router.add_route("*", WEBHOOK_PATH, webhook)
     async with listening(application, host, port, grace_seconds):

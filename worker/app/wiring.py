@@ -50,7 +50,7 @@ class WorkerParts:
         Raises `StartupError` for settings, a topology or actions that are wrong.
         """
         keep_own(chain(settings.secrets, secrets_in(topology.amqp_url or "")))
-        mode = open_mode(settings)
+        self.mode = mode = open_mode(settings)
         topology = topology.served_by(settings.services)
         self.settings, self.topology, self.registry = settings, topology, registry
         self.nodes = topology.select(settings.nodes)

@@ -47,6 +47,7 @@ class Platform:
     """Makes what speaks to the platform's services."""
 
     shows_runs = False
+    is_ended_over_http = True
 
     def __init__(self, settings: Settings) -> None:
         self.surroundings = PlatformQueues()
