@@ -94,6 +94,11 @@ class UnreadableMessage(WorkerError):
 class ActionUnreachable(WorkerError):
     """The action did not answer: no connection, a status above 500, or a timeout."""
 
+    def __init__(self, cause: str, service: str = "") -> None:
+        """`service`: what the platform says of a service that does not answer; empty for an action of this process."""
+        super().__init__(cause)
+        self.service = service
+
 
 class EndsTest(BaseException):
     """Only `worker.testing` raises it: it fails the test, and becomes no outcome of the action."""

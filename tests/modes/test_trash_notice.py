@@ -28,7 +28,10 @@ def failures(log_lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return [line["cause"] for line in log_lines if line["event"] == "status_call_failed"]
 
 
-async def test_the_starting_point_is_called_and_an_event_made(log_lines: Sequence[Mapping[str, Any]]) -> None:
+@pytest.mark.parametrize("is_url", [False, True])
+async def test_the_starting_point_is_called_and_an_event_made(
+    log_lines: Sequence[Mapping[str, Any]], *, is_url: bool
+) -> None:
     calls: list[tuple[str, str, Any]] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -36,7 +39,7 @@ async def test_the_starting_point_is_called_and_an_event_made(log_lines: Sequenc
         return web.Response()
 
     async with serving(answer) as url:
-        event = await event_of(url.removeprefix("http://"))
+        event = await event_of(f"{url}/" if is_url else url.removeprefix("http://"))
     ((path, key, told),) = calls
     assert (path, key, told["type"]) == (RUN_BY_NAME, "hunter2", "messageInTrash")
     assert (told["data"]["processId"], told["contents"]) == (PROCESS_ID, [{"trashId": ENTRY.id, "body": ENTRY.body}])

@@ -24,6 +24,13 @@ def test_the_run_is_given_up_after_the_last_round() -> None:
     assert failures.has_given_up("host node", "run")
 
 
+def test_without_a_limit_no_run_is_given_up() -> None:
+    clock = Clock()
+    failures = Failures(0, clock)
+    assert None not in [fail(failures, clock) for _ in range(100)]
+    assert not failures.has_given_up("host node", "run")
+
+
 def test_other_runs_still_probe() -> None:
     clock = Clock()
     failures = Failures(1, clock)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
@@ -17,6 +19,7 @@ from support.waiting import eventually
 from support.workers import InProcess
 
 from connectors import Batch, Connector, Message, Page, Trash
+from deploy.ports import free_ports
 from worker.trash.entry import Entry, EntryType
 from worker.trash.store import TrashStore
 
@@ -173,7 +176,7 @@ async def test_an_unreachable_service_is_asked_again_without_a_redelivery(
 
 
 async def test_a_run_is_given_up_after_too_many_rounds(
-    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, log_lines: Sequence[Mapping[str, Any]]
 ) -> None:
     calls: list[str] = []
 
@@ -188,14 +191,46 @@ async def test_a_run_is_given_up_after_too_many_rounds(
         message = process_message("x", **{"correlation-id": run})
         await queues.publish(topology.exchange("remote"), message)
         entry = await one_entry(worker)
-        assert f"{url}/connector/remote/action answered 502" in (entry.reason or "")
+        assert entry.reason == "result status [502], correlationId poisoned after 2 failures"
         await queues.publish(topology.exchange("remote"), process_message("y", **{"correlation-id": run}))
 
         async def both() -> bool:
             return len(await entries(worker)) == 2
 
         await eventually(both, what="the second message of the run in the trash")
+    assert (await entries(worker))[1].reason == "worker unavailable, correlationId poisoned"
     assert calls == [run, run]
+    causes = [line["cause"] for line in log_lines if line["event"] == "run_given_up"]
+    assert causes == [f"{url}/connector/remote/action answered 502"]
+
+
+async def test_a_run_whose_service_is_away_is_given_up_in_the_platforms_words(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    (port,) = free_ports(1)
+    topology = make_topology(connector("remote", "remote", "sink", url=f"http://127.0.0.1:{port}"), sink())
+    worker = await run_worker(topology, max_failures=1)
+    await queues.publish(topology.exchange("remote"), process_message("x"))
+    assert (await one_entry(worker)).reason == "worker unreachable, correlationId poisoned after 1 failures"
+
+
+async def test_an_action_of_another_service_is_called_there_even_if_one_of_its_name_is_here(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        sent = await request.json()
+        return web.json_response({"headers": sent["headers"] | {"result-code": "0"}, "body": '"theirs"'})
+
+    async with serving(answer) as url:
+        theirs = connector("theirs", "copy", "sink", url=url, headers={"sdk": "node"})
+        tunnelled = connector("ours", "copy", "theirs", url=url, headers={"sdk": "python"})
+        settings = {**tunnelled.settings, "actionPath": "/call/python/connector/copy/action"}
+        topology = make_topology(replace(tunnelled, settings=settings), theirs, sink())
+        action = Timed()
+        await run_worker(topology, action, services="python")
+        await queues.publish(topology.exchange("ours"), process_message("x"))
+        assert bodies(await queues.read(topology.queue("sink"), 1)) == ["theirs"]
+    assert len(action.times) == 1
 
 
 async def test_an_action_beyond_its_time_counts_as_unreachable(

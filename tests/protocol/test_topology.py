@@ -43,6 +43,21 @@ def test_a_file_of_the_platform_is_read(tmp_path: Path) -> None:
     assert json.loads(only.stamp["worker-followers"]) == [{"id": "n2", "name": "next"}]
 
 
+def test_nodes_of_services_that_are_not_here_name_no_action(tmp_path: Path) -> None:
+    settings = [
+        {"actionPath": "/call/python/connector/get/action", "url": "http://tunnel:8080"},
+        {"actionPath": "/connector/get/action", "headers": {"sdk": "python"}, "url": "http://other"},
+        {"actionPath": "/connector/get/action", "url": "http://service:8000"},
+        {"actionPath": "/connector/get/action", "url": "http://node-service", "headers": {"sdk": "node"}},
+        {"actionPath": "/connector/get/action"},
+    ]
+    path = write(tmp_path, *(node(id=f"n{at}", worker="worker.http", settings=one) for at, one in enumerate(settings)))
+    get = (Kind.CONNECTOR, "get")
+    assert [one.action for one in load_topology(path).nodes] == [get] * 5
+    served = load_topology(path).served_by(("python", "service:8000"))
+    assert [one.action for one in served.nodes] == [get, get, get, None, get]
+
+
 def test_nodes_of_system_topologies_mark_their_messages(tmp_path: Path) -> None:
     topology = load_topology(write(tmp_path, node(), name="system-events"))
     assert topology.nodes[0].stamp["system-event"] == "true"

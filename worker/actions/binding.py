@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from connectors.configured import Configured
 from worker.actions.local import Call, local_call, timed
 from worker.actions.registry import AnyAction, Registry
-from worker.actions.remote import RemoteActions
+from worker.actions.remote import UNREACHABLE, RemoteActions
 from worker.errors import ActionsError
 from worker.protocol.topology import Node, Role
 
@@ -60,7 +60,7 @@ def _call(node: Node, registry: Registry, remote: RemoteActions, variables: Coll
     if action is not None:
         return timed(local_call(configured(action, node, variables)))
     if urlsplit(node.url).hostname:
-        return timed(remote.call)
+        return timed(remote.call, UNREACHABLE)
     raise ActionsError(
         f"node {node.name} ({node.id}) wants the action {node.action_path!r}, which is not in this process, and its "
         f"settings.url names no service. Actions here: {registry.names()}. Add a module with --actions."

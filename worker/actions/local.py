@@ -50,8 +50,11 @@ def _received(visit: Visit) -> h.Headers:
     return headers
 
 
-def timed(call: Call) -> Call:
-    """Cancel the call when the node's time is up, and treat it like an action that cannot be reached."""
+def timed(call: Call, service: str = "") -> Call:
+    """Cancel the call when the node's time is up, and treat it like an action that cannot be reached.
+
+    `service` as in `ActionUnreachable`.
+    """
 
     async def timed_call(visit: Visit) -> Outcome:
         try:
@@ -59,7 +62,8 @@ def timed(call: Call) -> Call:
                 return await call(visit)
         except TimeoutError as error:
             raise ActionUnreachable(
-                f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s"
+                f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s",
+                service,
             ) from error
 
     return timed_call

@@ -15,6 +15,8 @@ from worker.protocol import headers as h
 from worker.protocol.message import Visit, encode
 from worker.protocol.topology import Role
 
+UNREACHABLE = "worker unreachable"
+"""What the platform says of a service that does not answer at all."""
 NO_VERDICT = "requested header [result-code] does not exist"
 
 
@@ -55,9 +57,9 @@ class RemoteActions:
                 url, content=encode(headers, visit.body), headers={"content-type": "application/json"}
             )
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ActionUnreachable(f"{url}: {type(error).__name__}: {error}") from error
+            raise ActionUnreachable(f"{url}: {type(error).__name__}: {error}", UNREACHABLE) from error
         if answer.status_code > HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ActionUnreachable(f"{url} answered {answer.status_code}")
+            raise ActionUnreachable(f"{url} answered {answer.status_code}", f"result status [{answer.status_code}]")
         return verdict(visit, answer.status_code, answer.content)
 
     async def close(self) -> None:

@@ -68,12 +68,17 @@ async def serve_http(
     grace_seconds: float,
     webhook: Answer | None = None,
     service: Answer | None = None,
+    ends: Callable[[web.Application], None] | None = None,
 ) -> AsyncIterator[None]:
     """Answer HTTP while the context is open; `service` answers all that nobody else does.
+
+    `ends` adds the requests that end the worker.
 
     Raises `StartupError` when the port is taken.
     """
     application = _application(health, process, api_key)
+    if ends is not None:
+        ends(application)
     if webhook is not None:
         application.router.add_route("*", WEBHOOK_PATH, webhook)
     if service is not None:

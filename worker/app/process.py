@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from types import FrameType
 from typing import Any, Protocol
 
@@ -13,9 +14,11 @@ import structlog
 from worker.actions.exits import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
+from worker.app.ends import Ends, add_ends
 from worker.app.http_api import HEALTHY, serve_http
 from worker.app.metrics import Parts, families
 from worker.app.wiring import WorkerParts
+from worker.broker.removal import delete_topology
 from worker.errors import HandBack
 from worker.pipeline.decisions import Stage
 from worker.prometheus import render
@@ -60,11 +63,20 @@ class Worker:
         self._stopping = asyncio.Event()
         self.ending = asyncio.Event()
         """Whether `run` has begun to end: it was told to, or has failed."""
+        self._has_consumed = asyncio.Event()
+        """Whether nothing is consumed any more."""
         self._called: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> None:
         """Finish the messages in work within the grace, then end `run`."""
         self._stopping.set()
+
+    async def destroy(self) -> None:
+        """Stop, and return when the topology has nothing on the broker any more. Raises `BrokerError`."""
+        self.stop()
+        await self._has_consumed.wait()
+        topology = self.parts.topology
+        await delete_topology(self.settings.broker_address(topology.amqp_url), topology, self.parts.mode.surroundings)
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -79,7 +91,10 @@ class Worker:
         try:
             with contained(), self.parts.ui_log.listening(self.parts.registry.calls):
                 async with self._http():
-                    await self._consume_until_stopped()
+                    try:
+                        await self._consume_until_stopped()
+                    finally:
+                        self._has_consumed.set()
         finally:
             await self.parts.close()
         log.info("worker_stopped")
@@ -87,16 +102,18 @@ class Worker:
     def _http(self) -> AbstractAsyncContextManager[None]:
         if not self._answers_http:
             return nullcontext()
-        webhooks = self.parts.webhooks
+        webhooks, key = self.parts.webhooks, self.settings.platform_key
+        ends = partial(add_ends, ends=Ends(self.stop, self.destroy), api_key=key)
         return serve_http(
             self.settings.http_host,
             self.settings.http_port,
             health=self,
             process=self.process,
-            api_key=self.settings.platform_key,
+            api_key=key,
             grace_seconds=self.settings.grace,
             webhook=webhooks.answer if webhooks else None,
             service=answers_of(self.parts.service, is_behind_front=self.settings.http_host.startswith(UNIX)),
+            ends=ends if self.parts.mode.is_ended_over_http else None,
         )
 
     async def _consume_until_stopped(self) -> None:

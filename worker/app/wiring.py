@@ -52,7 +52,8 @@ class WorkerParts:
         Raises `StartupError` for settings, a topology or actions that are wrong.
         """
         keep_own(chain(settings.secrets, secrets_in(topology.amqp_url or "")))
-        mode = open_mode(settings)
+        self.mode = mode = open_mode(settings)
+        topology = topology.served_by(settings.services)
         self.settings, self.topology, self.registry = settings, topology, registry
         self.nodes = topology.select(settings.nodes)
         self.patience = Patience()
@@ -60,7 +61,7 @@ class WorkerParts:
         self.metrics = WorkerMetrics(topology, self.nodes)
         self.accounts = self._open_accounts()
         self.remote = RemoteActions()
-        self.store = open_trash(settings.trash_address, settings.trash_flood_limit)
+        self.store = open_trash(settings.trash_address, settings.trash_flood_limit, settings.user_task_collection)
         self.marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self.nodes) else None
         self.notice = mode.notice()
         self.gate = mode.gate(self.nodes, registry, self._processes)

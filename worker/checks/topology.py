@@ -30,7 +30,7 @@ def check_variables(environment: Mapping[str, str]) -> Finding:
 def check_topology(settings: Settings) -> tuple[Finding, Topology | None]:
     """Read the topology file."""
     try:
-        topology = load_topology(settings.topology)
+        topology = load_topology(settings.topology).served_by(settings.services)
         nodes = topology.select(settings.nodes)
     except TopologyError as error:
         return failed("topology", str(error), "Name the file with --topology or TOPOLOGY_JSON, or correct it."), None
@@ -54,7 +54,7 @@ async def check_actions(settings: Settings, nodes: Sequence[Node]) -> Finding:
 def check_time(settings: Settings, nodes: Sequence[Node]) -> Iterator[Finding]:
     """Compare how long an action may hold its message with the broker's `consumer_timeout`."""
     calls = [node for node in nodes if node.action_path]
-    if not calls:
+    if not calls or not settings.max_failures:
         return
     slowest = max(calls, key=lambda node: node.timeout_seconds)
     longest = slowest.timeout_seconds * settings.max_failures + LONGEST_SECONDS * (settings.max_failures - 1)

@@ -25,6 +25,10 @@ class Mode(Protocol):
         """Whether our commands show runs, not pages of the platform."""
 
     @property
+    def is_ended_over_http(self) -> bool:
+        """Whether the platform ends the worker by a request."""
+
+    @property
     def surroundings(self) -> Surroundings:
         """Return what stands in the broker beside the nodes' queues."""
 

@@ -47,6 +47,7 @@ class Platform:
     """Makes what speaks to the platform's services."""
 
     shows_runs = False
+    is_ended_over_http = True
 
     def __init__(self, settings: Settings) -> None:
         self.surroundings = PlatformQueues()
@@ -78,6 +79,13 @@ class Platform:
         return PlatformStarter(self._starting_point, self._key)
 
 
+def _url_of(starting_point: str | None) -> str | None:
+    """Return the URL of what is named as `host:port` or as a URL."""
+    if not starting_point:
+        return None
+    return (starting_point if "://" in starting_point else f"http://{starting_point}").rstrip("/")
+
+
 class PlatformQueues:
     """The queues of the platform's services. Messages come back by `POST /api/process`, not by a queue."""
 
@@ -105,7 +113,7 @@ class PlatformStarter:
     """Asks the platform's starting point."""
 
     def __init__(self, starting_point: str | None, api_key: str) -> None:
-        self._base = starting_point
+        self._base = _url_of(starting_point)
         self._key = api_key
         self._client: httpx.AsyncClient | None = None
 
@@ -117,7 +125,7 @@ class PlatformStarter:
             self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
         previous = h.text(start.by.get(h.CORRELATION_ID))
         sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", h.PREVIOUS_CORRELATION_ID: previous}
-        url = f"http://{self._base}{_path(start)}"
+        url = f"{self._base}{_path(start)}"
         try:
             answer = await self._client.post(url, content=start.body.encode(), headers=sent)
         except httpx.TransportError as error:
@@ -194,7 +202,8 @@ class PlatformNotice:
     """The platform's status call and its event."""
 
     def __init__(self, starting_point: str | None, api_key: str) -> None:
-        self._url = f"http://{starting_point}{RUN_BY_NAME}" if starting_point else None
+        base = _url_of(starting_point)
+        self._url = f"{base}{RUN_BY_NAME}" if base else None
         self._headers = {"Orchesty-Api-Key": api_key}
         self._client = httpx.AsyncClient(timeout=STATUS_SECONDS, trust_env=False)
 

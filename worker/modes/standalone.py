@@ -37,6 +37,7 @@ class Standalone:
     """Makes what does without the platform."""
 
     shows_runs = True
+    is_ended_over_http = False
 
     def __init__(self, settings: Settings) -> None:
         self.surroundings = DelayTiers()

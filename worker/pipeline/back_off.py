@@ -2,7 +2,8 @@
 
 The platform's rule: after `WORKER_MAX_FAILURES` rounds in a row for a host and node, the run whose message failed is
 trashed at once, while messages of other runs still probe. Any success clears it, and entries expire after ten
-minutes. Several messages that fail at the same time are one round.
+minutes. Several messages that fail at the same time are one round. Where a service has not answered, the reasons are
+the platform's, word by word: people filter the trash by them.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 
 EXPIRY_SECONDS = 600
+UNAVAILABLE = "worker unavailable, correlationId poisoned"
 MOST_GIVEN_UP = 10_000
 """Runs of a target that are remembered as given up; of older ones the next message is called for again."""
 
@@ -51,7 +53,8 @@ class Failures:
     """The streaks of this process, by host and node."""
 
     def __init__(self, max_rounds: int, clock: Callable[[], float]) -> None:
-        self._max_rounds = max_rounds
+        """After `max_rounds` a run is given up; 0: never."""
+        self.max_rounds = max_rounds
         self._clock = clock
         self._streaks: dict[str, Streak] = {}
 
@@ -79,7 +82,7 @@ class Failures:
         if started >= streak.latest:
             streak.rounds += 1
             streak.latest = now
-        if streak.rounds >= self._max_rounds:
+        if 0 < self.max_rounds <= streak.rounds:
             streak.give_up(run, now)
             return None
         return back_off(streak.rounds - 1)
@@ -99,6 +102,7 @@ class BackOff:
         self._failures = failures
         self._runs = runs
         self._patience = patience
+        self._given_up_before = "given up: the action of this run did not answer before"
 
     async def stage(self, visit: Visit, call_next: Way) -> Decided:
         """Take the message through the rest of its way again and again, until the action answers or the run is over."""
@@ -110,12 +114,12 @@ class BackOff:
             visit = decided.visit
             pause = self._failures.failed(self._target, _run(visit), failure.started)
             if pause is None:
-                return Decided(visit, Trash(f"given up after too many failures in a row: {failure.reason}"))
+                return Decided(visit, Trash(self._given_up(failure)))
             log.warning("action_unreachable", cause=failure.reason, retry_in_seconds=round(pause, 1))
             await self._patience.pause(pause)
             if self._runs.is_cancelled(visit):
                 return Decided(visit, Cancelled())
-        return Decided(visit, Trash("given up: the action of this run did not answer before"))
+        return Decided(visit, Trash(self._given_up_before))
 
     async def attempt(self, visit: Visit) -> Decided:
         """Call the action once; the end of the way in."""
@@ -123,10 +127,18 @@ class BackOff:
         try:
             outcome = await self._call(visit)
         except ActionUnreachable as error:
-            return Decided(visit, Unreachable(str(error), started))
+            return Decided(visit, Unreachable(str(error), started, error.service))
         self._failures.succeeded(self._target)
         has_checkpoint = outcome.message is not None and h.AUDIT_CHECKPOINT in outcome.message.headers
         return Decided(visit, audited(visit, outcome) if has_checkpoint else outcome)
+
+    def _given_up(self, failure: Unreachable) -> str:
+        """Return the reason for the trash."""
+        if not failure.service:
+            return f"given up after too many failures in a row: {failure.reason}"
+        self._given_up_before = UNAVAILABLE
+        log.warning("run_given_up", cause=failure.reason, rounds=self._failures.max_rounds)
+        return f"{failure.service}, correlationId poisoned after {self._failures.max_rounds} failures"
 
     def _is_given_up(self, visit: Visit) -> bool:
         return self._failures.are_known(self._target) and self._failures.has_given_up(self._target, _run(visit))

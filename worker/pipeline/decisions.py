@@ -38,6 +38,8 @@ class Unreachable:
     reason: str
     started: float
     """When the call began, by the clock of `Failures`."""
+    service: str = ""
+    """What the platform says of it where a service was called; empty for an action of this process."""
 
 
 Decision = Outcome | Held | UserTask | Cancelled | DoneBefore | Unreachable

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from connectors.kind import Kind
 from worker.errors import TopologyError
@@ -30,7 +31,10 @@ class Role(StrEnum):
 LIMITED_ROLES = frozenset({Role.CONNECTOR, Role.BATCH})
 
 
-_ACTION_PATH = re.compile(r"/?(connector|custom-node|batch)/([^/]+)/(?:action|process)")
+_ACTION_PATH = re.compile(
+    r"/?(?:call/(?P<sdk>[^/]+)/)?(?P<kind>connector|custom-node|batch)/(?P<name>[^/]+)/(?:action|process)"
+)
+"""Behind a tunnel a service is called at `/call/{sdk}/{path}`."""
 
 
 def exchange_of(node_id: str) -> str:
@@ -96,6 +100,8 @@ class Node:
     """What the node says to its action."""
     place: str = ""
     """Where the node stands: file and place in it, for errors."""
+    is_elsewhere: bool = False
+    """Whether its action is another service's, even if an action of this name is here."""
 
     @property
     def exchange(self) -> str:
@@ -124,9 +130,16 @@ class Node:
 
     @property
     def action(self) -> tuple[Kind, str] | None:
-        """Kind and name of the action, when the path names one in the platform's way."""
+        """Kind and name of the action, when the path names one in the platform's way, and it may be here."""
+        found = None if self.is_elsewhere else _ACTION_PATH.fullmatch(self.action_path)
+        return (Kind(found["kind"]), found["name"]) if found else None
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The names by which the node knows the service that has its action: those of its `sdk`, and its address."""
         found = _ACTION_PATH.fullmatch(self.action_path)
-        return (Kind(found[1]), found[2]) if found else None
+        named = (self.headers.get("sdk"), found and found["sdk"], urlsplit(self.url).netloc)
+        return frozenset(name for name in named if name)
 
     def follower(self, reference: str) -> Follower | None:
         """Find a follower by id, name or the old form `pipes.{topology}.{node}`."""
@@ -150,6 +163,16 @@ class Topology:
             raise TopologyError(f"WORKER_NODES names {', '.join(unknown)}, but the topology has only: {self._names()}")
         chosen = set(references)
         return tuple(node for node in self.nodes if not chosen or node.id in chosen or node.name in chosen)
+
+    def served_by(self, services: tuple[str, ...]) -> "Topology":
+        """Return it as a process sees it that has the actions of these services only; of none: of any."""
+        if not services:
+            return self
+        ours = frozenset(services)
+        nodes = tuple(
+            replace(node, is_elsewhere=bool(node.services) and node.services.isdisjoint(ours)) for node in self.nodes
+        )
+        return replace(self, nodes=nodes)
 
     def node(self, reference: str) -> Node:
         """Return the node with this id or name. Raises `TopologyError` that lists the nodes."""

@@ -1,24 +1,25 @@
 """Settings of the worker, read from the environment."""
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import NoDecode
 
 from worker.errors import SettingsError
+from worker.settings.platform import PlatformSettings
 from worker.settings.service import ServiceSettings
 from worker.settings.values import (
     Address,
     BrokerAddress,
     HttpAddress,
+    Names,
     RedisAddress,
     StorageAddress,
     StoreAddress,
+    variable,
 )
 from worker.urls import secrets_in
 
@@ -40,9 +41,6 @@ class WithoutRedis(StrEnum):
     """Each process takes its part of the limit."""
 
 
-Names = Annotated[tuple[str, ...], NoDecode]
-
-
 class ModeName(StrEnum):
     """Whose services surround the worker."""
 
@@ -50,12 +48,7 @@ class ModeName(StrEnum):
     PLATFORM = "platform"
 
 
-def variable(name: str) -> Any:
-    """Return both names of a variable: the platform's own and ours, with `WORKER_`."""
-    return AliasChoices(name, f"WORKER_{name}")
-
-
-class Settings(ServiceSettings):
+class Settings(PlatformSettings, ServiceSettings):
     """All settings. `docs/settings.md` is generated from these fields."""
 
     topology: Path = Field(
@@ -195,9 +188,10 @@ class Settings(ServiceSettings):
     )
     max_failures: int = Field(
         10,
-        ge=1,
+        ge=0,
         le=MOST,
-        description="How many rounds in a row an action may be unreachable before a run goes to the trash.",
+        description="How many rounds in a row an action may be unreachable before a run goes to the trash. 0: it is "
+        "called until it answers.",
     )
     max_message_bytes: int = Field(
         32 * 1024 * 1024,
@@ -234,7 +228,8 @@ class Settings(ServiceSettings):
     starting_point_dsn: str | None = Field(
         None,
         validation_alias=variable("STARTING_POINT_DSN"),
-        description="The platform's starting point, `host:port`. It gets a status call for each trashed message.",
+        description="The platform's starting point, `host:port` or `http://host:port`. It gets a status call for each "
+        "trashed message.",
     )
     orchesty_api_key: SecretStr | None = Field(
         None,
@@ -250,15 +245,9 @@ class Settings(ServiceSettings):
     mongodb_dsn: StoreAddress | None = Field(
         None,
         validation_alias=variable("MONGODB_DSN"),
-        description="The platform's MongoDB, for the trash in platform mode if `WORKER_TRASH_URL` is not set.",
+        description="The platform's MongoDB, in platform mode: for the trash if `WORKER_TRASH_URL` is not set, the "
+        "audit, and the settings that people make in the editor.",
     )
-
-    @field_validator("nodes", "actions", "stages", "node_variables", "egress_allow", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part for part in re.split(r"[,\s]+", value) if part)
-        return value
 
     @field_validator("egress_allow")
     @classmethod

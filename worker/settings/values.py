@@ -3,12 +3,20 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, get_origin
+from typing import Annotated, Any, ClassVar, get_origin
 
-from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from worker.urls import UNIX, absolute_url, broker_url, check_storage_url, check_url, checked_url
+from worker.urls import MONGODB, UNIX, absolute_url, broker_url, check_storage_url, check_url, checked_url
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OF_SEVERAL_LINES = "secret_keys"
@@ -74,9 +82,25 @@ def _check_http(url: str) -> None:
         raise ValueError("must be a URL, https://host/path")
 
 
+def _check_mongodb(url: str) -> None:
+    if url.partition("://")[0] not in MONGODB:
+        raise ValueError("mongodb://user:password@host/database expected")
+
+
+def _split(value: object) -> object:
+    return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+
+def variable(name: str) -> Any:
+    """Return both names of a variable: the platform's own and ours, with `WORKER_`."""
+    return AliasChoices(name, f"WORKER_{name}")
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 BrokerAddress = Annotated[SecretStr, _checked(broker_url)]
 Address = Annotated[SecretStr, _checked(checked_url)]
 RedisAddress = Annotated[SecretStr, _checked(checked_url, _check_redis)]
 StoreAddress = Annotated[SecretStr, _checked(checked_url, check_url)]
+MongoAddress = Annotated[SecretStr, _checked(checked_url, _check_mongodb, check_url)]
 StorageAddress = Annotated[SecretStr, _checked(checked_url, check_storage_url)]
 HttpAddress = Annotated[SecretStr, _checked(_check_http)]

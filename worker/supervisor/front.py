@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
+from worker.app.ends import Ends, add_ends
 from worker.app.http_api import HEALTHY, PROCESS_PATH, WEBHOOK_PATH, is_allowed, metrics_response
 from worker.doors.bodies import body_chunks
 from worker.prometheus import Family, merge, render
@@ -30,8 +31,12 @@ PASSED_ON = ("content-type", "orchesty-api-key")
 class Front:
     """Asks the worker processes over their sockets and answers for them."""
 
-    def __init__(self, children: Sequence[Child], is_stopping: Callable[[], bool], api_key: str) -> None:
+    def __init__(
+        self, children: Sequence[Child], is_stopping: Callable[[], bool], api_key: str, ends: Ends | None = None
+    ) -> None:
+        """`ends` is how the platform may end all of them."""
         self._children = children
+        self._ends = ends
         self._is_stopping = is_stopping
         self._api_key = api_key
         self._turns = itertools.cycle(children)
@@ -46,6 +51,8 @@ class Front:
                 client = aiohttp.ClientSession("http://worker", connector=connector, trust_env=False)
                 self._clients[child] = await stack.enter_async_context(client)
             application = web.Application()
+            if self._ends is not None:
+                add_ends(application, self._ends, self._api_key)
             application.router.add_get("/readyz", self._probe)
             application.router.add_get("/healthz", self._probe)
             application.router.add_get("/metrics", self._metrics)

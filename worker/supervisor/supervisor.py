@@ -10,8 +10,12 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from worker.app.ends import Ends
+from worker.broker.removal import delete_topology
 from worker.doors.server import listening
 from worker.errors import StartupError
+from worker.modes.opening import open_mode
+from worker.protocol.topology_file import load_topology
 from worker.settings.environment import environment_of
 from worker.settings.settings import Settings
 from worker.supervisor.changes import watch_changes
@@ -34,6 +38,7 @@ class Supervisor:
         self._is_reloading = is_reloading
         self._is_stopping = False
         self._children: Sequence[Child] = ()
+        self._have_ended = asyncio.Event()
 
     async def run(self) -> int:
         """Work until `stop`, or until a process cannot start. Return the worst of the processes' exit statuses.
@@ -46,12 +51,16 @@ class Supervisor:
                 Child(number, environment, folder, grace, awaits_changes=self._is_reloading)
                 for number in range(1, self._settings.processes + 1)
             ]
-            front = Front(self._children, lambda: self._is_stopping, self._settings.platform_key)
+            ends = Ends(self.stop, self.destroy) if open_mode(self._settings).is_ended_over_http else None
+            front = Front(self._children, lambda: self._is_stopping, self._settings.platform_key, ends)
             async with (
                 front.application() as application,
                 listening(application, self._settings.http_host, self._settings.http_port, grace),
             ):
-                await self._run_children()
+                try:
+                    await self._run_children()
+                finally:
+                    self._have_ended.set()
         return max(child.status for child in self._children)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -59,6 +68,13 @@ class Supervisor:
         self._is_stopping = True
         for child in self._children:
             child.stop(number)
+
+    async def destroy(self) -> None:
+        """Stop, and return when the topology has nothing on the broker any more. Raises `BrokerError`."""
+        self.stop()
+        await self._have_ended.wait()
+        topology, settings = load_topology(self._settings.topology), self._settings
+        await delete_topology(settings.broker_address(topology.amqp_url), topology, open_mode(settings).surroundings)
 
     async def _run_children(self) -> None:
         watching = asyncio.ensure_future(watch_changes(self._settings, self._restart)) if self._is_reloading else None

@@ -35,23 +35,23 @@ def client_of(url: str) -> AsyncMongoClient[Document]:
     return AsyncMongoClient(url, tz_aware=True, appname="orchesty-worker", **patience)
 
 
-async def connect(url: str) -> AsyncMongoClient[Document]:
+async def connect(url: str, collection: str) -> AsyncMongoClient[Document]:
     """Return a client whose server answers."""
     client = client_of(url)
     try:
-        await _prepare(client)
+        await _prepare(client, collection)
     except BaseException:
         await client.close()
         raise
     return client
 
 
-async def _prepare(client: AsyncMongoClient[Document]) -> None:
-    database = database_of(client)
+async def _prepare(client: AsyncMongoClient[Document], collection: str) -> None:
+    open_, _, parts = collections_of(database_of(client), collection)
     try:
-        await database["UserTask"].create_index("worker.floodKey", name="worker.floodKey", sparse=True)
-        await database["UserTask"].create_index("worker.twin", name="worker.twin", sparse=True)
-        await database["UserTaskPart"].create_index("entry", name="entry")
+        await open_.create_index("worker.floodKey", name="worker.floodKey", sparse=True)
+        await open_.create_index("worker.twin", name="worker.twin", sparse=True)
+        await parts.create_index("entry", name="entry")
     except OperationFailure as error:
         if error.code not in {13, 8000}:  # not authorized, in MongoDB's and in Atlas' words
             raise
@@ -66,6 +66,11 @@ def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
     if client.write_concern.is_server_default:
         return database.with_options(write_concern=WriteConcern("majority"))
     return database
+
+
+def collections_of(database: AsyncDatabase[Document], name: str) -> tuple[Collection, Collection, Collection]:
+    """Return the collection of what waits, and those of what is decided and of parts, whose names begin with its."""
+    return database[name], database[f"{name}Decided"], database[f"{name}Part"]
 
 
 @contextmanager

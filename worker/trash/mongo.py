@@ -20,6 +20,7 @@ from worker.protocol.message import now_ms
 from worker.trash.collections import (
     Collection,
     client_of,
+    collections_of,
     connect,
     database_of,
     insert,
@@ -39,10 +40,14 @@ _OLDEST = [("created", 1), ("_id", 1)]
 class MongoTrash:
     """Entries in the collections `UserTask`, `UserTaskDecided` and, for what is too large, `UserTaskPart`."""
 
-    def __init__(self, url: str, flood_limit: int) -> None:
-        """`url` is `mongodb://...`; the database is the one it names, else `orchesty`."""
+    def __init__(self, url: str, flood_limit: int, collection: str) -> None:
+        """`url` is `mongodb://...`; the database is the one it names, else `orchesty`.
+
+        `collection` is another name for `UserTask`, with which those of the other two begin.
+        """
         self._url = url
-        self._flood_limit = flood_limit
+        self._collection = collection
+        self.flood_limit = flood_limit
         self._client: AsyncMongoClient[Document] | None = None
 
     async def add(self, entry: Entry) -> str:
@@ -65,8 +70,8 @@ class MongoTrash:
     async def _equal(self, open_: Collection, entry: Entry, document: Document) -> Document | None:
         """Match those on which the entry is counted instead of being kept; None: it is kept."""
         ways = [({"worker.twin": entry.twin}, 1)] if entry.twin is not None else []
-        if self._flood_limit and entry.type is EntryType.TRASH:
-            ways.append(({"worker.floodKey": document["worker"]["floodKey"]}, self._flood_limit))
+        if self.flood_limit and entry.type is EntryType.TRASH:
+            ways.append(({"worker.floodKey": document["worker"]["floodKey"]}, self.flood_limit))
         for equal, enough in ways:
             if await open_.count_documents(equal, limit=enough) >= enough and await self._is_new(document["_id"]):
                 return equal
@@ -200,9 +205,9 @@ class MongoTrash:
         """Connect when that is still to be done. Raises `StoreError` for what the database says."""
         with store_errors():
             if self._client is None:
-                self._client = await connect(self._url)
+                self._client = await connect(self._url, self._collection)
             database = database_of(self._client)
-            yield database["UserTask"], database["UserTaskDecided"], database["UserTaskPart"]
+            yield collections_of(database, self._collection)
 
 
 def _stamped(entry: Entry) -> Entry:

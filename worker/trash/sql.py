@@ -25,13 +25,13 @@ class SqlTrash:
     def __init__(self, url: str, flood_limit: int) -> None:
         """`url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or `postgresql://...` with libpq's options."""
         self._database = Database(url, CHAIN)
-        self._flood_limit = flood_limit
+        self.flood_limit = flood_limit
 
     async def add(self, entry: Entry) -> str:
         """Keep a message, or count it on the oldest of its kind; return the id under which it is found."""
         async with self._database.transaction() as connection:
             key = flood_key(entry.node_id, entry.correlation_id, entry.reason)
-            if self._flood_limit:
+            if self.flood_limit:
                 await self._lock(connection, key)
             if not await self._put(connection, entry):
                 return entry.id
@@ -41,8 +41,8 @@ class SqlTrash:
                 if await _is_any(connection, twins):
                     return await _count_instead(connection, entry, twins)
             equal = and_(trash.c.flood_key == key, trash.c.state.in_(OPEN))
-            is_limited = self._flood_limit and entry.type is EntryType.TRASH
-            if is_limited and await _is_any(connection, equal, beside=self._flood_limit):
+            is_limited = self.flood_limit and entry.type is EntryType.TRASH
+            if is_limited and await _is_any(connection, equal, beside=self.flood_limit):
                 return await _count_instead(connection, entry, equal)
             return entry.id
 

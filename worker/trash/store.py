@@ -69,6 +69,9 @@ WAITING = Search(states=frozenset({EntryState.WAITING}))
 class TrashStore(Protocol):
     """Keeps the trash and the user tasks. All methods raise `STORE_ERRORS` while the store is away."""
 
+    flood_limit: int
+    """How many equal open entries are stored in full, 0: all. It holds from the next entry on."""
+
     async def add(self, entry: Entry) -> str:
         """Keep a message, and return the id under which it is found.
 

@@ -15,7 +15,7 @@ from worker.urls import shown_url
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[TrashStore]:
     """Open the store. Raises a `ClickException` that names it when it is away."""
-    store = open_trash(settings.trash_address, settings.trash_flood_limit)
+    store = open_trash(settings.trash_address, settings.trash_flood_limit, settings.user_task_collection)
     try:
         yield store
     except STORE_ERRORS as error:
