@@ -31,7 +31,8 @@ from applications.http.egress import Egress
 from applications.http.errors import ReplyUnreadable
 from applications.http.request import Auth, Credentials, Request
 from applications.http.response import Head
-from applications.http.wire import Transport, Wire
+from applications.http.transport import Transport
+from applications.http.wire import Wire
 from applications.install import Install, usable
 from applications.installs import Installs
 from applications.journal import Journal

@@ -10,10 +10,12 @@ from urllib.parse import parse_qsl
 from applications.errors import EgressRefused, LoginDead, TokenEndpointAway
 from applications.http.building import body_of
 from applications.http.egress import Egress
-from applications.http.errors import ReplyUnreadable
+from applications.http.errors import ConnectionLost, NeverSent, ReplyUnreadable
 from applications.http.request import Outgoing, RequestOptions
 from applications.http.response import Head
-from applications.http.wire import ConnectionLost, NeverSent, Stream, Transport, Wire
+from applications.http.stream import Stream
+from applications.http.transport import Transport
+from applications.http.wire import Wire
 from applications.reply_times import retry_after
 
 SECONDS: Final = 20
@@ -74,7 +76,7 @@ class TokenEndpoint:
                 content = await _content(reply)
         except EgressRefused as error:
             raise TokenEndpointAway(str(error), AWAY_FOR) from None
-        except (*ConnectionLost, *NeverSent, ReplyUnreadable) as error:
+        except (ConnectionLost, NeverSent, ReplyUnreadable) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None
         return judge(url, reply, content)
 

@@ -9,7 +9,7 @@ from applications.http.compression import stream_gunzip
 from applications.http.errors import ReplyTruncated, ReplyUnreadable
 from applications.http.formats import MAX_PIECE, parse_json_line, split_lines, stream_csv, stream_text
 from applications.http.response import Head
-from applications.http.wire import Stream
+from applications.http.stream import Stream
 from connectors.files import write_file
 
 

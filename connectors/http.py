@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 from applications import Application
 from applications.access import Access
 from applications.http.egress import Egress
+from applications.http.errors import TimedOut
 from applications.http.request import Outgoing
-from applications.http.wire import MAX_REPLY_BYTES, Stream, TimedOut, Transport, Wire, is_unsent, shown_url
+from applications.http.stream import Stream
+from applications.http.transport import Transport
+from applications.http.wire import MAX_REPLY_BYTES, Wire, shown_url
 from connectors.message import current_message
 from connectors.rate import RateNotice
 
@@ -88,8 +91,8 @@ class Http:
         try:
             stream = await self._wire.send(request)
             status = stream.status
-        except TimedOut as error:
-            is_timeout = not is_unsent(error)  # the transport calls a refused connection a timeout as well
+        except TimedOut:
+            is_timeout = True
             raise
         finally:
             self._note(request, status, time.perf_counter() - started, is_timeout=is_timeout)

@@ -11,10 +11,11 @@ from typing import Any, Final, NoReturn, Unpack
 from applications import Application
 from applications.access import Access
 from applications.http.building import build
-from applications.http.errors import ReplyTruncated
+from applications.http.errors import ConnectionLost, ReplyTruncated
 from applications.http.request import Outgoing, RequestOptions
 from applications.http.response import Response
-from applications.http.wire import ConnectionLost, NeverSent, Stream, shown_url
+from applications.http.stream import Stream
+from applications.http.wire import shown_url
 from connectors.download import Download
 from connectors.files import FileChunks
 from connectors.http import Http
@@ -145,9 +146,7 @@ class Service(Verbs):
         try:
             async with self.http.open(request) as stream:
                 yield stream
-        except NeverSent:
-            raise
-        except (*ConnectionLost, ReplyTruncated) as error:
+        except (ConnectionLost, ReplyTruncated) as error:
             reason = f"{request.method} {shown_url(request)}: {type(error).__name__}: {error}"
             raise Repeat(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
 

@@ -1,8 +1,9 @@
 """Calls of services: what authors of applications and of connectors meet, and the one file that knows the HTTP library.
 
 request     what is sent, and what signs it
-response    what comes back; `compression`, `formats` and `xml` read its body
+response    what comes back; `stream` reads it; `compression`, `formats` and `xml` read its body
 client      asks a service as one user
 building    makes a request of a path, values and options
+transport   what answers in the place of the network
 wire        sends requests: nothing else imports the HTTP library
 """

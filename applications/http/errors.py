@@ -1,4 +1,28 @@
-"""Errors of replies."""
+"""Errors of calls: what the HTTP library says, in words of our own.
+
+NeverSent             the request is wrong: sending it again does not help
+ConnectionLost        no reply, or not the whole of it: send it again later
+├── NotConnected      there was no connection: the service has seen nothing of the request
+└── TimedOut          no reply in time
+ReplyUnreadable       the reply is not what it says
+└── ReplyTruncated    it ends before its end
+"""
+
+
+class NeverSent(Exception):
+    """A request is wrong; sending it again would not help."""
+
+
+class ConnectionLost(Exception):
+    """There was no reply, or not the whole of it."""
+
+
+class NotConnected(ConnectionLost):
+    """There was no connection, so that the service has seen nothing of the request."""
+
+
+class TimedOut(ConnectionLost):
+    """There was no reply in time."""
 
 
 class ReplyUnreadable(ValueError):

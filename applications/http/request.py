@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from applications.http.formats import parse_json
 from applications.http.response import Head
 from applications.token import Token
 
@@ -34,7 +36,7 @@ class RequestOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that is about to be sent, as a way of signing sees it."""
+    """A request that is about to be sent, as a way of signing and a service in tests see it."""
 
     method: str
     url: str = field(repr=False)
@@ -42,7 +44,33 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     """All that are sent, `Host` among them; names are found in any case."""
     body: bytes = field(default=b"", repr=False)
-    """The body where `Auth.needs_body` asks for it, else empty."""
+    """What is sent. A way of signing sees it where `Auth.needs_body` asks for it, else none."""
+    timeout_seconds: float = 30
+    """For the reply to begin, and between its pieces."""
+
+    @property
+    def path(self) -> str:
+        """The path of the URL, decoded."""
+        return unquote(urlsplit(self.url).path)
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The query; of a name that is there more than once, its last value."""
+        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """The body as a form; of a name that is there more than once, its last value."""
+        return dict(parse_qsl(self.text, keep_blank_values=True))
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8 text. Raises `UnicodeDecodeError`."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """Return the body as plain JSON values. Raises `ReplyUnreadable` with the place where it is not JSON."""
+        return parse_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,9 @@
 """The one place that knows the HTTP library (httpx): sends requests to services.
 
-A reply is read with a bound on its size, its compression is undone here (the library does not notice one that ends
-too early), and redirects never carry credentials to another host.
+Its errors are those of `applications.http.errors`, and redirects never carry credentials to another host.
 """
 
 import time
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -18,18 +16,16 @@ from typing import Any, Final, cast
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from applications.errors import EgressRefused, TryLater
-from applications.http.compression import GZIP, Inflater
 from applications.http.egress import AddressInside, Egress
-from applications.http.errors import ReplyTruncated, ReplyUnreadable, too_large
+from applications.http.errors import ConnectionLost, NeverSent, NotConnected, ReplyUnreadable, TimedOut
 from applications.http.request import Auth, Credentials, Outgoing, Request
 from applications.http.response import Head, Headers
+from applications.http.stream import Stream
+from applications.http.transport import Reply, Transport
 from applications.redaction import redact
-
-Transport = httpx.AsyncBaseTransport
-"""What takes the place of the network."""
 
 MAX_REPLY_BYTES: Final = 64 << 20
 MAX_REDIRECTS: Final = 20
@@ -41,15 +37,14 @@ _FOLLOWED: Final = frozenset({"GET", "HEAD"})
 _HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
 """Headers that may go to another host."""
 _SOON: Final = timedelta(seconds=1)
+_OF_THE_BYTES_SENT: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that say how a body was sent, and nothing of what it is."""
 
-ConnectionLost = (httpx.TransportError, aiohttp.ClientError)
-"""No reply, or not the whole of it."""
+LOST: Final = (httpx.TransportError, aiohttp.ClientError)
+"""How the library says that there is no reply, or not the whole of it."""
 
-NeverSent = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
-"""The request is wrong; sending it again would not help."""
-
-TimedOut = httpx.TimeoutException
-"""No reply in time."""
+_WRONG: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+"""How it says that a request cannot be sent."""
 
 requests_sent: ContextVar[Callable[[float], Awaitable[None]] | None] = ContextVar("requests_sent", default=None)
 """Is told when a request of this context is written to its connection, by the monotonic clock; None: nobody asks.
@@ -73,7 +68,7 @@ class Wire:
         """Which requests may not go to internal addresses."""
 
     @asynccontextmanager
-    async def open(self, request: Outgoing) -> AsyncIterator["Stream"]:
+    async def open(self, request: Outgoing) -> AsyncIterator[Stream]:
         """Send a request as `send` does; the body of the reply is read by whoever holds it open."""
         stream = await self.send(request)
         try:
@@ -81,7 +76,7 @@ class Wire:
         finally:
             await stream.close()
 
-    async def send(self, request: Outgoing) -> "Stream":
+    async def send(self, request: Outgoing) -> Stream:
         """Send a request and return its reply, which the caller closes.
 
         A refused connection is tried three times within about a second; replies are not, as each further call would
@@ -89,13 +84,13 @@ class Wire:
         9.2.2), no other. Raises `ConnectionLost`, `NeverSent`, and `ReplyUnreadable` for too many redirects.
         """
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(is_unsent),
+            retry=retry_if_exception_type(NotConnected),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.1, max=0.5),
             reraise=True,
         ):
             with attempt:
-                return Stream(await self._follow(request), request)
+                return _stream(await self._follow(request), request)
         raise AssertionError("tenacity returns or raises")
 
     async def _follow(self, request: Outgoing) -> httpx.Response:
@@ -122,8 +117,8 @@ class Wire:
     def _client(self, *, is_guarded: bool) -> httpx.AsyncClient:
         """Return the connections: those that are guarded are apart, since each was looked at when it was opened."""
         if is_guarded not in self._clients:
-            way = self._transport or network(self.egress if is_guarded else None)
-            self._clients[is_guarded] = _open_client(self._timeout, way)
+            way = network(self.egress if is_guarded else None)
+            self._clients[is_guarded] = _open_client(self._timeout, _Place(self._transport) if self._transport else way)
         return self._clients[is_guarded]
 
     async def _send(
@@ -131,18 +126,22 @@ class Wire:
     ) -> httpx.Response:
         try:
             return await self._client(is_guarded=is_guarded).send(built, auth=auth, stream=True)
-        except httpx.TransportError as error:
+        except LOST as error:
             if _is_refused(error):
                 shown = without_secrets(built.url, request.secrets)
                 raise EgressRefused(f"{request.method} {shown}") from None
-            raise
-        except UnicodeError as error:  # the transport writes down what stands beside the status
-            raise httpx.RemoteProtocolError(f"the head of the reply is not text: {error.__class__.__name__}") from None
+            raise _ours(error) from error
+        except UnicodeError as error:  # the library writes down what stands beside the status
+            raise ConnectionLost(f"the head of the reply is not text: {error.__class__.__name__}") from None
 
     def _build(self, client: httpx.AsyncClient, request: Outgoing) -> httpx.Request:
         timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
         body = {_BODY_NAMES.get(name, name): value for name, value in request.body.items()}
-        return client.build_request(request.method, request.url, headers=dict(request.headers), timeout=timeout, **body)
+        headers = dict(request.headers)
+        try:
+            return client.build_request(request.method, request.url, headers=headers, timeout=timeout, **body)
+        except httpx.InvalidURL as error:
+            raise _ours(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -191,60 +190,21 @@ def _carry(request: httpx.Request, credentials: Credentials) -> None:
         request.url = request.url.copy_merge_params(credentials.query)
 
 
-class Stream(Head):
-    """A reply whose body is still to be read, without its content encoding."""
-
-    def __init__(self, reply: httpx.Response, request: Outgoing) -> None:
-        url = without_secrets(reply.url, request.secrets)
-        super().__init__(request.method, url, reply.status_code, _headers(reply))
-        self._reply = reply
-
-    async def close(self) -> None:
-        """Give the connection back, or end it when the body was not read to its end."""
-        await self._reply.aclose()
-
-    async def chunks(self, max_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield the body in pieces. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`.
-
-        `max_bytes` bounds what is compressed, as `Inflater` counts it.
-        """
-        if self._reply.is_stream_consumed:  # a way of signing in has read it already
-            yield self._reply.content
-            return
-        inflater = self._inflater(max_bytes)
-        try:
-            async with aclosing(cast("AsyncGenerator[bytes, None]", self._reply.aiter_raw())) as pieces:
-                async for raw in pieces:
-                    for plain in inflater.feed(raw) if inflater else (raw,):
-                        yield plain
-            if inflater:
-                inflater.finish()
-        except ReplyTruncated as error:
-            raise ReplyTruncated(f"{self}: {error}") from None
-        except ReplyUnreadable as error:
-            raise self.unreadable(error) from None
-
-    def _inflater(self, max_bytes: int | None) -> Inflater | None:
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding in {"", "identity"} or self.method == "HEAD":
-            return None
-        if encoding not in {"gzip", "x-gzip", "deflate"}:
-            raise ReplyUnreadable(f"content encoding {encoding!r}, which was not asked for")
-        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP, max_bytes)
-
-    async def read(self, max_bytes: int) -> bytes:
-        """Return the whole body. Raises `ReplyUnreadable` when it is larger than `max_bytes`."""
-        parts, size = [], 0
-        async with aclosing(self.chunks(max_bytes)) as chunks:
-            async for part in chunks:
-                size += len(part)
-                if size > max_bytes:
-                    raise self.unreadable(too_large(max_bytes))
-                parts.append(part)
-        return b"".join(parts)
+def _stream(reply: httpx.Response, request: Outgoing) -> Stream:
+    url = without_secrets(reply.url, request.secrets)
+    return Stream(request.method, url, reply.status_code, _headers(reply), _pieces(reply), reply.aclose)
 
 
-def _open_client(timeout_seconds: float, transport: Transport) -> httpx.AsyncClient:
+async def _pieces(reply: httpx.Response) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(cast("AsyncGenerator[bytes, None]", reply.aiter_raw())) as pieces:
+            async for piece in pieces:
+                yield piece
+    except LOST as error:
+        raise _ours(error) from error
+
+
+def _open_client(timeout_seconds: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=timeout_seconds,
         transport=transport,
@@ -253,8 +213,59 @@ def _open_client(timeout_seconds: float, transport: Transport) -> httpx.AsyncCli
     )
 
 
-def network(egress: Egress | None = None) -> Transport:
-    """Return the way to services that is taken when no other is given."""
+class _Place(httpx.AsyncBaseTransport):
+    """Lets a transport of ours answer the library's requests."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask the transport; what it answers is read as if it came from the network."""
+        headers = Headers(request.headers.multi_items())
+        seconds = request.extensions["timeout"]["read"]
+        asked = Request(request.method, str(request.url), headers, await request.aread(), seconds)
+        reply = await self._transport.send(asked)
+        return httpx.Response(reply.status, headers=reply.headers, stream=httpx.ByteStream(reply.content))
+
+    async def aclose(self) -> None:
+        """Close the transport."""
+        await self._transport.close()
+
+
+class Network(Transport):
+    """The services themselves, one request at a time: redirects are replies. Opened by the first request."""
+
+    def __init__(self) -> None:
+        self._below = network()
+
+    async def send(self, request: Request) -> Reply:
+        """Send a request and return the reply, without its content encoding. Raises as `Wire.send` does."""
+        sent = httpx.Request(
+            request.method,
+            request.url,
+            headers=dict(request.headers),
+            content=request.body,
+            extensions={"timeout": httpx.Timeout(request.timeout_seconds).as_dict()},
+        )
+        try:
+            reply = await self._below.handle_async_request(sent)
+        except LOST as error:
+            raise _ours(error) from error
+        stream = _stream(reply, Outgoing(request.method, request.url))
+        try:
+            content = b"".join([piece async for piece in stream.chunks()])
+        finally:
+            await stream.close()
+        headers = {name: text for name, text in stream.headers.items() if name not in _OF_THE_BYTES_SENT}
+        return Reply(stream.status, content=content, headers=headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._below.aclose()
+
+
+def network(egress: Egress | None = None) -> httpx.AsyncBaseTransport:
+    """Return the library's way to services."""
     return AiohttpTransport(client=partial(_open_session, egress))
 
 
@@ -273,9 +284,15 @@ async def _note_sent(*_: object) -> None:
         await tell(time.monotonic())
 
 
-def is_unsent(error: BaseException) -> bool:
-    """Whether there was no connection, so that the service has seen nothing of the request."""
-    return isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError)
+def _ours(error: Exception) -> ConnectionLost | NeverSent:
+    """Return an error of the library as one of ours."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, _WRONG):
+        return NeverSent(text)
+    # The library calls a refused connection a timeout as well.
+    if isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError):
+        return NotConnected(text)
+    return TimedOut(text) if isinstance(error, httpx.TimeoutException) else ConnectionLost(text)
 
 
 def _is_refused(error: BaseException | None) -> bool:

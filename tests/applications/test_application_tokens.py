@@ -203,7 +203,7 @@ async def test_a_token_endpoint_that_is_slow_is_away(
     monkeypatch.setattr("applications.token_endpoint.SECONDS", 0.2)
     await log_in(accounts, server, age=4000)
     server.held_reply = asyncio.Event()
-    with pytest.raises(TokenEndpointAway, match="ReadTimeout"):
+    with pytest.raises(TokenEndpointAway, match="TimedOut"):
         await ask(accounts)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-import httpx
 import pytest
 from support.soap import ENVELOPE, WSDL
 
@@ -13,12 +12,12 @@ import connectors.catalogue
 from connectors import Batch, Stop, Trash
 from connectors.catalogue import github, servant, shopify
 from worker.actions.registry import AnyAction, load_actions
-from worker.testing import BatchContract, ConnectorContract
+from worker.testing import BatchContract, ConnectorContract, Reply
 from worker.testing.contract import ActionContract
 
 REPOSITORY = {"id": 1, "full_name": "acme/shop", "private": False}
 ISSUE = {"id": 1, "number": 7, "title": "It does not start", "state": "open"}
-WSDL_READ = httpx.Response(200, text=WSDL.replace("ADDRESS", "https://servant.example/V5/"))
+WSDL_READ = Reply(text=WSDL.replace("ADDRESS", "https://servant.example/V5/"))
 DONE = "<importRequestResult><number>17</number><accepted>1</accepted></importRequestResult>"
 
 
@@ -26,14 +25,14 @@ def soap(operation: str, content: str) -> dict[str, Any]:
     """Return what the service answers, its WSDL first."""
     result = "<result><resultCode>0</resultCode><resultMessage/></result>"
     body = ENVELOPE.format(f'<{operation}Response xmlns="urn:sapi">{result}{content}</{operation}Response>')
-    reply = httpx.Response(200, text=body, headers={"content-type": "text/xml"})
+    reply = Reply(text=body, headers={"content-type": "text/xml"})
     return {"before": (WSDL_READ,), "replies": (WSDL_READ, reply)}
 
 
 def linked(first: Any, last: Any) -> dict[str, Any]:
     """Return two pages."""
     link = {"link": '<?page=2>; rel="next"'}
-    return {"replies": (httpx.Response(200, json=first, headers=link), last)}
+    return {"replies": (Reply(json=first, headers=link), last)}
 
 
 def answers(reply: Any, **more: Any) -> dict[str, Any]:
@@ -47,10 +46,10 @@ KEPT: dict[AnyAction | type[AnyAction], dict[str, Any]] = {
     github.get_app: answers({"id": 9, "slug": "bot", "name": "Bot"}),
     github.get_repository: answers(REPOSITORY),
     github.get_issue: answers(ISSUE),
-    github.create_issue: answers(httpx.Response(201, json=ISSUE)),
+    github.create_issue: answers(Reply(201, json=ISSUE)),
     github.update_issue: answers(ISSUE),
-    github.create_comment: answers(httpx.Response(201, json={"id": 5, "body": "Done."})),
-    github.run_workflow: answers(httpx.Response(204)),
+    github.create_comment: answers(Reply(201, json={"id": 5, "body": "Done."})),
+    github.run_workflow: answers(Reply(204)),
     github.list_repositories: linked([REPOSITORY], [{**REPOSITORY, "id": 2}]),
     github.list_issues: linked([ISSUE], [{**ISSUE, "id": 2}]),
     github.list_releases: linked([{"id": 1, "tag_name": "v1"}], [{"id": 2, "tag_name": "v2"}]),
@@ -62,8 +61,8 @@ KEPT: dict[AnyAction | type[AnyAction], dict[str, Any]] = {
     shopify.get_locations: answers({"locations": [{"id": 1, "name": "Prague"}]}),
     shopify.set_stock: answers({"inventory_level": {"inventory_item_id": 1, "location_id": 2}}),
     shopify.get_fulfillment_orders: answers({"fulfillment_orders": [{"id": 70}]}, after_refusal=GONE),
-    shopify.create_fulfillment: answers(httpx.Response(201, json={"fulfillment": {"id": 5}})),
-    shopify.create_fulfillment_event: answers(httpx.Response(201, json={"fulfillment_event": {"id": 6}})),
+    shopify.create_fulfillment: answers(Reply(201, json={"fulfillment": {"id": 5}})),
+    shopify.create_fulfillment_event: answers(Reply(201, json={"fulfillment_event": {"id": 6}})),
     shopify.update_tracking: answers({"fulfillment": {"id": 5}}),
     shopify.get_product: answers({"data": {"product": {"id": "gid://shopify/Product/1", "title": "Cup"}}}),
     shopify.search_orders: answers({"data": {"orders": PAGE}}),

@@ -18,15 +18,14 @@ from pydantic import ValidationError
 from support.visits import node, visit
 
 from applications.errors import ApplicationError
-from applications.http.errors import ReplyUnreadable
-from applications.http.wire import NeverSent
+from applications.http.errors import NeverSent, ReplyUnreadable
 from connectors import Connector, Limited, Message, Outcome, Repeat, Stop, Trash
 from connectors.http import Http
 from worker.actions.local import local_call
 
 TIMEOUT_SECONDS: Final = 2
 AT_ONCE: Final = 20
-DECLARED: Final = (Repeat, Limited, Stop, Trash, ReplyUnreadable, ValidationError, ApplicationError, *NeverSent)
+DECLARED: Final = (Repeat, Limited, Stop, Trash, ReplyUnreadable, ValidationError, ApplicationError, NeverSent)
 
 CHARSETS: Final = (
     "utf-8",

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 from support.services import serving
@@ -20,6 +19,7 @@ from applications.http.wire import is_elsewhere
 from connectors import Repeat, Service
 from connectors.http import Http
 from deploy.ports import free_ports
+from worker.testing import Reply, answering
 
 
 class Server:
@@ -73,7 +73,7 @@ async def test_a_broken_reply_repeats_the_message_and_not_the_request(http: Http
 
 async def test_a_service_that_never_answers_repeats_the_message(http: Http) -> None:
     async with _silent() as url:
-        with pytest.raises(Repeat, match="ReadTimeout"):
+        with pytest.raises(Repeat, match="TimedOut"):
             await at(http, url).get("/orders")
 
 
@@ -186,11 +186,8 @@ async def test_what_signs_requests_may_answer_a_401_and_is_not_taken_elsewhere(h
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_a_transport_takes_the_place_of_the_network(encoding: str) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        content = b'{"id": 1}' if encoding == "identity" else gzip(b'{"id": 1}')
-        return httpx.Response(200, content=content, headers={"Content-Encoding": encoding})
-
-    http = Http(transport=httpx.MockTransport(answer))
+    content = b'{"id": 1}' if encoding == "identity" else gzip(b'{"id": 1}')
+    http = Http(transport=answering(Reply(content=content, headers={"Content-Encoding": encoding})))
     assert (await Service(http).get("http://shop.example/orders")).json() == {"id": 1}
     async with Service(http).stream("GET", "http://shop.example/orders") as download:
         assert [value async for value in download.json_lines()] == [{"id": 1}]

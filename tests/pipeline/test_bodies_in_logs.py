@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from applications import Application
 from connectors import Endpoints, Message, Repeat, Trash, custom_node
-from worker.testing import answering, run_action
+from worker.testing import NotConnected, Reply, answering, run_action
 
 CANARY = "canary-in-the-body"
 
@@ -37,9 +36,9 @@ async def look_up(message: Message[Any]) -> Message[Any]:
     ("action", "reply", "outcome"),
     [
         (add_order, {"added": CANARY}, None),
-        (add_order, httpx.Response(404), Trash),
-        (add_order, httpx.Response(500), Repeat),
-        (add_order, httpx.ConnectError("no such host"), Repeat),
+        (add_order, Reply(404), Trash),
+        (add_order, Reply(500), Repeat),
+        (add_order, NotConnected("no such host"), Repeat),
         (get_order, {}, Trash),
         (look_up, {}, Trash),
     ],

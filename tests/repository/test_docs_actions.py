@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aioftp
-import httpx
 import pytest
 from support.page_examples import EXAMPLES
 from support.pages import PAGES, actions_of, names_of
@@ -27,7 +27,7 @@ from applications.sync_call import SyncCall, TextReply
 from applications.webhook_call import Handshake, WebhookCall
 from connectors import Endpoints, Forward, Repeat, Stop, Trash
 from worker import Decided, Visit
-from worker.testing import Exchange, InMemoryTopology, answering, installed, run_action
+from worker.testing import Exchange, InMemoryTopology, NotConnected, Reply, answering, installed, run_action
 from worker.testing.transports import RecordingTransport
 
 BY_THE_TUTORIAL = {"tutorial.md", "testing.md"}
@@ -61,7 +61,7 @@ async def test_an_action_does_what_its_page_says(where: str, name: str) -> None:
     assert example.reason in result.reason
     if example.path:
         request = result.exchanges[-1].request
-        assert f"{request.method} {request.url.raw_path.decode()}" == example.path
+        assert request.method + " " + urlsplit(request.url)._replace(scheme="", netloc="").geturl() == example.path
 
 
 async def test_functions_and_rules_choose_what_their_pages_say() -> None:
@@ -72,10 +72,10 @@ async def test_functions_and_rules_choose_what_their_pages_say() -> None:
     express = await run_action(actions_of(page("node-sdk.md"))["only-large"], {"total": 100}, followers=("express",))
     assert express.data == {"total": 100}
     shipped = await run_action(actions_of(page("actions.md"))["warehouse-ship"], order, http=answering({}))
-    assert shipped.exchanges[0].request.url.path == "/v1/shipments/17"
+    assert shipped.exchanges[0].request.path == "/v1/shipments/17"
     book = actions_of(page("connectors.md"))["warehouse-book"]
     stocked = {"id": 17, "state": "new", "total": 5.0}
-    gone = await run_action(book, stocked, http=answering(httpx.Response(404)))
+    gone = await run_action(book, stocked, http=answering(Reply(404)))
     assert isinstance(gone.outcome, Stop)
     refused = await run_action(book, stocked, http=answering({"ok": False, "error": "no such shelf"}))
     assert refused.outcome == Trash(refused.reason)
@@ -96,7 +96,7 @@ async def test_the_service_of_the_readme_that_is_away_is_called_ten_times_in_nin
             }
         ],
     }
-    away = answering(httpx.ConnectError("no such host"))
+    away = answering(NotConnected("no such host"))
     async with InMemoryTopology(topology, actions=[get_order], http=away) as running:
         await running.start("get-order", {"id": 17})
         await running.run()
@@ -151,11 +151,11 @@ async def test_files_are_fetched_and_moved(ftp: str, tmp_path: Path) -> None:
 
 async def test_a_big_file_is_copied(tmp_path: Path) -> None:
     copy = actions_of(page("connectors.md"))["warehouse-copy"]
-    packed = httpx.Response(200, content=gzip.compress(b"id\n1\n"))
+    packed = Reply(content=gzip.compress(b"id\n1\n"))
     result = await run_action(copy, {"folder": str(tmp_path)}, http=answering(packed, {}))
     assert result.data == {"bytes": 5}
     put = result.exchanges[1].request
-    assert (put.method, put.url.path, put.content) == ("PUT", "/v1/archive/export.csv", b"id\n1\n")
+    assert (put.method, put.path, put.body) == ("PUT", "/v1/archive/export.csv", b"id\n1\n")
 
 
 @asynccontextmanager
@@ -174,7 +174,7 @@ async def test_a_login_fills_in_address_and_token() -> None:
             names["get_invoice"], {"id": 3}, user="alice", access=access, http=answering({"id": 3})
         )
     request = result.exchanges[0].request
-    assert (request.url.path, result.data) == ("/42/invoices/3", {"id": 3})
+    assert (request.path, result.data) == ("/42/invoices/3", {"id": 3})
     assert request.headers["authorization"].startswith("Bearer ")
 
 
@@ -183,7 +183,7 @@ async def test_an_exchange_and_a_signature_of_ones_own_are_used() -> None:
     get_account = Endpoints(names["Bank"]).get("bank-get-account", "/account", Any, Any)
     tokens = answering({"access_token": "fresh", "expires_in": 60})
     async with installed(names["Bank"], {"pin": "1234"}, token_endpoint=tokens) as access:
-        replies = answering(httpx.Response(401), {"id": 1})
+        replies = answering(Reply(401), {"id": 1})
         result = await run_action(get_account, {}, user="alice", access=access, http=replies)
     assert result.data == {"id": 1}
     assert result.exchanges[-1].request.headers["authorization"] == "Bearer fresh"
@@ -196,10 +196,10 @@ async def test_an_exchange_and_a_signature_of_ones_own_are_used() -> None:
 
 async def test_a_webhook_is_subscribed_and_read() -> None:
     chat = names_of(page("webhooks.md"))["Chat"]()
-    async with asking("https://chat.example/api", {"id": 5}, httpx.Response(404)) as (client, exchanges):
+    async with asking("https://chat.example/api", {"id": 5}, Reply(404)) as (client, exchanges):
         assert await chat.subscribe(client, "message", "https://hooks.example", "secret", {}) == "5"
         await chat.unsubscribe(client, "5")
-    assert [exchange.request.url.path for exchange in exchanges] == ["/api/hooks", "/api/hooks/5"]
+    assert [exchange.request.path for exchange in exchanges] == ["/api/hooks", "/api/hooks/5"]
     assert chat.handshake(called(b'{"type": "url_verification", "challenge": "c"}')) == Handshake("c")
     assert chat.handshake(called(b"{}")) is None
     assert chat.delivery_id(called(b'{"event_id": "e1"}')) == "e1"
@@ -222,7 +222,7 @@ async def test_users_are_shown_the_warehouses_of_the_service_and_its_calls_are_t
         assert await stock.warehouses(call) == [{"id": 1}]
         assert await stock.stock_changed(replace(call, query={"token": "t"})) == TextReply("t")
         assert await stock.stock_changed(replace(call, body=b"[5]")) is None
-    assert str(exchanges[0].request.url) == "https://api.stock.example/warehouses?state=open"
+    assert exchanges[0].request.url == "https://api.stock.example/warehouses?state=open"
     assert started == [("stock", {"data": [5], "user": "alice"})]
 
 
@@ -236,7 +236,9 @@ async def test_a_service_hears_of_its_installs() -> None:
         await ledger.after_enable(install, client)
         await ledger.after_uninstall(install, client)
     (sent,) = exchanges
-    assert (sent.request.url.path, json.loads(sent.request.content)) == ("/connections", {"name": "orders of alice"})
+    assert (sent.request.url, json.loads(sent.request.body)) == (
+        "https://api.ledger.example/connections", {"name": "orders of alice"},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

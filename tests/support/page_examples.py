@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from support.pages import ROOT
 from support.soap import ENVELOPE
+from worker.testing import Reply
 
 WSDL = (ROOT / "tests" / "support" / "stock.wsdl").read_text()
 STOCK = '<GetStockResponse xmlns="urn:stock"><pieces>3</pieces><shelf>B</shelf></GetStockResponse>'
@@ -56,9 +55,7 @@ EXAMPLES: Mapping[str, Mapping[str, Example]] = {
         "warehouse-change-order": Example(
             {"id": 17, "state": "paid"}, ({"data": {"order": STOCKED}},), (STOCKED,), path="PATCH /v1/orders/17"
         ),
-        "warehouse-delete-order": Example(
-            {"id": 17}, (httpx.Response(204),), ({"id": 17},), path="DELETE /v1/orders/17"
-        ),
+        "warehouse-delete-order": Example({"id": 17}, (Reply(204),), ({"id": 17},), path="DELETE /v1/orders/17"),
         "warehouse-reserve": Example(
             STOCKED,
             ({"must_confirm": True}, {}),
@@ -85,8 +82,8 @@ EXAMPLES: Mapping[str, Mapping[str, Example]] = {
         "warehouse-get-stock": Example(
             {"id": 17},
             (
-                httpx.Response(200, text=WSDL, headers=XML),
-                httpx.Response(200, text=ENVELOPE.format(STOCK), headers=XML),
+                Reply(text=WSDL, headers=XML),
+                Reply(text=ENVELOPE.format(STOCK), headers=XML),
             ),
             ({"pieces": 3, "shelf": "B"},),
         ),

@@ -2,18 +2,23 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from aiohttp import web
 from support.services import serving
 
-from worker.testing import Cassette, UnexpectedRequest
+from applications import Client
+from applications.access import Access
+from applications.http.response import Response
+from applications.http.wire import Wire
+from worker.testing import Cassette, ConnectionLost, Request, TimedOut, Transport, UnexpectedRequest, answering
 from worker.testing.scrub import Scrubber
 
 SECRETS = ("t0ken-of-alice", "p4ssword!", "query-k3y-1", "issued-t0ken", "cookie-v4lue", "own-s3cret")
+QUERY = {"n": 1, "api_key": "query-k3y-1"}
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -28,33 +33,40 @@ async def answer(request: web.Request) -> web.Response:
     return web.json_response({"number": int(request.query["n"])}, headers={"x-page": "1"})
 
 
-async def ask(client: httpx.AsyncClient, url: str) -> list[httpx.Response]:
+async def ask(client: Client) -> list[Response]:
     basic = {"authorization": "Basic " + base64.b64encode(b"alice:p4ssword!").decode()}
     return [
-        await client.post(f"{url}/token", data={"grant_type": "code", "code": "own-s3cret"}, headers=basic),
-        await client.get(f"{url}/echo", headers={"authorization": "Bearer t0ken-of-alice"}),
-        await client.get(f"{url}/items?n=1&api_key=query-k3y-1", headers={"authorization": "Bearer issued-t0ken"}),
-        await client.get(f"{url}/items?n=1&api_key=query-k3y-1"),
-        await client.get(f"{url}/bytes"),
+        await client.post("/token", form={"grant_type": "code", "code": "own-s3cret"}, headers=basic),
+        await client.get("/echo", headers={"authorization": "Bearer t0ken-of-alice"}),
+        await client.get("/items", params=QUERY, headers={"authorization": "Bearer issued-t0ken"}),
+        await client.get("/items", params=QUERY),
+        await client.get("/bytes"),
     ]
 
 
-def facts(reply: httpx.Response) -> tuple[int, bytes | Mapping[str, object]]:
-    return reply.status_code, reply.json() if "json" in reply.headers["content-type"] else reply.content
+def facts(reply: Response) -> tuple[int, bytes | Mapping[str, object]]:
+    return reply.status, reply.json() if "json" in reply.headers["content-type"] else reply.content
+
+
+@asynccontextmanager
+async def through(transport: Transport, url: str = "") -> AsyncIterator[Client]:
+    wire = Wire(transport=transport)
+    yield Client(wire, Access(url), "shop")
+    await wire.close()
 
 
 async def test_what_is_recorded_is_played_without_the_service_and_without_secrets(tmp_path: Path) -> None:
     path = tmp_path / "cassettes" / "shop.json"
     recording = Cassette(path, mode="record", secrets=["own-s3cret"])
-    async with serving(answer) as url, httpx.AsyncClient(transport=recording) as client:
-        recorded = await ask(client, url)
+    async with serving(answer) as url, through(recording, url) as client:
+        recorded = await ask(client)
     text = path.read_text()
     assert [secret for secret in SECRETS if secret in text] == []
     assert base64.b64encode(b"alice:p4ssword!").decode() not in text
     cassette = Cassette(path)
-    async with httpx.AsyncClient(transport=cassette) as client:
-        played = await ask(client, url)
-    assert [reply.status_code for reply in played] == [200] * 5
+    async with through(cassette, url) as client:
+        played = await ask(client)
+    assert [reply.status for reply in played] == [200] * 5
     assert list(map(facts, played[2:])) == list(map(facts, recorded[2:]))
     assert played[0].json() == {"access_token": "[hidden]", "expires_in": 60, "next_page_token": "page2"}
     assert played[2].headers["x-page"] == "1"
@@ -72,7 +84,7 @@ async def test_a_request_that_was_not_recorded_names_the_nearest(tmp_path: Path)
     ]
     path.write_text(json.dumps({"exchanges": exchanges}))
     cassette = Cassette(path)
-    async with httpx.AsyncClient(transport=cassette) as client:
+    async with through(cassette) as client:
         with pytest.raises(UnexpectedRequest) as raised:
             await client.get("https://shop.example/orders/18")
         assert str(raised.value).splitlines() == [
@@ -89,15 +101,11 @@ async def test_a_request_that_was_not_recorded_names_the_nearest(tmp_path: Path)
 
 
 async def test_a_lost_connection_is_recorded_too(tmp_path: Path) -> None:
-    def lose(request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadTimeout("no answer")
-
     path = tmp_path / "lost.json"
     for mode in ("record", "replay"):
-        cassette = Cassette(path, mode=mode, service=httpx.MockTransport(lose))
-        async with httpx.AsyncClient(transport=cassette) as client:
-            with pytest.raises(httpx.TransportError, match="no answer"):
-                await client.get("https://shop.example/")
+        cassette = Cassette(path, mode=mode, service=answering(TimedOut("no answer")))
+        with pytest.raises(ConnectionLost, match="no answer"):
+            await cassette.send(Request("GET", "https://shop.example/", {}))
 
 
 def test_a_cassette_that_is_missing_or_broken_says_how_to_record(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-import httpx
 import structlog
 from pydantic import Field, SecretStr
 from support.books import Ask
@@ -15,7 +14,16 @@ from applications import Application, Form
 from connectors import Connector, Message, Stop, Trash
 from connectors.catalogue import github, servant, shopify
 from worker.logs import hide_secrets
-from worker.testing import Cassette, ConnectorContract, answering, installed, run_action
+from worker.testing import (
+    Cassette,
+    ConnectionLost,
+    ConnectorContract,
+    Reply,
+    Transport,
+    answering,
+    installed,
+    run_action,
+)
 
 log = structlog.get_logger()
 TOKEN = "12345:canary-t0ken"
@@ -54,8 +62,8 @@ class TestShopify(ConnectorContract):
 
 class TestServant(ConnectorContract):
     action = servant.GetCarriers
-    before = (httpx.Response(200, text=WSDL.replace("ADDRESS", "https://servant.example/V5/")),)
-    replies = (*before, httpx.Response(200, text=CARRIERS, headers={"content-type": "text/xml"}))
+    before = (Reply(text=WSDL.replace("ADDRESS", "https://servant.example/V5/")),)
+    replies = (*before, Reply(text=CARRIERS, headers={"content-type": "text/xml"}))
 
 
 class _Bot(Form):
@@ -90,15 +98,15 @@ class Say(Connector[Any, Any]):
         return message.with_data({"url": reply.url})
 
 
-async def said(data: str, http: httpx.AsyncBaseTransport) -> str:
+async def said(data: str, http: Transport) -> str:
     async with installed(Chat, {"token": TOKEN}) as access:
         result = await run_action(Say, data, user="alice", http=http, access=access)
     return json.dumps([result.reason, str(result.entry and result.entry.document()), result.items])
 
 
 async def test_a_secret_in_the_path_is_in_no_reason_and_no_url() -> None:
-    refused = httpx.Response(404, json={"message": f"unknown bot {TOKEN}"})
-    for data, reply in (("x", refused), ("x", httpx.ReadError(f"lost {TOKEN}")), ("raise", {}), ("x", {})):
+    refused = Reply(404, json={"message": f"unknown bot {TOKEN}"})
+    for data, reply in (("x", refused), ("x", ConnectionLost(f"lost {TOKEN}")), ("raise", {}), ("x", {})):
         text = await said(data, answering(reply))
         assert TOKEN not in text
         assert "https://chat.example/bot[hidden]" in text

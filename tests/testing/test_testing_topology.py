@@ -8,14 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from support.actions import Copy, RepeatOnce, Sleep
 from support.shop import PAGES, AddVat, GetOrder, ListOrders
 
 from connectors import Connector, Forward, Limited, Message, Repeat
 from worker import WorkerError
-from worker.testing import EndlessRun, InMemoryTopology, UnexpectedRequest, answering
+from worker.testing import EndlessRun, InMemoryTopology, Reply, UnexpectedRequest, answering
 from worker.trash.entry import Entry
 
 ORDER = {"id": 17, "total": 99.5}
@@ -63,7 +62,7 @@ async def test_messages_pass_from_node_to_node() -> None:
 
 
 async def test_the_clock_jumps_to_what_is_due_and_not_beyond() -> None:
-    again = httpx.Response(503, headers={"retry-after": "300"})
+    again = Reply(503, headers={"retry-after": "300"})
     async with InMemoryTopology(GET_AND_TAX, [GetOrder, AddVat], http=answering(again, again, ORDER)) as running:
         await running.start("get", {"id": 17})
         await running.run(within=timedelta(0))
@@ -128,7 +127,7 @@ async def test_user_tasks_and_trash_wait_for_a_decision() -> None:
 
 
 async def test_a_trashed_message_of_elsewhere_goes_to_the_node_of_its_name() -> None:
-    async with InMemoryTopology(GET_AND_TAX, [GetOrder, AddVat], http=answering(httpx.Response(404))) as running:
+    async with InMemoryTopology(GET_AND_TAX, [GetOrder, AddVat], http=answering(Reply(404))) as running:
         run = await running.start("get", {"id": 18})
         await running.run()
         (entry,) = await running.trash()
@@ -176,7 +175,7 @@ async def test_repeats_with_a_circle_through_time_end_too() -> None:
 async def test_a_request_that_nothing_answers_fails_the_run() -> None:
     async with InMemoryTopology(GET_AND_TAX, [GetOrder, AddVat]) as running:
         await running.start("get", {"id": 17})
-        with pytest.raises(UnexpectedRequest, match=r"give http=Cassette\(\.\.\.\)"):
+        with pytest.raises(UnexpectedRequest, match=r"give http=answering\(\.\.\.\)"):
             await running.run()
         assert await running.trash() == []
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from applications.http.wire import network
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from worker.accounts.opening import access_of, open_accounts
 from worker.actions.applications import applications_of
@@ -17,7 +16,7 @@ from worker.cli.printing import say, say_json, say_text
 from worker.settings.settings import Settings
 from worker.testing.action import ActionResult, run_action
 from worker.testing.scrub import Scrubber
-from worker.testing.transports import Exchange
+from worker.testing.transports import Exchange, network
 
 SHOWN_ITEMS = 10
 SHOWN_CHARACTERS = 2000
@@ -94,7 +93,7 @@ def _exchange(exchange: Exchange, scrubber: Scrubber) -> dict[str, Any]:
         "url": scrubber.url(request.url),
         "headers": dict(scrubber.headers(request.headers)),
         "body": plain(scrubber.body(request)),
-        "status": reply.status_code if reply is not None else None,
+        "status": reply.status if reply is not None else None,
         "replyHeaders": dict(scrubber.headers(reply.headers)) if reply is not None else {},
         "reply": plain(scrubber.body(reply)) if reply is not None else None,
         "error": scrubber.text(exchange.error),

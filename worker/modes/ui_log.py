@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import structlog
 
-from applications.http.wire import ConnectionLost, network
+from applications.http.wire import LOST, network
 from applications.redaction import redact
 from connectors.http import Call
 from connectors.logs import EXCHANGE, UiLine, ui_lines
@@ -173,7 +173,7 @@ class UiLog:
         """Send an entry, and return whether the platform was reached; if it was not, the entry waits again."""
         try:
             reply = await client.post(post.path, content=post.content)
-        except ConnectionLost as error:
+        except LOST as error:
             self._waiting.appendleft(post)
             self._note_away(f"{type(error).__name__}: {error}")
             return False

@@ -3,15 +3,17 @@
 `docs/testing.md` shows how.
 """
 
-from applications.http.wire import network
+from applications.http.errors import ConnectionLost, NotConnected, TimedOut
+from applications.http.request import Request
+from applications.http.transport import Reply, Transport
 from worker.testing.action import ActionResult, run_action
 from worker.testing.cassette import Cassette
 from worker.testing.clock import FakeClock
-from worker.testing.contract import ActionContract, BatchContract, ConnectorContract, answering
+from worker.testing.contract import ActionContract, BatchContract, ConnectorContract
 from worker.testing.installs import installed
 from worker.testing.memory import RunCounts
 from worker.testing.topology import ActionCall, EndlessRun, InMemoryTopology, load_trash
-from worker.testing.transports import Exchange, UnexpectedRequest
+from worker.testing.transports import Exchange, UnexpectedRequest, answering, network
 
 __all__ = [
     "ActionCall",
@@ -19,12 +21,18 @@ __all__ = [
     "ActionResult",
     "BatchContract",
     "Cassette",
+    "ConnectionLost",
     "ConnectorContract",
     "EndlessRun",
     "Exchange",
     "FakeClock",
     "InMemoryTopology",
+    "NotConnected",
+    "Reply",
+    "Request",
     "RunCounts",
+    "TimedOut",
+    "Transport",
     "UnexpectedRequest",
     "answering",
     "installed",

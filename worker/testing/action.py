@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import httpx
-
+from applications.http.transport import Transport
 from connectors import Message, Outcome, Trash
 from connectors.http import FindAccess, of_class
 from connectors.kind import Kind
@@ -66,7 +65,7 @@ async def run_action(
     user: str | None = None,
     headers: Mapping[str, Any] | None = None,
     followers: Sequence[str] = ("next",),
-    http: httpx.AsyncBaseTransport | None = None,
+    http: Transport | None = None,
     access: FindAccess = of_class,
 ) -> ActionResult:
     """Call an action with `data` as JSON, with a `body` of text, or with a trashed message as `data`.

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from applications.http.wire import network
+from applications.http.errors import ConnectionLost
+from applications.http.request import Request
+from applications.http.response import Headers
+from applications.http.transport import Reply, Transport
 from applications.redaction import HIDDEN
 from connectors.secrets import known_secrets
 from worker.testing.scrub import Scrubber
-from worker.testing.transports import Exchange, RecordingTransport, UnexpectedRequest
+from worker.testing.transports import Exchange, RecordingTransport, UnexpectedRequest, network
 
 RECORD = "WORKER_TESTING_RECORD"
 """The variable that lets cassettes record; `pytest --record` sets it."""
@@ -75,7 +77,7 @@ class _Slot:
     is_played: bool = False
 
 
-class Cassette(httpx.AsyncBaseTransport):
+class Cassette(Transport):
     """A file of recorded requests and replies, in the place of the network: `http=Cassette("get_order.json")`.
 
     It plays each reply once, in the order of recording, to a request with the same method, URL and body. A request
@@ -90,7 +92,7 @@ class Cassette(httpx.AsyncBaseTransport):
         *,
         mode: Mode | None = None,
         secrets: Iterable[str] = (),
-        service: httpx.AsyncBaseTransport | None = None,
+        service: Transport | None = None,
     ) -> None:
         """Without a `mode` it replays, unless the environment says to record; `service` is what is recorded."""
         self.path = Path(path)
@@ -105,22 +107,21 @@ class Cassette(httpx.AsyncBaseTransport):
         requests = [slot.recorded.request for slot in self._slots if not slot.is_played]
         return [f"{request.method} {request.url}" for request in requests]
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: Request) -> Reply:
         """Play or record the reply."""
         if self._recorder is not None:
             try:
-                return await self._recorder.handle_async_request(request)
+                return await self._recorder.send(request)
             finally:
                 self._write(self._recorder.exchanges)
-        await request.aread()
         return self._play(request)
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Close the connections to the service that is recorded."""
         if self._recorder is not None:
-            await self._recorder.aclose()
+            await self._recorder.close()
 
-    def _play(self, request: httpx.Request) -> httpx.Response:
+    def _play(self, request: Request) -> Reply:
         scrubber = Scrubber(self._scrubber.values | known_secrets())
         scrubber.learn(request)
         wanted = _request(request, scrubber)
@@ -130,8 +131,8 @@ class Cassette(httpx.AsyncBaseTransport):
         slot.is_played = True
         reply = slot.recorded.reply
         if reply.error:
-            raise httpx.ReadError(f"{reply.error} (recorded)", request=request)
-        return httpx.Response(reply.status, headers=reply.headers, content=_content(reply.body), request=request)
+            raise ConnectionLost(f"{reply.error} (recorded)")
+        return Reply(reply.status, content=_content(reply.body), headers=Headers(reply.headers))
 
     def _explain(self, wanted: RecordedRequest) -> str:
         lines = [f"{self.path} has no reply for {wanted.method} {wanted.url}", f"  body: {_shown(wanted.body)}"]
@@ -173,11 +174,11 @@ def _recorded(exchange: Exchange, scrubber: Scrubber) -> Recorded:
     reply = RecordedReply(error=scrubber.text(exchange.error))
     if exchange.reply is not None:
         headers = [(name, text) for name, text in scrubber.headers(exchange.reply.headers) if name not in _NOT_KEPT]
-        reply = RecordedReply(status=exchange.reply.status_code, headers=headers, body=scrubber.body(exchange.reply))
+        reply = RecordedReply(status=exchange.reply.status, headers=headers, body=scrubber.body(exchange.reply))
     return Recorded(request=_request(exchange.request, scrubber), reply=reply)
 
 
-def _request(request: httpx.Request, scrubber: Scrubber) -> RecordedRequest:
+def _request(request: Request, scrubber: Scrubber) -> RecordedRequest:
     headers = {name: text for name, text in scrubber.headers(request.headers) if name not in _NOT_KEPT}
     return RecordedRequest(
         method=request.method, url=scrubber.url(request.url), headers=headers, body=scrubber.body(request)

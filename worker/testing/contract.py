@@ -11,19 +11,19 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import SkipTest
 
-import httpx
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
 from applications import Application
 from applications.authentication import TokenAuthentication
+from applications.http.errors import ConnectionLost
+from applications.http.request import Request
+from applications.http.transport import Reply, Transport
 from connectors import Forward, Limited, Page, Repeat, Stop, Trash
 from worker.actions.description import schema, types_of
 from worker.actions.errors import describe
@@ -33,7 +33,7 @@ from worker.testing.action import ActionResult, run_action
 from worker.testing.cassette import Cassette
 from worker.testing.installs import installed
 from worker.testing.scrub import Scrubber
-from worker.testing.transports import UnexpectedRequest
+from worker.testing.transports import answering
 
 NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
@@ -59,7 +59,7 @@ class ActionContract:
     """The application's install, by field; required fields that are not named are made up."""
 
     replies: ClassVar[Sequence[Any]] = ()
-    """What the service answers, in order: JSON data or `httpx.Response`. The last one stands for all further."""
+    """What the service answers, in order: JSON data or a `Reply`. The last one stands for all further."""
 
     cassette: ClassVar[str | Path] = ""
     """A cassette to play in the place of `replies`; a relative path starts beside the test's file."""
@@ -111,15 +111,11 @@ class ActionContract:
         found: type[Application] | None = getattr(self.own, "application", None)
         return found
 
-    def run(
-        self, http: httpx.AsyncBaseTransport, token_endpoint: httpx.AsyncBaseTransport | None = None
-    ) -> ActionResult:
+    def run(self, http: Transport, token_endpoint: Transport | None = None) -> ActionResult:
         """Call the action with its first example."""
         return asyncio.run(self._run(http, token_endpoint))
 
-    async def _run(
-        self, http: httpx.AsyncBaseTransport, token_endpoint: httpx.AsyncBaseTransport | None
-    ) -> ActionResult:
+    async def _run(self, http: Transport, token_endpoint: Transport | None) -> ActionResult:
         data, application = self.examples()[0], self.application
         if application is None or not application.needs_install():
             return await run_action(self.own, data, user=self.user, http=http)
@@ -127,7 +123,7 @@ class ActionContract:
         async with installed(application, self.settings, user=user, token_endpoint=token_endpoint) as access:
             return await run_action(self.own, data, user=user, http=http, access=access)
 
-    def answers(self) -> httpx.AsyncBaseTransport:
+    def answers(self) -> Transport:
         """Return what stands for the service when all goes well."""
         return Cassette(self._tape, mode="replay") if self.cassette else answering(*self.replies)
 
@@ -157,7 +153,7 @@ class ConnectorContract(ActionContract):
     def test_a_refusal_goes_to_the_trash_with_its_status(self) -> None:
         """A person has to see why."""
         for status in (400, 404) if self._has_token else (400, 401, 404):
-            result = self.run(self.wrong(httpx.Response(status, json={"error": "refused"})))
+            result = self.run(self.wrong(Reply(status, json={"error": "refused"})))
             assert isinstance(result.outcome, self.after_refusal), f"after {status}: {result.outcome!r}"
             if isinstance(result.outcome, Trash):
                 assert str(status) in result.reason, f"the status {status} is missing in {result.reason!r}"
@@ -170,8 +166,8 @@ class ConnectorContract(ActionContract):
         result = self.run(renewal.service, renewal.endpoint)
         assert renewal.count == 1, f"after 401 the token was renewed {renewal.count} times, not once"
         refused, again = renewal.sent[:2]
-        assert refused.call == again.call, f"after 401 {again.call} was sent, not {refused.call} again"
-        assert refused.headers != again.headers, f"{again.call} was sent again with the token that was refused"
+        assert _call(refused) == _call(again), f"after 401 {_call(again)} was sent, not {_call(refused)} again"
+        assert refused.headers != again.headers, f"{_call(again)} was sent again with the token that was refused"
         went_on = isinstance(result.outcome, GOES_ON) or "cannot be sent twice" in result.reason
         assert went_on, f"with the new token: {type(result.outcome).__name__}: {result.reason}"
 
@@ -179,8 +175,8 @@ class ConnectorContract(ActionContract):
         """401, and the token endpoint, where there is one, refuses as well; only a person helps."""
         if not self._has_token:
             raise SkipTest(NOTHING_TO_RENEW)
-        refused = httpx.Response(400, json={"error": "invalid_grant"})
-        result = self.run(answering(httpx.Response(401)), answering(refused))
+        refused = Reply(400, json={"error": "invalid_grant"})
+        result = self.run(answering(Reply(401)), answering(refused))
         assert isinstance(result.outcome, Trash), f"with a dead login: {result.outcome!r}"
         assert "needs reconnect" in result.reason, f"the reason does not say that the login is dead: {result.reason!r}"
         assert "Cure: orchesty-worker installs" in result.reason, f"the cure is missing in {result.reason!r}"
@@ -188,7 +184,7 @@ class ConnectorContract(ActionContract):
     def test_a_used_up_limit_waits_as_long_as_the_service_says(self) -> None:
         """429 with `Retry-After`; an outcome without a time is asked for sooner."""
         headers = {"retry-after": str(int(RETRY_AFTER.total_seconds()))}
-        result = self.run(self.wrong(httpx.Response(429, headers=headers)))
+        result = self.run(self.wrong(Reply(429, headers=headers)))
         assert isinstance(result.outcome, Repeat | Limited), f"after 429: {result.outcome!r}"
         after = result.outcome.after
         assert isinstance(after, timedelta), f"not the time that the service says, but {after}: pass it on as `after`"
@@ -196,19 +192,19 @@ class ConnectorContract(ActionContract):
 
     def test_a_service_in_trouble_is_asked_again_later(self) -> None:
         """500 and a connection that breaks."""
-        for reply in (httpx.Response(500), httpx.ReadError("connection lost")):
+        for reply in (Reply(500), ConnectionLost("connection lost")):
             result = self.run(self.wrong(reply))
             assert isinstance(result.outcome, Repeat | Limited), f"after {reply!r}: {result.outcome!r}"
 
     def test_a_reply_that_is_not_what_it_should_be_is_no_success(self) -> None:
         """A login page in the place of JSON must not count as an order."""
-        page = httpx.Response(200, headers={"content-type": "text/html"}, text="<html>Please log in</html>")
+        page = Reply(headers={"content-type": "text/html"}, text="<html>Please log in</html>")
         outcome = self.run(self.wrong(page)).outcome
         assert not self.reads_replies or not isinstance(outcome, GOES_ON), f"a page in HTML became {outcome!r}"
 
     def test_secrets_stay_out_of_logs_and_trash(self) -> None:
         """Whatever the service answers."""
-        for http in (self.answers(), self.wrong(httpx.Response(403)), self.wrong(httpx.Response(500))):
+        for http in (self.answers(), self.wrong(Reply(403)), self.wrong(Reply(500))):
             with all_logs() as lines:
                 result = self.run(http)
             known = Scrubber(self.secrets)
@@ -218,7 +214,7 @@ class ConnectorContract(ActionContract):
             found = [text for text in seen if known.text(text) != text]
             assert not found, f"a secret is in: {known.text(found[0])}"
 
-    def wrong(self, reply: Any) -> httpx.AsyncBaseTransport:
+    def wrong(self, reply: Any) -> Transport:
         """Return what stands for the service when this goes wrong: a reply, or an error of the connection."""
         return answering(*self.before, reply)
 
@@ -241,24 +237,6 @@ class BatchContract(ConnectorContract):
         assert cursors, "it returned no page"
         assert cursors[-1] is None, "the last of the replies does not end it"
         assert len(set(cursors)) == len(cursors), f"a cursor came twice: {cursors}"
-
-
-def answering(*replies: Any) -> httpx.AsyncBaseTransport:
-    """Return a service that gives these replies in order, the last one again and again.
-
-    JSON data is sent with status 200, an `httpx.Response` as it is, and an `httpx.TransportError` is raised.
-    """
-    left: Iterator[Any] = chain(replies, repeat(replies[-1])) if replies else iter(())
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        reply = next(left, UnexpectedRequest(f"{request.method} {request.url}: there are no `replies`"))
-        if isinstance(reply, BaseException):
-            raise reply
-        if isinstance(reply, httpx.Response):
-            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-        return httpx.Response(200, json=reply)
-
-    return httpx.MockTransport(answer)
 
 
 def _json(data: Any) -> str:
@@ -291,31 +269,26 @@ def all_logs() -> Iterator[list[str]]:
     handler.lines += [repr(event) for event in events]
 
 
-@dataclass(frozen=True, slots=True)
-class SentRequest:
-    """A request, as it was when it was sent: signing it again changes it."""
-
-    call: str
-    """Method and URL."""
-    headers: Mapping[str, str] = field(repr=False)
-
-
 class Renewal:
     """Counts renewals, and keeps what was sent to the service."""
 
-    def __init__(self, answers: httpx.AsyncBaseTransport, reply: Mapping[str, Any]) -> None:
+    def __init__(self, answers: Transport, reply: Mapping[str, Any]) -> None:
         """`answers` follow once the token endpoint has given its `reply`."""
         self.count = 0
-        self.sent: list[SentRequest] = []
-        self.service = httpx.MockTransport(self._answer)
-        self.endpoint = httpx.MockTransport(self._renew)
+        self.sent: list[Request] = []
+        self.service = answering(self._answer)
+        self.endpoint = answering(self._renew)
         self._answers = answers
         self._reply = reply
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.sent.append(SentRequest(f"{request.method} {request.url}", dict(request.headers)))
-        return await self._answers.handle_async_request(request) if self.count else httpx.Response(401)
+    async def _answer(self, request: Request) -> Reply:
+        self.sent.append(request)
+        return await self._answers.send(request) if self.count else Reply(401)
 
-    def _renew(self, request: httpx.Request) -> httpx.Response:
+    def _renew(self, _: Request) -> Reply:
         self.count += 1
-        return httpx.Response(200, json=self._reply)
+        return Reply(json=self._reply)
+
+
+def _call(request: Request) -> str:
+    return f"{request.method} {request.url}"

@@ -7,13 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import httpx
-
 from applications import Application, Token
 from applications.accounts import Accounts
 from applications.authentication import TokenAuthentication
 from applications.crypt import Keyring, new_key
 from applications.forms import FieldFacts
+from applications.http.transport import Transport
 from connectors.http import FindAccess
 from worker.accounts.opening import access_of
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
@@ -29,7 +28,7 @@ async def installed(
     *,
     user: str = "alice",
     token: Token | None = None,
-    token_endpoint: httpx.AsyncBaseTransport | None = None,
+    token_endpoint: Transport | None = None,
 ) -> AsyncIterator[FindAccess]:
     """Install an application for a user: `async with installed(Shop, {"token": "t"}) as access`.
 

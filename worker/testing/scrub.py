@@ -7,12 +7,12 @@ them are hidden wherever else they stand, in URLs, texts and replies.
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-import httpx
-
+from applications.http.request import Request
+from applications.http.response import Response
 from applications.redaction import HIDDEN, redact
 from connectors.secrets import is_secret_name
 from worker.testing.transports import Exchange
@@ -37,7 +37,7 @@ class Scrubber:
         """`secrets` are hidden as well, whatever they are called."""
         self._values = {value for value in secrets if value}
 
-    def learn(self, message: httpx.Request | httpx.Response) -> None:
+    def learn(self, message: Request | Response) -> None:
         """Remember the secrets of a request or reply that has been read."""
         found = set(_secrets_of(message))
         self._values |= {value for value in found if len(value) >= SHORTEST}
@@ -54,16 +54,16 @@ class Scrubber:
         """The secrets that are known."""
         return frozenset(self._values)
 
-    def url(self, url: httpx.URL | str) -> str:
+    def url(self, url: str) -> str:
         """Return the URL without secrets in user, query and path."""
-        parts = urlsplit(str(url))
+        parts = urlsplit(url)
         query = self._parameters(parts.query)
         netloc = parts.netloc.rpartition("@")[2]
         return self.text(urlunsplit((parts.scheme, netloc, parts.path, query, "")))
 
-    def headers(self, headers: httpx.Headers) -> list[tuple[str, str]]:
+    def headers(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the headers without secrets."""
-        return [(name, HIDDEN if is_secret_name(name) else self.text(text)) for name, text in headers.multi_items()]
+        return [(name, HIDDEN if is_secret_name(name) else self.text(text)) for name, text in headers.items()]
 
     def text(self, text: str) -> str:
         """Return a text without the secrets that are known."""
@@ -80,9 +80,9 @@ class Scrubber:
                 return self.text(data)
         return data
 
-    def body(self, message: httpx.Request | httpx.Response) -> Any:
+    def body(self, message: Request | Response) -> Any:
         """Return the body without secrets: JSON data, text, or `{"base64": ...}` for bytes."""
-        content = message.content
+        content = _content(message)
         try:
             text = content.decode()
         except UnicodeDecodeError:
@@ -102,20 +102,25 @@ class Scrubber:
         return HIDDEN if is_secret_name(name) and isinstance(value, str) and value else self.data(value)
 
 
-def _secrets_of(message: httpx.Request | httpx.Response) -> Iterator[str]:
-    for name, text in message.headers.multi_items():
+def _secrets_of(message: Request | Response) -> Iterator[str]:
+    for name, text in message.headers.items():
         if is_secret_name(name):
             yield from _parts(text)
-    content = message.content.decode(errors="replace")
+    content = _content(message).decode(errors="replace")
     pairs = _pairs(content) if message.headers.get("content-type", "").startswith(_FORM) else []
-    if isinstance(message, httpx.Request):
-        pairs += _pairs(message.url.query.decode())
-        yield from filter(None, (unquote(message.url.password), unquote(message.url.username)))
+    if isinstance(message, Request):
+        url = urlsplit(message.url)
+        pairs += _pairs(url.query)
+        yield from (unquote(part) for part in (url.password, url.username) if part)
     yield from (text for name, text in pairs if is_secret_parameter(name))
     try:
         yield from _members(json.loads(content))
     except ValueError:
         return
+
+
+def _content(message: Request | Response) -> bytes:
+    return message.body if isinstance(message, Request) else message.content
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -129,7 +134,7 @@ def _parts(text: str) -> Iterator[str]:
             yield from base64.b64decode(rest).decode().split(":", 1)
         except ValueError:
             return
-    for cookie in text.split(";"):
+    for cookie in re.split("[;,]", text):
         if "=" in cookie and not rest.startswith("="):
             yield cookie.partition("=")[2]
 

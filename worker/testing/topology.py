@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 from pydantic_core import to_json
 
+from applications.http.transport import Transport
 from connectors import Message, Outcome
 from connectors.action import Action
 from connectors.http import FindAccess, Http, of_class
@@ -85,7 +85,7 @@ class InMemoryTopology:
         topology: str | Path | Mapping[str, Any] | Topology,
         actions: Actions = (),
         *,
-        http: httpx.AsyncBaseTransport | None = None,
+        http: Transport | None = None,
         access: FindAccess = of_class,
         nodes: Sequence[str] = (),
         stages: Sequence[Stage] = (),
@@ -93,8 +93,8 @@ class InMemoryTopology:
     ) -> None:
         """Take a topology file, its path or content.
 
-        `http` answers the requests of the actions: a `Cassette`, an `httpx.MockTransport`, or `network()`; without
-        it, a request fails the test. `access` finds an application's base URL, headers and sign-in; by default they are
+        `http` answers the requests of the actions: `answering(...)`, a `Cassette`, or `network()`; without it,
+        a request fails the test. `access` finds an application's base URL, headers and sign-in; by default they are
         those of its class. Only `nodes` are worked on, by default all; in the queues of others messages
         stay. `stages` of your own stand around each action. More than `max_messages` in one `run` raise `EndlessRun`.
         """

@@ -1,9 +1,16 @@
 """What answers the requests of actions in tests."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from inspect import isawaitable
+from itertools import chain, repeat
+from typing import Any
 
-import httpx
-
+from applications.http.errors import ConnectionLost
+from applications.http.request import Request
+from applications.http.response import Response
+from applications.http.transport import Reply, Transport
+from applications.http.wire import Network, without_secrets
 from connectors.secrets import known_secrets
 from worker.errors import EndsTest
 
@@ -12,58 +19,79 @@ class UnexpectedRequest(EndsTest):
     """A request that the test has no answer for."""
 
 
-def no_network() -> httpx.AsyncBaseTransport:
-    """Return a transport that fails the test at the first request."""
+class _Answering(Transport):
+    def __init__(self, answer: Callable[[Request], Any]) -> None:
+        self._answer = answer
 
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise UnexpectedRequest(
-            f"{request.method} {request.url.copy_with(query=None)} in a test without HTTP: give http=Cassette(...), "
-            "http=httpx.MockTransport(...), or http=network() to call the service itself"
+    async def send(self, request: Request) -> Reply:
+        """Return the reply, made of what the function returns."""
+        reply = self._answer(request)
+        while callable(reply) or isawaitable(reply):
+            reply = await reply if isawaitable(reply) else reply(request)
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply if isinstance(reply, Reply) else Reply(json=reply)
+
+
+def answering(*replies: Any) -> Transport:
+    """Return a service that gives these replies in order, the last one again and again.
+
+    JSON data is sent with status 200, a `Reply` as it is. An error is raised: `ConnectionLost`, `NotConnected` or
+    `TimedOut`. A function is called with the `Request`, and returns one of these. Without replies each request raises
+    `UnexpectedRequest`.
+    """
+    left: Iterator[Any] = chain(replies, repeat(replies[-1])) if replies else iter(())
+    return _Answering(
+        lambda request: next(left, UnexpectedRequest(f"{request.method} {request.url}: there are no `replies`"))
+    )
+
+
+def network() -> Transport:
+    """Return the services themselves, for a test that shall call them."""
+    return Network()
+
+
+def no_network() -> Transport:
+    """Return a service that fails the test at the first request."""
+    return _Answering(
+        lambda request: UnexpectedRequest(
+            f"{request.method} {without_secrets(request.url)} in a test without HTTP: give http=answering(...), "
+            "http=Cassette(...), or http=network() to call the service itself"
         )
-
-    return httpx.MockTransport(refuse)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and what came of it. Both hold secrets; `worker.testing.scrub` hides them."""
 
-    request: httpx.Request
-    reply: httpx.Response | None
+    request: Request
+    reply: Response | None
+    """None when there was none."""
     error: str = ""
     """Why there is no reply."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Those of the install that was used."""
 
 
-class RecordingTransport(httpx.AsyncBaseTransport):
+class RecordingTransport(Transport):
     """Keeps what passes: `exchanges`."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.exchanges: list[Exchange] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass the request on; request and reply are read whole."""
-        await request.aread()
+    async def send(self, request: Request) -> Reply:
+        """Pass the request on."""
         try:
-            reply = await self._transport.handle_async_request(request)
-            reply.request = request
-            await reply.aread()
-        except httpx.TransportError as error:
+            reply = await self._transport.send(request)
+        except ConnectionLost as error:
             self.exchanges.append(Exchange(request, None, f"{type(error).__name__}: {error}", known_secrets()))
             raise
-        plain = decoded(reply)
-        self.exchanges.append(Exchange(request, plain, secrets=known_secrets()))
-        return plain
+        response = Response(request.method, without_secrets(request.url), reply.status, reply.headers, reply.content)
+        self.exchanges.append(Exchange(request, response, secrets=known_secrets()))
+        return reply
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Close what is below."""
-        await self._transport.aclose()
-
-
-def decoded(reply: httpx.Response) -> httpx.Response:
-    """Return a reply that has been read, without the encodings that it was sent with."""
-    dropped = {"content-encoding", "content-length", "transfer-encoding"}
-    headers = [(name, value) for name, value in reply.headers.multi_items() if name not in dropped]
-    return httpx.Response(reply.status_code, headers=headers, content=reply.content, request=reply.request)
+        await self._transport.close()
