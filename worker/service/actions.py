@@ -23,7 +23,7 @@ from worker.protocol.transport import Delivery
 from worker.service.envelope import Envelope, answer, failure, read_envelope
 from worker.service.errors import Refused, UnknownService
 from worker.service.failures import failed
-from worker.service.http import Reply, Request, error_reply, json_reply
+from worker.service.http import Reply, Request, error_reply, json_reply, read_json
 from worker.service.routing import Places, Route
 
 log = structlog.get_logger()
@@ -76,7 +76,8 @@ class ActionRoutes:
         return json_reply([])
 
     async def _call(self, kind: Kind, request: Request, places: Places) -> Reply:
-        given = read_envelope(await request.json())
+        body = await request.read()
+        given = read_envelope(read_json(body) if body.strip() else {})
         try:
             ready = self._found(kind, places["name"])
         except Refused as error:

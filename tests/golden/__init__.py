@@ -1,0 +1,1 @@
+"""Replays recorded calls of services against a service with the same actions."""

@@ -1,0 +1,181 @@
+"""Whether an answer is the one that was recorded.
+
+Status, content type and JSON have to be the same. Ids, times and tokens differ from run to run. Where the recorded
+service shows a defect, a rule says what is right instead; `docs/compatibility.md` has these rules with their reasons.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+Case = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What our service has answered."""
+
+    status: int
+    content_type: str
+    text: str
+
+    @property
+    def data(self) -> Any:
+        """The JSON, None for what is none."""
+        return _json(self.text)
+
+
+def difference(case: Case, answer: Answered) -> str:
+    """Return what differs; empty when nothing does that should not."""
+    if any(rule(case, answer) for rule in RULES):
+        return ""
+    recorded = case["response"]
+    if not _was_answered(case):
+        return f"status {answer.status}, where the recorded process ended"
+    if recorded["status"] != answer.status:
+        return f"status {answer.status}, not {recorded['status']}: {answer.text[:200]}"
+    wanted, found = _type(dict_of(recorded["headers"]).get("content-type", "")), _type(answer.content_type)
+    if wanted != found:
+        return f"content type {found}, not {wanted}"
+    return _compared(recorded["body"] or "", answer.text)
+
+
+def dict_of(headers: list[list[str]]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}
+
+
+def _was_answered(case: Case) -> bool:
+    return bool((case["response"] or {}).get("status"))
+
+
+def nothing_recorded(case: Case, answer: Answered) -> bool:
+    """JSON that is none ended the recorded process: ours says 400."""
+    return not _was_answered(case) and answer.status == 400
+
+
+def page_for_envelope(case: Case, answer: Answered) -> bool:
+    """An error within the handling of an error gave a page of HTML: ours is an envelope with a verdict."""
+    recorded = case["response"]
+    if not _was_answered(case):
+        return False
+    is_page = "text/html" in dict_of(recorded["headers"]).get("content-type", "")
+    is_call = re.fullmatch(r"/(connector|batch|custom-node)/[^/]+/(action|process)", case["request"]["path"])
+    data = answer.data
+    is_envelope = isinstance(data, dict) and "result-code" in (data.get("headers") or {})
+    return bool(is_page and is_call and case["request"]["method"] == "POST" and is_envelope)
+
+
+def headers_of_array(case: Case, answer: Answered) -> bool:
+    """Headers that are an array lost the verdict: ours takes them for none."""
+    recorded, data = _json((case["response"] or {}).get("body")), answer.data
+    was_array = isinstance(recorded, dict) and recorded.get("headers") == []
+    return was_array and isinstance(data, dict) and (data.get("headers") or {}).get("result-code") == "0"
+
+
+def measured(case: Case, answer: Answered) -> bool:
+    """Metrics are the service's own."""
+    return case["request"]["path"] == "/metrics" and answer.status == 200
+
+
+RULES: tuple[Callable[[Case, Answered], bool], ...] = (
+    nothing_recorded,
+    page_for_envelope,
+    headers_of_array,
+    measured,
+)
+
+_OF_JAVASCRIPT = re.compile(
+    r"is not valid JSON|Unexpected end of JSON|in JSON at position|Cannot read propert|Cannot use 'in'"
+    r"|is not a function|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|socket hang up|Invalid URL|Failed to decode param"
+    r"|simple-oauth2|The first argument must be|must be a string|must be one of|Response Error|is not JSON compatible"
+    r"|^undefined|Unknown exception|stub failure|Invalid HMAC|maxRedirects|Maximum number of redirects|Unterminated string"
+)
+"""Words of the language and libraries of the recorded service; ours has its own for the same errors."""
+_PREFIX = "Error occurred: "
+_TIMES = frozenset({"created", "update", "expires"})
+"""Recorded as "Invalid DateTime": ours are times."""
+
+
+def _compared(recorded: str, ours: str) -> str:
+    wanted, found = _json(recorded), _json(ours)
+    if wanted is None or found is None:
+        return "" if recorded == ours else f"{ours[:200]!r}, not {recorded[:200]!r}"
+    return _differs(wanted, found, "$")
+
+
+def _differs(wanted: Any, found: Any, place: str) -> str:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return _dicts(wanted, found, place)
+    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        pairs = enumerate(zip(wanted, found, strict=True))
+        parts = (_differs(one, other, f"{place}[{at}]") for at, (one, other) in pairs)
+        return next(filter(None, parts), "")
+    return "" if _is_same(wanted, found, place) else f"{place}: {found!r}, not {wanted!r}"
+
+
+def _dicts(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> str:
+    for name in dict.fromkeys([*wanted, *found]):
+        if name == "body" and wanted.get(name) is None and found.get(name) in (None, ""):
+            continue  # what is undefined there has no text here
+        if name not in found or name not in wanted:
+            return f"{place}.{name}: {'missing' if name not in found else f'{found[name]!r} is too much'}"
+        if said := _differs(wanted[name], found[name], f"{place}.{name}"):
+            return said
+    return ""
+
+
+def _is_same(wanted: Any, found: Any, place: str) -> bool:
+    name = place.rpartition(".")[2]
+    if name in _TIMES and place.count(".") <= 3:
+        return wanted is None or isinstance(found, str)
+    if isinstance(wanted, str) and isinstance(found, str):
+        return _same_text(wanted, found, name)
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    if isinstance(wanted, int | float) and isinstance(found, int | float):
+        return float(wanted) == float(found)  # large ones were rounded there
+    return bool(wanted == found)
+
+
+def _same_text(wanted: str, found: str, name: str) -> bool:
+    if wanted == found:
+        return True
+    if name in {"message", "result-message"}:
+        return _same_message(wanted, found)
+    if name == "result-detail":
+        return bool(found)
+    if name == "authorizeUrl":
+        return bool(_without_state(wanted) == _without_state(found))
+    inner, ours = _json(wanted), _json(found)
+    return inner is not None and not isinstance(inner, str) and ours is not None and not _differs(inner, ours, "$")
+
+
+def _same_message(wanted: str, found: str) -> bool:
+    """A stack may follow what was recorded; the words of JavaScript are not ours."""
+    if not found.startswith(_PREFIX) or not wanted.startswith(_PREFIX):
+        return False
+    said = wanted.removeprefix(_PREFIX)
+    return bool(_OF_JAVASCRIPT.search(said)) or _without_stack(wanted).startswith(found.partition(", Stack: ")[0])
+
+
+def _without_stack(message: str) -> str:
+    return message.partition(", Stack: ")[0]
+
+
+def _without_state(url: str) -> Any:
+    parts = urlsplit(url)
+    return parts._replace(query=""), [pair for pair in parse_qsl(parts.query) if pair[0] != "state"]
+
+
+def _type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip()
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return json.loads(text or "")
+    except ValueError:
+        return None
