@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.drawings import bpmn, circle, sketch, square
 from support.entries import ENTRY
 
 from worker.cli import cli
@@ -20,12 +21,15 @@ from worker.trash.transfer import to_line
 
 NODE = {"id": "n1", "name": "start", "worker": "worker.null", "settings": {"headers": {"a": "b"}}}
 TOPOLOGY = json.dumps({"id": "t1", "name": "t", "nodes": [NODE]})
+SKETCH = sketch(circle("n1"), square("n2", "connector", "pay"), flows=[("n1", "n2")])
 LINE = to_line(ENTRY)
 UNREADABLE = replace(ENTRY, id="a" * 24, raw=b"\xff", headers={}, body=None)
 COMMANDS = {
     "topology check": ("topology", "check", "FILE"),
     "topology check --json": ("topology", "check", "--json", "FILE"),
     "topology show": ("topology", "show", "FILE"),
+    "topology import": ("topology", "import", "FILE", "--output", "imported.json", "--force"),
+    "topology export": ("topology", "export", "FILE", "--output", "exported.json", "--force"),
     "start --file": ("start", "no-such-node", "--file", "FILE"),
     "actions run --file": ("actions", "run", "copy", "--actions", "support.actions", "--file", "FILE"),
     "trash import": ("trash", "import", "FILE"),
@@ -61,6 +65,11 @@ CONTENTS = {
     "more digits than Python reads": b"1" * 5_000,
     "a time with many digits": LINE.replace(str(ENTRY.created), "9" * 400).encode(),
     "other types": b'[{"id": [], "nodes": 5, "name": null}]',
+    "BPMN": bpmn().encode(),
+    "cut BPMN": bpmn()[:500].encode(),
+    "sketch": SKETCH.encode(),
+    "deep sketch": SKETCH.replace('"pay"', "[" * 5_000 + "]" * 5_000).encode(),
+    "half a character in a sketch": SKETCH.replace('"pay"', '"\\ud800"').encode(),
     "huge": b'{"a": "' + b"x" * 5_000_000 + b'"}',
 }
 
@@ -117,8 +126,8 @@ def test_no_place_ends_a_command_with_a_traceback(folder: Path, place: str) -> N
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    good=st.sampled_from([TOPOLOGY, LINE]),
-    cut=st.tuples(st.integers(0, 400), st.integers(0, 400)),
+    good=st.sampled_from([TOPOLOGY, LINE, SKETCH, bpmn()]),
+    cut=st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)),
     inserted=st.binary(max_size=8) | st.sampled_from([b"1e999", b"NaN", b"[" * 2_000, b"\\ud800", b"\xff"]),
     command=st.sampled_from([name for name in COMMANDS if "actions" not in name]),
 )

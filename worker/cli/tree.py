@@ -179,9 +179,19 @@ topology = click.Group(
     "topology",
     commands=[
         Lazy("check", "topology:check", "Check a topology file (default: TOPOLOGY_JSON) and show its nodes."),
+        Lazy(
+            "export",
+            "editor_files:export",
+            "Turn a topology FILE, or BPMN, into a .tplg.json file, which the platform's editor imports.",
+        ),
+        Lazy(
+            "import",
+            "editor_files:import_",
+            "Turn a FILE of the platform's editor, .tplg.json or BPMN, into a topology file.",
+        ),
         Lazy("show", "topology:show", "Draw the graph of a topology file (default: TOPOLOGY_JSON)."),
     ],
-    help="Look at topology files.",
+    help="Look at topology files, and turn those of the platform's editor into them and back.",
     epilog="\b\nExample:\n  orchesty-worker topology show topology.json\n",
 )
 

@@ -1,4 +1,4 @@
-"""The topology file, version 2, as the platform's editor exports it."""
+"""The topology file, version 2, as the platform generates it; files of the editor become one."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from worker.editor.reading import read_document
 from worker.errors import TopologyError
 from worker.protocol import headers
 from worker.protocol.keys import parse_key
@@ -100,16 +101,20 @@ class _File(BaseModel):
 
 
 def load_topology(path: Path) -> Topology:
-    """Read and check a topology file. Raises `TopologyError` naming the file, the place in it and the cure."""
+    """Read and check a topology file, which may be one of the platform's editor.
+
+    Raises `TopologyError` naming the file, the place in it and the cure.
+    """
     try:
-        content = json.loads(path.read_bytes())
-        entries = _File.model_validate(content)
+        entries = _File.model_validate(read_document(path))
     except OSError as error:
         raise TopologyError(
             f"{path}: {error.strerror or error}. Name the topology file with TOPOLOGY_JSON or --topology."
         ) from None
     except ValidationError as error:
         raise TopologyError(_explain(path, error)) from None
+    except TopologyError as error:
+        raise TopologyError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
     except RecursionError:
         raise TopologyError(f"{path}: nested too deeply. Export the topology again.") from None
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""Files of the platform's process editor: read into topology files, and written from them."""
