@@ -16,7 +16,7 @@ from applications.http.errors import ReplyUnreadable
 from applications.redaction import redact
 from applications.sync_call import SyncCall, TextReply
 from worker.actions.applications import find_application, load_applications
-from worker.cli.accounts import installs_option, opened, read_parameters
+from worker.cli.accounts import installs_option, opened, read_parameters, sdk_option
 from worker.cli.action_options import actions_option
 from worker.cli.options import json_option
 from worker.cli.printing import Listing, say, say_fact, say_json, say_table, say_text
@@ -94,20 +94,21 @@ Examples:
 @click.argument("method")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--user", default="", help="Call the service as this user.")
+@sdk_option
 @click.option("--data", help="The body of the request, which is a POST then, else a GET.")
 @actions_option
 @installs_option
 def call(
-    key: str, method: str, parameters: tuple[str, ...], user: str, data: str | None, actions: tuple[str, ...],
-    installs_url: str | None,
+    key: str, method: str, parameters: tuple[str, ...], user: str, sdk: str, data: str | None,
+    actions: tuple[str, ...], installs_url: str | None,
 ) -> None:  # fmt: skip
     """Call a synchronous method of an application, and print its answer: JSON, or the text that it is."""
     application = find_application(known(actions), key)
     if method not in application.sync_methods():
         names = ", ".join(application.sync_methods()) or "none"
         raise click.UsageError(f"{key} has no synchronous method {method!r}; it has {names}")
-    given = read_parameters(parameters)
-    answer = asyncio.run(_call(load_settings(installs_url=installs_url), application, method, user, given, data))
+    given, body = read_parameters(parameters), None if data is None else data.encode()
+    answer = asyncio.run(_call(load_settings(installs_url=installs_url), application, method, (user, sdk), given, body))
     if isinstance(answer, TextReply):
         say_text(answer.text)
     else:
@@ -115,13 +116,13 @@ def call(
 
 
 async def _call(
-    settings: Settings, application: type[Application], method: str, user: str, query: Mapping[str, str],
-    data: str | None,
+    settings: Settings, application: type[Application], method: str, who: tuple[str, str], query: Mapping[str, str],
+    body: bytes | None,
 ) -> Any:  # fmt: skip
     async with opened(settings) as accounts:
-        client = accounts.later_client(application, user)
-        verb, body = ("GET", b"") if data is None else ("POST", data.encode())
-        asked = SyncCall(method=verb, user=user, query=query, body=body, client=client)
+        client, (user, sdk) = accounts.later_client(application, *who), who
+        verb = "GET" if body is None else "POST"
+        asked = SyncCall(method=verb, user=user, sdk=sdk, query=query, body=body or b"", client=client)
         try:
             return await application.sync_methods()[method](accounts.made(application), asked)
         except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:
