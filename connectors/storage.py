@@ -3,14 +3,14 @@
     Storage
     ├── Collection   items of a name, kept for 24 hours, streamed in and out
     ├── State        the last id or date of a source, kept until it is changed
-    └── join         parts of one message that come one by one, for `merge`
+    ├── join         parts of one message that come one by one, for `merge`
+    └── Comparing    what earlier runs have had, for `comparator`
 
 An action reaches it as `self.storage`. What cannot be reached raises `StorageAway`: the message waits in the broker.
 """
 
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -22,6 +22,8 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
+from connectors.clock import now_ms
+from connectors.comparing import Comparing
 from connectors.message import Message
 
 KEPT = timedelta(hours=24)
@@ -237,8 +239,10 @@ class State:
 class Storage:
     """The data storage as actions see it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, comparing: Comparing) -> None:
         self._store = store
+        self.comparing = comparing
+        """What the node `comparator` has seen in earlier runs."""
 
     def collection(self, name: str, *, process: str = "", application: str = "", user: str = "") -> Collection:
         """Return the items of this name for a process (by correlation id), an application and a user.
@@ -271,11 +275,6 @@ class Storage:
     async def close(self) -> None:
         """Close the connections."""
         await self._store.close()
-
-
-def now_ms() -> int:
-    """Return the milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def _header(message: Message[Any], name: str) -> str:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from connectors.action import CustomNode
+from connectors.clock import now_ms
 from connectors.configured import Configuration, Configured
 from connectors.message import Message
 from connectors.nodes.expression import Languages
 from connectors.nodes.splitting import SPLIT_COUNT, SPLIT_HEADERS, SPLIT_ID, SPLIT_INDEX, SPLIT_OUTER
 from connectors.outcome import Outcome, Page, Repeat, Stop, Trash
-from connectors.storage import Joined, Part, Standing, Terms, now_ms
+from connectors.storage import Joined, Part, Standing, Terms
 
 MERGE_KEY = "merge-key"
 MERGE_COUNT = "merge-count"

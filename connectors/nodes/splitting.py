@@ -1,7 +1,7 @@
 """`split`: make a message of each item of a list."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -10,6 +10,7 @@ from connectors.action import Batch
 from connectors.configured import Configuration, Configured
 from connectors.message import Message
 from connectors.nodes.expression import Languages
+from connectors.nodes.results import DRAFT_ID, Entry, entries_of, is_result
 from connectors.outcome import Page, Trash
 
 SPLIT_ID = "split-id"
@@ -31,7 +32,8 @@ class Split(Configured[SplitConfiguration], Batch[Any, Any]):
     """Makes a message of each item of a list, or of `size` items.
 
     Configuration: `{"items": {"jmespath": "order.lines"}, "size": 100}`; with `size` 1 the body is the item, else a
-    list. The headers `split-id`, `split-index` and `split-count` tell `merge` what belongs together.
+    list. The headers `split-id`, `split-index` and `split-count` tell `merge` what belongs together. Without `items`, a
+    result of `comparator` is split into what was created, updated and deleted.
     """
 
     name = "split"
@@ -39,14 +41,28 @@ class Split(Configured[SplitConfiguration], Batch[Any, Any]):
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
         """Return the items; there is one page."""
-        bodies = _chunks(await self._items(message), self.configuration.size)
-        own = {SPLIT_ID: str(message.headers.get("process-id", "")), SPLIT_COUNT: str(len(bodies)), **_outer(message)}
+        entries = await self._entries(message)
+        own = {SPLIT_ID: str(message.headers.get("process-id", "")), SPLIT_COUNT: str(len(entries)), **_outer(message)}
         return Page(
             [
-                Message({**message.headers, **own, SPLIT_INDEX: str(index)}, "").with_data(body)
-                for index, body in enumerate(bodies)
+                Message({**message.headers, **own, SPLIT_INDEX: str(index), **headers}, "").with_data(body)
+                for index, (body, headers) in enumerate(entries)
             ]
         )
+
+    async def _entries(self, message: Message[Any]) -> Sequence[Entry]:
+        if self.configuration.items is None and (is_result(message.data) or DRAFT_ID in message.headers):
+            return await self._compared(message)
+        return [(body, {}) for body in _chunks(await self._items(message), self.configuration.size)]
+
+    async def _compared(self, message: Message[Any]) -> Sequence[Entry]:
+        if self.configuration.size > 1:
+            raise Trash(
+                "a result of `comparator` is split item by item; set `size` to 1, or `items` to where a list is"
+            )
+        if not is_result(message.data):
+            await self._items(message)
+        return await entries_of(message, self.storage.comparing)
 
     async def _items(self, message: Message[Any]) -> list[Any]:
         chosen = self.configuration.items

@@ -14,8 +14,9 @@ from support.databases import MakeDatabase
 
 from connectors import Message
 from connectors import storage as storages
+from connectors.clock import now_ms
 from connectors.errors import StorageAway
-from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Storage, Terms, now_ms
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Storage, Terms
 from deploy.redis import PrivateRedis
 from worker.checks.finding import FindingState
 from worker.checks.stores import check_storage
@@ -310,7 +311,7 @@ async def test_what_expired_is_deleted(make_database: MakeDatabase) -> None:
     await store.join("g", Part("p", 0, "1"), Terms(3, old.deadline, False, now_ms() - 1, old.forgotten), now_ms())
     store._purged = 0
     await store.write(Scope("c"), Chunk("new", 0, b"2", 1, now_ms() + HOUR))
-    with store._engine.connect() as connection:
+    with store._database.engine.connect() as connection:
         counts = [
             connection.exec_driver_sql(f"SELECT count(*) FROM storage_{name}").scalar()
             for name in ("chunks", "collections", "groups", "members")

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+from connectors.clock import now_ms
 from connectors.errors import StorageAway
-from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
-from worker.database.redis import open_redis, redis_errors
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms
+from worker.database.redis import redis_errors
 
 PREFIX = "orchesty:storage"
 NAMES = f"{PREFIX}:collections"
@@ -14,7 +16,6 @@ TOGETHER = 500
 """So many parts or names are read at once."""
 AHEAD = 8
 """So many parts are looked at for the next chunk: mostly it is in the first or second."""
-ANSWER_SECONDS = 30
 
 _WRITE = """
 if ARGV[2] == '0' then
@@ -78,18 +79,18 @@ return {standing, count, deadline, redis.call('HVALS', KEYS[2])}
 class RedisStore:
     """Chunks and groups in hashes that expire, values in keys that do not."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is `redis://[user:password@]host:6379/0`, `rediss://...` or `unix://path`."""
-        self._redis = open_redis(url, answer_seconds=ANSWER_SECONDS, decodes=False)
-        self._write = self._redis.register_script(_WRITE)
-        self._join = self._redis.register_script(_JOIN)
-        self._count = self._redis.register_script(_COUNT)
+    def __init__(self, redis: Any) -> None:
+        """`redis` is a client that answers with bytes."""
+        self._redis = redis
+        self._write = redis.register_script(_WRITE)
+        self._join = redis.register_script(_JOIN)
+        self._count = redis.register_script(_COUNT)
 
     async def write(self, scope: Scope, chunk: Chunk) -> None:
         """Keep a chunk."""
         collection = scope.key
         parts, counter = _parts_key(collection), f"{_parts_key(collection)}:counter"
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             if chunk.index == 0:
                 await self._redis.zremrangebyscore(NAMES, "-inf", now_ms())
                 await self._redis.zadd(NAMES, {_member(scope): chunk.expires})
@@ -100,7 +101,7 @@ class RedisStore:
         """Return the chunk after this place, which is `order:index`."""
         order, _, index = after.partition(":")
         next_index = int(index) + 1 if index else 0
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             async for part, score in self._parts(collection, order or "-inf", AHEAD):
                 if order and score != int(order):
                     next_index = 0
@@ -113,7 +114,7 @@ class RedisStore:
     async def clear(self, scope: Scope) -> None:
         """Delete all chunks."""
         parts = _parts_key(scope.key)
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             while found := await self._redis.zrange(parts, 0, TOGETHER - 1):
                 await self._redis.delete(*(_chunks_key(scope.key, part.decode()) for part in found))
                 await self._redis.zrem(parts, *found)
@@ -123,7 +124,7 @@ class RedisStore:
         """Return collections."""
         found: list[Kept] = []
         first = 0
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             while named := await self._redis.zrevrangebyscore(NAMES, "+inf", now, first, TOGETHER, withscores=True):
                 first += len(named)
                 for scope, expires in [(Scope(*json.loads(member)), int(score)) for member, score in named]:
@@ -135,20 +136,20 @@ class RedisStore:
 
     async def load(self, key: str) -> str | None:
         """Return a value."""
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             value = await self._redis.get(f"{PREFIX}:value:{key}")
         return None if value is None else str(value, "utf-8")
 
     async def save(self, key: str, value: str) -> None:
         """Keep a value."""
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             await self._redis.set(f"{PREFIX}:value:{key}", value)
 
     async def join(self, group: str, part: Part, terms: Terms, now: int) -> Joined:
         """Add a part."""
         record = json.dumps([part.position, now, part.id, part.body])
         limits = [terms.count, now, terms.deadline, int(terms.closes), terms.expires, terms.forgotten]
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             keys = [f"{PREFIX}:group:{{{group}}}", f"{PREFIX}:members:{{{group}}}"]
             standing, count, deadline, records = await self._join(keys=keys, args=[part.id, record, *limits])
         found = sorted(json.loads(record) for record in records)
@@ -157,7 +158,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Return when the server answers."""
-        with redis_errors(_away):
+        with redis_errors(storage_away):
             await self._redis.ping()
 
     async def close(self) -> None:
@@ -199,5 +200,6 @@ def _chunks_key(collection: str, part: str) -> str:
     return f"{PREFIX}:chunks:{{{collection}}}:{part}"
 
 
-def _away(cause: str) -> StorageAway:
+def storage_away(cause: str) -> StorageAway:
+    """Return the error of a store that is away."""
     return StorageAway(reason=f"data storage: {cause}")

@@ -1,63 +1,44 @@
 """The data storage in SQLite or PostgreSQL. Several processes may use the same database."""
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TypeVar
 
 from sqlalchemy import Connection, Executable, and_, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from connectors.errors import StorageAway
-from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms, now_ms
-from worker.database.engine import store_errors, sync_engine
-from worker.database.migrate import bring_up_to_date
-from worker.errors import StoreError
-from worker.storage.tables import CHAIN, chunks, collections, groups, members, values
-
-Result = TypeVar("Result")
+from connectors.clock import now_ms
+from connectors.storage import Chunk, Joined, Kept, Part, Scope, ScopeSearch, Standing, Terms
+from worker.storage.database import StorageDatabase, insert_into
+from worker.storage.tables import chunks, collections, groups, members, values
 
 PURGE_MS = 10 * 60 * 1000
 """How often a process that writes deletes what has expired."""
 
 PURGE_TOGETHER = 1000
-CACHE_KIB = 2_000
-"""Chunks are written and read once: keeping their pages would only take memory."""
 
 
 class SqlStore:
     """Chunks, values and groups in tables. The statements run in threads."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is `sqlite:///path` or `postgresql://...`."""
-        self._url = url
-        self._engine = sync_engine(url, cache_kib=CACHE_KIB)
-        self._is_postgresql = self._engine.dialect.name == "postgresql"
-        self._insert = postgresql.insert if self._is_postgresql else sqlite.insert
-        self._is_ready = False
+    def __init__(self, database: StorageDatabase) -> None:
+        self._database = database
+        self._run = database.run
         self._purged = 0
 
     async def write(self, scope: Scope, chunk: Chunk) -> None:
         """Keep a chunk."""
         row = {"collection": scope.key, "part": chunk.part, "position": chunk.index}
         content = {"body": chunk.body, "expires": chunk.expires, "item_count": chunk.items}
-        put = self._insert(chunks).values(**row, **content)
-        put = put.on_conflict_do_update(index_elements=list(row), set_=content)
         own = (chunks.c.collection == scope.key, chunks.c.part == chunk.part)
 
         def work(connection: Connection) -> None:
             if chunk.index == 0:
-                connection.execute(self._named(scope, chunk.expires))
+                connection.execute(_named(connection, scope, chunk.expires))
                 connection.execute(delete(chunks).where(*own))
                 self._purge(connection)
-            connection.execute(put)
+            put = insert_into(connection, chunks).values(**row, **content)
+            connection.execute(put.on_conflict_do_update(index_elements=list(row), set_=content))
 
         await self._run(work)
-
-    def _named(self, scope: Scope, expires: int) -> Executable:
-        put = self._insert(collections).values(key=scope.key, **asdict(scope), expires=expires)
-        return put.on_conflict_do_update(index_elements=["key"], set_={"expires": expires})
 
     async def read(self, collection: str, after: str, now: int) -> tuple[str, bytes] | None:
         """Return the chunk after this place."""
@@ -96,9 +77,12 @@ class SqlStore:
     async def save(self, key: str, value: str) -> None:
         """Keep a value."""
         content = {"value": value, "updated": now_ms()}
-        put = self._insert(values).values(key=key, **content)
-        put = put.on_conflict_do_update(index_elements=["key"], set_=content)
-        await self._run(lambda connection: connection.execute(put))
+
+        def work(connection: Connection) -> None:
+            put = insert_into(connection, values).values(key=key, **content)
+            connection.execute(put.on_conflict_do_update(index_elements=["key"], set_=content))
+
+        await self._run(work)
 
     async def join(self, group: str, part: Part, terms: Terms, now: int) -> Joined:
         """Add a part."""
@@ -106,20 +90,16 @@ class SqlStore:
 
     async def ping(self) -> None:
         """Return when the database answers."""
-        await asyncio.to_thread(self._ping)
+        await self._database.ping()
 
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.to_thread(self._engine.dispose)
-
-    def _ping(self) -> None:
-        with _away(), self._engine.connect() as connection:
-            connection.execute(select(1))
+        await self._database.close()
 
     def _join(self, connection: Connection, group: str, part: Part, terms: Terms, now: int) -> Joined:
         self._purge(connection)
         connection.execute(
-            self._insert(groups)
+            insert_into(connection, groups)
             .values(id=group, first=part.id, deadline=terms.deadline, expires=terms.expires)
             .on_conflict_do_nothing()
         )
@@ -160,19 +140,6 @@ class SqlStore:
         connection.execute(delete(members).where(members.c.group_id.in_(ids)))
         connection.execute(delete(groups).where(groups.c.id.in_(ids)))
 
-    async def _run(self, work: Callable[[Connection], Result], *, is_writing: bool = True) -> Result:
-        return await asyncio.to_thread(self._in_transaction, work, is_writing=is_writing)
-
-    def _in_transaction(self, work: Callable[[Connection], Result], *, is_writing: bool) -> Result:
-        with _away():
-            if not self._is_ready:
-                bring_up_to_date(self._url, CHAIN)
-                self._is_ready = True
-            with self._engine.begin() as connection:
-                if is_writing and not self._is_postgresql:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins too late
-                return work(connection)
-
 
 def stand(part: Part, count: int, terms: Terms, now: int, first: str, deadline: int) -> Standing:
     """Return what a part means for the others, in a group that no other part has closed."""
@@ -188,15 +155,12 @@ def takes_on(standing: Standing, terms: Terms) -> bool:
     return standing is Standing.COMPLETE or (standing is Standing.TIMED_OUT and terms.closes)
 
 
+def _named(connection: Connection, scope: Scope, expires: int) -> Executable:
+    put = insert_into(connection, collections).values(key=scope.key, **asdict(scope), expires=expires)
+    named: Executable = put.on_conflict_do_update(index_elements=["key"], set_={"expires": expires})
+    return named
+
+
 def _parts(connection: Connection, group: str) -> list[Part]:
     query = select(members).where(members.c.group_id == group).order_by(members.c.position, members.c.number)
     return [Part(row.part, row.position, bytes(row.body).decode()) for row in connection.execute(query)]
-
-
-@contextmanager
-def _away() -> Iterator[None]:
-    try:
-        with store_errors():
-            yield
-    except StoreError as error:
-        raise StorageAway(reason=f"data storage: {error}") from error

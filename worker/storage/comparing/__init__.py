@@ -1,0 +1,1 @@
+"""Collections of the node `comparator`: what earlier runs have had, in SQL or Redis."""
