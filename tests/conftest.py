@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 from structlog.testing import capture_logs
 from support.databases import Databases, MakeDatabase
@@ -24,6 +25,9 @@ from deploy.broker import Broker, provide_broker
 from deploy.redis import PrivateRedis, private_redis
 
 pytest_plugins = ("support.selection",)
+
+hypothesis.settings.register_profile("without a bound of time", deadline=None)
+hypothesis.settings.load_profile("without a bound of time")
 
 
 class MakeTopology(Protocol):

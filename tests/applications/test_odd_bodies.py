@@ -45,7 +45,7 @@ def response(content: bytes, content_type: str) -> Response:
 
 
 @given(BODIES, st.sampled_from(KINDS), st.sampled_from(CHARSETS))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_whole_body_is_read_or_unreadable(content: bytes, kind: str, charset: str) -> None:
     reply = response(content, f"{kind}; charset={charset}")
     for read in (reply.data, reply.csv, reply.json_lines, reply.xml, reply.gunzip, lambda: reply.text):
@@ -55,7 +55,7 @@ def test_a_whole_body_is_read_or_unreadable(content: bytes, kind: str, charset: 
 
 
 @given(BODIES, st.sampled_from([name for name in CHARSETS if name not in WITH_MARK]), st.integers(1, 9))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_body_in_pieces_is_read_as_the_whole_one(content: bytes, charset: str, size: int) -> None:
     def text() -> AsyncIterator[str]:
         return formats.stream_text(chunks_of(content, size), charset)
@@ -68,7 +68,7 @@ def test_a_body_in_pieces_is_read_as_the_whole_one(content: bytes, charset: str,
 
 
 @given(st.lists(st.binary(max_size=20), max_size=5), BODIES, st.integers(1, 9))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_gzip_in_pieces_is_read_as_the_whole_one(members: list[bytes], rest: bytes, size: int) -> None:
     content = b"".join(map(gzip.compress, members)) + rest
     whole = outcome(lambda: gunzip(content, max_bytes=1 << 20))

@@ -187,7 +187,7 @@ plans = st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), min_
 
 
 @given(plans)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_refused_beside_them_messages_arrive_once(own_broker: Broker, plan: list[list[str]]) -> None:
     asyncio.run(publish_all(own_broker.url, plan))
 

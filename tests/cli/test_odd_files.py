@@ -124,7 +124,7 @@ def test_no_place_ends_a_command_with_a_traceback(folder: Path, place: str) -> N
         assert_told(run(folder, command, Path(place)))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     good=st.sampled_from([TOPOLOGY, LINE, SKETCH, bpmn()]),
     cut=st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)),

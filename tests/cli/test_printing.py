@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.text import Text
 from support.entries import ENTRY
@@ -36,7 +36,6 @@ def is_clean(output: str) -> bool:
     return all(line.isprintable() for line in output.split("\n"))
 
 
-@settings(deadline=None)
 @given(anything)
 @example(HOSTILE)
 def test_any_text_is_one_line_that_a_terminal_shows_as_it_is(text: str) -> None:
@@ -46,7 +45,6 @@ def test_any_text_is_one_line_that_a_terminal_shows_as_it_is(text: str) -> None:
         assert output.count("\n") == 1
 
 
-@settings(deadline=None)
 @given(anything)
 @example(HOSTILE)
 def test_lines_of_a_body_cannot_be_taken_for_ours(text: str) -> None:
@@ -55,7 +53,6 @@ def test_lines_of_a_body_cannot_be_taken_for_ours(text: str) -> None:
     assert all(line.startswith("  ") for line in output.removesuffix("\n").split("\n"))
 
 
-@settings(deadline=None)
 @given(st.recursive(anything | st.integers() | st.none(), lambda inner: st.dictionaries(anything, inner, max_size=2)))
 @example(HOSTILE)
 def test_json_stays_the_same_data(data: object) -> None:
@@ -64,7 +61,6 @@ def test_json_stays_the_same_data(data: object) -> None:
     assert json.loads(output) == data
 
 
-@settings(deadline=None)
 @given(anything)
 @example(HOSTILE)
 def test_a_cell_of_a_table_is_one_line_without_markup(text: str) -> None:

@@ -90,14 +90,14 @@ DATA = st.sampled_from([None, 1, "b", [1, [2]], {"a": ["b", {}]}])
 
 
 @given(st.lists(PARTS, min_size=1, max_size=25).map("".join), DATA)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_jmespath_gives_a_value_or_its_error(text: str, data: Any) -> None:
     with suppress(ExpressionFailed, ExpressionWrong):
         search(parse(text), data, {"a": "b"}, 2_000)
 
 
 @given(st.sampled_from(["jinja", "template", "jsonata"]), st.lists(PARTS, min_size=1, max_size=12).map("".join))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_an_expression_or_wrong(language: str, text: str) -> None:
     shown = f"{{{{ {text} }}}}" if language == "template" else text
 

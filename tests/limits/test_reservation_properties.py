@@ -80,7 +80,7 @@ class Service:
         self.now = moment
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(windows, max_size=2), st.lists(windows, min_size=1, max_size=2), asks)
 def test_the_service_never_sees_more_calls_than_allowed(
     own: Sequence[tuple[int, int]], group: Sequence[tuple[int, int]], all_asks: Sequence[Ask]
@@ -99,7 +99,7 @@ def test_the_service_never_sees_more_calls_than_allowed(
                 assert last - first >= seconds - 1e-4, f"{amount + 1} calls of {key} within {seconds} s"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(windows, max_size=2), st.lists(windows, max_size=2), asks)
 def test_nothing_is_left_of_users_and_messages_that_are_long_gone(
     own: Sequence[tuple[int, int]], group: Sequence[tuple[int, int]], all_asks: Sequence[Ask]

@@ -172,7 +172,7 @@ def driven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.limits.redis.script", driven_script)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(windows, windows, windows), group_windows, steps)
 def test_both_stores_say_the_same(
     redis: PrivateRedis,

@@ -69,7 +69,7 @@ def encoded(number: int, text: str) -> bytes:
 
 
 @given(bodies)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_its_bytes_are_in_the_trash_and_others_go_on(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:

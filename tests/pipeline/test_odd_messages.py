@@ -95,7 +95,7 @@ messages = st.lists(st.tuples(st.sampled_from(NODES), st.builds(raw, headers, bo
 
 
 @given(messages)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_several_headers_may_be_odd_at_once(tmp_path: Path, sent: list[tuple[Node, bytes]]) -> None:
     asyncio.run(deliver_all(tmp_path, sent))
 

@@ -65,7 +65,7 @@ async def deliver(process: Suspects, delivery: Delivery) -> None:
     await process.deliver(NODE, delivery)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(0, 39))
 async def test_one_guilty_message_takes_no_other_along_for_long(count: int, guilty: int) -> None:
     raws = [str(number).encode() for number in range(count)]
@@ -76,7 +76,7 @@ async def test_one_guilty_message_takes_no_other_along_for_long(count: int, guil
     assert set(waiting) == {doomed}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.integers(0, 39))
 async def test_nor_those_that_came_back_for_other_reasons(times: list[int], guilty: int) -> None:
     waiting = {str(number).encode(): deliveries for number, deliveries in enumerate(times)}

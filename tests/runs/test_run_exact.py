@@ -165,7 +165,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunStore]:
 numbers = iter(range(1_000_000))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=shapes, seed=st.integers(0, 1_000_000))
 def test_a_run_ends_when_all_has_ended_and_not_before(store: RunStore, shape: Shape, seed: int) -> None:
     world = World(store, f"run-{next(numbers)}", shape, Random(seed))

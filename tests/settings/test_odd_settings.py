@@ -83,7 +83,7 @@ def test_a_time_without_end_is_refused(name: str, value: str, monkeypatch: pytes
         load_settings()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=st.sampled_from(sorted(FIELDS)), odd=st.sampled_from(ODD))
 def test_check_tells_what_is_wrong_with_any_value(folder: Path, field: str, odd: str) -> None:
     environment = {"TOPOLOGY_JSON": "topology.json", "WORKER_AMQP_URL": "amqp://127.0.0.1:1/", variable(field): odd}
