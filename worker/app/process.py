@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from worker.actions.exits import contained
+from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
 from worker.app.http_api import HEALTHY, serve_http
