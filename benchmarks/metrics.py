@@ -14,11 +14,12 @@ from rich.table import Table
 from benchmarks.contestants import ours
 from benchmarks.relay import measure, median_cost
 from benchmarks.rig import Setup
-from connectors import Forward, Message, Outcome
+from connectors import Forward, Message
 from worker.app.metrics import WorkerMetrics
-from worker.prometheus import CONFIRM_SECONDS, Histogram
-from worker.protocol.message import Envelope, Visit, receive
-from worker.protocol.topology import Node, Topology
+from worker.pipeline.stages import Timed, Waited, around, decides
+from worker.prometheus import ACTION_SECONDS, CONFIRM_SECONDS, Histogram
+from worker.protocol.message import Envelope, receive
+from worker.protocol.topology import Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
 
@@ -50,16 +51,9 @@ async def measure_all(setup: Setup, runs: int) -> Cost:
 
 async def _metrics_ms(topology: Topology) -> float:
     node, metrics = topology.nodes[0], WorkerMetrics(topology, topology.nodes)
-    delivery, visit = Delivery(b"", int(time.time() * 1000)), receive(node, Envelope("", {}), Delivery(b"", None))
-    outcome = Forward(Message({}, ""))
-
-    async def deliver(_: Node, __: Delivery) -> None:
-        pass
-
-    async def call(_: Visit) -> Outcome:
-        return outcome
-
-    measured_deliver, measured_call = metrics.delivered(deliver), metrics.called({node.id: call})[node.id]
+    visit = receive(node, Envelope("", {}), Delivery(b"", int(time.time() * 1000)))
+    end = decides(Forward(Message({}, "")))
+    measured = around([Waited(metrics.waiting_seconds[node.id]).stage, Timed(Histogram(ACTION_SECONDS)).stage], end)
     counts: Counter[tuple[str, str]] = Counter()
     confirms = Histogram(CONFIRM_SECONDS)
 
@@ -73,9 +67,8 @@ async def _metrics_ms(topology: Topology) -> float:
     async def nothing() -> None:
         pass
 
-    deliveries = await _ms(lambda: measured_deliver(node, delivery)) - await _ms(lambda: deliver(node, delivery))
-    calls = await _ms(lambda: measured_call(visit)) - await _ms(lambda: call(visit))
-    return deliveries + calls + await _ms(count) - await _ms(nothing)
+    stages = await _ms(lambda: measured(visit)) - await _ms(lambda: end(visit))
+    return stages + await _ms(count) - await _ms(nothing)
 
 
 async def _ms(step: Callable[[], Awaitable[object]]) -> float:

@@ -11,8 +11,7 @@ from support.visits import node, visit
 
 from applications.errors import ApplicationError
 from connectors import CustomNode, Forward, Message, Outcome, Repeat, Stop, Trash
-from worker.actions.exits import contained
-from worker.actions.local import local_call
+from worker.actions.local import contained, local_call
 
 AnyMessage = Message[Any]
 REPEAT = Repeat(timedelta(seconds=5), "busy")

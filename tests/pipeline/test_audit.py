@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 from support.visits import node, visit
 
 from connectors import Forward, Message, Outcome, Page, Trash, audit_checkpoint, audit_entity
-from worker.pipeline.audit import audited
+from worker.pipeline.decisions import Decision
+from worker.pipeline.stages import around, audits, decides
 
 GOLDEN = '{"order":{"key":"id","fields":[{"id":"1","a":"b"},{"id":"2"}]},"cust":{"key":"no","fields":[{"no":"9"}]}}'
 BODY = '{"id":1,"note":"x","customer":{"id":7,"token":"t"},"api_key":"k"}'
@@ -18,10 +19,10 @@ def message(body: str = BODY) -> Message[Any]:
     return Message({"user": "alice"}, body)
 
 
-def lines(outcome: Outcome) -> tuple[list[dict[str, Any]], Outcome]:
+async def lines(outcome: Outcome) -> tuple[list[dict[str, Any]], Decision]:
     with capture_logs() as logged:
-        left = audited(visit(node("a"), '{"id":"given"}'), outcome)
-    return [dict(line["auditCheckpoint"]) for line in logged if line["event"] == "Audit checkpoint"], left
+        left = await around([audits], decides(outcome))(visit(node("a"), '{"id":"given"}'))
+    return [dict(line["auditCheckpoint"]) for line in logged if line["event"] == "Audit checkpoint"], left.decision
 
 
 def test_entities_are_written_as_the_platform_writes_them() -> None:
@@ -36,9 +37,9 @@ def test_an_entity_has_its_key() -> None:
         audit_entity(message(), "order", "id", {"number": 1})
 
 
-def test_a_checkpoint_writes_the_fields_it_names_and_does_not_travel() -> None:
+async def test_a_checkpoint_writes_the_fields_it_names_and_does_not_travel() -> None:
     set_ = audit_checkpoint(message(), "process_entry", ["id", "customer.id", "missing"])
-    written, left = lines(Forward(set_))
+    written, left = await lines(Forward(set_))
     assert written == [
         {"role": "process_entry", "resultCode": 0, "resultStatus": "success", "resultMessage": "",
          "payload": {"id": 1, "customer": {"id": 7}}}
@@ -47,45 +48,45 @@ def test_a_checkpoint_writes_the_fields_it_names_and_does_not_travel() -> None:
     assert left.message.headers == {"user": "alice"}
 
 
-def test_at_the_exit_the_line_is_about_what_was_given() -> None:
-    written, _ = lines(Forward(audit_checkpoint(message(), "process_exit", ["id"])))
+async def test_at_the_exit_the_line_is_about_what_was_given() -> None:
+    written, _ = await lines(Forward(audit_checkpoint(message(), "process_exit", ["id"])))
     assert written[0]["payload"] == {"id": "given"}
 
 
-def test_a_batch_writes_a_line_for_each_item() -> None:
+async def test_a_batch_writes_a_line_for_each_item() -> None:
     page = Page(
         [{"id": 1, "n": 2}, Message({}, '{"id":2}')], message=audit_checkpoint(message(), "process_entry", ["id"])
     )
-    written, _ = lines(page)
+    written, _ = await lines(page)
     assert [line["payload"] for line in written] == [{"id": 1}, {"id": 2}]
 
 
-def test_secrets_are_never_written_and_large_payloads_neither() -> None:
-    written, _ = lines(Forward(audit_checkpoint(message(), "process_step", ["api_key", "customer"])))
+async def test_secrets_are_never_written_and_large_payloads_neither() -> None:
+    written, _ = await lines(Forward(audit_checkpoint(message(), "process_step", ["api_key", "customer"])))
     assert written[0]["payload"] == {"api_key": "<redacted>", "customer": {"id": 7, "token": "<redacted>"}}
     large = message(json.dumps({"id": "x" * 70_000}))
-    written, _ = lines(Forward(audit_checkpoint(large, "process_step", ["id"])))
+    written, _ = await lines(Forward(audit_checkpoint(large, "process_step", ["id"])))
     assert written[0]["payload"]["_truncated"]
-    written, _ = lines(Forward(audit_checkpoint(message("<xml/>"), "process_step", ["id"])))
+    written, _ = await lines(Forward(audit_checkpoint(message("<xml/>"), "process_step", ["id"])))
     assert written[0]["payload"]["_invalidJson"]
 
 
-def test_a_marker_has_no_payload_and_a_failure_is_told() -> None:
-    written, _ = lines(Trash("no stock", audit_checkpoint(message(), "process_step", [])))
+async def test_a_marker_has_no_payload_and_a_failure_is_told() -> None:
+    written, _ = await lines(Trash("no stock", audit_checkpoint(message(), "process_step", [])))
     assert written == [
         {"role": "process_step", "resultCode": 1006, "resultStatus": "failed", "resultMessage": "no stock"}
     ]
 
 
 @pytest.mark.parametrize("header", ["no json", '{"role":"process_entry"}', '{"role":"boss","fields":[]}'])
-def test_a_checkpoint_that_cannot_be_read_writes_nothing(header: str) -> None:
-    written, left = lines(Forward(message().with_headers({"audit-checkpoint": header})))
+async def test_a_checkpoint_that_cannot_be_read_writes_nothing(header: str) -> None:
+    written, left = await lines(Forward(message().with_headers({"audit-checkpoint": header})))
     assert written == []
     assert isinstance(left, Forward)
     assert "audit-checkpoint" not in left.message.headers
 
 
-def test_a_list_at_a_path_is_picked_entity_by_entity() -> None:
+async def test_a_list_at_a_path_is_picked_entity_by_entity() -> None:
     body = json.dumps({"data": {"orders": [{"id": 1, "x": 2}, {"id": 3}]}})
     set_ = audit_checkpoint(message(body), "process_entry", ["id"], entity_path="$.data.orders")
-    assert lines(Forward(set_))[0][0]["payload"] == [{"id": 1}, {"id": 3}]
+    assert (await lines(Forward(set_)))[0][0]["payload"] == [{"id": 1}, {"id": 3}]

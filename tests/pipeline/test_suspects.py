@@ -1,7 +1,8 @@
 """A message that ends its worker: those beside it get through, and it goes to the trash alone."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -13,17 +14,14 @@ from support.proxy import Proxy
 from support.queues import Queues, bodies, process_message
 from support.topologies import custom_node, sink
 from support.trashed import trashed
-from support.visits import node
 from support.waiting import eventually
 
 from connectors import CustomNode, Message
 from worker.broker import link
 from worker.pipeline import suspects
 from worker.pipeline.suspects import SUSPECT_DELIVERIES, Suspects
-from worker.protocol.topology import Node
 from worker.protocol.transport import Delivery
 
-NODE = node("action")
 MOST_DELIVERIES = 18
 
 
@@ -42,18 +40,16 @@ async def until_crash(waiting: dict[bytes, int], guilty: Collection[bytes]) -> N
     """Deliver all that waits to a process, and note what it leaves when a guilty one has ended it."""
     crashed = asyncio.Event()
 
-    async def work(_: Node, delivery: Delivery) -> None:
+    async def work(delivery: Delivery) -> None:
         if delivery.raw in guilty:
             crashed.set()
             await asyncio.Event().wait()
         await asyncio.sleep(0)
         del waiting[delivery.raw]
 
-    process = Suspects(work)
+    process = in_process(work)
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(deliver(process, Delivery(raw, None, deliveries))) for raw, deliveries in waiting.items()
-        ]
+        tasks = [group.create_task(process(Delivery(raw, None, deliveries))) for raw, deliveries in waiting.items()]
         await crashed.wait()
         for task in tasks:
             task.cancel()
@@ -61,8 +57,15 @@ async def until_crash(waiting: dict[bytes, int], guilty: Collection[bytes]) -> N
         waiting[raw] += 1
 
 
-async def deliver(process: Suspects, delivery: Delivery) -> None:
-    await process.deliver(NODE, delivery)
+def in_process(work: Callable[[Delivery], Awaitable[None]]) -> Callable[[Delivery], Coroutine[Any, Any, None]]:
+    """Return how a process of its own takes its deliveries."""
+    suspects = Suspects()
+
+    async def deliver(delivery: Delivery) -> None:
+        async with suspects.turn(delivery) if delivery.deliveries >= SUSPECT_DELIVERIES else nullcontext():
+            await work(delivery)
+
+    return deliver
 
 
 @settings(max_examples=50)
@@ -98,24 +101,24 @@ async def test_a_suspect_that_works_for_long_does_not_hold_up_the_others(monkeyp
     monkeypatch.setattr(suspects, "ALONE_SECONDS", 0.01)
     both = asyncio.Barrier(2)
 
-    async def work(_: Node, __: Delivery) -> None:
+    async def work(_: Delivery) -> None:
         await both.wait()
 
-    process = Suspects(work)
-    await asyncio.gather(*(deliver(process, Delivery(raw, None, 3)) for raw in (b"a", b"b")))
+    process = in_process(work)
+    await asyncio.gather(*(process(Delivery(raw, None, 3)) for raw in (b"a", b"b")))
 
 
 async def test_what_stood_behind_goes_before_when_all_come_back_to_the_same_process() -> None:
     """A lost connection takes the messages along, not the process."""
     begun: list[bytes] = []
 
-    async def work(_: Node, delivery: Delivery) -> None:
+    async def work(delivery: Delivery) -> None:
         begun.append(delivery.raw)
         await asyncio.Event().wait()
 
-    process, raws = Suspects(work), [str(number).encode() for number in range(5)]
+    process, raws = in_process(work), [str(number).encode() for number in range(5)]
     for deliveries in (SUSPECT_DELIVERIES, SUSPECT_DELIVERIES + 1):
-        tasks = [asyncio.create_task(deliver(process, Delivery(raw, None, deliveries))) for raw in raws]
+        tasks = [asyncio.create_task(process(Delivery(raw, None, deliveries))) for raw in raws]
         await eventually(lambda wanted=deliveries - SUSPECT_DELIVERIES + 1: len(begun) == wanted, what="the first")
         for task in tasks:
             task.cancel()

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker.actions.exits import contained
-from worker.actions.local import local_call, timed
+from worker.actions.local import contained, local_call, timed
 from worker.actions.registry import AnyAction
+from worker.app.metrics import WorkerMetrics
 from worker.broker import frames
 from worker.deduplication.opening import open_marks
 from worker.limits.gate import ReservingGate
@@ -19,6 +19,7 @@ from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
+from worker.pipeline.decisions import Stage
 from worker.pipeline.handler import OUTCOMES, Handler
 from worker.pipeline.settle import Settler
 from worker.pipeline.stages import Stages
@@ -60,6 +61,7 @@ class Handled:
     """A handler, and where its messages end."""
 
     handler: Handler
+    stages: Stages
     outlet: Read
     store: TrashStore
     nodes: Sequence[Node]
@@ -86,12 +88,18 @@ class Handled:
 
 @asynccontextmanager
 async def handling(
-    folder: Path, nodes: Sequence[Node], actions: Mapping[str, AnyAction], *, largest: int = LARGEST
+    folder: Path,
+    nodes: Sequence[Node],
+    actions: Mapping[str, AnyAction],
+    *,
+    largest: int = LARGEST,
+    added: Sequence[Stage] = (),
 ) -> AsyncIterator[Handled]:
     """Handle messages of these nodes; `actions` are by node id. Runs are counted as in standalone mode."""
     outlet, patience = Read(), Patience()
     store, marks = open_trash(f"sqlite:///{folder}/trash.sqlite", 0), open_marks(f"sqlite:///{folder}/marks.sqlite")
     topology = Topology("t1", "sample", tuple(nodes), None)
+    metrics = WorkerMetrics(topology, nodes)
     runs = CountingService(
         f"sqlite:///{folder}/processes.sqlite", topology, outlet, keep_days=0, webhook=None, start_node=None
     )
@@ -107,11 +115,14 @@ async def handling(
         patience=patience,
         max_deliveries=18,
         marks=marks,
+        added=added,
+        waiting_seconds=metrics.waiting_seconds,
+        action_seconds=metrics.action_seconds,
     )
     with contained():
         counting = asyncio.create_task(runs.run())
         try:
-            yield Handled(Handler(nodes, stages, trash, LARGEST), outlet, store, nodes, patience)
+            yield Handled(Handler(nodes, stages, trash, LARGEST), stages, outlet, store, nodes, patience)
         finally:
             counting.cancel()
             await asyncio.wait([counting])

@@ -24,8 +24,7 @@ class OutcomeMalformed(TypeError):
 def checked(result: object, action: str) -> Outcome:
     """Return the outcome that an action has returned. Raises `OutcomeMalformed`."""
     if isinstance(result, Message):
-        if type(result.headers) is not dict or type(result.body) is not str:
-            _check_message(result, f"{action} returned a Message")
+        _check_message(result, f"{action} returned a Message")
         return Forward(result)
     place = f"{action} returned {type(result).__name__}"
     match result:

@@ -4,24 +4,19 @@ import os
 import resource
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from connectors import Outcome
-from worker.actions.local import Call
+from worker.actions.binding import ACTION_ROLES
 from worker.broker.consumer import LOST_BY
 from worker.broker.intake import Intake
 from worker.broker.link import Link
 from worker.broker.publisher import Publisher
 from worker.pipeline.handler import OUTCOMES
 from worker.prometheus import ACTION_SECONDS, WAITING_SECONDS, Family, Histogram, Labels
-from worker.protocol.message import Visit
 from worker.protocol.topology import Node, Topology
-from worker.protocol.transport import Delivery
-
-Deliver = Callable[[Node, Delivery], Awaitable[None]]
 
 ARRIVED = "arrived"
 PREFIX = "orchesty_worker_"
@@ -29,41 +24,12 @@ STARTED = time.time()
 
 
 class WorkerMetrics:
-    """Measures the way of messages through the nodes of one worker."""
+    """The times of messages at the nodes of one worker, by node id; stages note them (`worker/pipeline/stages.py`)."""
 
     def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
         self.labels = {node.id: _labels(topology, node) for node in topology.nodes}
-        self.action_seconds: dict[str, Histogram] = {}
+        self.action_seconds = {node.id: Histogram(ACTION_SECONDS) for node in nodes if node.role in ACTION_ROLES}
         self.waiting_seconds = {node.id: Histogram(WAITING_SECONDS) for node in nodes}
-
-    def delivered(self, deliver: Deliver) -> Deliver:
-        """Measure how long ago each message that is delivered was published."""
-        histograms, now = self.waiting_seconds, time.time
-
-        def measured(node: Node, delivery: Delivery) -> Awaitable[None]:
-            if delivery.timestamp is not None:
-                histograms[node.id].observe(max(now() - delivery.timestamp / 1000, 0))
-            return deliver(node, delivery)
-
-        return measured
-
-    def called(self, calls: Mapping[str, Call]) -> dict[str, Call]:
-        """Measure how long the actions of the nodes take."""
-        self.action_seconds |= {node: Histogram(ACTION_SECONDS) for node in calls}
-        return {node: _measured(call, self.action_seconds[node]) for node, call in calls.items()}
-
-
-def _measured(call: Call, histogram: Histogram) -> Call:
-    clock = time.perf_counter
-
-    async def measured(visit: Visit) -> Outcome:
-        started = clock()
-        try:
-            return await call(visit)
-        finally:
-            histogram.observe(clock() - started)
-
-    return measured
 
 
 def _labels(topology: Topology, node: Node) -> Labels:

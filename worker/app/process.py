@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from worker.actions.exits import contained
+from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
 from worker.app.ends import Ends, add_ends

@@ -8,8 +8,8 @@ import structlog
 
 from connectors.secrets import keep_own
 from worker.accounts.opening import access_of, egress_of, open_needed, without_installs
-from worker.actions.exits import contained
 from worker.actions.injection import Injection
+from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.http_api import serve_http
 from worker.modes.platform import PlatformStarter

@@ -105,7 +105,7 @@ class WorkerParts:
             patience=self.patience,
         )
         stages = Stages(
-            calls=self.metrics.called(bind(self.nodes, self.registry, self.remote, self.settings.node_variables)),
+            calls=bind(self.nodes, self.registry, self.remote, self.settings.node_variables),
             carrier=carrier,
             settler=settler,
             turns=Turns(self.gate, self.patience),
@@ -115,14 +115,16 @@ class WorkerParts:
             max_deliveries=self.settings.max_deliveries,
             marks=self.marks,
             added=self.stages,
+            waiting_seconds=self.metrics.waiting_seconds,
+            action_seconds=self.metrics.action_seconds,
         )
-        return Handler(self.nodes, stages, trash, self.settings.max_message_bytes)
+        return Handler(self.nodes, stages, trash, self.settings.max_message_bytes, Suspects())
 
     def _make_intake(self, mode: Mode) -> Intake:
         return Intake(
             self.topology,
             self.nodes,
-            Suspects(self.metrics.delivered(self.handler.deliver)).deliver,
+            self.handler.deliver,
             self.publisher,
             mode.surroundings,
             check_seconds=self.settings.silence_seconds,

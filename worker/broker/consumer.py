@@ -15,10 +15,10 @@ from worker.broker.link import (
     CONNECTION_ERRORS,
     Session,
     raise_swallowed_cancel,
-    takes_frames,
     why_closed,
 )
 from worker.broker.objects import RPC_SECONDS
+from worker.broker.opening import Channel
 from worker.broker.outbox import Outbox
 from worker.errors import ChannelLost, HandBack
 from worker.protocol.transport import Delivery
@@ -43,7 +43,7 @@ STRIKES = 2
 class Acknowledgements:
     """Acknowledges the deliveries of one channel, those of one turn of the event loop together."""
 
-    def __init__(self, channel: aiormq.abc.AbstractChannel, outbox: Outbox) -> None:
+    def __init__(self, channel: Channel, outbox: Outbox) -> None:
         self._channel = channel
         self._outbox = outbox
         self._loop = asyncio.get_running_loop()
@@ -64,13 +64,13 @@ class Acknowledgements:
     def hand_back(self, tag: int) -> None:
         """The broker shall deliver the message again."""
         del self._open[tag]
-        if takes_frames(self._channel):
+        if self._channel.takes_frames:
             self._outbox.write(frames.hand_back(self._channel.number, tag))
 
     def flush(self) -> None:
         """Write what is acknowledged: one frame for all below the oldest open delivery, one each for the rest."""
         tags, self._settled = sorted(self._settled), []
-        if not tags or not takes_frames(self._channel):
+        if not tags or not self._channel.takes_frames:
             return
         number = self._channel.number
         together = bisect_left(tags, next(iter(self._open), tags[-1] + 1))

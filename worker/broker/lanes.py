@@ -16,7 +16,8 @@ import aiormq
 from aiormq.channel import Returning
 
 from worker.broker import frames
-from worker.broker.link import CONNECTION_ERRORS, Session, takes_frames, why_closed
+from worker.broker.link import CONNECTION_ERRORS, Session, why_closed
+from worker.broker.opening import Channel
 from worker.errors import ChannelLost, PublishRefused, QueueFull, Unpublishable
 from worker.protocol.transport import Publication
 
@@ -37,8 +38,7 @@ class ConfirmChannel:
     returns and settles the future that stands in `channel.confirmations`.
     """
 
-    def __init__(self, session: Session, channel: aiormq.abc.AbstractChannel) -> None:
-        assert isinstance(channel, aiormq.Channel), "aiormq has one class of channels"
+    def __init__(self, session: Session, channel: Channel) -> None:
         self._channel = channel
         self._outbox = session.outbox
         self._loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class ConfirmChannel:
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return takes_frames(self._channel)
+        return self._channel.takes_frames
 
     @property
     def is_idle(self) -> bool:

@@ -9,7 +9,7 @@ import aiormq
 import structlog
 from aiormq.connection import DEFAULT_PORTS
 
-from worker.broker.opening import CONNECT_SECONDS, Connection, broker_url, open_connection
+from worker.broker.opening import CONNECT_SECONDS, Channel, Connection, broker_url, open_connection
 from worker.errors import BrokerError
 from worker.patience import back_off
 
@@ -75,20 +75,21 @@ class Session:
         """How many more channels the broker allows."""
         return self.underlay.most_channels - len(self._numbers)
 
-    async def channel(self, *, confirms: bool = False) -> aiormq.abc.AbstractChannel:
+    async def channel(self, *, confirms: bool = False) -> Channel:
         """Open a channel. Raises a `CONNECTION_ERRORS` member when the connection is gone, or has no channel left."""
         if self.underlay.is_closed:
             raise ConnectionLost(f"connection lost: {why_closed(self.underlay.closing)}")
         number = await self._free_number()
-        channel = aiormq.Channel(self.underlay, number, publisher_confirms=confirms, frame_buffer=FRAME_BUFFER)
+        channel = Channel(self.underlay, number, publisher_confirms=confirms, frame_buffer=FRAME_BUFFER)
         self._numbers.add(number)
         self.underlay.channels[number] = channel
-        channel.closing.add_done_callback(lambda _: self._free(number))
+        channel.closing.add_done_callback(lambda _: self._free(channel))
         await channel.open(timeout=CONNECT_SECONDS)
         return channel
 
-    def _free(self, number: int) -> None:
-        self._numbers.discard(number)
+    def _free(self, channel: Channel) -> None:
+        channel.takes_frames = False
+        self._numbers.discard(channel.number)
         self._freed.set()
 
     async def _free_number(self) -> int:
@@ -238,15 +239,6 @@ def raise_swallowed_cancel() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def takes_frames(channel: aiormq.abc.AbstractChannel) -> bool:
-    """Whether frames may be written to the channel.
-
-    aiormq answers a broker that closes a channel some time before it calls the channel closed, and a frame behind the
-    answer closes the connection.
-    """
-    return not channel.is_closed and channel.connection.channels.get(channel.number) is channel
 
 
 def why_closed(closing: asyncio.Future[object]) -> str:

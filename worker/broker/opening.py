@@ -32,6 +32,29 @@ class _Transport(TransportFactory):
         return FrameReader(reader, self._state), writer
 
 
+class Channel(aiormq.Channel):
+    """A channel that says whether frames may be written to it.
+
+    aiormq answers a broker that closes a channel some time before it calls the channel closed, and a frame behind the
+    answer closes the connection.
+    """
+
+    takes_frames = True
+
+
+class _Channels(dict[int, aiormq.abc.AbstractChannel | None]):
+    """The open channels of a connection by number: one that aiormq takes out takes no more frames."""
+
+    def pop(self, number: int, *default: Any) -> Any:
+        channel = super().pop(number, *default)
+        if isinstance(channel, Channel):
+            channel.takes_frames = False
+        return channel
+
+    def __delitem__(self, number: int) -> None:
+        self.pop(number)
+
+
 class Connection(aiormq.Connection):
     """A connection whose frames are made readable first."""
 
@@ -43,6 +66,7 @@ class Connection(aiormq.Connection):
             client_properties={"connection_name": f"orchesty-worker {name}"},
         )
         self.outbox = self.write_queue = Outbox()
+        self.channels = _Channels()
 
     @property
     def most_channels(self) -> int:

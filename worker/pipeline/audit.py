@@ -47,8 +47,7 @@ class Checkpoint(BaseModel):
 def audited(visit: Visit, outcome: Outcome) -> Outcome:
     """Write the checkpoint that an action has set, and return the outcome without it."""
     message = outcome.message
-    if message is None or h.AUDIT_CHECKPOINT not in message.headers:
-        return outcome
+    assert message is not None, "it holds the checkpoint"
     try:
         checkpoint = Checkpoint.model_validate_json(str(message.headers[h.AUDIT_CHECKPOINT]))
         for body in _bodies(visit, outcome, message, checkpoint):

@@ -1,4 +1,4 @@
-"""The stages around an action that may not answer: it is called again, or its run is given up.
+"""The stage around an action that may not answer: it is called again, or its run is given up.
 
 The platform's rule: after `WORKER_MAX_FAILURES` rounds in a row for a host and node, the run whose message failed is
 trashed at once, while messages of other runs still probe. Any success clears it, and entries expire after ten
@@ -16,12 +16,10 @@ from connectors import Trash
 from worker.actions.local import Call
 from worker.errors import ActionUnreachable
 from worker.patience import Patience, back_off
-from worker.pipeline.audit import audited
-from worker.pipeline.decisions import Cancelled, Decided, Unreachable, Way
+from worker.pipeline.decisions import Decided, Unreachable, Way
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
 from worker.protocol.topology import Node
-from worker.runs.following import Runs
 
 log = structlog.get_logger()
 
@@ -96,11 +94,10 @@ class Failures:
 class BackOff:
     """Calls the action of one node until it answers."""
 
-    def __init__(self, node: Node, call: Call, failures: Failures, runs: Runs, patience: Patience) -> None:
+    def __init__(self, node: Node, call: Call, failures: Failures, patience: Patience) -> None:
         self._target = f"{urlsplit(node.url).netloc} {node.id}"
         self._call = call
         self._failures = failures
-        self._runs = runs
         self._patience = patience
         self._given_up_before = "given up: the action of this run did not answer before"
 
@@ -117,8 +114,6 @@ class BackOff:
                 return Decided(visit, Trash(self._given_up(failure)))
             log.warning("action_unreachable", cause=failure.reason, retry_in_seconds=round(pause, 1))
             await self._patience.pause(pause)
-            if self._runs.is_cancelled(visit):
-                return Decided(visit, Cancelled())
         return Decided(visit, Trash(self._given_up_before))
 
     async def attempt(self, visit: Visit) -> Decided:
@@ -129,8 +124,7 @@ class BackOff:
         except ActionUnreachable as error:
             return Decided(visit, Unreachable(str(error), started, error.service))
         self._failures.succeeded(self._target)
-        has_checkpoint = outcome.message is not None and h.AUDIT_CHECKPOINT in outcome.message.headers
-        return Decided(visit, audited(visit, outcome) if has_checkpoint else outcome)
+        return Decided(visit, outcome)
 
     def _given_up(self, failure: Unreachable) -> str:
         """Return the reason for the trash."""

@@ -106,8 +106,8 @@ Way = Callable[[Visit], Awaitable[Decided]]
 class Stage(Protocol):
     """Takes a message through a part of its way, around the rest."""
 
-    async def __call__(self, visit: Visit, call_next: Way) -> Decided:
-        """Return what `call_next` decides about the message, or decide without it.
+    def __call__(self, visit: Visit, call_next: Way) -> Awaitable[Decided]:
+        """Return what `call_next` decides about the message, or decide without it: `async def`, as a rule.
 
         A stage may change the message on its way in (`visit.having(headers)`), go on more than once, and change what
         comes back. An error that it raises puts the message into the trash.

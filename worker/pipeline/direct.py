@@ -7,10 +7,9 @@ accounts and rules, and the audit. The platform's worker, which calls, does the 
 from collections.abc import Sequence
 
 from worker.actions.local import Call
-from worker.pipeline.audit import audited
 from worker.pipeline.decisions import Decided, Stage, Way
 from worker.pipeline.own_stages import guarded
-from worker.pipeline.stages import around
+from worker.pipeline.stages import around, audits
 from worker.protocol.message import Visit
 
 
@@ -18,6 +17,6 @@ def direct_way(call: Call, added: Sequence[Stage] = ()) -> Way:
     """Return the way to an action and back. `ActionUnreachable` of the call is raised to whoever waits."""
 
     async def attempt(visit: Visit) -> Decided:
-        return Decided(visit, audited(visit, await call(visit)))
+        return Decided(visit, await call(visit))
 
-    return around([guarded(stage) for stage in added], attempt)
+    return around([*map(guarded, added), audits], attempt)

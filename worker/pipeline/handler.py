@@ -6,7 +6,7 @@ Between visit and action, and back, lie the stages: `stages.py` has their list. 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 
 import structlog
 
@@ -16,6 +16,7 @@ from worker.limits.gate import Held
 from worker.pipeline.decisions import Cancelled, Decided, DoneBefore, Duplicate, UserTask
 from worker.pipeline.net import Net
 from worker.pipeline.stages import Stages
+from worker.pipeline.suspects import SUSPECT_DELIVERIES, Suspects
 from worker.protocol.message import Visit, current_visit, decode, receive
 from worker.protocol.topology import Node
 from worker.protocol.transport import Delivery
@@ -42,19 +43,37 @@ _SET_ASIDE: Mapping[type, tuple[str, str]] = {
 class Handler:
     """Takes each message through one node's work. One handler serves all nodes of the process."""
 
-    def __init__(self, nodes: Iterable[Node], stages: Stages, trash: Keeper, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        stages: Stages,
+        trash: Keeper,
+        max_message_bytes: int,
+        suspects: Suspects | None = None,
+    ) -> None:
+        """Without `suspects` no message is one: nothing that it does can end the process."""
         self._ways = {node.id: stages.way(node) for node in nodes}
         self._net = Net(trash, stages.carrier.count_failed)
         self.trash = trash
         self._max_message_bytes = max_message_bytes
+        self._suspects = suspects
         self.counts: Counter[tuple[str, str]] = Counter()
         """By node id and what happened: arrived, or one of `OUTCOMES`."""
 
-    async def deliver(self, node: Node, delivery: Delivery) -> None:
-        """Handle a delivery; when this returns it may be acknowledged.
+    def deliver(self, node: Node, delivery: Delivery) -> Awaitable[None]:
+        """Handle a delivery, a suspect when its turn has come; when it is done, the delivery may be acknowledged.
 
         Raises nothing but `HandBack` and what cancels it.
         """
+        if delivery.deliveries >= SUSPECT_DELIVERIES and self._suspects is not None:
+            return self._deliver_suspect(node, delivery, self._suspects)
+        return self._deliver(node, delivery)
+
+    async def _deliver_suspect(self, node: Node, delivery: Delivery, suspects: Suspects) -> None:
+        async with suspects.turn(delivery):
+            await self._deliver(node, delivery)
+
+    async def _deliver(self, node: Node, delivery: Delivery) -> None:
         self.counts[node.id, "arrived"] += 1
         try:
             visit = receive(node, decode(delivery.raw, self._max_message_bytes), delivery)

@@ -186,9 +186,9 @@ def _trash(visit: Visit, trash: Trash) -> Settlement:
 def _forward(visit: Visit, forward: Forward) -> Settlement:
     message, node = forward.message, visit.node
     followers = _receivers(node, forward.to)
+    sent = _steps(visit, message.headers, [follower.id for follower in followers])
     base = h.without(message.headers, h.TRANSIENT)
     base[h.PREVIOUS_NODE_ID] = node.id
-    sent = _steps(visit, base, [follower.id for follower in followers])
     if len(followers) == 1:
         bodies = [encode(_stepped(base, sent, 0), message.body)]
     else:
@@ -219,7 +219,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
         sent += steps
     settlement = Settlement(publications, is_success=True, headers=headers, sent=sent, confirmed=page.confirmed)
     if page.next_cursor is not None:
-        steps = sent_steps(visit, [node.id], f"{h.CURSOR}={page.next_cursor}")
+        steps = sent_steps(visit.headers.text(h.STEP), [node.id], f"{h.CURSOR}={page.next_cursor}")
         settlement.next_page = _next_page(visit, page, steps)
         sent += steps
     return settlement
@@ -262,7 +262,7 @@ def _receivers(node: Node, references: tuple[str, ...] | None) -> Sequence[Follo
 def _steps(visit: Visit, headers: Mapping[str, Any], node_ids: Sequence[str], index: int = 0) -> Sequence[SentMessage]:
     """Return who the copies are; nobody where the action lets them begin a run of their own."""
     is_same_run = headers.get(h.CORRELATION_ID) == visit.headers.get(h.CORRELATION_ID)
-    return sent_steps(visit, node_ids, index) if is_same_run else ()
+    return sent_steps(visit.headers.text(h.STEP), node_ids, index) if is_same_run else ()
 
 
 def _stepped(headers: h.Headers, steps: Sequence[SentMessage], at: int) -> h.Headers:

@@ -1,25 +1,28 @@
 """The life of a message at a node, as a list of stages from the outside in.
 
 A stage gets the message and what is left of its way; it may change the message, decide without going on, go on again,
-or add to what comes back. The order carries meaning:
+or add to what comes back. One that only looks at the message on its way in returns what it is called with next, without
+awaiting it: that costs a message less. The order carries meaning:
 
 - What is carried out has been decided by everything below it; deduplication stands above, since a key is confirmed
   when its message is done.
 - A run begins before anything is decided, and holding the line ends before anything is carried out. To know how long
   a message waits, it has the decision settled; what nobody has settled is settled when it is carried out.
-- Whether the run is cancelled is asked before the message waits for its turn, when the turn has come, and before each
-  further attempt.
-- A limit is asked for each attempt, inside of the stage that makes attempts.
+- Whether the run is cancelled is asked before each attempt at an action, and before the user's own stages begin.
+- A limit is asked for each attempt, inside of the stage that makes attempts; the time of an action is measured without
+  what it has waited for its turn.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from connectors import Forward, Message, Stop, Trash
+from connectors import Forward, Message, Outcome, Stop, Trash
 from worker.actions.local import Call
 from worker.deduplication.marks import Marks
 from worker.patience import Patience
+from worker.pipeline.audit import audited
 from worker.pipeline.back_off import BackOff, Failures
 from worker.pipeline.carrying import Carrier
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Duplicate, Stage, UserTask, Way
@@ -28,10 +31,11 @@ from worker.pipeline.hold import Hold
 from worker.pipeline.own_stages import guarded
 from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Turns
+from worker.prometheus import Histogram
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
-from worker.protocol.topology import Node, Role
-from worker.runs.following import Runs, UncountedRuns
+from worker.protocol.topology import Deduplicate, Node, Role
+from worker.runs.following import Runs, UncountedRuns, Written
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class Stages:
     """Those of nodes with `deduplicate`."""
     added: Sequence[Stage] = ()
     """The user's own. They stand around the attempts at an action, with their waiting, and see what is decided."""
+    waiting_seconds: Mapping[str, Histogram] = field(default_factory=dict)
+    action_seconds: Mapping[str, Histogram] = field(default_factory=dict)
+    """Where the times of nodes are noted, by node id; of others nobody asks."""
     hold: Hold = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,64 +66,111 @@ class Stages:
 
     def way(self, node: Node) -> Way:
         """Return the way of a message through this node."""
-        stages: list[Stage] = []
-        if node.deduplicate is not None and self.marks is not None:
-            stages.append(Deduplication(node.deduplicate, self.marks, self.patience, self._dropped(node)).stage)
-        stages += [self.carrier.stage, *self._begun()]
-        if node.repeat_holds_line:
-            stages += [self.hold.stage, self.settler.stage]
-        if self.turns.concern(node):
-            stages.append(self.turns.leave)
-        stages += [self._delivered_in_vain, *self._cancelled(), rejected, *map(guarded, self.added)]
-        if node.role in _WITHOUT_ACTION:
-            return around(stages, _WITHOUT_ACTION[node.role])
-        back_off = BackOff(node, self.calls[node.id], self.failures, self.runs, self.patience)
-        stages.append(back_off.stage)
-        if self.turns.concern(node):
-            stages += [self.turns.take, *self._cancelled()]
-        return around(stages, back_off.attempt)
+        counts, limits = not isinstance(self.runs, UncountedRuns), self.turns.concern(node)
+        acts = node.role not in _WITHOUT_ACTION
+        back_off = BackOff(node, self.calls[node.id], self.failures, self.patience) if acts else None
+        stages = [
+            self._waited(node),
+            self._deduplication(node),
+            self.carrier.stage,
+            self.begins if counts else None,
+            self.hold.stage if node.repeat_holds_line else None,
+            self.settler.stage if node.repeat_holds_line else None,
+            self.turns.leave if limits else None,
+            self.delivered_in_vain,
+            rejected,
+            self.unless_cancelled if counts and self.added else None,
+            *map(guarded, self.added),
+            audits if back_off else None,
+            back_off.stage if back_off else None,
+            self.unless_cancelled if counts else None,
+            self.turns.take if limits else None,
+            self._timed(node),
+        ]
+        return around(filter(None, stages), back_off.attempt if back_off else _WITHOUT_ACTION[node.role])
 
-    def _dropped(self, node: Node) -> Way:
+    def _waited(self, node: Node) -> Stage | None:
+        return Waited(self.waiting_seconds[node.id]).stage if node.id in self.waiting_seconds else None
+
+    def _timed(self, node: Node) -> Stage | None:
+        return Timed(self.action_seconds[node.id]).stage if node.id in self.action_seconds else None
+
+    def _deduplication(self, node: Node) -> Stage | None:
+        if node.deduplicate is None or self.marks is None:
+            return None
+        return Deduplication(node.deduplicate, self.marks, self.patience, self._dropped(node.deduplicate)).stage
+
+    def _dropped(self, rule: Deduplicate) -> Way:
         """Return the way of a duplicate: counted like a message that is done."""
-        rule = node.deduplicate
-        assert rule is not None
         reason = f"duplicate: another message with the same {rule.by.text} came before"
-        return around([self.carrier.stage, *self._begun()], decides(Duplicate(reason)))
+        return around([self.carrier.stage, self.begins], decides(Duplicate(reason)))
 
-    def _begun(self) -> Iterator[Stage]:
-        if not isinstance(self.runs, UncountedRuns):
-            yield self._begins
-
-    def _cancelled(self) -> Iterator[Stage]:
-        if not isinstance(self.runs, UncountedRuns):
-            yield self._unless_cancelled
-
-    async def _begins(self, visit: Visit, call_next: Way) -> Decided:
+    def begins(self, visit: Visit, call_next: Way) -> Awaitable[Decided]:
         """Note a run that begins here, or goes on because a person approved; before anything of it is sent on."""
         visit, beginning = self.runs.arrived(visit)
-        decided = await call_next(visit)
-        if beginning is not None:
-            await beginning.written()
-        return decided
+        return call_next(visit) if beginning is None else _when_written(beginning, call_next(visit))
 
-    async def _delivered_in_vain(self, visit: Visit, call_next: Way) -> Decided:
+    def delivered_in_vain(self, visit: Visit, call_next: Way) -> Awaitable[Decided]:
         """Trash what has been delivered again and again."""
         deliveries = visit.delivery.deliveries
         if deliveries < self.max_deliveries:
-            return await call_next(visit)
-        reason = f"delivered {deliveries} times and never finished: does it crash the worker?"
-        return Decided(visit, Trash(reason))
+            return call_next(visit)
+        return decides(Trash(f"delivered {deliveries} times and never finished: does it crash the worker?"))(visit)
 
-    async def _unless_cancelled(self, visit: Visit, call_next: Way) -> Decided:
+    def unless_cancelled(self, visit: Visit, call_next: Way) -> Awaitable[Decided]:
         """End the message where somebody has cancelled its run."""
-        return Decided(visit, Cancelled()) if self.runs.is_cancelled(visit) else await call_next(visit)
+        return decides(Cancelled())(visit) if self.runs.is_cancelled(visit) else call_next(visit)
 
 
-async def rejected(visit: Visit, call_next: Way) -> Decided:
+async def _when_written(beginning: Written, deciding: Awaitable[Decided]) -> Decided:
+    decided = await deciding
+    await beginning.written()
+    return decided
+
+
+def rejected(visit: Visit, call_next: Way) -> Awaitable[Decided]:
     """End the message that a person has rejected."""
-    if visit.headers.get(h.USER_TASK_STATE) == "reject":
-        return Decided(visit, Stop("rejected by a person"))
-    return await call_next(visit)
+    is_rejected = visit.headers.get(h.USER_TASK_STATE) == "reject"
+    return decides(Stop("rejected by a person"))(visit) if is_rejected else call_next(visit)
+
+
+async def audits(visit: Visit, call_next: Way) -> Decided:
+    """Write the checkpoint that the action has set, and take it out of what is sent on."""
+    decided = await call_next(visit)
+    message = getattr(decided.decision, "message", None)
+    if message is None or h.AUDIT_CHECKPOINT not in message.headers:
+        return decided
+    assert isinstance(decided.decision, Outcome), "only an action sets headers"
+    return replace(decided, decision=audited(decided.visit, decided.decision))
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """Measures how long ago each message was published that comes from a queue."""
+
+    seconds: Histogram
+
+    def stage(self, visit: Visit, call_next: Way) -> Awaitable[Decided]:
+        """Measure on the way in."""
+        delivery = visit.delivery
+        if delivery.timestamp is not None and delivery.is_from_queue:
+            self.seconds.observe(max(time.time() - delivery.timestamp / 1000, 0))
+        return call_next(visit)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Measures how long the action of a node takes."""
+
+    seconds: Histogram
+
+    async def stage(self, visit: Visit, call_next: Way) -> Decided:
+        """Measure around the call."""
+        started = time.perf_counter()
+        try:
+            return await call_next(visit)
+        finally:
+            self.seconds.observe(time.perf_counter() - started)
 
 
 async def pass_on(visit: Visit) -> Decided:
@@ -142,9 +196,9 @@ def decides(decision: Decision) -> Way:
     return decided
 
 
-def around(stages: Sequence[Stage], end: Way) -> Way:
+def around(stages: Iterable[Stage], end: Way) -> Way:
     """Return the way through the stages, the first one outermost, to its end."""
     way = end
-    for stage in reversed(stages):
+    for stage in reversed(list(stages)):
         way = partial(stage, call_next=way)
     return way

@@ -8,7 +8,8 @@ times the order is another one, for the case that several are guilty. So innocen
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
@@ -17,12 +18,9 @@ from itertools import count
 import structlog
 
 from worker.patience import wait_for
-from worker.protocol.topology import Node
 from worker.protocol.transport import Delivery
 
 log = structlog.get_logger()
-
-Deliver = Callable[[Node, Delivery], Awaitable[None]]
 
 SUSPECT_DELIVERIES = 3
 """As often a message is delivered until it is a suspect."""
@@ -47,27 +45,22 @@ class _Waiting:
 class Suspects:
     """The suspects of this process, of all its nodes."""
 
-    def __init__(self, deliver: Deliver) -> None:
-        self._deliver = deliver
-        self._line: list[_Waiting] = []
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []
         self._numbers = count()
         self._calling: asyncio.Task[None] | None = None
         self._times = 0
         """How often those have come back that are called up now."""
 
-    def deliver(self, node: Node, delivery: Delivery) -> Awaitable[None]:
-        """Handle a delivery, a suspect when its turn has come."""
-        if delivery.deliveries < SUSPECT_DELIVERIES:
-            return self._deliver(node, delivery)
-        return self._in_turn(node, delivery)
-
-    async def _in_turn(self, node: Node, delivery: Delivery) -> None:
+    @asynccontextmanager
+    async def turn(self, delivery: Delivery) -> AsyncIterator[None]:
+        """Wait for the turn of a suspect, which lasts as long as the context is open."""
         waiting = _Waiting(rank(delivery.raw, self._times), next(self._numbers), delivery)
-        heappush(self._line, waiting)
+        heappush(self._waiting, waiting)
         self._call()
         try:
             await waiting.begins.wait()
-            await self._deliver(node, delivery)
+            yield
         except asyncio.CancelledError:
             self._gather_again(waiting)
             raise
@@ -81,30 +74,30 @@ class Suspects:
 
     def _gather_again(self, gone: _Waiting) -> None:
         """Wait for a message that the broker has taken back: with its connection, all of that connection come again."""
-        self._line = [waiting for waiting in self._line if waiting is not gone]
-        heapify(self._line)
+        self._waiting = [waiting for waiting in self._waiting if waiting is not gone]
+        heapify(self._waiting)
         if self._calling is not None:
             self._calling.cancel()
             self._calling = None
-        if self._line:
+        if self._waiting:
             self._call()
 
     async def _call_up(self) -> None:
         """Let one after the other begin, until none is left."""
         await asyncio.sleep(GATHER_SECONDS)
         self._put_in_order()
-        while self._line:
-            called = heappop(self._line)
+        while self._waiting:
+            called = heappop(self._waiting)
             called.begins.set()
             await wait_for(called.has_ended, ALONE_SECONDS)
             await asyncio.sleep(ACKNOWLEDGED_SECONDS)
 
     def _put_in_order(self) -> None:
-        self._times = max(waiting.delivery.deliveries for waiting in self._line)
-        for waiting in self._line:
+        self._times = max(waiting.delivery.deliveries for waiting in self._waiting)
+        for waiting in self._waiting:
             waiting.rank = rank(waiting.delivery.raw, self._times)
-        heapify(self._line)
-        log.warning("suspects_begin", messages=len(self._line), consequence="one begins after the other")
+        heapify(self._waiting)
+        log.warning("suspects_begin", messages=len(self._waiting), consequence="one begins after the other")
 
 
 def rank(raw: bytes, times: int) -> int:

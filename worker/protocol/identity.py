@@ -7,14 +7,11 @@ are odd, all others even, so that the database knows them apart. What comes of a
 `.own`: its beginning is in the database before it is sent on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID, uuid5
-
-from worker.protocol import headers as h
-from worker.protocol.message import Visit
 
 _BYTES = 8
 _SIGN = 1 << 63
@@ -50,9 +47,8 @@ def approved_step(step: str) -> str:
     return f".{own or first}"
 
 
-def sent_steps(visit: Visit, node_ids: Sequence[str], index: int | str = 0) -> list[SentMessage]:
-    """Return the steps of the copies for these nodes; none when the run is not counted."""
-    step = visit.headers.text(h.STEP)
+def sent_steps(step: str, node_ids: Sequence[str], index: int | str = 0) -> list[SentMessage]:
+    """Return the steps of the copies for these nodes; none when the run is not counted, so that there is no step."""
     return [SentMessage(next_step(step, own, index), own) for own in node_ids] if step else []
 
 
@@ -60,6 +56,11 @@ def step_numbers(step: str) -> tuple[int | None, int]:
     """Return the steps of the first message, None where it is not told, and of the message itself, as stored."""
     first, _, own = step.partition(".")
     return _number(first) if first else None, _number(own or first)
+
+
+def numbered(sent: Iterable[SentMessage]) -> list[tuple[int, str]]:
+    """Return step and node of these messages, as stored."""
+    return [(step_numbers(message.step)[1], message.node) for message in sent]
 
 
 def _number(step: str) -> int:

@@ -103,9 +103,9 @@ class Recorder:
 
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Note that a message has ended; return when that is committed."""
-        if visit.headers.text(h.STEP) and visit.headers.get(h.CORRELATION_ID):
-            if self._begun:
-                self._begun.pop(_key(visit), None)
+        run, step = visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)
+        if run and step:
+            self._begun.pop((run, step), None)
             await self._add(record(visit, state, sent)).written()
 
     def stop_waiting(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.protocol import headers as h
-from worker.protocol.identity import SentMessage, step_numbers
+from worker.protocol.identity import SentMessage, numbered, step_numbers
 from worker.protocol.message import Visit, now_ms
 from worker.runs.run import MessageState
 
@@ -46,7 +46,7 @@ def record(visit: Visit, state: MessageState, sent: Sequence[SentMessage] = (), 
     """Return the record of a message, which has a step and a correlation id."""
     run, own = visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)
     first, step = step_numbers(own)
-    following = [(step_numbers(one.step)[1], one.node) for one in sent]
+    following = numbered(sent)
     return Record(stored(run), first, step, state, following, visit, is_again)
 
 

@@ -19,9 +19,8 @@ from connectors.action import Action
 from connectors.http import FindAccess, Http, of_class
 from worker.actions.applications import limited_applications
 from worker.actions.binding import bind
-from worker.actions.exits import contained
 from worker.actions.injection import Injection
-from worker.actions.local import Call
+from worker.actions.local import Call, contained
 from worker.actions.registry import AnyAction, Registry, load_actions
 from worker.actions.remote import RemoteActions
 from worker.errors import HandBack
