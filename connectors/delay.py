@@ -20,11 +20,14 @@ class Exponential:
     """
 
     first: timedelta = timedelta(seconds=10)
+    """The longest time after the first call."""
     factor: float = 2
+    """By how much it grows with each call."""
     longest: timedelta = timedelta(hours=1)
+    """What it does not grow beyond."""
 
     def after(self, hop: int, uniform: Callable[[float, float], float]) -> timedelta:
-        """Return the time after this many calls; `uniform(low, high)` is the source of chance."""
+        """Return the time after `hop` calls; `uniform(low, high)` is the source of chance, in seconds."""
         most = self.longest.total_seconds()
         with suppress(OverflowError):
             most = min(self.first.total_seconds() * self.factor ** (max(hop, 1) - 1), most)

@@ -72,7 +72,8 @@ async def ask(
     """Send a query and return the answer.
 
     Errors end the action: throttled ones repeat when the cost is restored, temporary ones repeat, all others and the
-    `userErrors` of a mutation raise `GraphQLFailed`, which goes to the trash with their text and place.
+    `userErrors` of a mutation raise `GraphQLFailed`, which goes to the trash with their text and place. Raises
+    `ReplyUnreadable` for a reply with neither data nor errors.
     """
     options["json"] = {"query": query, "variables": given_values(variables)}
     response = await service.post(path, **options)

@@ -45,10 +45,12 @@ class Ask(NamedTuple):
 class Pages:
     """A way of paging. `at` is the place of a page, None for the first.
 
-    In all of them `size` is the number of items that one page is asked for, in the parameter `size_param`; None leaves
-    the parameter out. A batch that pages by one raises `PagingLoop` for pages that go round in a circle.
+    In all of them `size_param` is the parameter that asks for `size`; None leaves it out. A batch that pages by one
+    raises `PagingLoop` for pages that go round in a circle.
     """
 
+    size: int = 100
+    """How many items one page is asked for."""
     max_pages: int = MAX_PAGES
     """More pages than this are taken for a mistake."""
     may_repeat: bool = False
@@ -61,7 +63,7 @@ class Pages:
         raise NotImplementedError
 
     def following(self, at: str | None, response: Response, count: int) -> str | None:
-        """Return the place of the page after this reply with so many items; None at the end."""
+        """Return the place of the page after this reply with `count` items; None at the end."""
         raise NotImplementedError
 
 
@@ -72,7 +74,6 @@ class PageNumber(Pages):
     param: str = "page"
     """The parameter of the number."""
     size_param: str | None = "per_page"
-    size: int = 100
     start: int = 1
     """The number of the first page."""
     total_pages: str | None = None
@@ -98,7 +99,6 @@ class Offset(Pages):
     param: str = "offset"
     """The parameter of the first item's number, which counts from 0."""
     size_param: str | None = "limit"
-    size: int = 100
     total: str | None = None
     """Where the reply says how many items there are, such as `meta.total`."""
 
@@ -123,7 +123,6 @@ class CursorParam(Pages):
     param: str = "cursor"
     """The parameter that it goes into."""
     size_param: str | None = None
-    size: int = 100
 
     def ask(self, at: str | None) -> Ask:
         """Return the cursor."""
@@ -142,7 +141,6 @@ class NextUrl(Pages):
     next: str = "next"
     """Where the reply names it, such as `links.next`."""
     size_param: str | None = None
-    size: int = 100
 
     def ask(self, at: str | None) -> Ask:
         """Return the URL."""
@@ -160,7 +158,6 @@ class LinkHeader(Pages):
     relation: str = "next"
     """The relation type of the link to the next page."""
     size_param: str | None = None
-    size: int = 100
 
     def ask(self, at: str | None) -> Ask:
         """Return the URL."""

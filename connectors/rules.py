@@ -131,11 +131,11 @@ class Rules:
         return meaning, ""
 
     def by_status(self, status: int) -> Meaning:
-        """Return what a status means."""
+        """Return what a `status` means."""
         return self.meanings.get(status) or _default(status)
 
     def repeat_after(self, hop: int) -> timedelta:
-        """Return the time before the next call, after this many calls."""
+        """Return the time before the next call, after `hop` calls."""
         delay = self.delay or DEFAULT_REPEAT
         return delay if isinstance(delay, timedelta) else delay.after(hop, random.uniform)
 

@@ -178,7 +178,10 @@ class Service(Verbs):
 
 
 def end(meaning: Meaning, reason: str, rules: Rules, notice: RateNotice | None = None) -> NoReturn:
-    """End the action as the reply means; a time that the service names wins over that of the rules."""
+    """End the action as the reply means; a time that the service names wins over that of the rules.
+
+    Raises `Repeat`, `Limited`, `Stop` or `Trash`.
+    """
     asked = notice.resume_after_seconds if notice else None
     after = None if asked is None else timedelta(seconds=max(asked, 1))
     match meaning:

@@ -56,7 +56,10 @@ class Head:
     """Status and headers of a reply, and which request it answers."""
 
     def __init__(self, method: str, url: str, status: int, headers: Mapping[str, str]) -> None:
-        """`url` is without its query, which may hold secrets; `headers` finds names in any case."""
+        """`url` is without its query, which may hold secrets.
+
+        `status` is that of HTTP; `headers` finds names in any case.
+        """
         self.method = method
         self.url = url
         self.status = status
@@ -114,7 +117,7 @@ class Response(Head):
     """
 
     def __init__(self, method: str, url: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """`content` is the body without its content encoding."""
+        """`content` is the body without its content encoding, `status` that of HTTP."""
         super().__init__(method, url, status, headers)
         self.content = content
 

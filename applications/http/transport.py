@@ -22,7 +22,7 @@ class Reply:
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """The body is one of `json` (models or plain values), `text` or `content`; without them it is empty.
+        """Besides its `status` it has one of `json` (models or plain values), `text` or `content`; else no body.
 
         `json` and `text` bring their content type, unless `headers` name one. A body that a header says is compressed
         is given as `content`, compressed.

@@ -79,7 +79,10 @@ def _remote_file(name: str, info: object) -> RemoteFile:
 
 @contextmanager
 def ftp_errors(what: str) -> Iterator[None]:
-    """Turn what goes wrong into outcomes: 4yz is worth another try, 5yz is not (RFC 959, 4.2.1)."""
+    """Turn what goes wrong into outcomes.
+
+    Raises `Repeat` for a lost connection and 4yz, which is worth another try, and `Trash` for 5yz (RFC 959, 4.2.1).
+    """
     try:
         yield
     except aioftp.StatusCodeError as error:

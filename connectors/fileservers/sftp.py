@@ -63,7 +63,10 @@ def _remote_file(entry: asyncssh.SFTPName) -> RemoteFile:
 
 @contextmanager
 def sftp_errors(what: str) -> Iterator[None]:
-    """Turn what goes wrong into outcomes."""
+    """Turn what goes wrong into outcomes.
+
+    Raises `Repeat` for a lost connection, and `Trash` for what the server refuses, and for keys that do not fit.
+    """
     try:
         yield
     except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:

@@ -54,7 +54,7 @@ class AmqpPublish(Configured[PublishConfiguration], Connector[Any, Any]):
     configuration_type = PublishConfiguration
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        """Publish; return when the broker has confirmed."""
+        """Publish; return when the broker has confirmed. Raises `Trash` for a routing key that is not text."""
         wanted = self.configuration
         key = (
             wanted.routing_key

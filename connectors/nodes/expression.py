@@ -39,7 +39,8 @@ class Expression:
     async def of(self, message: Message[Any]) -> Any:
         """Return the value for a message, a plain JSON value.
 
-        Raises `Trash` with the expression and the type of what it was evaluated on.
+        Raises `Trash` with the expression and the type of what it was evaluated on, and `Repeat` where the process that
+        evaluates cannot be reached.
         """
         try:
             if self.jmespath is not None and len(message.body) <= SMALL:

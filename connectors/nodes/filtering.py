@@ -19,7 +19,7 @@ class Filter(Configured[Languages], CustomNode[Any, Any]):
     configuration_type = Languages
 
     async def process(self, message: Message[Any]) -> Message[Any]:
-        """Return the message, or end the branch."""
+        """Return the message. Raises `Stop` where the expression is false."""
         expression = self.configuration.expression
         value = await expression.of(message)
         if value is None or value is False or value in ("", [], {}):

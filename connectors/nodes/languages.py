@@ -41,7 +41,10 @@ def compile_jmespath(text: str) -> Evaluate:
 
 
 def compile_jsonata(text: str) -> Evaluate:
-    """Compile JSONata. `$headers` holds the headers. Stopped after `LONGEST_SECONDS` or `DEEPEST` calls."""
+    """Compile JSONata. `$headers` holds the headers. Stopped after `LONGEST_SECONDS` or `DEEPEST` calls.
+
+    Raises `ExpressionWrong`; what is returned raises `ExpressionFailed`.
+    """
     from jsonata.jexception import JException  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
     from jsonata.jsonata import Jsonata  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
 
@@ -65,7 +68,10 @@ def compile_jsonata(text: str) -> Evaluate:
 
 
 def compile_template(text: str) -> Evaluate:
-    """Compile a Jinja template, which makes text of `data` and `headers`."""
+    """Compile a Jinja template, which makes text of `data` and `headers`.
+
+    Raises `ExpressionWrong`; what is returned raises `ExpressionFailed`.
+    """
     from connectors.nodes.sandbox import environment  # noqa: PLC0415 - see above
 
     try:
@@ -84,7 +90,10 @@ def compile_template(text: str) -> Evaluate:
 
 
 def compile_condition(text: str) -> Evaluate:
-    """Compile a Jinja expression, such as `data.total > 100`, which gives a value."""
+    """Compile a Jinja expression, such as `data.total > 100`, which gives a value.
+
+    Raises `ExpressionWrong`; what is returned raises `ExpressionFailed`.
+    """
     from connectors.nodes.sandbox import environment  # noqa: PLC0415 - see above
 
     try:

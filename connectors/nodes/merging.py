@@ -51,7 +51,10 @@ class Merge(Configured[MergeConfiguration], CustomNode[Any, Any]):
     configuration_type = MergeConfiguration
 
     async def process(self, message: Message[Any]) -> Outcome:
-        """Return the merged message for the part that completes it; the others end here."""
+        """Return the merged message for the part that completes it.
+
+        For the others raises `Stop`, for the first one `Repeat`, as it looks again, and for late ones `Trash`.
+        """
         _ = message.data  # what is no JSON cannot be part of a list
         key, wanted = await self._key(message), await self._count(message)
         part = Part(str(message.headers.get("process-id", "")), _position(message), message.body)

@@ -37,7 +37,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Refuse products that take the memory of the machine."""
+        """Return the result. Raises `SecurityError` for powers and for products of other things than numbers.
+
+        They take the memory of the machine.
+        """
         if operator == "**" or not (_is_number(left) and _is_number(right)):
             raise SecurityError(f"{operator} of {type(left).__name__} and {type(right).__name__} is not allowed")
         return super().call_binop(context, operator, left, right)

@@ -17,9 +17,11 @@ from applications.http.request import Outgoing
 from connectors import Connector, CustomNode, Forward, Limited, Message, Page, Repeat, Rules, Trash
 from worker.testing import (
     ActionContract,
+    ActionResult,
     BatchContract,
     ConnectionLost,
     ConnectorContract,
+    Exchange,
     Reply,
     UnexpectedRequest,
     answering,
@@ -51,7 +53,11 @@ async def test_a_connector_is_called_with_data_and_user() -> None:
     assert (result.data, result.items, result.reason) == (ORDER, [ORDER], "")
     assert isinstance(result.outcome, Forward)
     assert result.messages[0].headers["user"] == "alice"
+    assert isinstance(result, ActionResult)
     (exchange,) = result.exchanges
+    assert isinstance(exchange, Exchange)
+    assert exchange.reply is not None
+    assert (exchange.reply.status, exchange.reply.json(), exchange.error) == (200, ORDER, "")
     assert exchange.request.path == "/api/orders/17"
     assert exchange.request.headers["authorization"] == Shop.headers["Authorization"]
 

@@ -14,7 +14,16 @@ from support.shop import PAGES, AddVat, GetOrder, ListOrders
 
 from connectors import Connector, Forward, Limited, Message, Repeat
 from worker import WorkerError
-from worker.testing import EndlessRun, InMemoryTopology, Reply, UnexpectedRequest, answering
+from worker.testing import (
+    ActionCall,
+    EndlessRun,
+    FakeClock,
+    InMemoryTopology,
+    Reply,
+    RunCounts,
+    UnexpectedRequest,
+    answering,
+)
 from worker.trash.entry import Entry
 
 ORDER = {"id": 17, "total": 99.5}
@@ -57,8 +66,10 @@ async def test_messages_pass_from_node_to_node() -> None:
         (call,) = running.calls("tax")
         assert isinstance(call.outcome, Forward)
         assert call.message.data == ORDER
+        assert call == ActionCall(call.message, Forward(call.outcome.message))
         counts = running.counts(run)
-        assert (counts.total, counts.succeeded, counts.failed, counts.is_finished) == (3, 2, 0, False)
+        assert counts == RunCounts(total=3, succeeded=2, failed=0)
+        assert not counts.is_finished
 
 
 async def test_the_clock_jumps_to_what_is_due_and_not_beyond() -> None:
@@ -71,6 +82,7 @@ async def test_the_clock_jumps_to_what_is_due_and_not_beyond() -> None:
         assert (len(running.calls("get")), running.clock()) == (1, 299)
         await running.run()
         assert (running.data("done"), running.clock()) == ([{"id": 17, "total": 120.39}], 600)
+        assert isinstance(running.clock, FakeClock)
         assert running.clock.now.isoformat() == "2026-01-01T00:10:00+00:00"
 
 

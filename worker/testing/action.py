@@ -23,7 +23,7 @@ NODE = "action"
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What came of one message."""
+    """What came of one message. `run_action` returns it."""
 
     outcomes: Sequence[Outcome]
     """One for each call of the action: a batch is called once a page."""
@@ -72,7 +72,8 @@ async def run_action(
 
     A batch runs to its last page. A message that asks to be repeated is not repeated here, `InMemoryTopology` does
     that. `http` answers the action's requests; without it, a request fails the test. `access` finds an application's
-    base URL, headers and sign-in; by default they are those of its class.
+    base URL, headers and sign-in; by default they are those of its class. Raises `UnexpectedRequest`, and
+    `AssertionError` for an action that does not answer within its time.
     """
     own = action() if inspect.isclass(action) else action
     transport = RecordingTransport(http or no_network())

@@ -84,6 +84,8 @@ class Cassette(Transport):
     that fits none raises `UnexpectedRequest` with the nearest one. With the mode `record`, or with
     `pytest --record`, it asks the service instead and rewrites the file. Secrets are replaced before they are
     written; those that their names do not tell are given as `secrets`.
+
+    Opening one to play raises `FileNotFoundError`, and `ValueError` with the place for a file that is not one.
     """
 
     def __init__(

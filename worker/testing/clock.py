@@ -11,7 +11,10 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """A clock that others move. Called, it gives the seconds since the start of the test."""
+    """A clock that others move. Called, it gives the seconds since the start of the test.
+
+    In an `InMemoryTopology` only `run` moves it.
+    """
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -27,12 +30,12 @@ class FakeClock:
 
     @property
     def now(self) -> datetime:
-        """The time; tests begin at the first moment of 2026."""
+        """The time, in UTC; tests begin at the first moment of 2026."""
         return START + timedelta(seconds=self._seconds)
 
     @property
     def milliseconds(self) -> int:
-        """The time as `published-timestamp` counts it."""
+        """The time as `published-timestamp` counts it: milliseconds since 1970."""
         return int(self.now.timestamp() * 1000)
 
     @property
@@ -41,7 +44,7 @@ class FakeClock:
         return sum(not over.done() for over in self._waiting)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back after this time."""
+        """Call back when `seconds` have passed."""
         heappush(self._alarms, (self._seconds + seconds, next(self._numbers), callback))
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:

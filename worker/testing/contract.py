@@ -159,7 +159,10 @@ class ConnectorContract(ActionContract):
                 assert str(status) in result.reason, f"the status {status} is missing in {result.reason!r}"
 
     def test_a_refused_token_is_renewed_once_and_the_call_sent_again(self) -> None:
-        """401, where the worker looks after a token; elsewhere 401 is a refusal as others are."""
+        """401, where the worker looks after a token.
+
+        Raises `SkipTest` elsewhere: there 401 is a refusal as others are.
+        """
         if not self._renews:
             raise SkipTest(NOTHING_TO_RENEW)
         renewal = Renewal(self.answers(), self.token_reply)
@@ -172,7 +175,10 @@ class ConnectorContract(ActionContract):
         assert went_on, f"with the new token: {type(result.outcome).__name__}: {result.reason}"
 
     def test_a_dead_login_goes_to_the_trash_with_its_cure(self) -> None:
-        """401, and the token endpoint, where there is one, refuses as well; only a person helps."""
+        """401, and the token endpoint, where there is one, refuses as well; only a person helps.
+
+        Raises `SkipTest` where there is no token.
+        """
         if not self._has_token:
             raise SkipTest(NOTHING_TO_RENEW)
         refused = Reply(400, json={"error": "invalid_grant"})

@@ -35,7 +35,7 @@ async def installed(
     Give `access` to `run_action` or `InMemoryTopology`, with the same user. `settings` are those of the forms, by
     field; what a login brings, such as an account's id, is named the same way. Required ones that are not given are
     made up. `token` is that of a login, by default an hour old. `token_endpoint` answers when the token is renewed;
-    without it a renewal fails the test.
+    without it a renewal fails the test. Raises `SettingsInvalid` for settings that do not fit their forms.
     """
     with TemporaryDirectory(prefix="orchesty-worker-") as folder:
         keyring = Keyring.read(new_key("test"))

@@ -18,11 +18,14 @@ from worker.testing.clock import FakeClock
 
 @dataclass(slots=True)
 class RunCounts:
-    """How a run stands, by what its nodes reported to the counter."""
+    """How a run stands, by what its nodes reported to the counter: numbers of messages."""
 
     total: int = 1
+    """Those that there have been so far; each follower, page and item is one more."""
     succeeded: int = 0
+    """Those that ended well."""
     failed: int = 0
+    """Those that lie in the trash."""
 
     @property
     def is_finished(self) -> bool:

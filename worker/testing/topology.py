@@ -76,7 +76,8 @@ class InMemoryTopology:
 
     Messages go the way that they go in production, through the same code: limits, repeats, batches with their pages,
     trash and user tasks included. Only the broker is memory, the clock jumps over what would be waiting, and the
-    trash is a file of its own. A node's `settings.timeout` is kept by the real clock.
+    trash is a file of its own. A node's `settings.timeout` (seconds) is kept by the real clock. Methods that take a
+    node, by its id or name, raise `ValueError` for one that is not there.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class InMemoryTopology:
         user: str | None = None,
         headers: Mapping[str, Any] | None = None,
     ) -> str:
-        """Start a process at a node (id or name) with `data` as JSON, or with this `body`; `run` does the work.
+        """Start a process at a node with `data` as JSON, or with this `body`; `run` does the work.
 
         Returns the correlation id.
         """
@@ -158,7 +159,7 @@ class InMemoryTopology:
     async def run(self, within: timedelta | None = None) -> None:
         """Work until nothing is left to do, or as far as time passes: `within=timedelta(0)` lets none pass.
 
-        Raises `EndlessRun`, and `PublishRefused` for a message that no worker could publish.
+        Raises `EndlessRun`, `UnexpectedRequest`, and `PublishRefused` for a message that no worker could publish.
         """
         until = None if within is None else self.clock() + within.total_seconds()
         left = self._max_messages
