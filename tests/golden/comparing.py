@@ -91,8 +91,7 @@ _OF_JAVASCRIPT = re.compile(
     r"is not valid JSON|Unexpected end of JSON|in JSON at position|Cannot read propert|Cannot use 'in'"
     r"|is not a function|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|socket hang up|Invalid URL|Failed to decode param"
     r"|simple-oauth2|The first argument must be|must be a string|must be one of|Response Error|is not JSON compatible"
-    r"|^undefined|Unknown exception|stub failure|Invalid HMAC|maxRedirects|Maximum number of redirects"
-    r"|Unterminated string"
+    r"|^undefined|Unknown exception|stub failure|Invalid HMAC|Maximum number of redirects|Unterminated string"
 )
 """Words of the language and libraries of the recorded service; ours has its own for the same errors."""
 _PREFIX = "Error occurred: "

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from connectors.secrets import keep_own
+from connectors.topologies import Topologies
 from worker.accounts.opening import access_of, egress_of, open_needed, without_installs
 from worker.actions.exits import contained
 from worker.actions.injection import Injection
@@ -42,9 +43,12 @@ class ServiceProcess:
         self.accounts = open_needed(settings, ())
         self.registry.http.access = access_of(self.accounts.accounts) if self.accounts else without_installs
         starter = PlatformStarter(settings.starting_point_dsn, settings.platform_key)
+        accounts = self.accounts.accounts if self.accounts else None
+        if accounts is not None:
+            accounts.start_topology = Topologies(starter).start_anew
         self._injection = Injection(self.registry, open_storage(settings.storage_address), starter)
         self._ui_log = UiLog(settings)
-        self.service = open_service(settings, self.registry, (*stages, *load_stages(settings.stages)))
+        self.service = open_service(settings, self.registry, accounts, (*stages, *load_stages(settings.stages)))
         self._stopping = asyncio.Event()
         self.ending = asyncio.Event()
         """Whether `run` has begun to end: it was told to, or has failed."""
