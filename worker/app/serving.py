@@ -1,7 +1,8 @@
 """The life of a process that answers as a service, without a topology and without a broker."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -59,8 +60,14 @@ class ServiceProcess:
 
     async def run(self) -> None:
         """Answer until `stop`."""
+        async with self.answering():
+            await self._answer_until_stopped()
+        log.info("worker_stopped")
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Answer while the context is open. Raises `StartupError` when the port is taken."""
         settings = self.settings
-        is_behind_front = settings.http_host.startswith(UNIX)
         try:
             with contained(), self._ui_log.listening(self.registry.calls):
                 async with serve_http(
@@ -70,16 +77,15 @@ class ServiceProcess:
                     process=None,
                     api_key=settings.platform_key,
                     grace_seconds=settings.grace,
-                    service=answers_of(self.service, is_behind_front=is_behind_front),
+                    service=answers_of(self.service, is_behind_front=settings.http_host.startswith(UNIX)),
                 ):
                     log.info(
                         "service_started", url=url_of(settings), actions=len(list(self.registry)),
                         callers=list(settings.service_allow),
                     )  # fmt: skip
-                    await self._answer_until_stopped()
+                    yield
         finally:
             await self._close()
-        log.info("worker_stopped")
 
     async def _answer_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:
