@@ -13,7 +13,7 @@ from worker.actions.registry import Registry
 from worker.app.serving import ServiceProcess
 from worker.settings.settings import load_settings
 
-from .applications import BasicApp, WebhookApp
+from .applications import BasicApp, WebhookApp, applications
 from .calling import actions
 from .comparing import Answered, Case, difference
 from .nodes import nodes
@@ -40,8 +40,9 @@ class Replay:
             backend_url="http://backend.local/",
             egress="none",
         )
-        found = [*nodes(f"{self._web}/sp"), *actions(BasicApp, WebhookApp, self._web)]
-        return ServiceProcess(settings, registry=Registry(found))
+        registry = Registry([*nodes(f"{self._web}/sp"), *actions(BasicApp, WebhookApp, self._web)])
+        registry.applications |= {found.key: found for found in applications(self._web)}
+        return ServiceProcess(settings, registry=registry)
 
     async def run(self, case: Case) -> str:
         """Replay a case; return what differs, empty for nothing."""
