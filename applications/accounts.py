@@ -211,6 +211,15 @@ class Accounts:
         """Return the choices that only the service knows."""
         return await _asked_for_choices(self.made(application), await self.client(application, user, sdk))
 
+    async def shown_choices(self, application: type[Application], install: Install) -> Mapping[str, Choices]:
+        """Return the choices to show for an install, whatever its state; none as long as its settings do not suffice.
+
+        Raises `TryLater`, or what the application's own code does.
+        """
+        if application.choices is Application.choices:
+            return {}
+        return await self._choices_with(application, install, self.installs.settings(install))
+
     async def client(self, application: type[Application], user: str, sdk: str = "") -> Client:
         """Return a client that asks the service as the user. Raises as `access`."""
         client = self.later_client(application, user, sdk)

@@ -217,12 +217,20 @@ class Application:
         return cls.limit
 
     @classmethod
+    def shared_limit(cls, settings: Values) -> Limit | None:
+        """Return the limit of all users: that of a limiter form with fields for it, else the application's."""
+        own = settings.get(LIMITER_FORM, {})
+        if own.get("groupTime") and own.get("groupValue"):
+            return Limit(own["groupTime"], own["groupValue"])
+        return cls.group_limit
+
+    @classmethod
     def limits(cls, user: str, settings: Values, sdk: str = "") -> str:
         """Return the limiter key of a user: `user|key;seconds;amount`, and `|key;seconds;amount` for the group.
 
         With an `sdk` the key is `sdk:key`.
         """
-        named = ((user, cls.user_limit(settings)), ("", cls.group_limit))
+        named = ((user, cls.user_limit(settings)), ("", cls.shared_limit(settings)))
         names = [(limit_name(who, cls.key, sdk), limit) for who, limit in named if limit]
         return ";".join(f"{name};{limit.seconds};{limit.amount}" for name, limit in names)
 

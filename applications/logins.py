@@ -7,7 +7,7 @@ secret of a request token stay here, sealed.
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +16,6 @@ from applications.authentication import LoginAuthentication, TokenCall
 from applications.crypt import Keyring
 from applications.errors import (
     CannotDecrypt,
-    Disabled,
     KeyMissing,
     LoginForged,
     LoginRefused,
@@ -42,6 +41,8 @@ class Callback:
     query: Mapping[str, str] = field(repr=False)
     kept: Mapping[str, str] = field(repr=False)
     sdk: str = ""
+    return_to: str = ""
+    """Where the person goes then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,16 @@ class Logins:
     def _keyring(self) -> Keyring:
         return self._installs.keyring
 
-    async def start(self, application: type[Application], user: str, redirect_uri: str, *, sdk: str = "") -> str:
-        """Return the URL where the user logs in.
+    async def start(
+        self, application: type[Application], user: str, redirect_uri: str,
+        *, sdk: str = "", return_to: str = "", shown_state: Callable[[str], str] = str,
+    ) -> str:  # fmt: skip
+        """Return the URL where the user logs in; the install may be switched off until then.
 
-        Raises `NotInstalled`, `Disabled`, `SettingsMissing`, or `LoginRefused` for an application without logins; what
+        `return_to` is kept for the callback. `shown_state` makes of the sealed state what travels with the browser;
+        who takes the callback takes it off again.
+
+        Raises `NotInstalled`, `SettingsMissing`, or `LoginRefused` for an application without logins; what
         the service says to a login by OAuth 1.0a is raised as by `finish`.
         """
         prepared = await self._prepared(application, user, sdk)
@@ -75,9 +82,10 @@ class Logins:
         sealed = self._keyring.seal(json.dumps(state).encode(), _STATE)
         with redacted_errors(prepared.secrets):
             begun = await prepared.way.begin(
-                prepared.settings, redirect_uri=redirect_uri, state=sealed, call=self._call
+                prepared.settings, redirect_uri=redirect_uri, state=shown_state(sealed), call=self._call
             )
-        kept = self._keyring.seal(json.dumps(dict(begun.kept)).encode(), _LOGIN, login)
+        own = {"way": dict(begun.kept), "return_to": return_to}
+        kept = self._keyring.seal(json.dumps(own).encode(), _LOGIN, login)
         await self._store.add_login(login, kept, ends)
         return begun.url
 
@@ -94,8 +102,12 @@ class Logins:
             raise LoginRefused(f"the login took longer than {SECONDS // 60} minutes: start it again")
         if user is not None and state["user"] != user:
             raise LoginForged(f"this login was begun for user {state['user']!r}, not for {user!r}")
-        opened: dict[str, str] = json.loads(self._keyring.open(kept, _LOGIN, str(state["id"])))
-        return Callback(str(state["user"]), str(state["application"]), query, opened, str(state.get("sdk", "")))
+        opened = json.loads(self._keyring.open(kept, _LOGIN, str(state["id"])))
+        way: Mapping[str, str] = opened.get("way", opened)  # before this version it stood alone
+        return Callback(
+            str(state["user"]), str(state["application"]), query, way, str(state.get("sdk", "")),
+            opened.get("return_to", ""),
+        )  # fmt: skip
 
     async def finish(self, application: type[Application], callback: Callback) -> None:
         """Exchange what the callback brought, and save the token.
@@ -119,8 +131,6 @@ class Logins:
         install = await self._installs.get(user, application.key, sdk)
         if install is None:
             raise NotInstalled(application.key, user, sdk)
-        if not install.is_enabled:
-            raise Disabled(application.key, user, sdk)
         settings = self._installs.settings(install)
         if lacking := application.missing(settings):
             raise SettingsMissing(application.key, user, lacking, sdk)

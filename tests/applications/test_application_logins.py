@@ -19,7 +19,6 @@ from applications import Application
 from applications.accounts import Accounts
 from applications.catalogue.shopify import ShopifyOAuth
 from applications.errors import (
-    Disabled,
     LoginDead,
     LoginRefused,
     NotAuthorized,
@@ -131,11 +130,14 @@ async def test_a_login_needs_an_install_with_its_settings(accounts: Accounts, se
         await accounts.logins.start(Machine, "alice", REDIRECT)
 
 
-async def test_a_switched_off_install_is_switched_on_before_its_login(accounts: Accounts, server: OAuthServer) -> None:
+async def test_a_switched_off_install_may_be_logged_in_before_it_is_switched_on(
+    accounts: Accounts, server: OAuthServer
+) -> None:
     await install_books(accounts, server)
     await accounts.installs.enable("alice", "books", is_enabled=False)
-    with pytest.raises(Disabled, match="Cure: orchesty-worker installs enable books alice"):
-        await accounts.logins.start(Books, "alice", REDIRECT)
+    await log_in(accounts, server)
+    (install,) = await accounts.installs.list()
+    assert (install.state, accounts.installs.token(install) is not None) == ("disabled", True)
 
 
 async def test_a_refresh_of_the_old_login_never_wins_over_the_new_one(

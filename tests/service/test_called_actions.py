@@ -199,5 +199,5 @@ async def test_stages_of_your_own_stand_around_a_call() -> None:
     async def stamped(visit: Visit, call_next: Way) -> Decided:
         return await call_next(visit.having({**visit.headers, "stamp": visit.node.name}))
 
-    ask = Asked(open_service(load_settings(), Registry(ALL), [stamped]))
+    ask = Asked(open_service(load_settings(), Registry(ALL), None, [stamped]))
     assert (await ask.call("/custom-node/echo/process", {}, node_name="start")).headers["stamp"] == "start"

@@ -59,4 +59,4 @@ class Asked:
 
 def serving(*actions: Action[Any, Any], **settings: Any) -> Asked:
     """Return a service with these actions."""
-    return Asked(open_service(load_settings(**settings), Registry(actions)))
+    return Asked(open_service(load_settings(**settings), Registry(actions), None))

@@ -24,8 +24,12 @@ def load_applications(modules: Iterable[str]) -> Mapping[str, type[Application]]
 def known_applications(registry: Registry) -> Mapping[str, type[Application]]:
     """Return applications by key; those of the actions win over those of the catalogue."""
     found = {application.key: application for application in _catalogue()}
-    found |= {application.key: application for application in applications_of(registry)}
-    return dict(sorted(found.items()))
+    return dict(sorted((found | own_applications(registry)).items()))
+
+
+def own_applications(registry: Registry) -> dict[str, type[Application]]:
+    """Return the applications of the actions, and those that stand beside them, by key."""
+    return registry.applications | {application.key: application for application in applications_of(registry)}
 
 
 def find_application(known: Mapping[str, type[Application]], key: str) -> type[Application]:

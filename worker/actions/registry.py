@@ -13,6 +13,7 @@ from orchesty_worker import PACKAGES
 
 import connectors.catalogue
 import connectors.nodes
+from applications import Application
 from connectors.action import Action, ServiceAction
 from connectors.http import Http
 from connectors.kind import Kind
@@ -30,6 +31,8 @@ class Registry:
 
     def __init__(self, actions: Iterable[AnyAction] = (), http: Http | None = None) -> None:
         self._actions: dict[tuple[Kind, str], AnyAction] = {}
+        self.applications: dict[str, type[Application]] = {}
+        """Applications by key that stand beside the actions, whether an action names them or not."""
         self.http = http or Http()
         self.calls = Calls()
         self.http.called = self.calls.note
@@ -80,7 +83,9 @@ def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable
     sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
     for source in sources:
         found = _actions(source)
-        if not found and source != connectors.catalogue.__name__:
+        applications = _applications(source)
+        registry.applications |= applications
+        if not found and not applications and source != connectors.catalogue.__name__:
             raise ActionsError(f"{source} defines no action. Name the module or package that holds the classes.")
         for action in found:
             if not _is_instead(registry.get(action.kind, action.name), action, given):
@@ -146,6 +151,16 @@ def _defined_in(module: ModuleType) -> Iterator[Definition]:
             continue
         if value.__module__ == module.__name__:
             yield value
+
+
+def _applications(source: str) -> dict[str, type[Application]]:
+    values = [value for module in _modules(source) for value in vars(module).values() if _is_application(module, value)]
+    return {application.key: application for application in values}
+
+
+def _is_application(module: ModuleType, value: object) -> bool:
+    is_application = isinstance(value, type) and issubclass(value, Application)
+    return is_application and value.__module__ == module.__name__ and bool(getattr(value, "key", ""))
 
 
 def _is_base(action: type[AnyAction]) -> bool:

@@ -1,12 +1,14 @@
 """The life of a process that answers as a service, without a topology and without a broker."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 
 from connectors.secrets import keep_own
+from connectors.topologies import Topologies
 from worker.accounts.opening import access_of, egress_of, open_needed, without_installs
 from worker.actions.injection import Injection
 from worker.actions.local import contained
@@ -42,9 +44,12 @@ class ServiceProcess:
         self.accounts = open_needed(settings, ())
         self.registry.http.access = access_of(self.accounts.accounts) if self.accounts else without_installs
         starter = PlatformStarter(settings.starting_point_dsn, settings.platform_key)
+        accounts = self.accounts.accounts if self.accounts else None
+        if accounts is not None:
+            accounts.start_topology = Topologies(starter).start_anew
         self._injection = Injection(self.registry, open_storage(settings.storage_address), starter)
         self._ui_log = UiLog(settings)
-        self.service = open_service(settings, self.registry, (*stages, *load_stages(settings.stages)))
+        self.service = open_service(settings, self.registry, accounts, (*stages, *load_stages(settings.stages)))
         self._stopping = asyncio.Event()
         self.ending = asyncio.Event()
         """Whether `run` has begun to end: it was told to, or has failed."""
@@ -55,8 +60,14 @@ class ServiceProcess:
 
     async def run(self) -> None:
         """Answer until `stop`."""
+        async with self.answering():
+            await self._answer_until_stopped()
+        log.info("worker_stopped")
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Answer while the context is open. Raises `StartupError` when the port is taken."""
         settings = self.settings
-        is_behind_front = settings.http_host.startswith(UNIX)
         try:
             with contained(), self._ui_log.listening(self.registry.calls):
                 async with serve_http(
@@ -66,16 +77,15 @@ class ServiceProcess:
                     process=None,
                     api_key=settings.platform_key,
                     grace_seconds=settings.grace,
-                    service=answers_of(self.service, is_behind_front=is_behind_front),
+                    service=answers_of(self.service, is_behind_front=settings.http_host.startswith(UNIX)),
                 ):
                     log.info(
                         "service_started", url=url_of(settings), actions=len(list(self.registry)),
                         callers=list(settings.service_allow),
                     )  # fmt: skip
-                    await self._answer_until_stopped()
+                    yield
         finally:
             await self._close()
-        log.info("worker_stopped")
 
     async def _answer_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:

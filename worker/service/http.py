@@ -41,6 +41,14 @@ class Request:
             found[name] = f"{found[name]},{value}" if name in found else value
         return found
 
+    @property
+    def first_parameters(self) -> dict[str, str]:
+        """The query; of what is named twice the first one."""
+        found: dict[str, str] = {}
+        for name, value in parse_qsl(self.query, keep_blank_values=True):
+            found.setdefault(name, value)
+        return found
+
     async def json(self) -> Any:
         """Read the body as JSON. Raises `Refused` for what is none."""
         return read_json(await self.read())

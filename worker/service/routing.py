@@ -96,6 +96,6 @@ def _match(pattern: list[str], given: list[str]) -> dict[str, str] | None:
             if not segment:
                 return None
             raw[wanted[1:-1]] = segment
-        elif wanted != segment.lower():
+        elif wanted.lower() != segment.lower():
             return None
     return raw

@@ -3,19 +3,26 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import structlog
 from aiohttp import web
 
+from applications.accounts import Accounts
 from applications.errors import ApplicationError
+from worker.actions.applications import own_applications
 from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
 from worker.service.actions import ActionRoutes
+from worker.service.applications import ApplicationRoutes
 from worker.service.callers import Callers
 from worker.service.errors import Refused
 from worker.service.failures import told
 from worker.service.http import Reply, Request, error_reply, no_such_route
+from worker.service.limits import LimitRoutes
+from worker.service.logins import LoginRoutes
 from worker.service.routing import Found, Places, Route, Router
+from worker.service.sync import SyncRoutes
 from worker.settings.settings import Settings
 
 log = structlog.get_logger()
@@ -68,8 +75,17 @@ async def _in_time(request: Request, route: Route, places: Places) -> Reply:
         return error_reply("unknown reason", 500)
 
 
-def open_service(settings: Settings, registry: Registry, stages: Sequence[Stage] = ()) -> Service:
-    """Return the service of these actions."""
-    actions = ActionRoutes(registry, stages, seconds=settings.service_timeout, is_debugging=settings.is_debugging)
+def open_service(
+    settings: Settings, registry: Registry, accounts: Accounts | None, stages: Sequence[Stage] = ()
+) -> Service:
+    """Return the service of these actions and of their applications; without accounts it keeps no installs."""
+    known = own_applications(registry)
+    groups = (
+        ActionRoutes(registry, stages, seconds=settings.service_timeout, is_debugging=settings.is_debugging),
+        LimitRoutes(known, accounts),
+        LoginRoutes(known, accounts, settings.redirect_uri),
+        SyncRoutes(known, accounts),
+        ApplicationRoutes(known, accounts, settings.redirect_uri),
+    )
     callers = Callers(settings.service_allow, settings.platform_key)
-    return Service(actions.routes(), callers, settings.prefix)
+    return Service(chain.from_iterable(group.routes() for group in groups), callers, settings.prefix)

@@ -41,6 +41,12 @@ class ServiceSettings(Values):
     service_timeout: float = Field(
         55, gt=0, le=3600, description="Seconds an action may take that is called over HTTP. The platform waits 60."
     )
+    backend_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        validation_alias=AliasChoices("BACKEND_URL", "BACKEND_DSN", "WORKER_BACKEND_URL"),
+        description="The platform's backend, to which services send people back after a login.",
+    )
     tls_certificate: Path | None = Field(
         None, description="A PEM file with the certificate, and those between it and the root: HTTP becomes HTTPS."
     )
@@ -60,6 +66,11 @@ class ServiceSettings(Values):
         if value is not None and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value.get_secret_value()):
             raise ValueError("must be a path of letters, digits and ._~- that begins with / and does not end with one")
         return value
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where services send people back to after a login."""
+        return f"{(self.backend_url or '').rstrip('/')}/api/applications/authorize/token"
 
     @property
     def prefix(self) -> str:

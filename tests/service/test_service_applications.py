@@ -1,0 +1,291 @@
+"""Applications and installs as the platform's backend asks for them, in the ways of both versions."""
+
+from base64 import urlsafe_b64decode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from pydantic import Field, SecretStr
+from structlog.testing import capture_logs
+from support.accounts import opened
+from support.logins import visit
+from support.oauth_application import Books
+from support.oauth_server import CLIENT, SECRET, OAuthServer
+from support.serving import Asked
+
+from applications import Application, Basic, Form, Limit, Subscription
+from applications.accounts import Accounts
+from applications.application import ApplicationType, CustomAction
+from applications.http.client import Client
+from applications.install import Install
+from worker.actions.registry import Registry
+from worker.service.service import open_service
+from worker.settings.settings import load_settings
+
+
+class Login(Form):
+    """What a user fills in."""
+
+    user: str = Field(title="User")
+    password: SecretStr = Field(title="Password")
+    pages: int = Field(10, title="Pages")
+    drafts: bool = Field(False, title="Drafts")
+    tags: list[str] = Field([], title="Tags")
+
+
+class Desk(Application):
+    """A service with hooks, limits, buttons and webhooks."""
+
+    key = "desk"
+    name = "Desk"
+    description = "Tickets"
+    authentication = Basic()
+    forms = (Login,)
+    kind = ApplicationType.WEBHOOK
+    limit = Limit(60, 100)
+    group_limit = Limit(3600, 5000)
+    custom_actions = (CustomAction("Read all", "call", topology="read", node="start"),)
+    webhooks = (Subscription("opened", "A ticket was opened", ("queue",)),)
+    heard: list[tuple[str, str]]
+
+    async def after_install(self, install: Install, client: Client) -> None:
+        """Note it."""
+        type(self).heard.append(("install", install.user))
+
+    async def after_uninstall(self, install: Install, client: Client) -> None:
+        """Note it."""
+        type(self).heard.append(("uninstall", install.user))
+
+    async def after_enable(self, install: Install, client: Client) -> None:
+        """Fail."""
+        raise RuntimeError("the desk is closed")
+
+
+@pytest.fixture
+async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
+    Desk.heard = []
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as accounts:
+        yield accounts
+
+
+def asking(accounts: Accounts | None) -> Asked:
+    registry = Registry()
+    registry.applications |= {"desk": Desk, "books": Books}
+    settings = load_settings(backend_url="http://backend.test", egress="none")
+    return Asked(open_service(settings, registry, accounts))
+
+
+@pytest.fixture
+def ask(accounts: Accounts) -> Asked:
+    return asking(accounts)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OAuthServer]:
+    async with OAuthServer().serve() as server:
+        yield server
+
+
+@pytest.fixture(params=["", "/sdk/mine"])
+def sdk(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def values(answer: Any, form: str = "authorization_form") -> dict[str, Any]:
+    return {field["key"]: field["value"] for field in answer.data["applicationSettings"][form]["fields"]}
+
+
+async def test_the_marketplace_lists_each_key_that_the_backend_reads(ask: Asked) -> None:
+    books, desk = (await ask("GET", "/applications")).data["items"]
+    assert desk == {
+        "name": "Desk", "authorization_type": "basic", "application_type": "webhook", "key": "desk",
+        "description": "Tickets", "info": "", "logo": None, "isInstallable": True,
+    }  # fmt: skip
+    assert books["logo"].startswith("data:image/svg+xml;base64, ")
+
+
+async def test_an_application_says_its_methods(ask: Asked) -> None:
+    hooks = ["afterDisableCallback", "afterEnableCallback", "afterInstallCallback", "afterUninstallCallback"]
+    assert (await ask("GET", "/applications/desk")).data["syncMethods"] == hooks
+    assert (await ask("GET", "/applications/books/sync/list")).data == ["orders", "whatIsAsked", *hooks]
+
+
+async def test_an_install_lives_through_all_its_states(ask: Asked, sdk: str) -> None:
+    own = f"/applications/desk/users/alice{sdk}"
+    installed = await ask("POST", f"{own}/install")
+    assert (installed.status, installed.data["authorized"]) == (201, False)
+    saved = await ask("PUT", f"{own}/settings", {"authorization_form": {"user": "al", "password": "pw", "pages": 7}})
+    assert values(saved) == {"user": "al", "password": True, "pages": 7, "drafts": False, "tags": []}
+    assert (await ask("PUT", f"{own}/changeState", {"enabled": True})).data == {}
+    (item,) = (await ask("GET", f"/applications/users/alice{sdk}")).data["items"]
+    assert (item["key"], item["enabled"], item["authorized"]) == ("desk", True, True)
+    detail = await ask("GET", own)
+    assert detail.data["customActions"] == [
+        {"name": "Read all", "action": "call", "topologyName": "read", "nodeName": "start"}
+    ]
+    again = await ask("POST", f"{own}/install")
+    assert (again.status, "already" in again.data["message"]) == (400, True)
+    assert (await ask("DELETE", f"{own}/uninstall")).data == {}
+    gone = await ask("GET", own)
+    told = "Error occurred: ApplicationInstall with user [alice] and name [desk] has not been found!"
+    assert (gone.status, gone.data["message"]) == (400, told)
+
+
+async def test_services_have_installs_of_their_own(ask: Asked) -> None:
+    await ask("POST", "/applications/desk/users/alice/sdk/mine/install")
+    assert (await ask("GET", "/applications/users/alice/sdk/other")).data == {"items": []}
+    assert (await ask("GET", "/applications/desk/users/alice/sdk/other")).status == 400
+
+
+async def test_the_texts_of_the_editor_overwrite_nothing(ask: Asked) -> None:
+    own = "/applications/desk/users/alice/sdk/mine"
+    await ask("POST", f"{own}/install")
+    await ask("PUT", f"{own}/settings", {"authorization_form": {"user": "al", "password": "pw"}})
+    texts = {"user": "al", "password": "true", "pages": "12", "drafts": "true", "tags": '["a"]', "redirect_url": "x"}
+    saved = await ask(
+        "PUT", f"{own}/settings", {"authorization_form": texts, "limiter_form": {"value": "", "time": ""}}
+    )
+    assert values(saved) == {"user": "al", "password": True, "pages": 12, "drafts": True, "tags": ["a"]}
+    assert saved.data["authorized"] is True
+    untouched = await ask("PUT", f"{own}/settings", {"authorization_form": {"password": "", "drafts": "false"}})
+    assert values(untouched) == {"user": "al", "password": True, "pages": 12, "drafts": False, "tags": ["a"]}
+
+
+async def test_one_secret_can_be_saved_alone(ask: Asked, sdk: str) -> None:
+    own = f"/applications/desk/users/alice{sdk}"
+    await ask("POST", f"{own}/install")
+    sent = {"formKey": "authorization_form", "fieldKey": "password", "password": "pw"}
+    assert values(await ask("PUT", f"{own}/password", sent))["password"] is True
+    lacking = await ask("PUT", f"{own}/password", {"password": "pw"})
+    told = "Error occurred: Missing required parameters [password, formKey, fieldKey] in body."
+    assert (lacking.status, lacking.data["message"]) == (400, told)
+
+
+@pytest.mark.parametrize("user", ["a/b", "a%b", "a:b", "a b", "a+b", "a#b", "čeč", 'a"b', "a\x00b"])
+async def test_any_name_is_a_user(ask: Asked, user: str) -> None:
+    own = f"/applications/desk/users/{quote(user, safe='')}/sdk/mine"
+    installed = await ask("POST", f"{own}/install")
+    if "\x00" in user:
+        assert installed.status == 400
+        return
+    assert installed.status == 201
+    (item,) = (await ask("GET", f"/applications/users/{quote(user, safe='')}/sdk/mine")).data["items"]
+    assert item["user"] == user
+
+
+async def test_hooks_are_run_when_the_platform_calls_for_them(ask: Asked) -> None:
+    own, sync = "/applications/desk/users/alice/sdk/mine", "/applications/desk/sync"
+    said = {"user": "alice", "name": "desk", "sdk": "mine"}
+    await ask("POST", f"{own}/install")
+    assert (await ask("POST", f"{sync}/afterInstallCallback", said)).data == {"status": "ok"}
+    failed = await ask("POST", f"{sync}/afterEnableCallback", said)
+    assert (failed.status, "the desk is closed" in failed.data["message"]) == (400, True)
+    assert (await ask("POST", f"{sync}/afterDisableCallback", said)).data == {"status": "ok"}
+    await ask("DELETE", f"{own}/uninstall")
+    assert (await ask("POST", f"{sync}/afterUninstallCallback", said)).data == {"status": "ok"}
+    assert Desk.heard == [("install", "alice"), ("uninstall", "alice")]
+
+
+async def test_the_picker_of_webhooks_is_told_the_events(ask: Asked) -> None:
+    events = await ask("GET", "/applications/desk/sync/listWebhookEvents?user=system&sdk=mine")
+    assert events.data == [{"name": "opened", "parameters": ["queue"], "description": "A ticket was opened"}]
+    unknown = await ask("GET", "/applications/desk/sync/nothing")
+    told = "Error occurred: Method [syncNothing] has not been found in application [desk]."
+    assert (unknown.status, unknown.data["message"]) == (400, told)
+
+
+async def test_a_method_answers_json_or_text_or_a_plain_success(ask: Asked) -> None:
+    path = "/applications/books/sync/whatIsAsked"
+    assert (await ask("GET", path)).data == {"status": "ok"}
+    page = await ask("POST", f"{path}?user=alice", {"lang": "cs"})
+    assert (page.reply.body, page.reply.content_type) == (b"<p>POST alice cs</p>", "text/html; charset=utf-8")
+    failed = await ask("PATCH", path, b"no json")
+    assert (failed.status, failed.data["status"]) == (400, "Error")
+
+
+async def test_limits_are_those_of_enabled_installs(ask: Asked, sdk: str) -> None:
+    name = "mine:desk" if sdk else "desk"
+    own, asked = f"/applications/desk/users/alice{sdk}", {"user": "alice", "applications": ["desk", "books", "nobody"]}
+    await ask("POST", f"{own}/install")
+    assert (await ask("POST", f"/applications{sdk}/limits", asked)).data == []
+    await ask("PUT", f"{own}/changeState", {"enabled": True})
+    found = await ask("POST", f"/applications{sdk}/limits", asked)
+    assert found.data == [f"alice|{name};60;100;|{name};3600;5000"]
+    await ask("PUT", f"{own}/settings", {"limiter_form": {"useLimit": "true", "value": "5", "time": "10"}})
+    found = await ask("POST", f"/applications{sdk}/limits", asked)
+    assert found.data == [f"alice|{name};10;5;|{name};3600;5000"]
+
+
+async def test_limits_stay_on_while_the_installs_are_away(ask: Asked, accounts: Accounts, tmp_path: Path) -> None:
+    asked = {"user": "alice", "applications": ["desk"]}
+    await ask("POST", "/applications/desk/users/alice/sdk/mine/install")
+    await accounts.close()
+    (tmp_path / "installs.sqlite").write_bytes(b"no database" * 1000)
+    with capture_logs() as logs:
+        found = await ask("POST", "/applications/sdk/mine/limits", asked)
+    assert found.data == ["alice|mine:desk;60;100;|mine:desk;3600;5000"], "what the application declares"
+    assert "limits_from_memory" in [line["event"] for line in logs]
+
+
+@pytest.mark.parametrize("asked", [{}, [], {"user": 1, "applications": []}, {"user": "a", "applications": "desk"}])
+async def test_a_question_for_limits_that_is_none_is_refused(ask: Asked, asked: object) -> None:
+    assert (await ask("POST", "/applications/limits", asked)).status == 400
+
+
+async def test_a_login_goes_through_the_backend_and_back(ask: Asked, server: OAuthServer, sdk: str) -> None:
+    own = f"/applications/books/users/alice{sdk}"
+    await ask("POST", f"{own}/install")
+    filled = {"client_id": CLIENT, "client_secret": SECRET, "server": server.base_url}
+    saved = await ask("PUT", f"{own}/settings", {"authorization_form": filled})
+    assert values(saved)["redirect_url"] == "http://backend.test/api/applications/authorize/token"
+    begun = await ask("GET", f"{own}/authorize?redirect_url=http://page.test/x?sdk=mine&tab=2")
+    back = await visit(begun.data["authorizeUrl"])
+    parts = urlsafe_b64decode(back["state"] + "==").decode().split(":")
+    assert parts[:3] == ["alice", "books", "mine" if sdk else ""]
+    path = f"{own}/authorize/token" if sdk else "/applications/authorize/token"
+    query = f"?code={quote(back['code'])}&state={back['state']}"
+    assert (await ask("GET", path + query)).data == {"redirectUrl": "http://page.test/x?sdk=mine&tab=2"}
+    assert (await ask("GET", own)).data["authorized"] is True
+    replayed = await ask("GET", path + query)
+    assert (replayed.status, "finished before" in replayed.data["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("state", ["", "x", "YWxpY2U6Ym9va3M", "YWxpY2U6Ym9va3M6bWluZTpmb3JnZWQ", "č", "!!!"])
+async def test_a_forged_state_logs_nobody_in(ask: Asked, state: str) -> None:
+    answer = await ask("GET", f"/applications/authorize/token?code=x&state={quote(state)}")
+    assert (answer.status, "not issued here" in answer.data["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("query", ["", "?redirect_url=", "?redirect_url=javascript:alert(1)"])
+async def test_a_login_has_to_say_which_page_it_leads_back_to(ask: Asked, query: str) -> None:
+    await ask("POST", "/applications/books/users/alice/install")
+    answer = await ask("GET", f"/applications/books/users/alice/authorize{query}")
+    assert (answer.status, "redirect_url" in answer.data["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("body", [b"null", b"5", b"", b"{", b'"x"'])
+async def test_settings_that_are_none_are_refused(ask: Asked, body: bytes) -> None:
+    await ask("POST", "/applications/desk/users/alice/install")
+    assert (await ask("PUT", "/applications/desk/users/alice/settings", body)).status == 400
+
+
+async def test_an_unknown_application_is_named(ask: Asked) -> None:
+    told = "Error occurred: Service with name [hbpf.application.nobody] does not exist!"
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/sync/list"),
+        ("POST", "/users/alice/install"),
+        ("GET", "/users/a/sdk/x"),
+    ):
+        answer = await ask(method, f"/applications/nobody{path}")
+        assert (answer.status, answer.data["message"]) == (400, told)
+
+
+async def test_without_a_key_for_secrets_the_lists_are_complete_and_installs_say_what_lacks() -> None:
+    ask = asking(None)
+    assert [item["key"] for item in (await ask("GET", "/applications")).data["items"]] == ["books", "desk"]
+    assert (await ask("POST", "/applications/limits", {"user": "a", "applications": ["desk"]})).data == []
+    answer = await ask("POST", "/applications/desk/users/alice/install")
+    assert (answer.status, "WORKER_SECRET_KEYS" in answer.data["message"]) == (400, True)
