@@ -121,7 +121,7 @@ class Accounts:
             raise SettingsMissing(application.key, install.user, lacking, install.sdk)
         way = application.authentication
         is_login = isinstance(way, TokenAuthentication) and way.is_login
-        if is_login and install.sealed_token is None:
+        if is_login and not install.sealed.has_token:
             raise NotAuthorized(application.key, install.user, install.sdk)
         text = application.text_settings(settings, install.plain)
         if lacking := application.missing_for_calls(text):

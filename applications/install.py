@@ -1,12 +1,34 @@
 """An install: one user's application, with the user's settings and login, and whether it can be used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Protocol
 
 from applications.application import Application
 from applications.authentication import TokenAuthentication
 from applications.errors import Disabled, NeedsReconnect, NotInstalled
+from applications.token import Token
+
+TOKEN_PLACE: Final = "token"  # noqa: S105 - the name of a place
+"""Where a token stands, beside the fields of forms."""
+
+
+class Sealed(Protocol):
+    """What is secret of an install, as its store keeps it. All but a store's own may have to open it."""
+
+    @property
+    def fields(self) -> Mapping[str, Sequence[str]]:
+        """The names of the settings, by form. May raise `SecretsError`."""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a login has brought a token. May raise `SecretsError`."""
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Return the settings by form and field, opened. Raises `SecretsError`."""
+
+    def token(self) -> Token | None:
+        """Return the token, opened, if there is one. Raises `SecretsError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +42,8 @@ class Install:
     is_enabled: bool
     plain: Mapping[str, Any]
     """Settings that are no secret and no form holds, such as the tenant that a login found."""
-    sealed_settings: Mapping[str, Mapping[str, str]] = field(repr=False)
-    """By form and field."""
-    sealed_token: str | None = field(repr=False)
+    sealed: Sealed = field(repr=False)
+    """Settings and token."""
     expires: int
     """When the token ends, as far as the service says."""
     problem: str

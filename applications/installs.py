@@ -1,19 +1,16 @@
-"""Installs: who has installed what, with settings and tokens that are sealed here and opened here."""
+"""Installs: who has installed what, with settings and tokens."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from applications.crypt import Keyring
 from applications.errors import ApplicationError
-from applications.install import Install, place_of
-from applications.store import AccountStore, SealedSettings
+from applications.install import TOKEN_PLACE, Install, place_of
+from applications.store import AccountStore
 from applications.token import Token
 
 LEASE_SECONDS: Final = 60
 """How long a process may take for a refresh before another one may try; longer than the call's time limit."""
-TOKEN_PLACE: Final = "token"  # noqa: S105 - the name of a place
-"""Where a token stands, beside the fields of forms."""
 
 
 class ChangedMeanwhile(ApplicationError):
@@ -64,22 +61,14 @@ class Installs:
 
     def settings(self, install: Install) -> dict[str, dict[str, Any]]:
         """Return the settings by form and field, opened. Raises `SecretsError`."""
-        return {
-            form: {
-                field: json.loads(self.keyring.open(sealed, *install.place, form, field))
-                for field, sealed in fields.items()
-            }
-            for form, fields in install.sealed_settings.items()
-        }
+        return install.sealed.settings()
 
     def token(self, install: Install) -> Token | None:
         """Return the token, opened, if there is one. Raises `SecretsError`."""
-        if install.sealed_token is None:
-            return None
-        return Token.from_json(self.keyring.open(install.sealed_token, *install.place, TOKEN_PLACE))
+        return install.sealed.token()
 
     def seal_token(self, user: str, application: str, token: Token, *, sdk: str = "") -> str:
-        """Return the token as it is stored."""
+        """Return the token as it stands in the journal."""
         return self.keyring.seal(token.to_json(), *place_of(user, application, sdk), TOKEN_PLACE)
 
     async def save_settings(
@@ -89,8 +78,7 @@ class Installs:
 
         A token that only the old settings stand for is dropped unless `keeps_token`.
         """
-        sealed = self._sealed(install, settings)
-        _check(install, is_saved=await self._store.save_settings(install, sealed, keeps_token=keeps_token))
+        _check(install, is_saved=await self._store.save_settings(install, settings, keeps_token=keeps_token))
 
     async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> None:
         """Save the settings that are no secret. Raises `ChangedMeanwhile`."""
@@ -125,27 +113,9 @@ class Installs:
 
     async def rotate(self, install: Install) -> bool:
         """Seal what older keys sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""
-        sealed = [value for fields in install.sealed_settings.values() for value in fields.values()]
-        is_changed = not all(map(self.keyring.is_newest, sealed))
-        if is_changed:
-            sealed_anew = self._sealed(install, self.settings(install))
-            _check(install, is_saved=await self._store.reseal_settings(install, sealed_anew))
-        if install.sealed_token is None or self.keyring.is_newest(install.sealed_token):
-            return is_changed
-        token = self.token(install)
-        assert token is not None, "looked at above"
-        sealed_token = self.seal_token(install.user, install.application, token, sdk=install.sdk)
-        await self._store.reseal_token(install, sealed_token)  # a refresh meanwhile has sealed it with the newest
-        return True
-
-    def _sealed(self, install: Install, settings: Mapping[str, Mapping[str, Any]]) -> SealedSettings:
-        return {
-            form: {
-                field: self.keyring.seal(json.dumps(value).encode(), *install.place, form, field)
-                for field, value in fields.items()
-            }
-            for form, fields in settings.items()
-        }
+        is_changed = await self._store.reseal(install)
+        _check(install, is_saved=is_changed is not None)
+        return bool(is_changed)
 
 
 def _check(install: Install, *, is_saved: bool) -> None:

@@ -1,16 +1,15 @@
-"""Where installs and logins are kept; `worker/accounts` keeps them in a database.
+"""Where installs and logins are kept; `worker/accounts` keeps them in a database or at the platform.
 
-Everything secret comes here sealed and leaves sealed. Each method raises `InstallsAway` when the store does not answer,
+Each store seals the settings in its own way. Tokens of refreshes come here sealed by the keyring of `Installs`, as they
+stand in the journal. Each method raises `InstallsAway` when the store does not answer,
 and those that return a bool say whether they changed anything.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from applications.forms import Values
 from applications.install import Install
-
-SealedSettings = Mapping[str, Mapping[str, str]]
-"""By form and field."""
 
 
 class AccountStore(Protocol):
@@ -38,7 +37,7 @@ class AccountStore(Protocol):
     async def remove(self, user: str, application: str, sdk: str = "") -> bool:
         """Delete an install."""
 
-    async def save_settings(self, install: Install, sealed: SealedSettings, *, keeps_token: bool) -> bool:
+    async def save_settings(self, install: Install, settings: Values, *, keeps_token: bool) -> bool:
         """Save other settings, with which the next refresh is tried, unless the install changed meanwhile.
 
         Without `keeps_token` the token goes, and what a refresh under way brings is older than that.
@@ -47,11 +46,11 @@ class AccountStore(Protocol):
     async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> bool:
         """Save the settings that are not secret, unless the install changed meanwhile."""
 
-    async def reseal_settings(self, install: Install, sealed: SealedSettings) -> bool:
-        """Save the same settings, sealed with another key, unless the install changed meanwhile."""
+    async def reseal(self, install: Install) -> bool | None:
+        """Seal with the newest key what older ones have sealed; None when the install changed meanwhile.
 
-    async def reseal_token(self, install: Install, sealed: str) -> bool:
-        """Save the same token, sealed with another key, unless another one came meanwhile."""
+        Raises `SecretsError` for what does not open.
+        """
 
     async def lease(self, install: Install, seconds: float) -> int | None:
         """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""

@@ -93,7 +93,7 @@ def _fresh_sqlite() -> str:
 async def _subscribed(database: str, key: str, setup: Setup) -> Sequence[tuple[str, str]]:
     """Install for each tenant, as a user would; return path and secret of their webhooks for the first node."""
     shared, keyring = InstallsDatabase(database), Keyring.read(key)
-    accounts = Accounts(SqlAccounts(shared), keyring, VAR / "bench-journal")
+    accounts = Accounts(SqlAccounts(shared, keyring), keyring, VAR / "bench-journal")
     try:
         webhooks = Webhooks(shared, keyring)
         return [await _subscribe(accounts, webhooks, f"bench-{number}", setup) for number in range(TENANTS)]

@@ -24,6 +24,7 @@ from applications.errors import CannotDecrypt, NotAuthorized, NotInstalled
 from applications.journal import Arrived, Journal
 from connectors import Connector, Message
 from connectors.topologies import Start
+from worker.accounts.sealing import SealedFields
 from worker.accounts.tables import CHAIN
 from worker.database.migrate import bring_up_to_date
 from worker.limits.limit import KeyedLimit, limits_of
@@ -96,10 +97,11 @@ async def test_an_install_that_knows_no_services_serves_all_that_have_none_of_th
 
 async def test_a_secret_does_not_open_in_another_service(accounts: Accounts) -> None:
     await install(accounts)
-    plain, php, _ = await accounts.installs.list()
-    for moved in (replace(php, sdk="py;%|"), replace(php, sdk=""), replace(plain, sdk="php")):
+    plain, php, other = await accounts.installs.list()
+    for sealed, place in ((php.sealed, other.place), (php.sealed, plain.place), (plain.sealed, php.place)):
+        assert isinstance(sealed, SealedFields)
         with pytest.raises(CannotDecrypt):
-            accounts.installs.settings(moved)
+            replace(sealed, place=place).settings()
 
 
 async def test_logins_and_tokens_of_services_do_not_meet(accounts: Accounts, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ async def test_the_header_sdk_finds_the_install_of_a_call(of_node: str, of_messa
 
 
 async def test_a_run_that_an_action_starts_is_of_the_same_service() -> None:
-    by: Message[Any] = Message({"process-id": "p", "node-id": "n", "sdk": "php", "user": "alice"}, "{}")
+    by = {"process-id": "p", "node-id": "n", "sdk": "php", "user": "alice"}
     assert headers_of(Start("invoices", "start", False, "{}", "alice", by), node())["sdk"] == "php"
 
 

@@ -134,7 +134,7 @@ async def test_a_wrong_verifier_is_refused_by_the_service(accounts: Accounts, se
         await come_back(accounts, query)
     assert "canary" not in str(caught.value)
     (found,) = await accounts.installs.list()
-    assert (found.sealed_token, found.problem) == (None, "")
+    assert (found.sealed.has_token, found.problem) == (False, "")
 
 
 async def test_a_callback_works_once_and_for_its_user(accounts: Accounts, server: OAuth1Server) -> None:

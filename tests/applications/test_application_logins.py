@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import event
-from support.accounts import database_of, install, install_books, log_in, opened
+from support.accounts import database_of, install, install_books, log_in, opened, sealed_token_of
 from support.logins import REDIRECT, everything_in, visit
 from support.oauth_application import Books, Machine
 from support.oauth_server import CLIENT, SECRET, OAuthServer
@@ -153,7 +153,7 @@ async def test_a_refresh_of_the_old_login_never_wins_over_the_new_one(
     def refresh(*_: object) -> None:
         with closing(sqlite3.connect(tmp_path / "installs.sqlite")) as other, other:
             leased = "UPDATE installs SET fence = fence + 1, token_fence = fence + 1 WHERE token = ?"
-            other.execute(leased, [before.sealed_token])
+            other.execute(leased, [sealed_token_of(before)])
 
     event.listen(database_of(accounts)._engine.sync_engine, "checkin", refresh)
     await accounts.finish_login(Books, callback)
@@ -195,7 +195,7 @@ async def test_a_code_that_the_service_refuses_leaves_the_install_as_it_was(
     with pytest.raises(LoginDead, match="invalid_grant"):
         await accounts.logins.finish(Books, callback)
     (found,) = await accounts.installs.list()
-    assert (found.sealed_token, found.problem) == (None, "")
+    assert (found.sealed.has_token, found.problem) == (False, "")
 
 
 async def test_a_token_endpoint_that_is_away_is_told(accounts: Accounts) -> None:

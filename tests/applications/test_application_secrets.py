@@ -12,7 +12,7 @@ from applications.accounts import Accounts
 from applications.catalogue.github import GitHub
 from applications.crypt import Keyring, new_key
 from applications.errors import CannotDecrypt, KeyMissing, SecretsError
-from applications.installs import ChangedMeanwhile, Installs
+from applications.installs import ChangedMeanwhile
 
 OLD, NEW = new_key("old"), new_key("new")
 
@@ -114,15 +114,17 @@ async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
         yield found
 
 
-async def test_rotation_seals_anew_and_loses_nothing(accounts: Accounts) -> None:
+async def test_rotation_seals_anew_and_loses_nothing(accounts: Accounts, tmp_path: Path) -> None:
     await install(accounts, GitHub, token="canary")
-    both = Installs(accounts._store, Keyring.read(f"{NEW},{KEY}"))
-    (found,) = await both.list()
-    assert await both.rotate(found)
-    (found,) = await both.list()
-    assert not await both.rotate(found)
-    only_new = Installs(accounts._store, Keyring.read(NEW))
-    assert only_new.settings(found) == {"authorization_form": {"token": "canary"}}
+    url = f"sqlite:///{tmp_path}/installs.sqlite"
+    async with opened(url, tmp_path, f"{NEW},{KEY}") as both:
+        (found,) = await both.installs.list()
+        assert await both.installs.rotate(found)
+        (found,) = await both.installs.list()
+        assert not await both.installs.rotate(found)
+    async with opened(url, tmp_path, NEW) as only_new:
+        (found,) = await only_new.installs.list()
+        assert only_new.installs.settings(found) == {"authorization_form": {"token": "canary"}}
 
 
 async def test_settings_that_were_changed_meanwhile_are_not_overwritten(accounts: Accounts) -> None:

@@ -19,6 +19,7 @@ from support.pages import PAGES, actions_of, names_of
 from support.visits import node, visit
 
 from applications.access import Access, always
+from applications.crypt import Keyring
 from applications.http.client import Client
 from applications.http.request import Auth
 from applications.http.wire import Wire
@@ -27,6 +28,7 @@ from applications.sync_call import SyncCall, TextReply
 from applications.webhook_call import Handshake, WebhookCall
 from connectors import Endpoints, Forward, Repeat, Stop, Trash
 from worker import Decided, Visit
+from worker.accounts.sealing import SealedFields
 from worker.testing import Exchange, InMemoryTopology, NotConnected, Reply, answering, installed, run_action
 from worker.testing.transports import RecordingTransport
 
@@ -229,8 +231,8 @@ async def test_users_are_shown_the_warehouses_of_the_service_and_its_calls_are_t
 async def test_a_service_hears_of_its_installs() -> None:
     ledger = names_of(page("oauth2.md"))["Ledger"]()
     install = Install(
-        "alice", "ledger", "", is_enabled=True, plain={}, sealed_settings={}, sealed_token=None, expires=0, problem="",
-        token_fence=0, failures=0, retry_at=0, version=0, created=0, updated=0,
+        "alice", "ledger", "", is_enabled=True, plain={}, sealed=SealedFields(Keyring({}), (), {}, None), expires=0,
+        problem="", token_fence=0, failures=0, retry_at=0, version=0, created=0, updated=0,
     )  # fmt: skip
     async with asking("https://api.ledger.example", {}) as (client, exchanges):
         await ledger.after_enable(install, client)

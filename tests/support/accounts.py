@@ -10,8 +10,10 @@ from typing import Any
 from applications import Application, Token, read_token
 from applications.accounts import Accounts
 from applications.crypt import Keyring, new_key
+from applications.install import Install
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
+from worker.accounts.sealing import SealedFields
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
 from worker.webhooks.deliveries import Deliveries
 from worker.webhooks.store import Webhooks
@@ -31,13 +33,20 @@ async def opened(url: str, directory: Path, key: str = KEY) -> AsyncIterator[Acc
 
 def open_accounts(url: str, directory: Path, key: str = KEY) -> Accounts:
     """Return the accounts of a database."""
-    return Accounts(SqlAccounts(InstallsDatabase(url)), Keyring.read(key), directory / "journal")
+    keyring = Keyring.read(key)
+    return Accounts(SqlAccounts(InstallsDatabase(url), keyring), keyring, directory / "journal")
 
 
 def database_of(accounts: Accounts) -> InstallsDatabase:
     """Return the database that they are kept in."""
     assert isinstance(accounts._store, SqlAccounts)
     return accounts._store.database
+
+
+def sealed_token_of(install: Install) -> str | None:
+    """Return a token as the database has it."""
+    assert isinstance(install.sealed, SealedFields)
+    return install.sealed.sealed_token
 
 
 def webhooks_of(accounts: Accounts) -> Webhooks:

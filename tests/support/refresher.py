@@ -31,8 +31,8 @@ def die_once(directory: Path) -> None:
 def dies_after(call: Callable[..., Any], directory: Path) -> Callable[..., Any]:
     """Return the call, followed by the end of this process when it brought something."""
 
-    async def called(*arguments: Any) -> Any:
-        result = await call(*arguments)
+    async def called(*arguments: Any, **named: Any) -> Any:
+        result = await call(*arguments, **named)
         if result:
             die_once(directory)
         return result

@@ -71,7 +71,8 @@ def open_accounts(settings: Settings) -> OpenAccounts:
 
     try:
         database = InstallsDatabase(settings.installs_address)
-        accounts = Accounts(SqlAccounts(database), read_keyring(settings), settings.token_journal)
+        keyring = read_keyring(settings)
+        accounts = Accounts(SqlAccounts(database, keyring), keyring, settings.token_journal)
         accounts.restrict(egress_of(settings))
         return OpenAccounts(accounts, database)
     except ValueError as error:

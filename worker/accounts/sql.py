@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, Connection, and_, case, delete, select, up
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from applications.crypt import Keyring
 from applications.errors import InstallsAway
-from applications.install import Install
-from applications.store import SealedSettings
+from applications.forms import Values
+from applications.install import TOKEN_PLACE, Install, place_of
+from worker.accounts.sealing import SealedFields, seal
 from worker.accounts.tables import CHAIN, installs, logins
 from worker.database.transactions import Database, now_ms
 from worker.errors import StoreError
@@ -56,8 +58,9 @@ class SqlAccounts:
     while cannot put an older token over a newer one.
     """
 
-    def __init__(self, database: InstallsDatabase) -> None:
+    def __init__(self, database: InstallsDatabase, keyring: Keyring) -> None:
         self.database = database
+        self._keyring = keyring
 
     async def add(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Add an install without settings, unless there is one."""
@@ -76,14 +79,14 @@ class SqlAccounts:
         async with self.database.transaction() as connection:
             query = select(installs).where(_is(user, application, sdk))
             row = (await connection.execute(query)).mappings().one_or_none()
-        return _install(row) if row else None
+        return self._install(row) if row else None
 
     async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
         """Return the installs of these users of these applications, in all services."""
         query = select(installs).where(installs.c.user.in_(users), installs.c.application.in_(applications))
 
         def work(connection: Connection) -> Sequence[Install]:
-            return [_install(row) for row in connection.execute(query).mappings()]
+            return [self._install(row) for row in connection.execute(query).mappings()]
 
         return await self.database.run(work)
 
@@ -94,7 +97,7 @@ class SqlAccounts:
         for column, value in named:
             query = query.where(column == value) if value else query
         async with self.database.transaction() as connection:
-            return [_install(row) for row in (await connection.execute(query)).mappings()]
+            return [self._install(row) for row in (await connection.execute(query)).mappings()]
 
     async def enable(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
         """Switch an install on or off."""
@@ -105,23 +108,30 @@ class SqlAccounts:
         async with self.database.transaction() as connection:
             return (await connection.execute(delete(installs).where(_is(user, application, sdk)))).rowcount == 1
 
-    async def save_settings(self, install: Install, sealed: SealedSettings, *, keeps_token: bool) -> bool:
+    async def save_settings(self, install: Install, settings: Values, *, keeps_token: bool) -> bool:
         """Save other settings, with which the next refresh is tried, unless the install changed meanwhile."""
         without = {} if keeps_token else {"token": None, "expires": 0, **_LATEST}
-        return await self._save(install, settings=_settings(sealed), problem="", retry_at=0, **without)
+        sealed = seal(self._keyring, install.place, settings)
+        return await self._save(install, settings=json.dumps(sealed), problem="", retry_at=0, **without)
 
     async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> bool:
         """Save the settings that are not secret, unless the install changed meanwhile."""
         return await self._save(install, plain=json.dumps(dict(plain)))
 
-    async def reseal_settings(self, install: Install, sealed: SealedSettings) -> bool:
-        """Save the same settings, sealed with another key, unless the install changed meanwhile."""
-        return await self._save(install, settings=_settings(sealed))
-
-    async def reseal_token(self, install: Install, sealed: str) -> bool:
-        """Save the same token, sealed with another key, unless another one came meanwhile."""
-        unchanged = and_(_is_same(install), installs.c.token == install.sealed_token)
-        return await self._update(unchanged, token=sealed)
+    async def reseal(self, install: Install) -> bool | None:
+        """Seal with the newest key what older ones have sealed; None when the install changed meanwhile."""
+        sealed = install.sealed
+        assert isinstance(sealed, SealedFields), "this store has made it"
+        if not sealed.has_newest_settings:
+            anew = seal(self._keyring, install.place, sealed.settings())
+            if not await self._save(install, settings=json.dumps(anew)):
+                return None
+        token = None if sealed.has_newest_token else sealed.token()
+        if token is not None:
+            unchanged = and_(_is_same(install), installs.c.token == sealed.sealed_token)
+            own = self._keyring.seal(token.to_json(), *install.place, TOKEN_PLACE)
+            await self._update(unchanged, token=own)  # a refresh meanwhile has sealed it with the newest
+        return not sealed.has_newest_settings or token is not None
 
     async def lease(self, install: Install, seconds: float) -> int | None:
         """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""
@@ -199,6 +209,13 @@ class SqlAccounts:
         """Close the connections."""
         await self.database.close()
 
+    def _install(self, row: RowMapping) -> Install:
+        names = ("user", "application", "sdk")
+        place = place_of(*(row[name] for name in names))
+        sealed = SealedFields(self._keyring, place, json.loads(row["settings"]), row["token"])
+        same = {name: row[name] for name in Install.__dataclass_fields__ if name not in {"plain", "sealed"}}
+        return Install(plain=json.loads(row["plain"]), sealed=sealed, **same)
+
     async def _save(self, install: Install, **values: Any) -> bool:
         unchanged = and_(_is_same(install), installs.c.version == install.version)
         return await self._update(unchanged, version=install.version + 1, **values)
@@ -217,10 +234,6 @@ _LATEST: Final[Mapping[str, Any]] = {
 """Takes the right from any refresh under way: what that brings is older."""
 
 
-def _settings(sealed: SealedSettings) -> str:
-    return json.dumps({form: dict(fields) for form, fields in sealed.items()})
-
-
 def _ms(seconds: float | None) -> int:
     return int((seconds or 0) * 1000)
 
@@ -235,23 +248,3 @@ def _is_same(install: Install) -> ColumnElement[bool]:
 
 def _is(user: str, application: str, sdk: str) -> ColumnElement[bool]:
     return and_(installs.c.user == user, installs.c.application == application, installs.c.sdk == sdk)
-
-
-def _install(row: RowMapping) -> Install:
-    return Install(
-        user=row["user"],
-        application=row["application"],
-        sdk=row["sdk"],
-        is_enabled=row["is_enabled"],
-        plain=json.loads(row["plain"]),
-        sealed_settings=json.loads(row["settings"]),
-        sealed_token=row["token"],
-        expires=row["expires"],
-        problem=row["problem"],
-        token_fence=row["token_fence"],
-        failures=row["failures"],
-        retry_at=row["retry_at"],
-        version=row["version"],
-        created=row["created"],
-        updated=row["updated"],
-    )

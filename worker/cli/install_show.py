@@ -64,7 +64,7 @@ async def _facts(settings: Settings, application: type[Application], user: str, 
             told = f"the service was not asked: {error}"
         return {
             "state": install.state,
-            "authorized": application.is_authorized(stored, has_token=install.sealed_token is not None),
+            "authorized": application.is_authorized(stored, has_token=install.sealed.has_token),
             "limits": application.limits(user, stored, sdk),
             "choices": told,
             "other_settings": dict(install.plain),

@@ -231,7 +231,7 @@ def _facts(install: Install) -> dict[str, Any]:
         "state": install.state,
         "problem": install.problem,
         "token_ends": _time(install.expires) if install.expires else None,
-        "settings": {form: sorted(fields) for form, fields in install.sealed_settings.items()},
+        "settings": install.sealed.fields,
         "other_settings": dict(install.plain),
         "created": _time(install.created),
         "updated": _time(install.updated),

@@ -40,7 +40,7 @@ async def installed(
     with TemporaryDirectory(prefix="orchesty-worker-") as folder:
         keyring = Keyring.read(new_key("test"))
         accounts = Accounts(
-            SqlAccounts(InstallsDatabase(f"sqlite:///{folder}/installs.sqlite")),
+            SqlAccounts(InstallsDatabase(f"sqlite:///{folder}/installs.sqlite"), keyring),
             keyring,
             Path(folder, "journal"),
             token_transport=token_endpoint or no_network(),
