@@ -7,7 +7,7 @@ import click
 
 from worker.cli.options import Decorator
 from worker.cli.printing import say
-from worker.cli.skeletons import Names, write_skeleton
+from worker.cli.skeletons import Names, write_service, write_skeleton
 
 EXAMPLE_DATA = {"connector": """ --data '{"id": 17}'""", "batch": "", "node": """ --data '{"name": "Ann"}'"""}
 
@@ -55,6 +55,23 @@ def batch(name: str, application: str | None, folder: Path) -> None:
 def node(name: str, folder: Path) -> None:
     """Write a custom node: it transforms, filters or routes messages."""
     _write_action("node", name, folder)
+
+
+@click.command(epilog="\b\nExample:\n  orchesty-worker new service shop\n")
+@click.argument("name")
+@folder_option
+def service(name: str, folder: Path) -> None:
+    """Write a service for an Orchesty installation: a package with an application, a connector and its tests.
+
+    Also a Dockerfile, a compose file that joins an installation, and rules for coding assistants.
+    """
+    for path in write_service(name, folder):
+        say(f"written: {path}")
+    say("next:")
+    say(f"  cd {folder / name}")
+    say("  pip install -e '.[testing]'")
+    say("  pytest")
+    say("  orchesty-worker actions list")
 
 
 def _write_action(kind: str, name: str, folder: Path, application: str | None = None) -> None:

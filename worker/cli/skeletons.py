@@ -1,4 +1,4 @@
-"""Skeletons of applications and actions, each with its test, for `orchesty-worker new`."""
+"""Skeletons of services, applications and actions, each with its test, for `orchesty-worker new`."""
 
 import keyword
 import re
@@ -60,6 +60,39 @@ def write_skeleton(kind: str, name: str, folder: Path, application: str | None =
     settings = folder / "pytest.ini"
     settings.write_text(_template("pytest.ini.txt").template, encoding="utf-8")
     return [*paths, settings]
+
+
+SERVICE_FILES = (
+    "pyproject.toml",
+    "README.md",
+    "AGENTS.md",
+    "Dockerfile",
+    "compose.yaml",
+    "package/__init__.py",
+    "package/application.py",
+    "package/get_item.py",
+    "tests/test_get_item.py",
+)
+"""Of a service; its package has a name of its own."""
+
+
+def write_service(name: str, folder: Path) -> list[Path]:
+    """Write a service into a folder of its name in this one, and return the paths of what is written.
+
+    Raises `SkeletonError` for a name that cannot be, and when there is something by that name.
+    """
+    names = Names(_checked(name))
+    home = folder / name
+    if home.exists():
+        raise SkeletonError(f"{home} is there already, nothing is written. Choose another name or --folder.")
+    _check_module(names.module)
+    values, written = _values(names, None), []
+    for file in SERVICE_FILES:
+        path = home / file.replace("package/", f"{names.module}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_template(f"service/{file}.txt").substitute(values), encoding="utf-8")
+        written.append(path)
+    return written
 
 
 def _template(name: str) -> Template:

@@ -110,6 +110,11 @@ new = click.Group(
         Lazy("batch", "new:batch", "Write a batch: it turns one message into many, page by page."),
         Lazy("connector", "new:connector", "Write a connector: one endpoint of a service."),
         Lazy("node", "new:node", "Write a custom node: it transforms, filters or routes messages."),
+        Lazy(
+            "service",
+            "new:service",
+            "Write a service for an Orchesty installation: a package with an application, a connector and its tests.",
+        ),
     ],
     help="Write a skeleton with its test. Existing files are never overwritten.",
     epilog="\b\nExample:\n  orchesty-worker new connector shop-get-order --application shop\n",

@@ -12,6 +12,7 @@ from worker.testing.clock import FakeClock
 from worker.testing.contract import ActionContract, BatchContract, ConnectorContract
 from worker.testing.installs import installed
 from worker.testing.memory import RunCounts
+from worker.testing.node_fixtures import run_node_fixtures
 from worker.testing.topology import ActionCall, EndlessRun, InMemoryTopology, load_trash
 from worker.testing.transports import Exchange, UnexpectedRequest, answering, network
 
@@ -39,4 +40,5 @@ __all__ = [
     "load_trash",
     "network",
     "run_action",
+    "run_node_fixtures",
 ]

@@ -1,0 +1,122 @@
+"""The commands and files of a page, done in order as a reader does them."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.waiting import eventually
+
+ELSEWHERE = ("python3 -m venv", ". .venv", "pip install", "docker ", "sudo ")
+"""Installing, and the broker, are done already."""
+
+BACKGROUND = "# in a terminal of its own"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A file to write, a command, or what the commands so far have said."""
+
+    text: str
+    file: str = ""
+    is_said: bool = False
+
+
+def steps(page: Path, replaced: Mapping[str, str]) -> Iterator[Step]:
+    """Yield the steps of a page, with other words for some."""
+    text = page.read_text()
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    for kind, title, body in re.findall(r'```(\w+)(?: title="(.*?)")?\n(.*?)```', text, re.DOTALL):
+        if kind == "json" and title == "said":
+            yield Step(body, is_said=True)
+        elif title:
+            yield Step(body, title)
+        elif kind == "console":
+            yield from (Step(line) for line in body.splitlines() if not line.startswith(ELSEWHERE))
+
+
+class Shell:
+    """Does the steps in a folder; what is started in the background ends with it."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], failing: str = "") -> None:
+        """`failing` is the command that has to fail."""
+        self.folder = folder
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "TOPOLOGY_"))}
+        self._environment = {**clean, "PATH": path, "COLUMNS": "200", **environment}
+        self._failing = failing
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self.said = ""
+        """What all commands have said so far."""
+
+    async def do(self, step: Step) -> None:
+        """Write the file, run the command, which must succeed, or compare what was said."""
+        if step.is_said:
+            assert _dense(step.text) in _dense(self.said), f"{step.text}\nis not in\n{self.said}"
+        elif step.file:
+            (self.folder / step.file).write_text(step.text)
+        elif step.text.startswith("cd "):
+            self.folder /= step.text.removeprefix("cd ")
+        elif step.text.startswith("export "):
+            await self._export(step.text)
+        elif step.text.endswith(BACKGROUND):
+            await self._start_again(step.text)
+        else:
+            process = await self._start(step.text, asyncio.subprocess.PIPE)
+            text = (await process.communicate())[0].decode()
+            assert process.returncode == (1 if step.text == self._failing else 0), f"{step.text}\n{text}"
+            self.said += text
+
+    async def _export(self, command: str) -> None:
+        """Set variables, whose values may come from commands."""
+        names = re.findall(r"(\w+)=", command)
+        values = " ".join(f'"${name}"' for name in names)
+        process = await self._start(f"{command}; printf '%s\\n' {values}", asyncio.subprocess.PIPE)
+        said = (await process.communicate())[0].decode().splitlines()
+        self._environment |= dict(zip(names, said, strict=True))
+
+    async def _start_again(self, command: str) -> None:
+        """Start in the background, in place of the same command; wait until its port is open, if it names one."""
+        await self._end(command)
+        self._running[command] = await self._start(f"exec {command}", asyncio.subprocess.DEVNULL)
+        if port := re.search(r"(?:http\.server|--http-port) (\d+)", command):
+            await eventually(lambda: is_open(int(port[1])), seconds=30, what=command)
+
+    async def _start(self, command: str, output: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_shell(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output if output == asyncio.subprocess.DEVNULL else asyncio.subprocess.STDOUT,
+        )
+
+    async def _end(self, command: str) -> None:
+        if process := self._running.pop(command, None):
+            process.terminate()
+            await process.wait()
+
+    async def end(self) -> None:
+        """Stop what runs in the background."""
+        for command in list(self._running):
+            await self._end(command)
+
+
+async def is_open(port: int) -> bool:
+    """Whether somebody answers there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _dense(text: str) -> str:
+    return "".join(text.split())
