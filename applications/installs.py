@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from applications.crypt import Keyring
-from applications.errors import ApplicationError
+from applications.errors import ChangedMeanwhile
 from applications.install import Install, place_of
 from applications.store import AccountStore, SealedSettings
 from applications.token import Token
@@ -14,10 +14,6 @@ LEASE_SECONDS: Final = 60
 """How long a process may take for a refresh before another one may try; longer than the call's time limit."""
 TOKEN_PLACE: Final = "token"  # noqa: S105 - the name of a place
 """Where a token stands, beside the fields of forms."""
-
-
-class ChangedMeanwhile(ApplicationError):
-    """Somebody else saved the same install."""
 
 
 class Installs:
