@@ -44,6 +44,7 @@ from applications.templates import fill, fill_url
 from applications.token import Token
 from applications.token_endpoint import TokenEndpoint
 from applications.tokens import Tokens
+from applications.user_installs import UserInstalls
 
 MOST_READ: Final = 10_000
 """Installs in memory."""
@@ -74,14 +75,19 @@ class Accounts:
         self.installs = Installs(store, keyring)
         self.tokens = Tokens(self.installs, Journal(journal), self._endpoint)
         self.logins = Logins(store, self.installs, self._endpoint)
-        self.start_topology: StartTopology = start_nothing
-        """What methods of applications start topologies with; the worker sets it."""
+        self.applications: Mapping[str, type[Application]] = {}
+        """Those that the process knows, by key."""
+        self._start_topology: StartTopology = start_nothing
         self._read: Recent[tuple[str, str, str], _Read] = Recent(MOST_READ)
+
+    def join(self, applications: Mapping[str, type[Application]], start_topology: StartTopology) -> None:
+        """Belong to a process that knows these applications, and whose methods start topologies by this."""
+        self.applications, self._start_topology = applications, start_topology
 
     def made(self, application: type[Application]) -> Application:
         """Return the application, ready for any of its methods."""
         own = application()
-        own.start_topology = self.start_topology
+        own.start_topology, own.installs = self._start_topology, UserInstalls(self)
         return own
 
     def restrict(self, egress: Egress) -> None:

@@ -19,6 +19,7 @@ from applications.webhook_call import Handshake, Subscription, WebhookCall
 
 if TYPE_CHECKING:
     from applications.install import Install
+    from applications.user_installs import UserInstalls
 
 Sync = TypeVar("Sync", bound=Callable[..., Awaitable[Any]])
 
@@ -102,6 +103,9 @@ class Application:
 
     start_topology: StartTopology = staticmethod(start_nothing)
     """Starts a topology from any method here: `await self.start_topology("welcome", data={...}, user="alice")`."""
+
+    installs: "UserInstalls"
+    """The users' installs, to find them and to change their plain settings; the worker gives it."""
 
     async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
         """Let the service call `url` when `name` happens; return what the service calls it.

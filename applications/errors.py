@@ -4,6 +4,7 @@ ApplicationError
 ├── SettingsInvalid       change the settings; errors stand beside their fields
 ├── SettingUnusable       change the setting; a service or a way to sign in cannot work with it
 ├── EgressRefused         a URL leads to an internal address; change it, or allow the address
+├── ChangedMeanwhile      read the install again, and make the change to that
 ├── InstalledAlready      change the install, or remove it first
 ├── HookFailed            a hook of the application failed, after the change; mend what it says
 ├── NotReady              a person acts: install, enable, fill in, log in
@@ -63,6 +64,10 @@ class EgressRefused(ApplicationError):
             f"{request} leads to an internal address, where URLs of installs and redirects may not go. If it should, "
             "name its network in WORKER_EGRESS_ALLOW"
         )
+
+
+class ChangedMeanwhile(ApplicationError):
+    """Somebody else saved the same install."""
 
 
 class InstalledAlready(ApplicationError):

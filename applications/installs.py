@@ -4,17 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from applications.crypt import Keyring
-from applications.errors import ApplicationError
+from applications.errors import ChangedMeanwhile
 from applications.install import TOKEN_PLACE, Install, place_of
 from applications.store import AccountStore
 from applications.token import Token
 
 LEASE_SECONDS: Final = 60
 """How long a process may take for a refresh before another one may try; longer than the call's time limit."""
-
-
-class ChangedMeanwhile(ApplicationError):
-    """Somebody else saved the same install."""
 
 
 class Installs:

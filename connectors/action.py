@@ -20,6 +20,7 @@ from applications import Application
 from applications.access import Access
 from applications.http.paths import places_of
 from applications.http.response import Response
+from applications.user_installs import UserInstalls
 from connectors.clients import Clients
 from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
@@ -72,6 +73,9 @@ class Action(ABC, Generic[In, Out]):
 
     topologies: Topologies
     """Other topologies, to be started; the worker gives all its actions the same."""
+
+    installs: UserInstalls
+    """The users' installs, to find them and to change their plain settings."""
 
     clients: Clients
     """Connections to databases and brokers of others, for ready nodes."""

@@ -11,8 +11,7 @@ from applications import Application, Basic
 from applications.accounts import Accounts
 from applications.catalogue.github import GitHub
 from applications.crypt import Keyring, new_key
-from applications.errors import CannotDecrypt, KeyMissing, SecretsError
-from applications.installs import ChangedMeanwhile
+from applications.errors import CannotDecrypt, ChangedMeanwhile, KeyMissing, SecretsError
 
 OLD, NEW = new_key("old"), new_key("new")
 

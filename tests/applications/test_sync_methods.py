@@ -76,6 +76,6 @@ async def test_a_method_starts_topologies_where_there_is_a_worker(accounts: Acco
     async def start(topology: str, node: str = "start", **options: Any) -> None:
         started.append((topology, node, options))
 
-    accounts.start_topology = start
+    accounts.join({}, start)
     await ask(accounts, Starting, "begin", body=b"1")
     assert started == [("welcome", "start", {"data": 1, "user": "alice"})]

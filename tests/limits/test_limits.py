@@ -14,7 +14,7 @@ from support.visits import node, visit
 import applications
 from applications import Application, Form
 from connectors import Repeat, Stop, Trash
-from worker.accounts.opening import access_of
+from worker.accounts.opening import UserAccess
 from worker.errors import HandBack, LimitsAway
 from worker.limits.call_observer import Heard
 from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
@@ -184,7 +184,7 @@ async def test_the_limiter_form_of_a_user_counts_without_any_header(tmp_path: Pa
         chosen = ReservingGate(
             MemoryReservations(time.monotonic, guard_seconds=0),
             applications={"n1": Shop},
-            access=access_of(accounts),
+            access=UserAccess(accounts),
         )
 
         async def passing(user: str) -> int:
@@ -200,7 +200,7 @@ async def test_without_the_database_of_installs_limited_messages_wait(tmp_path: 
         chosen = ReservingGate(
             MemoryReservations(time.monotonic, guard_seconds=0),
             applications={"n1": Shop},
-            access=access_of(accounts),
+            access=UserAccess(accounts),
         )
         at = node("next", role=Role.CONNECTOR, application="shop")
         message = visit(at)

@@ -38,7 +38,7 @@ BY_THE_TUTORIAL = {"tutorial.md", "testing.md"}
 IN_A_TEST_OF_ITS_OWN = {
     "connectors.md": {"files-fetch-orders", "warehouse-copy"},
     "oauth2.md": {"books-get-invoice"},
-    "storage.md": {"keep-products", "sum-up"},
+    "storage.md": {"keep-products", "sum-up", "shop-list-changes"},
 }
 NAMES = [(page, name) for page, examples in EXAMPLES.items() for name in examples]
 
@@ -209,6 +209,15 @@ async def test_a_webhook_is_subscribed_and_read() -> None:
 
 def called(body: bytes) -> WebhookCall:
     return WebhookCall("POST", "https://hooks.example", {}, body, 0)
+
+
+async def test_a_batch_takes_over_from_the_settings_of_an_install() -> None:
+    names = names_of(page("storage.md"))
+    http = answering([{"changed": "2026-11-30"}])
+    async with installed(names["Shop"], {"lastRun": "2026-11-01"}) as access:
+        result = await run_action(names["ListChanges"], {}, user="alice", http=http, access=access)
+    assert result.items == [{"changed": "2026-11-30"}]
+    assert str(result.exchanges[0].request.url) == "https://shop.example/orders?since=2026-11-01"
 
 
 async def test_users_are_shown_the_warehouses_of_the_service_and_its_calls_are_taken() -> None:

@@ -11,7 +11,7 @@ from applications.access import Access
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from applications.http.egress import Egress, Guarded
-from connectors.http import FindAccess, of_class
+from connectors.http import of_class
 from connectors.secrets import keep_own
 from worker.errors import SettingsError
 from worker.settings.settings import Settings
@@ -116,10 +116,12 @@ async def without_installs(application: type[Application], user: str, sdk: str =
     )
 
 
-def access_of(accounts: "Accounts") -> FindAccess:
-    """Return what finds the way of a user to a service: by the user's install, where the application needs one."""
+class UserAccess:
+    """Finds the way of a user to a service: by the user's install, where the application needs one."""
 
-    async def access(application: type[Application], user: str, sdk: str = "") -> Access:
-        return await (accounts.access if application.needs_install() else of_class)(application, user, sdk)
+    def __init__(self, accounts: "Accounts") -> None:
+        self.accounts = accounts
 
-    return access
+    async def __call__(self, application: type[Application], user: str, sdk: str = "") -> Access:
+        """Return the way. Raises as `Accounts.access`."""
+        return await (self.accounts.access if application.needs_install() else of_class)(application, user, sdk)

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -36,6 +36,7 @@ class Registry:
         self.http = http or Http()
         self.calls = Calls()
         self.http.called = self.calls.note
+        self._equip: Callable[[AnyAction], object] = _as_it_is
         for action in actions:
             self.add(action)
 
@@ -51,7 +52,14 @@ class Registry:
             )
         if isinstance(action, ServiceAction):
             action.http = self.http
+        self._equip(action)
         self._actions[key] = action
+
+    def equip(self, give: Callable[[AnyAction], object]) -> None:
+        """Give each action what it needs: those that are here, and those that are still to come."""
+        self._equip = give
+        for action in self:
+            give(action)
 
     def get(self, kind: Kind, name: str) -> AnyAction | None:
         """Return the action, if there is one."""
@@ -68,6 +76,10 @@ class Registry:
     async def close(self) -> None:
         """Close the HTTP client."""
         await self.http.close()
+
+
+def _as_it_is(_: AnyAction) -> None:
+    """Nobody has anything for actions yet."""
 
 
 def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable[AnyAction] = ()) -> Registry:

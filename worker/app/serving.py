@@ -8,8 +8,7 @@ from typing import Any
 import structlog
 
 from connectors.secrets import keep_own
-from connectors.topologies import Topologies
-from worker.accounts.opening import access_of, egress_of, open_needed, without_installs
+from worker.accounts.opening import UserAccess, egress_of, open_needed, without_installs
 from worker.actions.injection import Injection
 from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
@@ -42,12 +41,10 @@ class ServiceProcess:
         self.registry = registry or load_actions(settings.actions)
         self.registry.http.restrict(egress_of(settings))
         self.accounts = open_needed(settings, ())
-        self.registry.http.access = access_of(self.accounts.accounts) if self.accounts else without_installs
+        self.registry.http.access = UserAccess(self.accounts.accounts) if self.accounts else without_installs
         starter = PlatformStarter(settings.starting_point_dsn, settings.platform_key)
-        accounts = self.accounts.accounts if self.accounts else None
-        if accounts is not None:
-            accounts.start_topology = Topologies(starter).start_anew
-        self._injection = Injection(self.registry, open_storage(settings.storage_address), starter)
+        accounts, storage = self.accounts.accounts if self.accounts else None, open_storage(settings.storage_address)
+        self._injection = Injection(self.registry, storage, starter, accounts)
         self._ui_log = UiLog(settings)
         self.service = open_service(settings, self.registry, accounts, (*stages, *load_stages(settings.stages)))
         self._stopping = asyncio.Event()

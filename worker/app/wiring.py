@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from connectors.secrets import keep_own
-from connectors.topologies import Topologies
-from worker.accounts.opening import OpenAccounts, access_of, egress_of, open_needed
+from worker.accounts.opening import OpenAccounts, UserAccess, egress_of, open_needed
 from worker.actions.applications import applications_in, installed_applications, known_applications
 from worker.actions.binding import bind
 from worker.actions.injection import Injection
@@ -73,9 +72,7 @@ class WorkerParts:
         self.publisher = Publisher(self.patience)
         self.runs = mode.runs(topology, self.publisher)
         storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
-        self.injection = Injection(registry, storage, starter)
-        if self.accounts is not None:
-            self.accounts.accounts.start_topology = Topologies(starter).start_anew
+        self.injection = Injection(registry, storage, starter, self.accounts.accounts if self.accounts else None)
         self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
         self.service = open_service(settings, registry, self.accounts.accounts if self.accounts else None, self.stages)
@@ -95,7 +92,7 @@ class WorkerParts:
         self.registry.http.restrict(egress_of(self.settings))
         opened = open_needed(self.settings, installed_applications(self.nodes, self.registry))
         if opened is not None:
-            self.registry.http.access = access_of(opened.accounts)
+            self.registry.http.access = UserAccess(opened.accounts)
         return opened
 
     def _make_handler(self, mode: Mode) -> Handler:

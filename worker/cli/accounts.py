@@ -49,7 +49,7 @@ async def opened_with_webhooks(settings: Settings) -> AsyncIterator[tuple["Accou
 
     configure_logs(settings)
     found = open_accounts(settings)
-    found.accounts.start_topology = starting(settings)
+    found.accounts.join({}, starting(settings))
     try:
         yield found.accounts, Webhooks(found.database, found.accounts.installs.keyring)
     except SettingsInvalid as error:

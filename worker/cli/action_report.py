@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
-from worker.accounts.opening import access_of, open_accounts
+from worker.accounts.opening import UserAccess, open_accounts
 from worker.actions.applications import applications_of
 from worker.actions.registry import AnyAction
 from worker.cli.printing import say, say_json, say_text
@@ -43,7 +43,7 @@ async def _run(
         return await run_action(action, body=body, user=user, headers=headers, http=network())
     accounts = open_accounts(settings).accounts
     try:
-        access = access_of(accounts)
+        access = UserAccess(accounts)
         return await run_action(action, body=body, user=user, headers=headers, http=network(), access=access)
     finally:
         await accounts.close()

@@ -102,7 +102,7 @@ def call(
     key: str, method: str, parameters: tuple[str, ...], user: str, sdk: str, data: str | None,
     actions: tuple[str, ...], installs_url: str | None,
 ) -> None:  # fmt: skip
-    """Call a synchronous method of an application, and print its answer: JSON, or the text that it is."""
+    """Call a synchronous method of an application, and print its answer."""
     application = find_application(known(actions), key)
     if method not in application.sync_methods():
         names = ", ".join(application.sync_methods()) or "none"

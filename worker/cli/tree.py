@@ -34,7 +34,7 @@ applications = click.Group(
         Lazy(
             "call",
             "applications:call",
-            "Call a synchronous method of an application as a user, and print its answer as JSON.",
+            "Call a synchronous method of an application, and print its answer.",
         ),
         Lazy("list", "applications:list_", "List the applications by key."),
         Lazy(

@@ -14,7 +14,7 @@ from applications.crypt import Keyring, new_key
 from applications.forms import FieldFacts
 from applications.http.transport import Transport
 from connectors.http import FindAccess
-from worker.accounts.opening import access_of
+from worker.accounts.opening import UserAccess
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
 from worker.testing.transports import no_network
 
@@ -47,7 +47,7 @@ async def installed(
         )
         try:
             await _install(accounts, application, user, settings or {}, token or _old_token())
-            yield access_of(accounts)
+            yield UserAccess(accounts)
         finally:
             await accounts.close()
 

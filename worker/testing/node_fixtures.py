@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+from yarl import URL
 
+from applications.http.request import Request
+from applications.http.transport import Reply
 from connectors import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
 from connectors.http import FindAccess, of_class
 from connectors.kind import Kind
 from worker.actions.registry import AnyAction
 from worker.protocol import headers as h
 from worker.testing.action import ActionResult, run_action
-from worker.testing.transports import UnexpectedRequest
+from worker.testing.transports import UnexpectedRequest, answering
 
 _CODES: Final = {Repeat: "1001", Stop: "1003", Limited: "1004", Trash: "1006"}
 _SUCCESS: Final = "0"
@@ -60,7 +62,7 @@ async def run_node_fixtures(
         body=str(given.get("data", "")) if is_raw else None,
         headers=headers,
         followers=list(names.values()) or ["next"],
-        http=httpx.MockTransport(_Mocks(files).answer),
+        http=answering(_Mocks(files).answer),
         access=access,
     )
     if outcome is not None:
@@ -112,8 +114,8 @@ class _Mock:
 
     file: str
     method: str
-    url: httpx.URL | re.Pattern[str]
-    reply: httpx.Response
+    url: URL | re.Pattern[str]
+    reply: Reply
 
     @classmethod
     def read(cls, path: Path) -> "_Mock":
@@ -123,11 +125,9 @@ class _Mock:
         body = json.dumps(content.get("body"), ensure_ascii=False, separators=(",", ":"))
         headers = {name: h.text(value) for name, value in (content.get("headers") or {}).items()}
         try:
-            reply = httpx.Response(int(content.get("code", 200)), headers=headers, content=body.encode())
-            return cls(
-                path.name, method.upper(), re.compile(url) if content.get("useRegexp") else httpx.URL(url), reply
-            )
-        except (ValueError, TypeError, re.error, httpx.InvalidURL) as error:
+            reply = Reply(int(content.get("code", 200)), headers=headers, content=body.encode())
+            return cls(path.name, method.upper(), re.compile(url) if content.get("useRegexp") else URL(url), reply)
+        except (ValueError, TypeError, re.error) as error:
             raise ValueError(f"{path}: {error}") from None
 
     @property
@@ -135,13 +135,13 @@ class _Mock:
         """The URL, or the expression that it fits."""
         return self.url.pattern if isinstance(self.url, re.Pattern) else str(self.url)
 
-    def answers(self, request: httpx.Request) -> bool:
+    def answers(self, request: Request) -> bool:
         """Whether the request gets this reply."""
         if self.method in _METHODS and self.method != request.method:
             return False
         if isinstance(self.url, re.Pattern):
-            return self.url.search(str(request.url)) is not None
-        return _parts(self.url) == _parts(request.url)
+            return self.url.search(request.url) is not None
+        return _parts(self.url) == _parts(URL(request.url))
 
 
 class _Mocks:
@@ -150,7 +150,7 @@ class _Mocks:
     def __init__(self, files: _Files) -> None:
         self._left = list(files.mocks())
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: Request) -> Reply:
         found = next((mock for mock in self._left if mock.answers(request)), None)
         if found is None:
             left = ", ".join(f"{mock.method} {mock.address} ({mock.file})" for mock in self._left) or "none"
@@ -159,9 +159,9 @@ class _Mocks:
         return found.reply
 
 
-def _parts(url: httpx.URL) -> tuple[object, ...]:
+def _parts(url: URL) -> tuple[object, ...]:
     """Return what makes two URLs the same, however they are escaped."""
-    return url.scheme, url.host, url.port, url.path.rstrip("/"), sorted(url.params.multi_items())
+    return url.scheme, url.host, url.port, url.path.rstrip("/"), sorted(url.query.items())
 
 
 def _compare(

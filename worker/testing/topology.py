@@ -17,6 +17,7 @@ from applications.http.transport import Transport
 from connectors import Message, Outcome
 from connectors.action import Action
 from connectors.http import FindAccess, Http, of_class
+from worker.accounts.opening import UserAccess
 from worker.actions.applications import limited_applications
 from worker.actions.binding import bind
 from worker.actions.injection import Injection
@@ -110,7 +111,8 @@ class InMemoryTopology:
         self._registry.http.rate_noticed = hear
         settings = self._settings(topology)
         starter = Standalone(settings).starter(self._topology, self._broker)
-        self._injection = Injection(self._registry, open_storage(settings.storage_address), starter)
+        accounts = access.accounts if isinstance(access, UserAccess) else None
+        self._injection = Injection(self._registry, open_storage(settings.storage_address), starter, accounts)
         self._remote = RemoteActions()
         self._store = open_trash(f"sqlite:///{self._directory.name}/trash.sqlite")
         self._calls: defaultdict[str, list[ActionCall]] = defaultdict(list)
