@@ -184,5 +184,5 @@ async def found_install(
 
 
 def _is_authorized(accounts: Accounts, application: type[Application], install: Install) -> bool:
-    has_token = install.sealed_token is not None and not install.problem
+    has_token = install.sealed.has_token and not install.problem
     return application.is_authorized(accounts.installs.settings(install), has_token=has_token)
