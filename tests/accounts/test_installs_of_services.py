@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.accounts import KEY, opened, put_token, webhooks_of
+from support.accounts import KEY, opened, opened_as, put_token, webhooks_of
 from support.databases import MakeDatabase
 from support.oauth_application import Books
 from support.visits import node, visit
@@ -59,9 +59,11 @@ def url(request: pytest.FixtureRequest, make_database: MakeDatabase) -> str:
     return make_database(request.param)
 
 
-@pytest.fixture
-async def accounts(url: str, tmp_path: Path) -> AsyncIterator[Accounts]:
-    async with opened(url, tmp_path) as found:
+@pytest.fixture(params=["sqlite", "postgresql", "platform"])
+async def accounts(
+    request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path: Path
+) -> AsyncIterator[Accounts]:
+    async with opened_as(request.param, make_database, tmp_path) as found:
         yield found
 
 
@@ -95,9 +97,10 @@ async def test_an_install_that_knows_no_services_serves_all_that_have_none_of_th
         await accounts.access(Shop, "alice", "java")
 
 
-async def test_a_secret_does_not_open_in_another_service(accounts: Accounts) -> None:
-    await install(accounts)
-    plain, php, other = await accounts.installs.list()
+async def test_a_secret_does_not_open_in_another_service(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as accounts:
+        await install(accounts)
+        plain, php, other = await accounts.installs.list()
     for sealed, place in ((php.sealed, other.place), (php.sealed, plain.place), (plain.sealed, php.place)):
         assert isinstance(sealed, SealedFields)
         with pytest.raises(CannotDecrypt):

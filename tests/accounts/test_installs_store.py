@@ -13,14 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import create_engine
-from support.accounts import KEY, database_of, deliveries_of, install, open_accounts, opened, webhooks_of
+from support.accounts import KEY, database_of, deliveries_of, open_accounts, opened, webhooks_of
 from support.databases import MakeDatabase
 from support.entries import numbered
 from support.waiting import eventually
 
 from applications import Token
 from applications.accounts import Accounts
-from applications.catalogue.github import GitHub
 from applications.crypt import Keyring, new_key
 from applications.errors import InstallsAway
 from worker.accounts.tables import CHAIN, installs
@@ -40,44 +39,6 @@ def url(request: pytest.FixtureRequest, make_database: MakeDatabase) -> str:
 async def accounts(url: str, tmp_path: Path) -> AsyncIterator[Accounts]:
     async with opened(url, tmp_path) as found:
         yield found
-
-
-async def test_an_install_is_added_once_switched_and_removed(accounts: Accounts) -> None:
-    store = accounts.installs
-    assert await store.add("a/b ž", "git-hub", is_enabled=False)
-    assert not await store.add("a/b ž", "git-hub", is_enabled=True)
-    assert await store.add("other", "git-hub", is_enabled=True)
-    found = await store.get("a/b ž", "git-hub")
-    assert found is not None
-    assert (found.state, found.problem, found.version) == ("disabled", "", 0)
-    assert await store.enable("a/b ž", "git-hub", is_enabled=True)
-    assert [one.user for one in await store.list(application="git-hub")] == ["a/b ž", "other"]
-    assert [one.user for one in await store.list(user="other")] == ["other"]
-    assert await store.remove("a/b ž", "git-hub")
-    assert not await store.remove("a/b ž", "git-hub")
-    assert not await store.enable("a/b ž", "git-hub", is_enabled=True)
-
-
-async def test_a_user_that_no_database_can_hold_is_unknown(accounts: Accounts) -> None:
-    assert await accounts.installs.get("a\x00b", "git-hub") is None
-
-
-async def test_settings_keep_their_types(accounts: Accounts) -> None:
-    await install(accounts, GitHub, token="t\x00ž'\"")
-    await accounts.save("alice", GitHub, {"limiter_form": {"useLimit": False, "time": 5, "value": None}})
-    (found,) = await accounts.installs.list()
-    assert accounts.installs.settings(found) == {
-        "authorization_form": {"token": "t\x00ž'\""},
-        "limiter_form": {"useLimit": False, "time": 5, "value": None},
-    }
-
-
-async def test_only_one_gets_the_lease(accounts: Accounts) -> None:
-    await install(accounts, GitHub)
-    found = await accounts.installs.get("alice", "git-hub")
-    assert found is not None
-    leases = await asyncio.gather(*(accounts.installs.lease(found) for _ in range(10)))
-    assert len([lease for lease in leases if lease is not None]) == 1
 
 
 async def test_a_delivery_is_claimed_by_one_process_until_it_is_taken_or_released(

@@ -11,14 +11,21 @@ from applications import Application, Token, read_token
 from applications.accounts import Accounts
 from applications.crypt import Keyring, new_key
 from applications.install import Install
+from support.databases import MakeDatabase
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
+from support.platform.worker_api import KEY as API_KEY
+from support.platform.worker_api import WorkerApi
+from worker.accounts.platform import PlatformAccounts
 from worker.accounts.sealing import SealedFields
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
+from worker.documents.cipher import PlatformCipher
+from worker.documents.client import DocumentClient
 from worker.webhooks.deliveries import Deliveries
 from worker.webhooks.store import Webhooks
 
 KEY = new_key("test")
+CRYPT_SECRET = "secret-of-the-platform"
 
 
 @asynccontextmanager
@@ -31,6 +38,32 @@ async def opened(url: str, directory: Path, key: str = KEY) -> AsyncIterator[Acc
         await accounts.close()
 
 
+@asynccontextmanager
+async def opened_at_platform(
+    api_url: str, url: str, directory: Path, secret: str = CRYPT_SECRET, key: str = KEY
+) -> AsyncIterator[Accounts]:
+    """Open the accounts of a platform, with notes in a database."""
+    keyring = Keyring.read(key)
+    notes, client = SqlAccounts(InstallsDatabase(url), keyring), DocumentClient(api_url, API_KEY)
+    store = PlatformAccounts(client, PlatformCipher(secret), notes, keyring)
+    accounts = Accounts(store, keyring, directory / "journal")
+    try:
+        yield accounts
+    finally:
+        await accounts.close()
+
+
+@asynccontextmanager
+async def opened_as(kind: str, make_database: MakeDatabase, directory: Path) -> AsyncIterator[Accounts]:
+    """Open accounts in a database of their own: `sqlite`, `postgresql`, or at a `platform` of their own."""
+    if kind != "platform":
+        async with opened(make_database(kind), directory) as found:
+            yield found
+        return
+    async with WorkerApi().running() as api, opened_at_platform(api.url, make_database("sqlite"), directory) as found:
+        yield found
+
+
 def open_accounts(url: str, directory: Path, key: str = KEY) -> Accounts:
     """Return the accounts of a database."""
     keyring = Keyring.read(key)
@@ -39,8 +72,9 @@ def open_accounts(url: str, directory: Path, key: str = KEY) -> Accounts:
 
 def database_of(accounts: Accounts) -> InstallsDatabase:
     """Return the database that they are kept in."""
-    assert isinstance(accounts._store, SqlAccounts)
-    return accounts._store.database
+    store = accounts._store._notes if isinstance(accounts._store, PlatformAccounts) else accounts._store
+    assert isinstance(store, SqlAccounts)
+    return store.database
 
 
 def sealed_token_of(install: Install) -> str | None:
