@@ -9,11 +9,14 @@ from connectors.clock import milliseconds
 from connectors.comparing import REMEMBERED
 from worker.storage.tables import compared_answers
 
+YES, NO = "yes", "no"
+
 
 class Question(StrEnum):
     """What an answer is about."""
 
     CHANGES = "changes"
+    ENDS = "ends"
     MISSING = "missing"
 
 

@@ -49,7 +49,7 @@ class RedisComparisons:
         """Whether the run ends here."""
         total = "" if comparison.total is None else comparison.total
         with redis_errors(storage_away):
-            keys = [_run_key(comparison), _seen_key(comparison)]
+            keys = [_run_key(comparison), _seen_key(comparison), _answers_key(comparison)]
             return bool(await self._ends(keys=keys, args=[comparison.message, int(comparison.is_last), total]))
 
     async def deleted(
@@ -133,9 +133,8 @@ def _draft_ms(draft: Draft | None) -> int | str:
 def _keys(comparison: Comparison, draft: Draft | None) -> list[str]:
     """Return the keys of the scripts that compare. The braces keep them on one node of a cluster."""
     master = comparison.master
-    answers = f"{PREFIX}:answers:{{{master}}}:{comparison.message}"
-    drafted = _drafted_key(master, "" if draft is None else draft.id)
-    return [_meta_key(master), _items_key(master), answers, _run_key(comparison), _seen_key(comparison), drafted]
+    own = [_answers_key(comparison), _run_key(comparison), _seen_key(comparison)]
+    return [_meta_key(master), _items_key(master), *own, _drafted_key(master, "" if draft is None else draft.id)]
 
 
 def _meta_key(master: str) -> str:
@@ -144,6 +143,10 @@ def _meta_key(master: str) -> str:
 
 def _items_key(master: str) -> str:
     return f"{PREFIX}:items:{{{master}}}"
+
+
+def _answers_key(comparison: Comparison) -> str:
+    return f"{PREFIX}:answers:{{{comparison.master}}}:{comparison.message}"
 
 
 def _run_key(comparison: Comparison) -> str:

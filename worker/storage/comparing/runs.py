@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, s
 
 from connectors.clock import milliseconds
 from connectors.comparing import REMEMBERED, SLICE, Comparison
+from worker.storage.comparing.answers import NO, YES, Question, answer
 from worker.storage.comparing.collections import Collection
 from worker.storage.tables import compared, compared_items, compared_runs, compared_seen
 
@@ -42,18 +43,21 @@ def _opened(connection: Connection, collection: Collection, run: str, now: int) 
     return connection.execute(select(compared_runs).where(own)).one()
 
 
-def ends(connection: Connection, comparison: Comparison) -> bool:
-    """Whether the message ends its run: the first for which the run is complete."""
+def ends(connection: Connection, comparison: Comparison, now: int) -> bool:
+    """Whether the message ends its run: the first for which the run is complete, again each time that it comes."""
     own = compared_runs.c.run == comparison.run
-    run = connection.execute(select(compared_runs).where(own)).one_or_none()
-    if run is None:
+    run = connection.execute(select(compared_runs).where(own)).one()
+
+    def find() -> str:
+        is_complete = comparison.is_last if comparison.total is None else run.seen == comparison.total
+        return YES if is_complete and run.ended_by is None else NO
+
+    if answer(connection, comparison.message, Question.ENDS, 0, find, now) == NO:
         return False
-    if run.ended_by is not None:
-        return bool(run.ended_by == comparison.message)
-    is_complete = comparison.is_last if comparison.total is None else bool(run.seen == comparison.total)
-    if is_complete:
-        connection.execute(update(compared_runs).where(own).values(ended_by=comparison.message))
-    return is_complete
+    connection.execute(
+        update(compared_runs).where(own, compared_runs.c.ended_by.is_(None)).values(ended_by=comparison.message)
+    )
+    return True
 
 
 def missing(connection: Connection, collection: Collection, run: str, after: bytes) -> Sequence[bytes]:

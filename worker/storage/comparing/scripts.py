@@ -2,7 +2,7 @@
 
 META     number, runs, held_by, held_until; expires with the items
 ITEMS    id → 16 bytes of digest, then in which run it was written
-ANSWERS  of a message: `changes:0`, `missing:0`, ...
+ANSWERS  of a message: `changes:0`, `ends`, `missing:0`, ...
 RUN      number of the collection, began, ended_by, is_over
 SEEN     ids
 DRAFTED  id → digest, or nothing for an item that is to be removed
@@ -87,15 +87,19 @@ return {told, number}
 """Returns a change for each item and the collection's number; nothing if another run holds the collection."""
 
 ENDS = """
-local RUN, SEEN, message, is_last, total = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
-if redis.call('EXISTS', RUN) == 0 then return 0 end
-local by = redis.call('HGET', RUN, 'ended_by')
-if by then return by == message and 1 or 0 end
-if total ~= '' and redis.call('SCARD', SEEN) ~= tonumber(total) then return 0 end
-if total == '' and is_last ~= '1' then return 0 end
-redis.call('HSET', RUN, 'ended_by', message)
+local RUN, SEEN, ANSWERS, message, is_last, total = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3]
+local told = redis.call('HGET', ANSWERS, 'ends')
+if not told then
+  local is_complete = is_last == '1'
+  if total ~= '' then is_complete = redis.call('SCARD', SEEN) == tonumber(total) end
+  told = is_complete and redis.call('HEXISTS', RUN, 'ended_by') == 0 and 'yes' or 'no'
+  redis.call('HSET', ANSWERS, 'ends', told)
+end
+if told == 'no' then return 0 end
+redis.call('HSETNX', RUN, 'ended_by', message)
 return 1
 """
+"""Returns whether the message ends its run."""
 
 DELETED = (
     """

@@ -35,7 +35,7 @@ class SqlComparisons:
 
         def work(connection: Connection) -> bool:
             open_collection(connection, comparison.master, now)
-            return ends(connection, comparison)
+            return ends(connection, comparison, now)
 
         return await self._run(work)
 
