@@ -137,6 +137,61 @@ def test_the_published_example_of_slack_passes() -> None:
     SLACK.check(WebhookCall("POST", URL, headers, body, 1531420618), "8f742231b10e8888abcd99yyyzzz85a5")
 
 
+STRIPE_EVENT = b"""{
+  "id": "evt_123",
+  "object": "event",
+  "account": "acct_123",
+  "api_version": "2017-05-25",
+  "created": 1533204620,
+  "data": {
+    "object": {
+      "id": "cus_123",
+      "object": "customer",
+      "created": 123456789,
+      "email": "test@stripe.com",
+      "livemode": false,
+      "metadata": {}
+    }
+  },
+  "livemode": false,
+  "pending_webhooks": 1,
+  "request": {
+    "id": "req_123",
+    "idempotency_key": "idempotency-key-123"
+  },
+  "type": "customer.created"
+}
+"""
+
+
+def test_the_signature_in_the_tests_of_stripes_client_passes() -> None:
+    """https://github.com/stripe/stripe-dotnet/tree/6045930/src/StripeTests: event_test_signature.json"""
+    signature = (
+        "t=1533204620,v1=2220f87ef101a04665f11cdf770523143f875572008577fa0f20882ddb9cc3c7,"
+        "v0=63f3a72374a733066c4be69ed7f8e5ac85c22c9f0a6a612ab9a025a9e4ee7eef"
+    )
+    example = WebhookCall("POST", URL, {"stripe-signature": signature}, STRIPE_EVENT, 1533204620)
+    STRIPE.check(example, "webhook_secret")
+
+
+def test_a_signature_that_another_implementation_makes_for_shopify_passes() -> None:
+    """https://github.com/sqlpage/SQLPage, in the tests of its function `hmac`"""
+    headers = {"x-shopify-hmac-sha256": "QNyObTlKbMx2qDlPF/ZOZcBqg5OgPg+2oky3zldc0Gw="}
+    body = b'{"id":1234567890,"email":"customer@example.com","total_price":"123.45"}'
+    SHOPIFY.check(WebhookCall("POST", URL, headers, body, NOW), "test-webhook-secret")
+
+
+def test_a_signature_that_another_implementation_makes_for_zendesk_passes() -> None:
+    """https://github.com/webhookx-io/webhookx, in the tests of its plugin; Zendesk writes its time in words."""
+    headers = {
+        "x-zendesk-webhook-signature": "qtmu3iClLKujnujOBkwe7yjI34o5CzsLD04Uy4LbE2A=",
+        "x-zendesk-webhook-signature-timestamp": "1531420618",
+    }
+    body = b'{"event_type": "foo.bar","data": {"key": "value"}}'
+    example = WebhookCall("POST", URL, headers, body, 1531420618)
+    replace(ZENDESK, read_time=float).check(example, "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==")
+
+
 def test_the_signature_in_the_tests_of_hubspots_client_passes() -> None:
     """https://github.com/HubSpot/hubspot-api-python/blob/master/tests/spec/utils/test_signature.py"""
     headers = {

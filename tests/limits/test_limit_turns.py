@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from conftest import MakeTopology, RunWorker
 from structlog.testing import capture_logs
+from support.clock import Clock
 from support.queues import ProcessMessage, Queues, process_message
 from support.services import serving
 from support.topologies import NodeEntry, connector, sink
@@ -32,20 +33,6 @@ from worker.protocol.topology import Role
 from worker.protocol.transport import Delivery
 
 NOBODY = "redis://127.0.0.1:1/0"
-
-
-class Clock:
-    """Goes on when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def pause(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 def limited(key: str, user: str = "alice", **headers: Any) -> Visit:

@@ -2,25 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from support.accounts import install, opened
+from support.clock import Clock
 from support.visits import node, visit
 
 import applications
 from applications import Application, Form
 from connectors import Repeat, Stop, Trash
+from deploy.redis import PrivateRedis
 from worker.accounts.opening import UserAccess
-from worker.errors import HandBack, LimitsAway
+from worker.errors import HandBack
 from worker.limits.call_observer import Heard
 from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
 from worker.limits.limit import KeyedLimit, limits_of, parse_limits
 from worker.limits.memory import MemoryReservations
-from worker.limits.reservations import Turn, TurnRequest, Wait
+from worker.limits.redis import RedisReservations
 from worker.modes.platform import PlatformGate
 from worker.patience import Patience
 from worker.pipeline.stages import decides
@@ -37,17 +38,17 @@ def limited(**headers: Any) -> Visit:
     return visit(at, **{"limiter_key": KEY} | headers)
 
 
-def gate() -> ReservingGate:
-    return ReservingGate(MemoryReservations(time.monotonic, guard_seconds=0))
+def gate(clock: Clock) -> ReservingGate:
+    return ReservingGate(MemoryReservations(clock, guard_seconds=0), clock=clock)
 
 
-async def called(chosen: ReservingGate, key: str) -> float:
+async def called(chosen: ReservingGate, key: str, clock: Clock) -> float:
     """Let a call go and end; return when it ended."""
     message = limited(limiter_key=key)
-    go = await chosen.admit(message, asyncio.sleep)
+    go = await chosen.admit(message, clock.pause)
     assert isinstance(go, Go)
     await chosen.called(message, go, Heard())
-    return time.monotonic()
+    return clock()
 
 
 async def stopped(seconds: float) -> None:
@@ -82,7 +83,7 @@ def test_a_users_own_limit_has_the_same_key_with_and_without_a_header(user: str)
     ],
 )
 async def test_a_malformed_key_is_trashed_with_the_part_named(key: str, part: str) -> None:
-    turns = Turns(gate(), Patience())
+    turns = Turns(gate(Clock()), Patience())
     decided = await turns.take(limited(limiter_key=key), decides(Stop("called")))
     assert isinstance(decided.decision, Trash)
     assert part in decided.decision.reason
@@ -102,8 +103,9 @@ async def test_custom_nodes_are_not_limited() -> None:
 
 
 async def test_a_distant_turn_is_waited_for_in_the_broker_and_keeps_its_place() -> None:
-    chosen = gate()
-    decisions = [await chosen.admit(limited(limiter_key="alice|shop;10;1"), asyncio.sleep) for _ in range(3)]
+    clock = Clock()
+    chosen = gate(clock)
+    decisions = [await chosen.admit(limited(limiter_key="alice|shop;10;1"), clock.pause) for _ in range(3)]
     assert isinstance(decisions[0], Go)
     for place, decision in enumerate(decisions[1:], 1):
         assert isinstance(decision, Held)
@@ -112,25 +114,28 @@ async def test_a_distant_turn_is_waited_for_in_the_broker_and_keeps_its_place() 
 
 
 async def test_a_near_turn_is_waited_for_here() -> None:
-    chosen, key = gate(), "alice|shop;1;1"
-    went = await called(chosen, key)
-    await asyncio.sleep(0.6)
-    assert isinstance(await chosen.admit(limited(limiter_key=key), asyncio.sleep), Go)
-    assert time.monotonic() - went >= 0.99
+    clock, key = Clock(), "alice|shop;1;1"
+    chosen = gate(clock)
+    went = await called(chosen, key, clock)
+    await clock.pause(0.6)
+    assert isinstance(await chosen.admit(limited(limiter_key=key), clock.pause), Go)
+    assert clock() - went >= 0.99
 
 
 async def test_users_do_not_share_their_own_limits() -> None:
-    chosen = gate()
+    clock = Clock()
+    chosen = gate(clock)
     for user in ("alice", "bob"):
-        assert isinstance(await chosen.admit(limited(limiter_key=f"{user}|shop;10;1"), asyncio.sleep), Go)
+        assert isinstance(await chosen.admit(limited(limiter_key=f"{user}|shop;10;1"), clock.pause), Go)
+    assert clock() == Clock()()
 
 
 async def test_a_turn_that_is_not_used_is_given_back() -> None:
-    now = [0.0]
-    store = MemoryReservations(lambda: now[0], guard_seconds=0)
-    chosen, key = ReservingGate(store, clock=lambda: now[0]), "alice|shop;1;1"
-    await called(chosen, key)
-    now[0] += 0.6
+    clock = Clock()
+    store = MemoryReservations(clock, guard_seconds=0)
+    chosen, key = ReservingGate(store, clock=clock), "alice|shop;1;1"
+    await called(chosen, key, clock)
+    await clock.pause(0.6)
     with pytest.raises(HandBack):
         await chosen.admit(limited(limiter_key=key), stopped)
     (state,) = await store.states()
@@ -138,14 +143,15 @@ async def test_a_turn_that_is_not_used_is_given_back() -> None:
 
 
 async def test_a_call_counts_from_when_its_request_was_sent() -> None:
-    now = [0.0]
-    store = MemoryReservations(lambda: now[0], guard_seconds=0)
-    chosen, key = ReservingGate(store, clock=lambda: now[0]), "alice|shop;10;1"
+    clock = Clock()
+    store = MemoryReservations(clock, guard_seconds=0)
+    chosen, key = ReservingGate(store, clock=clock), "alice|shop;10;1"
     message = limited(limiter_key=key)
-    go = await chosen.admit(message, asyncio.sleep)
+    go = await chosen.admit(message, clock.pause)
     assert isinstance(go, Go)
-    now[0] += 0.3
-    await chosen.called(message, go, Heard(sent=[0.0]))
+    sent = clock()
+    await clock.pause(0.3)
+    await chosen.called(message, go, Heard(sent=[sent]))
     (state,) = await store.states()
     assert state.next_seconds == pytest.approx(WAY_SECONDS + 10 - 0.3)
 
@@ -208,39 +214,36 @@ async def test_without_the_database_of_installs_limited_messages_wait(tmp_path: 
         assert isinstance(decided.decision, Repeat)
 
 
-class Away:
-    """A store that is away for the first asks, and then misses a turn."""
+async def test_nothing_passes_while_redis_is_away(own_redis: PrivateRedis) -> None:
+    own_redis.stop()
+    store, pauses = RedisReservations(own_redis.url, guard_seconds=0), list[float]()
 
-    def __init__(self) -> None:
-        self.asked: list[TurnRequest] = []
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            await asyncio.to_thread(own_redis.start)
 
-    async def ask(self, request: TurnRequest) -> Turn | Wait:
-        self.asked.append(request)
-        if len(self.asked) <= 2:
-            raise LimitsAway("ConnectionError: refused")
-        return Turn(time.monotonic() - (1 if len(self.asked) == 3 else 0), 0)
-
-    async def seen(self, request: TurnRequest, at: float) -> None: ...
-
-    async def give_back(self, request: TurnRequest) -> None: ...
-
-    async def leave(self, line: str) -> None: ...
-
-    async def learn(self, limits: Sequence[KeyedLimit], *, seconds: float, slow_down: bool) -> None: ...
-
-    async def states(self, key: str | None = None) -> Sequence[Any]:
-        return ()
-
-    async def reset(self, key: str) -> int:
-        return 0
-
-    async def close(self) -> None: ...
+    assert isinstance(await ReservingGate(store).admit(limited(), pause), Go)
+    assert len(pauses) >= 2
+    await store.close()
 
 
-async def test_nothing_passes_while_the_store_is_away_and_a_missed_turn_is_renewed() -> None:
-    store = Away()
-    assert isinstance(await ReservingGate(store).admit(limited(), asyncio.sleep), Go)
-    assert [request.is_renewal for request in store.asked] == [False, False, False, True]
+async def test_a_turn_that_was_slept_through_is_renewed_and_counts_once() -> None:
+    clock = Clock()
+    store = MemoryReservations(clock, guard_seconds=0)
+    chosen, key = ReservingGate(store, clock=clock), "alice|shop;1;1"
+    await called(chosen, key, clock)
+    await clock.pause(0.6)
+    late = [5.0]
+
+    async def pause(seconds: float) -> None:
+        await clock.pause(seconds + (late.pop() if late else 0))
+
+    go = await chosen.admit(limited(limiter_key=key), pause)
+    assert isinstance(go, Go)
+    assert (late, go.at) == ([], pytest.approx(clock()))
+    (state,) = await store.states()
+    assert state.used == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.driven import DrivenTime, driven_script
+from support.driven import DrivenTime, driven_script, driven_time
 
 from deploy.redis import PrivateRedis
 from worker.limits.fairness import SAMPLE
@@ -206,11 +206,8 @@ def test_both_stores_say_the_same(
 
 @pytest.fixture
 async def time(redis: PrivateRedis) -> AsyncIterator[DrivenTime]:
-    made = DrivenTime(f"{redis.url.rpartition('/')[0]}/2")
-    await made.redis.flushdb()
-    await made.passes(0)
-    yield made
-    await made.redis.aclose()
+    async with driven_time(redis) as made:
+        yield made
 
 
 @pytest.fixture(params=["memory", "redis"])

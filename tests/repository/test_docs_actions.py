@@ -3,21 +3,25 @@
 import gzip
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 from urllib.parse import urlsplit
 
 import aioftp
 import pytest
+from pydantic import Field, SecretStr
+from structlog.testing import capture_logs
 from support.page_examples import EXAMPLES
-from support.pages import PAGES, actions_of, names_of
+from support.pages import NAME, PAGES, actions_of, is_action, names_of
 from support.visits import node, visit
 
+from applications import Application, Form
 from applications.access import Access, always
 from applications.crypt import Keyring
 from applications.http.client import Client
@@ -40,6 +44,24 @@ IN_A_TEST_OF_ITS_OWN = {
     "oauth2.md": {"books-get-invoice"},
     "storage.md": {"keep-products", "sum-up", "shop-list-changes"},
 }
+FUNCTIONS = {
+    "actions.md": {"parse"},
+    "connectors.md": {"count_lines"},
+    "embedding.md": {"serve", "timed", "again_in_the_morning", "worker_with_stages"},
+    "oauth2.md": {
+        "exchange",
+        "needs_body",
+        "sign",
+        "needs",
+        "auth",
+        "warehouses",
+        "stock_changed",
+        "after_enable",
+        "after_uninstall",
+    },  # fmt: skip
+    "webhooks.md": {"subscribe", "unsubscribe", "handshake", "delivery_id"},
+}
+"""What is no action. Each is called below or by its action, `serve` and `worker_with_stages` by test_embedding.py."""
 NAMES = [(page, name) for page, examples in EXAMPLES.items() for name in examples]
 
 
@@ -51,6 +73,23 @@ def test_every_action_of_every_page_is_called() -> None:
     shown = {page.name: set(actions_of(page)) for page in PAGES if page.name not in BY_THE_TUTORIAL}
     called = {name: set(EXAMPLES.get(name, {})) | IN_A_TEST_OF_ITS_OWN.get(name, set()) for name in shown}
     assert called == shown
+
+
+def test_every_function_of_every_page_is_called() -> None:
+    shown = {page.name: set(functions_of(page)) for page in PAGES if page.name not in BY_THE_TUTORIAL}
+    assert {name: functions for name, functions in shown.items() if functions} == FUNCTIONS
+
+
+def functions_of(page: Path) -> Iterator[str]:
+    """Yield the names of the functions and methods of a page; those of actions are called with them."""
+    kinds = (FunctionType, property)
+    for name, value in names_of(page).items():
+        if getattr(value, "__module__", "") != NAME or is_action(value):
+            continue
+        if isinstance(value, FunctionType):
+            yield name
+        elif isinstance(value, type):
+            yield from (key for key, member in vars(value).items() if isinstance(member, kinds) and key[0] != "_")
 
 
 @pytest.mark.parametrize(("where", "name"), NAMES)
@@ -194,6 +233,31 @@ async def test_an_exchange_and_a_signature_of_ones_own_are_used() -> None:
         await client.post("/a", json=1)
     signature = hmac.digest(b"s3cret", b"POST https://own.example/a 1", sha256).hex()
     assert exchanges[0].request.headers["x-signature"] == signature
+
+
+def test_a_signature_of_ones_own_says_what_it_needs() -> None:
+    class Secret(Form):
+        secret: SecretStr | None = Field(None, title="Secret")
+
+    class Signed(Application):
+        key = "signed"
+        forms = (Secret,)
+        base_url = "https://signed.example"
+        authentication = names_of(page("oauth2.md"))["Hmac"]()
+
+    assert Signed.missing({}) == ["secret"]
+    form, *_ = Signed.form_facts()
+    assert Signed.missing({form.key: {"secret": "s3cret"}}) == []
+
+
+def test_what_is_no_number_is_logged_with_its_error() -> None:
+    parse = names_of(page("actions.md"))["parse"]
+    with capture_logs() as lines:
+        assert parse("17") == 17
+        with pytest.raises(ValueError, match="seventeen"):
+            parse("seventeen")
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["for_ui"]) == ("not a number", "error", True)
 
 
 async def test_a_webhook_is_subscribed_and_read() -> None:

@@ -1,7 +1,11 @@
 """Time that a test lets pass, for limits in the process and in Redis."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from redis.asyncio import Redis
 
+from deploy.redis import PrivateRedis
 from worker.limits.memory import MemoryReservations
 from worker.limits.redis import RedisReservations, RemoteClock, script
 
@@ -51,3 +55,13 @@ class DrivenTime:
     def in_redis(self, recovery_seconds: float = 600) -> RedisReservations:
         """Return a store in Redis; `script` of its module has to be `driven_script`."""
         return RedisReservations(self._url, guard_seconds=0.01, recovery_seconds=recovery_seconds, clock=_KnownClock())
+
+
+@asynccontextmanager
+async def driven_time(redis: PrivateRedis) -> AsyncIterator[DrivenTime]:
+    """Let a test say what time it is, in an empty database of Redis."""
+    time = DrivenTime(f"{redis.url.rpartition('/')[0]}/2")
+    await time.redis.flushdb()
+    await time.passes(0)
+    yield time
+    await time.redis.aclose()
