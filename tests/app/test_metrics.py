@@ -15,6 +15,7 @@ from support.topologies import NodeEntry, connector, custom_node, pass_on, sink
 from support.waiting import eventually
 
 from connectors import Connector, Message, Trash
+from deploy.ports import free_ports
 from worker.broker.delays import tier_queues
 from worker.prometheus import Family, Histogram, merge, render
 
@@ -216,9 +217,12 @@ async def test_nodes_of_the_same_name_stay_apart(make_topology: MakeTopology, ru
 async def test_the_page_about_alerts_names_every_metric_and_no_other(
     make_topology: MakeTopology, run_worker: RunWorker
 ) -> None:
-    page = ALERTS.read_text()
-    worker = await run_worker(make_topology(pass_on("start")))
-    names = set(re.findall(r"^# TYPE (\S+)", worker.worker.metrics(), re.MULTILINE)) | OF_THE_SUPERVISOR
+    page, nobody = ALERTS.read_text(), f"mongodb://127.0.0.1:{free_ports(1)[0]}/x?serverSelectionTimeoutMS=50"
+    alone = await run_worker(make_topology(pass_on("start")))
+    platforms = {"mode": "platform", "mongodb_dsn": nobody, "metrics_dsn": nobody}
+    in_place = await run_worker(make_topology(pass_on("start")), **platforms)
+    text = alone.worker.metrics() + in_place.worker.metrics()
+    names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | OF_THE_SUPERVISOR
     assert set(re.findall(r"^\| `(orchesty_worker_\w+)`", page, re.MULTILINE)) == {
         name for name in names if name.startswith("orchesty_worker_")
     }

@@ -1,5 +1,6 @@
 """docs/architecture.md lists the stages that `Stages.way` puts together."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ from support.rooms import PAGE
 from support.visits import node
 
 from worker import Decided, Visit, Way
+from worker.modes.entities import MongoEntities
+from worker.modes.figures import MongoFigures
 from worker.protocol.keys import parse_key
 from worker.protocol.topology import Deduplicate, Role
+
+NOBODY = "mongodb://127.0.0.1:1/x"
 
 
 async def own(visit: Visit, call_next: Way) -> Decided:
@@ -38,7 +43,8 @@ async def test_the_page_lists_the_stages_of_a_node_that_needs_all_of_them_in_the
     rule = Deduplicate(parse_key("header:user"), 60)
     all_of_them = node(role=Role.CONNECTOR, application="shop", repeat_holds_line=True, deduplicate=rule)
     async with handling(tmp_path, [all_of_them], {"n1": CopyConnector()}, added=[own]) as handled:
-        way = handled.stages.way(all_of_them)
+        figures, entities = MongoFigures(NOBODY, "figures"), MongoEntities(NOBODY, "kinds", "data")
+        way = replace(handled.stages, figures=figures, entities=entities).way(all_of_them)
     assert stages_of(way) == listed()
 
 

@@ -94,6 +94,7 @@ VARIABLES = {
     "WORKER_TRASH_URL": "mongodb",
     "WORKER_DATABASE_URL": "postgresql",
     "MONGODB_DSN": "mongodb",
+    "METRICS_DSN": "mongodb",
     "WORKER_REDIS_URL": "redis",
     "WORKER_STORAGE_URL": "redis",
     "WORKER_INSTALLS_URL": "postgresql",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from itertools import chain
 from types import FrameType
 from typing import Any, Protocol
 
@@ -124,6 +125,7 @@ class Worker:
             purging = group.create_task(purge_regularly(parts.store, retention), name="purge")
             counting = group.create_task(parts.runs.run(), name="process state")
             telling = group.create_task(parts.ui_log.run(), name="user interface")
+            beside = [group.create_task(part.run(), name=type(part).__name__) for part in parts.beside]
             try:
                 await self._stopping.wait()
             finally:
@@ -136,8 +138,9 @@ class Worker:
             await asyncio.wait([consuming])
             for task in (publishing, purging, counting):
                 task.cancel()
-            await parts.ui_log.finish()
-            telling.cancel()
+            await asyncio.gather(parts.ui_log.finish(), *(part.finish() for part in parts.beside))
+            for task in (telling, *beside):
+                task.cancel()
 
     async def _finish_work(self) -> None:
         """Let the messages in work finish, those from queues and those that the platform calls with."""
@@ -212,8 +215,9 @@ class Worker:
         """Return the metrics in Prometheus' text format."""
         made = self.parts
         parts = Parts(made.metrics, self.counts, made.intake, made.publisher, made.links, self.is_ready)
-        others = (made.registry.calls, made.gate, made.ui_log)
-        return render([*families(parts), *(family for other in others for family in other.families())])
+        others = [part.families() for part in (made.registry.calls, made.gate, made.ui_log)]
+        beside = [part.families() for part in made.beside]
+        return render([*families(parts), *chain.from_iterable(others + beside)])
 
 
 class Life(Protocol):

@@ -19,6 +19,7 @@ from worker.broker.publisher import Publisher
 from worker.deduplication.opening import open_marks
 from worker.modes.mode import Mode
 from worker.modes.opening import open_mode
+from worker.modes.services import Beside
 from worker.modes.ui_log import UiLog
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
@@ -64,6 +65,10 @@ class WorkerParts:
         self.store = open_trash(settings.trash_address, settings.trash_flood_limit, settings.user_task_collection)
         self.marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self.nodes) else None
         self.notice = mode.notice()
+        self.figures = mode.figures()
+        self.entities = mode.entities()
+        self.beside: Sequence[Beside] = [part for part in (self.figures, self.entities) if part is not None]
+        """What works beside the messages."""
         self.gate = mode.gate(self.nodes, registry, self._processes)
         self.publisher = Publisher(self.patience)
         self.runs = mode.runs(topology, self.publisher)
@@ -81,7 +86,7 @@ class WorkerParts:
     async def close(self) -> None:
         """Close what was opened."""
         stores = (self.store, self.runs, self.gate, self.accounts, self.marks)
-        for part in (self.registry, self.injection, self.remote, self.notice, *stores):
+        for part in (self.registry, self.injection, self.remote, self.notice, *self.beside, *stores):
             if part is not None:
                 await part.close()
 
@@ -117,6 +122,8 @@ class WorkerParts:
             added=self.stages,
             waiting_seconds=self.metrics.waiting_seconds,
             action_seconds=self.metrics.action_seconds,
+            figures=self.figures,
+            entities=self.entities,
         )
         return Handler(self.nodes, stages, trash, self.settings.max_message_bytes, Suspects())
 

@@ -8,7 +8,7 @@ from connectors.topologies import Starter
 from worker.actions.registry import Registry
 from worker.broker.surroundings import Surroundings
 from worker.limits.gate import Gate
-from worker.modes.services import Counter, Parking, TrashNotice
+from worker.modes.services import Counter, Entities, Figures, Parking, TrashNotice
 from worker.protocol.topology import Node, Topology
 from worker.protocol.transport import Outlet
 from worker.runs.service import RunService
@@ -43,6 +43,12 @@ class Mode(Protocol):
 
     def counter(self) -> Counter | None:
         """Return who gets a report of each message; None: nobody, as they are counted in a database."""
+
+    def figures(self) -> Figures | None:
+        """Return who hears how long messages take at their nodes, if anybody wants to."""
+
+    def entities(self) -> Entities | None:
+        """Return who keeps the entities of messages, if anybody does."""
 
     def notice(self) -> TrashNotice:
         """Return who is told of the trash."""

@@ -27,6 +27,7 @@ from worker.limits.call_observer import Heard
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
 from worker.modes.mode import AGAIN_AFTER
+from worker.modes.services import Entities, Figures
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -51,6 +52,7 @@ class Platform:
 
     def __init__(self, settings: Settings) -> None:
         self.surroundings = PlatformQueues()
+        self._settings = settings
         self._starting_point = settings.starting_point_dsn
         self._key = settings.platform_key
 
@@ -69,6 +71,22 @@ class Platform:
     def counter(self) -> "PlatformCounter":
         """Return the platform's counter."""
         return PlatformCounter()
+
+    def figures(self) -> Figures | None:
+        """Return the collection of figures, if `METRICS_DSN` says where."""
+        if self._settings.metrics_dsn is None:
+            return None
+        from worker.modes.figures import MongoFigures  # noqa: PLC0415 - the driver takes its time
+
+        return MongoFigures(self._settings.metrics_dsn.get_secret_value(), self._settings.node_measurement)
+
+    def entities(self) -> Entities | None:
+        """Return the collections of the audit, if `MONGODB_DSN` says where."""
+        if (url := self._settings.platforms_mongodb) is None:
+            return None
+        from worker.modes.entities import MongoEntities  # noqa: PLC0415 - as above
+
+        return MongoEntities(url, self._settings.audit_entity_collection, self._settings.audit_data_collection)
 
     def notice(self) -> "PlatformNotice":
         """Return the status call and the event."""

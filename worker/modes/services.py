@@ -1,7 +1,9 @@
-"""The services around the worker that a message meets: where it waits, who counts it, who hears of the trash."""
+"""The services around the worker that a message meets: where it waits, who counts it, who hears of its end."""
 
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
+from worker.prometheus import Family
 from worker.protocol.message import Visit
 from worker.protocol.topology import Node
 from worker.protocol.transport import Publication
@@ -33,3 +35,36 @@ class TrashNotice(Protocol):
 
     async def close(self) -> None:
         """Close what was opened."""
+
+
+class Beside(Protocol):
+    """Works beside the messages, in the background."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+    async def finish(self) -> None:
+        """Do the rest of the work, within two seconds."""
+
+    def families(self) -> Iterable[Family]:
+        """Return the metrics."""
+
+    async def close(self) -> None:
+        """Close what was opened."""
+
+
+class Figures(Beside, Protocol):
+    """Hears how long messages take at their nodes. It takes what it hears at once, and never makes a message wait."""
+
+    def ended(self, visit: Visit, began: int, *, is_success: bool) -> None:
+        """Hear of a message that has ended here, whose work began at this time, in ms."""
+
+
+class Entities(Beside, Protocol):
+    """Keeps the entities of the business audit."""
+
+    async def noted(self, headers: Mapping[str, Any], *, is_last: bool) -> Mapping[str, Any]:
+        """Keep the entities that the headers name, and return the headers for what is sent on.
+
+        `is_last`: no other node will see them. Raises nothing, and makes no message wait longer than two seconds.
+        """

@@ -74,6 +74,12 @@ class Standalone:
         """Return the exchange for whoever listens, where no database counts."""
         return None if self._settings.counts_processes else OpenCounter()
 
+    def figures(self) -> None:
+        """Return nobody: `/metrics` has them."""
+
+    def entities(self) -> None:
+        """Return nobody: they travel with the message."""
+
     def notice(self) -> "NoNotice":
         """Return nobody."""
         return NoNotice()

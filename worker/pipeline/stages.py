@@ -21,12 +21,15 @@ from functools import partial
 from connectors import Forward, Message, Outcome, Stop, Trash
 from worker.actions.local import Call
 from worker.deduplication.marks import Marks
+from worker.modes.services import Entities, Figures
 from worker.patience import Patience
 from worker.pipeline.audit import audited
 from worker.pipeline.back_off import BackOff, Failures
 from worker.pipeline.carrying import Carrier
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Duplicate, Stage, UserTask, Way
 from worker.pipeline.deduplication import Deduplication
+from worker.pipeline.entities import Kept
+from worker.pipeline.figures import Figured
 from worker.pipeline.hold import Hold
 from worker.pipeline.own_stages import guarded
 from worker.pipeline.settle import Settler
@@ -58,6 +61,10 @@ class Stages:
     waiting_seconds: Mapping[str, Histogram] = field(default_factory=dict)
     action_seconds: Mapping[str, Histogram] = field(default_factory=dict)
     """Where the times of nodes are noted, by node id; of others nobody asks."""
+    figures: Figures | None = None
+    """Who hears how long messages take, if anybody does."""
+    entities: Entities | None = None
+    """Who keeps the entities that messages name, if anybody does."""
     hold: Hold = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +77,7 @@ class Stages:
         acts = node.role not in _WITHOUT_ACTION
         back_off = BackOff(node, self.calls[node.id], self.failures, self.patience) if acts else None
         stages = [
+            Figured(self.figures).stage if self.figures else None,
             self._waited(node),
             self._deduplication(node),
             self.carrier.stage,
@@ -77,6 +85,7 @@ class Stages:
             self.hold.stage if node.repeat_holds_line else None,
             self.settler.stage if node.repeat_holds_line else None,
             self.turns.leave if limits else None,
+            Kept(self.entities).stage if self.entities else None,
             self.delivered_in_vain,
             rejected,
             self.unless_cancelled if counts and self.added else None,

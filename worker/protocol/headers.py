@@ -32,6 +32,9 @@ APPLICATION: Final = "application"
 CURSOR: Final = "cursor"
 CURSOR_TRAIL: Final = "cursor-trail"
 AUDIT_CHECKPOINT: Final = "audit-checkpoint"
+AUDIT_ENTITY: Final = "audit-entity"
+AUDIT_ENTITY_IDS: Final = "audit-entity-ids"
+AUDIT_ENTITY_FIELDS: Final = "audit-entity-fields"
 STEP: Final = "worker-step"
 """Standalone: who this message is, in the count of its run (`worker/protocol/identity.py`)."""
 RESULT_CODE: Final = "result-code"
@@ -71,7 +74,7 @@ TRANSIENT: Final = VERDICT | PARKING
 """Removed before a message leaves for a follower or the trash."""
 
 NOT_INHERITED: Final = frozenset(
-    {CURSOR, CURSOR_TRAIL, AUDIT_CHECKPOINT, "audit-entity", "audit-entity-ids", "audit-entity-fields"}
+    {CURSOR, CURSOR_TRAIL, AUDIT_CHECKPOINT, AUDIT_ENTITY, AUDIT_ENTITY_IDS, AUDIT_ENTITY_FIELDS}
 )
 """What the items of a batch do not take over from the message they came from."""
 
@@ -84,7 +87,7 @@ COUNTED: Final = (
     SYSTEM_EVENT,
     SOURCE,
     PROCESS_STARTED,
-    "audit-entity-ids",
+    AUDIT_ENTITY_IDS,
     "applications",
     NODE_ID,
     NODE_NAME,

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from worker.settings.values import Names, Values, variable
+from worker.settings.values import MongoAddress, Names, Values, variable
 
 COLLECTION = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 
@@ -16,9 +16,33 @@ class PlatformSettings(Values):
         "separated by commas. Nodes of other services are called over HTTP, even if an action of that name is here. "
         "Empty: each action that is here is called here.",
     )
+    metrics_dsn: MongoAddress | None = Field(
+        None,
+        validation_alias=variable("METRICS_DSN"),
+        description="The platform's MongoDB for figures, `mongodb://host/metrics`. In platform mode it gets a document "
+        "for each message that ends at a node.",
+    )
+    node_measurement: str = Field(
+        "pipes_node",
+        pattern=COLLECTION,
+        validation_alias=variable("NODE_MEASUREMENT"),
+        description="The collection of the figures.",
+    )
     user_task_collection: str = Field(
         "UserTask",
         pattern=COLLECTION,
         validation_alias=variable("USER_TASK_COLLECTION"),
         description="The collection of the trash and the user tasks in a MongoDB.",
+    )
+    audit_entity_collection: str = Field(
+        "AuditEntity",
+        pattern=COLLECTION,
+        validation_alias=variable("AUDIT_ENTITY_COLLECTION"),
+        description="The collection in `MONGODB_DSN` with the kinds of entities that people have declared.",
+    )
+    audit_data_collection: str = Field(
+        "AuditData",
+        pattern=COLLECTION,
+        validation_alias=variable("AUDIT_DATA_COLLECTION"),
+        description="The collection in `MONGODB_DSN` that gets the entities of messages.",
     )

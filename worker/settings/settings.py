@@ -21,7 +21,7 @@ from worker.settings.values import (
     StoreAddress,
     variable,
 )
-from worker.urls import secrets_in
+from worker.urls import MONGODB, secrets_in
 
 ENTRY_POINTS = "orchesty_worker.actions"
 """The group of entry points with which installed packages name modules with actions, beside the setting `actions`."""
@@ -282,6 +282,12 @@ class Settings(PlatformSettings, ServiceSettings):
         platforms = self.mongodb_dsn if self.mode is ModeName.PLATFORM else None
         chosen = self.trash_url or platforms or self.database_url
         return chosen.get_secret_value() if chosen else self._own_file("trash")
+
+    @property
+    def platforms_mongodb(self) -> str | None:
+        """The URL of the platform's MongoDB, with its password, if there is one."""
+        url = self.mongodb_dsn.get_secret_value() if self.mongodb_dsn else ""
+        return url if url.partition("://")[0] in MONGODB else None
 
     @property
     def installs_address(self) -> str:
