@@ -58,7 +58,7 @@ FUNCTIONS = {
         "stock_changed",
         "after_enable",
         "after_uninstall",
-    },  # fmt: skip
+    },
     "webhooks.md": {"subscribe", "unsubscribe", "handshake", "delivery_id"},
 }
 """What is no action. Each is called below or by its action, `serve` and `worker_with_stages` by test_embedding.py."""

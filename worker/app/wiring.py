@@ -66,7 +66,9 @@ class WorkerParts:
         self.notice = mode.notice()
         self.figures = mode.figures()
         self.entities = mode.entities()
-        self.beside: Sequence[Beside] = [part for part in (self.figures, self.entities) if part is not None]
+        self.repeaters = mode.repeaters(self.nodes)
+        beside = (self.figures, self.entities, self.repeaters)
+        self.beside: Sequence[Beside] = [part for part in beside if part is not None]
         """What works beside the messages."""
         self.gate = mode.gate(self.nodes, registry, self._processes)
         self.publisher = Publisher(self.patience)
@@ -97,7 +99,8 @@ class WorkerParts:
 
     def _make_handler(self, mode: Mode) -> Handler:
         trash = Keeper(self.store, self.patience)
-        settler = Settler(mode.parking(), mode.counter(), self.settings.max_message_bytes)
+        repeaters = self.repeaters.by_node if self.repeaters else {}
+        settler = Settler(mode.parking(), mode.counter(), self.settings.max_message_bytes, repeaters)
         carrier = Carrier(
             settler=settler,
             outlet=self.publisher,

@@ -8,7 +8,7 @@ from connectors.topologies import Starter
 from worker.actions.registry import Registry
 from worker.broker.surroundings import Surroundings
 from worker.limits.gate import Gate
-from worker.modes.services import Counter, Entities, Figures, Parking, TrashNotice
+from worker.modes.services import Counter, Entities, Figures, Parking, Repeaters, TrashNotice
 from worker.protocol.topology import Node, Topology
 from worker.protocol.transport import Outlet
 from worker.runs.service import RunService
@@ -49,6 +49,9 @@ class Mode(Protocol):
 
     def entities(self) -> Entities | None:
         """Return who keeps the entities of messages, if anybody does."""
+
+    def repeaters(self, nodes: Sequence[Node]) -> Repeaters | None:
+        """Return who knows what people set for these nodes while they run, if anybody does."""
 
     def notice(self) -> TrashNotice:
         """Return who is told of the trash."""

@@ -27,7 +27,7 @@ from worker.limits.call_observer import Heard
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
 from worker.modes.mode import AGAIN_AFTER
-from worker.modes.services import Entities, Figures
+from worker.modes.services import Entities, Figures, Repeaters
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -87,6 +87,14 @@ class Platform:
         from worker.modes.entities import MongoEntities  # noqa: PLC0415 - as above
 
         return MongoEntities(url, self._settings.audit_entity_collection, self._settings.audit_data_collection)
+
+    def repeaters(self, nodes: Sequence[Node]) -> Repeaters | None:
+        """Return the documents of the nodes, if `MONGODB_DSN` says where."""
+        if (url := self._settings.platforms_mongodb) is None:
+            return None
+        from worker.modes.repeaters import EditorRepeaters, NodeDocuments  # noqa: PLC0415 - as above
+
+        return EditorRepeaters(NodeDocuments(url), nodes)
 
     def notice(self) -> "PlatformNotice":
         """Return the status call and the event."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from worker.prometheus import Family
 from worker.protocol.message import Visit
-from worker.protocol.topology import Node
+from worker.protocol.topology import Node, Repeater
 from worker.protocol.transport import Publication
 from worker.trash.entry import Entry
 
@@ -68,3 +68,11 @@ class Entities(Beside, Protocol):
 
         `is_last`: no other node will see them. Raises nothing, and makes no message wait longer than two seconds.
         """
+
+
+class Repeaters(Beside, Protocol):
+    """Knows what people set for nodes that run."""
+
+    @property
+    def by_node(self) -> Mapping[str, Repeater]:
+        """Return the repeat settings that hold now, by node id; they win over those of the topology file."""

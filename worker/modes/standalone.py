@@ -80,6 +80,9 @@ class Standalone:
     def entities(self) -> None:
         """Return nobody: they travel with the message."""
 
+    def repeaters(self, nodes: Sequence[Node]) -> None:
+        """Return nobody: the topology file has them."""
+
     def notice(self) -> "NoNotice":
         """Return nobody."""
         return NoNotice()

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
@@ -29,7 +30,7 @@ from worker.pipeline.decisions import (
 from worker.protocol import headers as h
 from worker.protocol.identity import SentMessage, child_id, sent_steps
 from worker.protocol.message import LARGEST_PUBLISHED, Visit, check_size, encode, encode_report
-from worker.protocol.topology import ROUTING_KEY, Follower, Node
+from worker.protocol.topology import ROUTING_KEY, Follower, Node, Repeater
 from worker.protocol.transport import Publication
 
 DEFAULT_LIMIT_PAUSE = timedelta(seconds=60)
@@ -47,8 +48,18 @@ class UnknownFollower(ValueError):
 class Settler:
     """Knows the rules for each kind of decision; `parking` is where messages wait."""
 
-    def __init__(self, parking: Parking, counter: Counter | None, largest: int = LARGEST_PUBLISHED) -> None:
-        """Without a counter nothing is reported; `largest` is how many bytes a message may have that is published."""
+    def __init__(
+        self,
+        parking: Parking,
+        counter: Counter | None,
+        largest: int = LARGEST_PUBLISHED,
+        repeaters: Mapping[str, Repeater] = MappingProxyType({}),
+    ) -> None:
+        """Without a counter nothing is reported; `largest` is how many bytes a message may have that is published.
+
+        `repeaters` may change at any time: by node id, they win over those of the topology file.
+        """
+        self._repeaters = repeaters
         self._parking = parking
         self._counter = counter
         self._largest = largest
@@ -118,8 +129,7 @@ class Settler:
 
     def _repeat(self, visit: Visit, repeat: Repeat) -> Settlement:
         node = visit.node
-        if node.repeater:
-            own = node.repeater
+        if own := self._repeaters.get(node.id) or node.repeater:
             repeat = replace(repeat, after=timedelta(seconds=own.interval_seconds), max_hops=own.max_hops)
         headers = dict(_headers(visit, repeat.message))
         hops = _whole(h.REPEAT_HOPS, headers.get(h.REPEAT_HOPS, visit.headers.get(h.REPEAT_HOPS, 1))) + 1

@@ -1,0 +1,126 @@
+"""The repeater settings that people make in the platform's editor.
+
+They stand in the documents of the nodes, not in the topology file, and hold for nodes that run already. So the
+documents are read again and again; while that fails, the latest ones hold.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from bson import ObjectId
+from bson.errors import BSONError
+from pymongo.errors import PyMongoError
+
+from worker.errors import StoreError
+from worker.prometheus import Family
+from worker.protocol.topology import Node, Repeater
+from worker.trash.collections import client_of, database_of
+
+log = structlog.get_logger()
+
+READ_SECONDS = 10.0
+"""Between two looks at the documents."""
+ANSWER_SECONDS: Final = 10
+NODES: Final = "Node"
+CONFIGS: Final = "systemConfigs"
+
+
+class RepeaterEntry(msgspec.Struct):
+    """What the editor writes of the repeater."""
+
+    enabled: bool = False
+    interval: int = 0
+    """Seconds."""
+    hops: int = 0
+
+
+class SystemConfigs(msgspec.Struct):
+    """What the editor writes of a node. The rest of it stands in the topology file as well."""
+
+    repeater: RepeaterEntry | None = None
+
+
+_read_configs = msgspec.json.Decoder(SystemConfigs, strict=False).decode  # numbers may be texts
+
+
+class NodeDocuments:
+    """The documents of nodes in the platform's MongoDB."""
+
+    def __init__(self, url: str) -> None:
+        """The database is the one that `url` names, else `orchesty`."""
+        self._client = client_of(url)
+
+    async def configs(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the settings of these nodes, JSON texts by id, as far as there are any. Raises `StoreError`."""
+        own = [ObjectId(one) if ObjectId.is_valid(one) else one for one in ids]
+        try:
+            found = database_of(self._client)[NODES].find({"_id": {"$in": own}}, {CONFIGS: 1})
+            return {str(one["_id"]): one[CONFIGS] async for one in found if isinstance(one.get(CONFIGS), str)}
+        except (PyMongoError, BSONError) as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+class EditorRepeaters:
+    """Keeps up with what people set for these nodes, while `run` runs."""
+
+    def __init__(self, documents: NodeDocuments, nodes: Sequence[Node]) -> None:
+        self.by_node: dict[str, Repeater] = {}
+        """Those that people have switched on, by node id."""
+        self._documents = documents
+        self._nodes = nodes
+        self._texts: Mapping[str, str] = {}
+        self._is_away = False
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            await self._read()
+            await asyncio.sleep(READ_SECONDS)
+
+    async def finish(self) -> None:
+        """Do nothing."""
+
+    def families(self) -> Iterator[Family]:
+        """Return nothing."""
+        yield from ()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._documents.close()
+
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                texts = await self._documents.configs([node.id for node in self._nodes])
+        except (StoreError, OSError) as error:
+            if not self._is_away:
+                cause = str(error) or f"no answer within {ANSWER_SECONDS} s"
+                log.warning("editor_settings_away", cause=cause, consequence="the latest ones hold")
+            self._is_away = True
+            return
+        self._is_away = False
+        for node in self._nodes:
+            if (text := texts.get(node.id, "")) != self._texts.get(node.id, ""):
+                self._take(node, text)
+        self._texts = texts
+
+    def _take(self, node: Node, text: str) -> None:
+        before = self.by_node.pop(node.id, None)
+        try:
+            entry = (_read_configs(text) if text else SystemConfigs()).repeater
+        except msgspec.DecodeError as error:
+            log.warning("editor_settings_unreadable", nodeId=node.id, nodeName=node.name, problem=str(error))
+            return
+        if entry is not None and entry.enabled and entry.interval >= 0 and entry.hops >= 1:
+            self.by_node[node.id] = Repeater(entry.interval, entry.hops)
+        now = self.by_node.get(node.id)
+        if now != before:
+            shown = {"interval": now.interval_seconds, "hops": now.max_hops} if now else None
+            log.info("editor_settings_changed", nodeId=node.id, nodeName=node.name, repeater=shown)
