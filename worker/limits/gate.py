@@ -17,6 +17,7 @@ import structlog
 
 from applications import Application
 from applications.errors import NotReady, SecretsError, TryLater
+from applications.pauses import back_off
 from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
 from worker.errors import HandBack, LimitRefused, LimitsAway
@@ -24,7 +25,6 @@ from worker.limits.call_observer import Observed
 from worker.limits.limit import KeyedLimit, LimitMalformed, limits_of, line_of
 from worker.limits.metrics import LimitMetrics
 from worker.limits.reservations import LATEST_SECONDS, Reservations, Turn, TurnRequest, Wait
-from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit

@@ -155,6 +155,10 @@ class Visit:
         """Return the message with these headers in place of its own."""
         return Visit(self.node, h.received(headers), self.body, self.timestamp, self.delivery)
 
+    def with_step(self, step: str) -> "Visit":
+        """Return the message with this step."""
+        return Visit(self.node, h.Received(self.headers, **{h.STEP: step}), self.body, self.timestamp, self.delivery)
+
     def back(self, headers: Mapping[str, Any], body: str) -> "Visit":
         """Return the message as it comes back to its node with these headers and this body."""
         return Visit(self.node, _stamped(self.node, h.received(headers)), body, self.timestamp, self.delivery)
