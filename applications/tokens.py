@@ -21,6 +21,7 @@ from applications.errors import ApplicationError, InstallsAway, LoginDead, Token
 from applications.install import Install, needs_reconnect, usable
 from applications.installs import LEASE_SECONDS, Installs
 from applications.journal import Arrived, Journal
+from applications.pauses import back_off
 from applications.recent import Recent
 from applications.redaction import redact, redacted_errors
 from applications.token import Token
@@ -37,8 +38,6 @@ LOOK_SECONDS: Final = (0.05, 0.25)
 LONGEST_PAUSE_SECONDS: Final = 300
 MOST_HELD: Final = 10_000
 """Tokens in memory; others are read from the store when they are needed again."""
-_DOUBLINGS: Final = 60
-"""More than the longest pause needs; after days of failures a float would overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +199,7 @@ class Tokens:
 
     async def _away(self, install: Install, fence: int, error: Exception) -> TokenEndpointAway:
         asked = error.after.total_seconds() if isinstance(error, TokenEndpointAway) else 0
-        backoff = min(2.0 ** min(install.failures, _DOUBLINGS), LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1)  # noqa: S311 - no secret
-        pause = max(asked, backoff)
+        pause = max(asked, back_off(install.failures, longest=LONGEST_PAUSE_SECONDS))
         reason = str(error) or "the token endpoint took too long"
         log.warning("token_endpoint_away", application=install.application, cause=reason, retry_in_seconds=pause)
         await self._installs.mark_away(install, fence, int((time.time() + pause) * 1000))

@@ -95,6 +95,12 @@ class Action(ABC, Generic[In, Out]):
                 cls.input_type, cls.output_type = arguments[0], arguments[-1]
                 cls.read = reader_of(cls.input_type)
 
+    def bind(
+        self, *, http: Http, storage: Storage, topologies: Topologies, installs: UserInstalls, clients: Clients
+    ) -> None:
+        """Take what all actions of a worker share. The worker calls it once, before the first message."""
+        self.storage, self.topologies, self.installs, self.clients = storage, topologies, installs, clients
+
     @property
     def definition(self) -> Any:
         """What was written to define the action: its class, or the function of a decorated one."""
@@ -131,6 +137,13 @@ class ServiceAction(Verbs, Action[In, Out]):
 
     http: Http
     """The HTTP client; the worker gives all its actions the same one."""
+
+    def bind(
+        self, *, http: Http, storage: Storage, topologies: Topologies, installs: UserInstalls, clients: Clients
+    ) -> None:
+        """Take what all actions of a worker share, the HTTP client too."""
+        super().bind(http=http, storage=storage, topologies=topologies, installs=installs, clients=clients)
+        self.http = http
 
     @property
     def service(self) -> Service:

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from applications.pauses import back_off
 from worker.errors import HandBack, StoreError
-from worker.patience import Patience, back_off
+from worker.patience import Patience
 from worker.testing import FakeClock
 
 Call = Callable[[], Awaitable[str]]

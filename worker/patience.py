@@ -1,18 +1,13 @@
 """Patience with what does not answer: how long to wait, one way to wait, and asking until there is an answer."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from applications.pauses import FIRST_SECONDS, LONGEST_SECONDS, back_off
 from worker.errors import HandBack
-
-FIRST_SECONDS = 1.0
-LONGEST_SECONDS = 30.0
-_DOUBLINGS = 60
-"""More than any longest pause needs; some numbers later a float would overflow."""
 
 Wait = Callable[[asyncio.Event, float], Awaitable[bool]]
 """Waits for an event, at most this many seconds; says whether it came. `worker.testing` has a clock of its own."""
@@ -30,14 +25,6 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def back_off(failures: int, *, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> float:
-    """Return how many seconds to wait after this many earlier failures in a row.
-
-    Twice as long each time, up to the longest; and half of it by chance, so that not all who wait come back together.
-    """
-    return min(first * 2.0 ** min(failures, _DOUBLINGS), longest) * random.uniform(0.5, 1)  # noqa: S311 - jitter
 
 
 class Patience:

@@ -4,14 +4,14 @@ Its errors are those of `applications.http.errors`, and redirects never carry cr
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
 import httpx
@@ -46,8 +46,16 @@ LOST: Final = (httpx.TransportError, aiohttp.ClientError)
 _WRONG: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 """How it says that a request cannot be sent."""
 
-requests_sent: ContextVar[Callable[[float], Awaitable[None]] | None] = ContextVar("requests_sent", default=None)
-"""Is told when a request of this context is written to its connection, by the monotonic clock; None: nobody asks.
+
+class CallObserver(Protocol):
+    """Whoever wants to know of the requests of a call."""
+
+    async def sent(self, at: float) -> None:
+        """Take note that a request was written to its connection, at this time by the monotonic clock."""
+
+
+call_observer: ContextVar[CallObserver | None] = ContextVar("call_observer", default=None)
+"""Who observes the requests of this context; None: nobody does.
 
 A context variable because the action lies between the limits, which ask, and the connection, which knows."""
 
@@ -279,9 +287,9 @@ def _open_session(egress: Egress | None) -> aiohttp.ClientSession:
 
 
 async def _note_sent(*_: object) -> None:
-    tell = requests_sent.get()
-    if tell is not None:
-        await tell(time.monotonic())
+    observer = call_observer.get()
+    if observer is not None:
+        await observer.sent(time.monotonic())
 
 
 def _ours(error: Exception) -> ConnectionLost | NeverSent:

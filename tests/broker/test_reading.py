@@ -34,7 +34,8 @@ long = st.tuples(st.sampled_from([b"S", b"x", b"A", b"F", b"q", b"\xff"]), st.bi
     lambda pair: pair[0] + len(pair[1]).to_bytes(4) + pair[1]
 )
 value = st.one_of(st.just(b"V"), fixed, long)
-name = st.one_of(short, st.just(b"\x13published-timestamp"), st.just(b"\x10x-delivery-count"))
+NAMES = (b"\x13published-timestamp", b"\x10x-delivery-count", b"\x10x-acquired-count")
+name = st.one_of(short, *map(st.just, NAMES))
 table = st.lists(st.tuples(name, value), max_size=6).map(lambda entries: b"".join(key + item for key, item in entries))
 
 
@@ -87,15 +88,17 @@ def test_whatever_the_properties_hold_the_message_can_be_read(of_message: bytes,
 @given(
     timestamp=st.integers(-(2**62) + 1, 2**62 - 1),
     count=st.none() | st.integers(0, 2**31 - 1),
+    is_count_first=st.booleans(),
     content_type=short,
     sent=st.none() | st.integers(0, 2**32 - 1),
 )
 def test_what_the_worker_uses_of_the_properties_stays(
-    timestamp: int, count: int | None, content_type: bytes, sent: int | None
+    timestamp: int, count: int | None, is_count_first: bool, content_type: bytes, sent: int | None
 ) -> None:
-    headers = b"\x13published-timestampl" + struct.pack(">q", timestamp)
+    entries = [NAMES[0] + b"l" + struct.pack(">q", timestamp)]
     if count is not None:
-        headers += b"\x10x-delivery-countl" + struct.pack(">q", count)
+        entries += [NAMES[1] + b"l" + struct.pack(">q", count), NAMES[2] + b"l" + struct.pack(">q", count)]
+    headers = b"".join(reversed(entries) if is_count_first else entries)
     flags = 1 << 15 | 1 << 13 | 1 << 12 | (1 << 6 if sent is not None else 0)
     of_message = flags.to_bytes(2) + content_type + len(headers).to_bytes(4) + headers + b"\x02"
     if sent is not None:

@@ -22,7 +22,7 @@ from connectors.http import Http
 from connectors.rate import RateNotice
 from deploy.redis import PrivateRedis
 from worker.limits import gate
-from worker.limits.call_observer import Heard, hearing
+from worker.limits.call_observer import Observed, observing
 from worker.limits.gate import AWAY_SECONDS, HELD_SECONDS, WAY_SECONDS, Go, Held, ReservingGate
 from worker.limits.memory import MemoryReservations
 from worker.limits.redis import RedisReservations
@@ -85,7 +85,7 @@ async def test_what_a_service_says_to_one_user_does_not_stop_the_others() -> Non
     alice = limited("alice|shop;1;10;|shop;1;100")
     refused = RateNotice("shop", "alice", resume_after_seconds=86_400, is_refusal=True)
     with capture_logs() as lines:
-        await chosen.called(alice, await go_of(chosen, alice, clock), Heard([refused], [clock.now]))
+        await chosen.called(alice, await go_of(chosen, alice, clock), Observed([refused], [clock.now]))
     clock.now += 5
     assert isinstance(await chosen.admit(limited("bob|shop;1;10;|shop;1;100", "bob"), clock.pause), Go)
     assert isinstance(await chosen.admit(limited("alice|shop;1;10;|shop;1;100"), clock.pause), Held)
@@ -101,7 +101,7 @@ async def test_what_a_service_says_is_learned_by_the_limit_of_all_where_no_user_
     chosen = ReservingGate(MemoryReservations(clock, guard_seconds=0), clock=clock)
     message = limited("|shop;1;100")
     refused = RateNotice("shop", "alice", resume_after_seconds=60, is_refusal=True)
-    await chosen.called(message, await go_of(chosen, message, clock), Heard([refused], [clock.now]))
+    await chosen.called(message, await go_of(chosen, message, clock), Observed([refused], [clock.now]))
     assert isinstance(await chosen.admit(limited("|shop;1;100", "bob"), clock.pause), Held)
 
 
@@ -130,11 +130,11 @@ async def test_sending_is_told_before_the_reply_comes() -> None:
 
     client = Http(timeout_seconds=5)
     async with serving(answer) as url:
-        with hearing(sent) as heard:
+        with observing(sent) as observed:
             async with client.open(Outgoing("GET", url, {})) as reply:
                 assert reply.status == 200
     await client.close()
-    assert heard.sent == told
+    assert observed.sent == told
     assert len(told) == 1
 
 

@@ -17,7 +17,7 @@ from connectors import Repeat, Stop, Trash
 from deploy.redis import PrivateRedis
 from worker.accounts.opening import UserAccess
 from worker.errors import HandBack
-from worker.limits.call_observer import Heard
+from worker.limits.call_observer import Observed
 from worker.limits.gate import WAY_SECONDS, Go, Held, ReservingGate, parked_seconds
 from worker.limits.limit import KeyedLimit, limits_of, parse_limits
 from worker.limits.memory import MemoryReservations
@@ -47,7 +47,7 @@ async def called(chosen: ReservingGate, key: str, clock: Clock) -> float:
     message = limited(limiter_key=key)
     go = await chosen.admit(message, clock.pause)
     assert isinstance(go, Go)
-    await chosen.called(message, go, Heard())
+    await chosen.called(message, go, Observed())
     return clock()
 
 
@@ -151,7 +151,7 @@ async def test_a_call_counts_from_when_its_request_was_sent() -> None:
     assert isinstance(go, Go)
     sent = clock()
     await clock.pause(0.3)
-    await chosen.called(message, go, Heard(sent=[sent]))
+    await chosen.called(message, go, Observed(sent=[sent]))
     (state,) = await store.states()
     assert state.next_seconds == pytest.approx(WAY_SECONDS + 10 - 0.3)
 
@@ -159,10 +159,10 @@ async def test_a_call_counts_from_when_its_request_was_sent() -> None:
 async def test_the_turn_of_an_action_that_has_sent_nothing_is_given_back() -> None:
     store = MemoryReservations(time.monotonic, guard_seconds=0)
     chosen, message = ReservingGate(store), limited(limiter_key="alice|shop;10;5")
-    for heard in (Heard(), Heard(sent=[time.monotonic()]), Heard()):
+    for observed in (Observed(), Observed(sent=[time.monotonic()]), Observed()):
         go = await chosen.admit(message, asyncio.sleep)
         assert isinstance(go, Go)
-        await chosen.called(message, go, heard)
+        await chosen.called(message, go, observed)
     (state,) = await store.states()
     assert state.used == 2, "the first had perhaps a way of its own; the last one is known to call by way of ours"
 

@@ -15,7 +15,7 @@ from worker.broker import frames
 from worker.deduplication.opening import open_marks
 from worker.limits.gate import ReservingGate
 from worker.limits.memory import MemoryReservations
-from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter
+from worker.modes.standalone import BrokerParking, NoNotifier, OpenCounter
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
@@ -104,7 +104,9 @@ async def handling(
         f"sqlite:///{folder}/processes.sqlite", topology, outlet, keep_days=0, webhook=None, start_node=None
     )
     trash, settler = Keeper(store, patience), Settler(BrokerParking(), OpenCounter(), largest)
-    carrier = Carrier(settler=settler, outlet=outlet, trash=trash, notice=NoNotice(), runs=runs.runs, patience=patience)
+    carrier = Carrier(
+        settler=settler, outlet=outlet, trash=trash, notifier=NoNotifier(), runs=runs.runs, patience=patience
+    )
     stages = Stages(
         calls={own: timed(local_call(action)) for own, action in actions.items()},
         carrier=carrier,

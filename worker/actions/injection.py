@@ -1,4 +1,4 @@
-"""What the worker gives its actions besides the HTTP client: data storage, installs, other topologies, connections."""
+"""What the worker gives its actions: HTTP client, data storage, installs, other topologies, connections."""
 
 from typing import TYPE_CHECKING
 
@@ -23,17 +23,16 @@ class Injection:
         self._storage = storage
         self._starter = starter
         self._clients = Clients()
-        self._topologies = Topologies(starter)
-        self._installs = UserInstalls(accounts)
+        topologies, installs = Topologies(starter), UserInstalls(accounts)
         if accounts is not None:
-            accounts.join(known_applications(registry), self._topologies.start_anew)
-        registry.equip(self._give)
+            accounts.join(known_applications(registry), topologies.start_anew)
 
-    def _give(self, action: AnyAction) -> None:
-        action.storage = self._storage
-        action.topologies = self._topologies
-        action.installs = self._installs
-        action.clients = self._clients
+        def bind(action: AnyAction) -> None:
+            action.bind(
+                http=registry.http, storage=storage, topologies=topologies, installs=installs, clients=self._clients
+            )
+
+        registry.equip(bind)
 
     async def close(self) -> None:
         """Close what was opened."""

@@ -14,7 +14,7 @@ from orchesty_worker import PACKAGES
 import connectors.catalogue
 import connectors.nodes
 from applications import Application
-from connectors.action import Action, ServiceAction
+from connectors.action import Action
 from connectors.http import Http
 from connectors.kind import Kind
 from worker.actions.description import place_of
@@ -50,8 +50,6 @@ class Registry:
                 f"two actions are named {action.kind} {action.name!r}: {_place(other)} and {_place(action)}. "
                 "Rename one of them."
             )
-        if isinstance(action, ServiceAction):
-            action.http = self.http
         self._equip(action)
         self._actions[key] = action
 

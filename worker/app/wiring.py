@@ -63,7 +63,7 @@ class WorkerParts:
         self.remote = RemoteActions()
         self.store = open_trash(settings.trash_address, settings.trash_flood_limit, settings.user_task_collection)
         self.marks = open_marks(settings.marks_address) if any(node.deduplicate for node in self.nodes) else None
-        self.notice = mode.notice()
+        self.notifier = mode.notifier()
         self.figures = mode.figures()
         self.entities = mode.entities()
         self.repeaters = mode.repeaters(self.nodes)
@@ -85,7 +85,7 @@ class WorkerParts:
     async def close(self) -> None:
         """Close what was opened."""
         stores = (self.store, self.runs, self.gate, self.accounts, self.marks)
-        for part in (self.registry, self.injection, self.remote, self.notice, *self.beside, *stores):
+        for part in (self.registry, self.injection, self.remote, self.notifier, *self.beside, *stores):
             if part is not None:
                 await part.close()
 
@@ -105,7 +105,7 @@ class WorkerParts:
             settler=settler,
             outlet=self.publisher,
             trash=trash,
-            notice=self.notice,
+            notifier=self.notifier,
             runs=self.runs.runs,
             patience=self.patience,
         )

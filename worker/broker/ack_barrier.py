@@ -8,7 +8,7 @@ from worker.broker.objects import RPC_SECONDS
 from worker.errors import ChannelLost
 
 
-class Fence:
+class AckBarrier:
     """A question behind the acknowledgements of one channel: the broker answers a channel's frames in order.
 
     One question serves all that wait. It lives and dies with its channel: one that is never answered must not stand in

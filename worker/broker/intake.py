@@ -16,6 +16,7 @@ from operator import attrgetter
 import aiormq
 import structlog
 
+from applications.pauses import back_off
 from worker.broker.backlog import backlog, leftovers, node_queues
 from worker.broker.consumer import QueueConsumer, QueueState, SharingConsumer
 from worker.broker.link import LONGEST_PAUSE_SECONDS, SERVED_SECONDS, Session, TooFewChannels, raise_swallowed_cancel
@@ -26,7 +27,6 @@ from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
 from worker.broker.publisher import Publisher
 from worker.broker.surroundings import ParkedCount, Surroundings
 from worker.errors import ChannelLost, UnreadableMessage
-from worker.patience import back_off
 from worker.protocol.keys import NO_KEY, Key
 from worker.protocol.message import decode
 from worker.protocol.topology import ROUTING_KEY, Node, Topology

@@ -9,9 +9,9 @@ import aiormq
 import structlog
 from aiormq.connection import DEFAULT_PORTS
 
-from worker.broker.opening import CONNECT_SECONDS, Channel, Connection, broker_url, open_connection
+from applications.pauses import back_off
+from worker.broker.opening import CONNECT_SECONDS, BrokerConnection, Channel, broker_url, open_connection
 from worker.errors import BrokerError
-from worker.patience import back_off
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class TooFewChannels(BrokerError):
 class Session:
     """One life of a connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: BrokerConnection) -> None:
         self.underlay = connection
         self.outbox = connection.outbox
         self.has_begun = False
@@ -247,7 +247,7 @@ def why_closed(closing: asyncio.Future[object]) -> str:
     return str(error or "closed by us")
 
 
-async def _close(connection: Connection) -> None:
+async def _close(connection: BrokerConnection) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await connection.close()

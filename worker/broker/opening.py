@@ -55,7 +55,7 @@ class _Channels(dict[int, aiormq.abc.AbstractChannel | None]):
         self.pop(number)
 
 
-class Connection(aiormq.Connection):
+class BrokerConnection(aiormq.Connection):
     """A connection whose frames are made readable first."""
 
     def __init__(self, url: URL, name: str) -> None:
@@ -85,10 +85,10 @@ def broker_url(text: str) -> URL:
     return url.update_query({"heartbeat": HEARTBEAT_SECONDS} | dict(url.query))
 
 
-async def open_connection(url: URL, name: str) -> Connection:
+async def open_connection(url: URL, name: str) -> BrokerConnection:
     """Connect. Raises `BrokerError` that says why it cannot be."""
     _check_files(url)
-    connection = Connection(url, name)
+    connection = BrokerConnection(url, name)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()

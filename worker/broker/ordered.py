@@ -8,7 +8,7 @@ in the order of handing back, behind a successor that may be in work already.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from worker.broker.ack_barrier import Fence
+from worker.broker.ack_barrier import AckBarrier
 from worker.broker.consumer import Acknowledgements, QueueConsumer
 from worker.broker.leadership import QueueTurn
 from worker.broker.link import Session
@@ -112,12 +112,12 @@ class KeyedConsumer(SoleConsumer):
         self._slots = slots
         self._last: dict[str, asyncio.Future[bool]] = {}
         """The latest message of each key: whether it was done."""
-        self._fence: Fence | None = None
+        self._barrier: AckBarrier | None = None
 
     async def run(self, session: Session) -> None:
         """Consume, with no message in work."""
         self._last = {}
-        self._fence = None
+        self._barrier = None
         await super().run(session)
 
     async def _process(self, delivery: Delivery, acknowledgements: Acknowledgements) -> None:
@@ -137,9 +137,9 @@ class KeyedConsumer(SoleConsumer):
         async with self._slots:
             if not await self._finish(delivery, acknowledgements):
                 return False
-        if self._fence is None:
-            self._fence = Fence(acknowledgements, self._prefetch, f"fence {self.queue}")
-        await self._fence.passed()
+        if self._barrier is None:
+            self._barrier = AckBarrier(acknowledgements, self._prefetch, f"acknowledgements of {self.queue}")
+        await self._barrier.passed()
         return True
 
 

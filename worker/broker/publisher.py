@@ -9,10 +9,11 @@ from itertools import islice
 import aiormq
 import structlog
 
+from applications.pauses import back_off
 from worker.broker.lanes import USUAL_BYTES, Lanes
 from worker.broker.link import CONNECTION_ERRORS, Session, raise_swallowed_cancel
 from worker.errors import ChannelLost, PublishRefused, QueueFull, Unpublishable
-from worker.patience import Patience, back_off
+from worker.patience import Patience
 from worker.prometheus import CONFIRM_SECONDS, Histogram
 from worker.protocol.transport import Publication
 

@@ -7,6 +7,7 @@ of names only what is text. What the broker says of the whole connection is note
 """
 
 import asyncio
+import re
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -27,6 +28,9 @@ _USUAL: Final = b"\xb0\x80\x10application/json\x00\x00\x00\x1d\x13published-time
 _USUAL_TO: Final = _FLAGS_AT + len(_USUAL)
 _TABLE_AT: Final = _FLAGS_AT + 2 + 17
 _ONLY_HEADERS: Final = b"\x20\x00"
+
+_ORDINARY: Final = re.compile(rb"(?s:\x13published-timestampl.{8}|\x10x-(?:delivery|acquired)-countl.{8})+").fullmatch
+"""The header table of the platform's messages, and of those that the broker delivers again."""
 
 _NAMES: Final = (b"published-timestamp", b"x-delivery-count", b"timestamp_in_ms")
 """The headers of a message that the worker uses."""
@@ -152,7 +156,7 @@ class FrameReader:
         if self._returning and channel in self._returning:
             self._returning.remove(channel)
             return used_properties(payload)
-        return _usual_properties(payload) or used_properties(payload)
+        return _usual_properties(payload) or _ordinary_properties(payload) or used_properties(payload)
 
     def _method(self, channel: bytes, payload: bytes) -> bytes:
         if payload.startswith(_RETURN):
@@ -168,6 +172,21 @@ def _usual_properties(payload: bytes) -> bytes:
     """Return what the worker uses of a delivery's content header if a worker has written it, otherwise nothing."""
     if payload[_FLAGS_AT:_USUAL_TO] == _USUAL:
         return payload[:_FLAGS_AT] + _ONLY_HEADERS + payload[_TABLE_AT : _USUAL_TO + 8] + _END
+    return b""
+
+
+def _ordinary_properties(payload: bytes) -> bytes:
+    """Return the headers of a delivery if all of them can be read, otherwise nothing; what else it has nobody uses."""
+    try:
+        flags = payload[_FLAGS_AT]
+        if flags & 0x60 != 0x20:  # noqa: PLR2004 - headers, and before them no more than a content type
+            return b""
+        at = _FLAGS_AT + 2 + (1 + payload[_FLAGS_AT + 2] if flags & 0x80 else 0)
+        end = at + 4 + _LONG(payload, at)[0]
+    except (IndexError, struct.error):
+        return b""
+    if end < len(payload) and _ORDINARY(payload, at + 4, end):
+        return payload[:_FLAGS_AT] + _ONLY_HEADERS + payload[at:end] + _END
     return b""
 
 

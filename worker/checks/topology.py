@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from applications.pauses import LONGEST_SECONDS
 from worker.actions.binding import bind
 from worker.actions.registry import load_actions
 from worker.actions.remote import RemoteActions
 from worker.checks.finding import Finding, failed, ok, unknown, warning
 from worker.errors import ActionsError, TopologyError
-from worker.patience import LONGEST_SECONDS
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables

@@ -17,14 +17,14 @@ import structlog
 
 from applications import Application
 from applications.errors import NotReady, SecretsError, TryLater
+from applications.pauses import back_off
 from connectors.http import FindAccess, of_class
 from connectors.rate import RateNotice
 from worker.errors import HandBack, LimitRefused, LimitsAway
-from worker.limits.call_observer import Heard
+from worker.limits.call_observer import Observed
 from worker.limits.limit import KeyedLimit, LimitMalformed, limits_of, line_of
 from worker.limits.metrics import LimitMetrics
 from worker.limits.reservations import LATEST_SECONDS, Reservations, Turn, TurnRequest, Wait
-from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -104,7 +104,7 @@ class Gate(Protocol):
     async def sent(self, go: Go, at: float) -> None:
         """Take note that a request of the limited call leaves, at once and without waiting for anybody."""
 
-    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
+    async def called(self, visit: Visit, go: Go, observed: Observed) -> None:
         """Take note of the limited call that has been made, and of what the service has said of its limits."""
 
     async def left(self, visit: Visit) -> None:
@@ -159,20 +159,20 @@ class ReservingGate:
         if go.request is not None and at > go.at + LATEST_SECONDS:
             await self._reservations.seen(go.request, at + WAY_SECONDS)
 
-    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
+    async def called(self, visit: Visit, go: Go, observed: Observed) -> None:
         """Tell the store when the service has seen the call at the latest, and what it has said.
 
         An action that was seen sending before and has sent nothing has made no call: its turn is given back.
         """
-        if heard.sent:
+        if observed.sent:
             self._senders.add(visit.node.id)
-        if go.request is not None and not heard.sent and visit.node.id in self._senders:
+        if go.request is not None and not observed.sent and visit.node.id in self._senders:
             await self._give_back(go.request)
         elif go.request is not None:
             ended = self._clock()
-            await self._reservations.seen(go.request, min(ended, max(heard.sent, default=ended) + WAY_SECONDS))
-        if heard.notices:
-            await self._learn(go.limits, heard.notices)
+            await self._reservations.seen(go.request, min(ended, max(observed.sent, default=ended) + WAY_SECONDS))
+        if observed.notices:
+            await self._learn(go.limits, observed.notices)
 
     async def left(self, visit: Visit) -> None:
         """Give back the place in the line, so that nobody is told to wait for it."""

@@ -13,7 +13,8 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from worker.patience import back_off, wait_for
+from applications.pauses import back_off
+from worker.patience import wait_for
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, now_ms

@@ -8,7 +8,7 @@ from connectors.topologies import Starter
 from worker.actions.registry import Registry
 from worker.broker.surroundings import Surroundings
 from worker.limits.gate import Gate
-from worker.modes.services import Counter, Entities, Figures, Parking, Repeaters, TrashNotice
+from worker.modes.services import Counter, Entities, Figures, Parking, Repeaters, TrashNotifier
 from worker.protocol.topology import Node, Topology
 from worker.protocol.transport import Outlet
 from worker.runs.service import RunService
@@ -53,7 +53,7 @@ class Mode(Protocol):
     def repeaters(self, nodes: Sequence[Node]) -> Repeaters | None:
         """Return who knows what people set for these nodes while they run, if anybody does."""
 
-    def notice(self) -> TrashNotice:
+    def notifier(self) -> TrashNotifier:
         """Return who is told of the trash."""
 
     def starter(self, topology: Topology, publisher: Outlet) -> Starter:

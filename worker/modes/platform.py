@@ -23,7 +23,7 @@ from worker.broker.objects import (
     Declarations,
 )
 from worker.broker.surroundings import ParkedCount
-from worker.limits.call_observer import Heard
+from worker.limits.call_observer import Observed
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
 from worker.modes.mode import AGAIN_AFTER
@@ -96,7 +96,7 @@ class Platform:
 
         return EditorRepeaters(NodeDocuments(url), nodes)
 
-    def notice(self) -> "PlatformNotice":
+    def notifier(self) -> "PlatformNotice":
         """Return the status call and the event."""
         return PlatformNotice(self._starting_point, self._key)
 
@@ -190,7 +190,7 @@ class PlatformGate:
     async def sent(self, go: Go, at: float) -> None:
         """Nothing: the platform's limiter counts what it lets go."""
 
-    async def called(self, visit: Visit, go: Go, heard: Heard) -> None:
+    async def called(self, visit: Visit, go: Go, observed: Observed) -> None:
         """Leave it to the verdict, which the platform's limiter gets."""
 
     async def left(self, visit: Visit) -> None:

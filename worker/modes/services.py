@@ -27,7 +27,7 @@ class Counter(Protocol):
         """Return the message with this report."""
 
 
-class TrashNotice(Protocol):
+class TrashNotifier(Protocol):
     """Tells others that a message went to the trash."""
 
     async def publication(self, visit: Visit, entry: Entry) -> Publication | None:

@@ -15,7 +15,7 @@ from worker.broker.objects import COUNTER_EXCHANGE, QUORUM, Arguments, Declarati
 from worker.broker.one_shot import queue_states
 from worker.broker.surroundings import ParkedCount
 from worker.errors import PublishRefused, SettingsError, TopologyError
-from worker.limits.call_observer import hear
+from worker.limits.call_observer import rate_noticed
 from worker.limits.gate import ReservingGate
 from worker.limits.opening import open_shared, open_unshared
 from worker.limits.reservations import Reservations
@@ -51,7 +51,7 @@ class Standalone:
         """Return what reserves a turn for each call, and learns from what services say of their limits."""
         applications = limited_applications(nodes, registry)
         check_shared(self._settings, applications)
-        registry.http.rate_noticed = hear
+        registry.http.rate_noticed = rate_noticed
         return ReservingGate(self.reservations(processes), applications=applications, access=registry.http.access)
 
     def runs(self, topology: Topology, publisher: Outlet) -> RunService:
@@ -83,9 +83,9 @@ class Standalone:
     def repeaters(self, nodes: Sequence[Node]) -> None:
         """Return nobody: the topology file has them."""
 
-    def notice(self) -> "NoNotice":
+    def notifier(self) -> "NoNotifier":
         """Return nobody."""
-        return NoNotice()
+        return NoNotifier()
 
     def starter(self, topology: Topology, publisher: Outlet) -> "BrokerStarter":
         """Return what publishes the first message."""
@@ -151,7 +151,7 @@ class OpenCounter:
         return Publication(COUNTER_EXCHANGE, run, body, visit.timestamp, mandatory=False)
 
 
-class NoNotice:
+class NoNotifier:
     """Standalone: the log line and `trash list` are the notice."""
 
     async def publication(self, visit: Visit, entry: Entry) -> Publication | None:

@@ -19,12 +19,12 @@ import msgspec
 import structlog
 
 from applications.http.wire import LOST, network
+from applications.pauses import back_off
 from applications.redaction import redact
 from connectors.http import Call
 from connectors.logs import EXCHANGE, UiLine, ui_lines
 from connectors.secrets import known_secrets
 from worker.actions.service_calls import Calls
-from worker.patience import back_off
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, current_visit, now_ms

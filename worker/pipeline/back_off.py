@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from applications.pauses import back_off
 from connectors import Trash
 from worker.actions.local import Call
 from worker.errors import ActionUnreachable
-from worker.patience import Patience, back_off
+from worker.patience import Patience
 from worker.pipeline.decisions import Decided, Unreachable, Way
 from worker.protocol import headers as h
 from worker.protocol.message import Visit

@@ -13,7 +13,7 @@ from connectors import Trash
 from connectors.errors import StorageAway
 from worker.actions.outcomes import is_ours
 from worker.errors import HandBack, Unpublishable
-from worker.modes.services import TrashNotice
+from worker.modes.services import TrashNotifier
 from worker.patience import Patience
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Keep, Settlement, Way
 from worker.pipeline.settle import Settler
@@ -37,14 +37,14 @@ class Carrier:
         settler: Settler,
         outlet: Outlet,
         trash: Keeper,
-        notice: TrashNotice,
+        notifier: TrashNotifier,
         runs: Runs,
         patience: Patience,
     ) -> None:
         self._settler = settler
         self._outlet = outlet
         self._trash = trash
-        self._notice = notice
+        self._notifier = notifier
         self._runs = runs
         self._patience = patience
 
@@ -100,7 +100,7 @@ class Carrier:
     async def _keep(self, visit: Visit, keep: Keep) -> None:
         entry = await self._trash.keep(message_entry(visit, keep.headers, keep.reason))
         if entry.type is EntryType.TRASH:
-            event = await self._notice.publication(visit, entry)
+            event = await self._notifier.publication(visit, entry)
             if event is not None:
                 await self._outlet.publish((event,))
 

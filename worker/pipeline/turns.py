@@ -5,7 +5,7 @@ from functools import partial
 from applications.errors import TryLater
 from connectors import Forward, Page, Stop, Trash
 from worker.actions.errors import outcome_of
-from worker.limits.call_observer import hearing
+from worker.limits.call_observer import observing
 from worker.limits.gate import Gate, Go, Held
 from worker.limits.limit import LimitMalformed
 from worker.patience import Patience
@@ -54,8 +54,8 @@ class Turns:
         return decided
 
     async def _observed(self, visit: Visit, go: Go, call_next: Way) -> Decided:
-        with hearing(partial(self._gate.sent, go)) as heard:
+        with observing(partial(self._gate.sent, go)) as observed:
             try:
                 return await call_next(visit)
             finally:
-                await self._gate.called(visit, go, heard)
+                await self._gate.called(visit, go, observed)

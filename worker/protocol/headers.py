@@ -97,10 +97,14 @@ COUNTED: Final = (
 SYSTEM_TOPOLOGIES: Final = frozenset({"system-events", "system-email-notifications", "system-cloud-notifications"})
 
 
-class Received(dict[str, Any]):
-    """Headers as a node has received them: they can be read, and copied, but not changed.
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise TypeError("received headers do not change: `with_headers` makes a message with others, `having` a visit")
 
-    A `dict` all the same, because nothing else is read and encoded as fast.
+
+class Received(dict[str, Any]):
+    """Headers as a node has received them: they can be read, and copied, but not changed, nor can what is in them.
+
+    A `dict` all the same, because nothing else is read and encoded as fast. Make it by `received`.
     """
 
     __slots__ = ()
@@ -114,11 +118,37 @@ class Received(dict[str, Any]):
         """Copy and pickle as a plain `dict`, which can be changed."""
         return dict, (dict(self),)
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("received headers do not change: `visit.having(...)` makes a message with others")
-
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
+
+
+class ReceivedList(list[Any]):
+    """A list in received headers."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[list[Any]], tuple[list[Any]]]:
+        """Copy and pickle as a plain `list`, which can be changed."""
+        return list, (list(self),)
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+
+_UNCHANGING = frozenset({str, int, float, bool, type(None), Received, ReceivedList})
+
+
+def received(headers: Mapping[str, Any]) -> Received:
+    """Return the headers as they cannot be changed, at no level: most are text, and are looked at once."""
+    if _UNCHANGING.issuperset(map(type, headers.values())):
+        return Received(headers)
+    return Received({name: _unchanging(value) for name, value in headers.items()})
+
+
+def _unchanging(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Received({name: _unchanging(inner) for name, inner in value.items()})
+    return ReceivedList(map(_unchanging, value)) if isinstance(value, list | tuple) else value
 
 
 def without(headers: Mapping[str, Any], names: frozenset[str]) -> Headers:

@@ -139,7 +139,7 @@ class Visit:
 
     node: Node
     headers: h.Received
-    """The consumed headers with the node's stamp."""
+    """The consumed headers with the node's stamp. Neither they change nor the objects and lists in them."""
     body: str
     timestamp: int
     """`published-timestamp` of the consumed message, ms; the time of its arrival where it had none."""
@@ -153,11 +153,15 @@ class Visit:
 
     def having(self, headers: Mapping[str, Any]) -> "Visit":
         """Return the message with these headers in place of its own."""
-        return Visit(self.node, h.Received(headers), self.body, self.timestamp, self.delivery)
+        return Visit(self.node, h.received(headers), self.body, self.timestamp, self.delivery)
+
+    def with_step(self, step: str) -> "Visit":
+        """Return the message with this step."""
+        return Visit(self.node, h.Received(self.headers, **{h.STEP: step}), self.body, self.timestamp, self.delivery)
 
     def back(self, headers: Mapping[str, Any], body: str) -> "Visit":
         """Return the message as it comes back to its node with these headers and this body."""
-        return Visit(self.node, _stamped(self.node, headers), body, self.timestamp, self.delivery)
+        return Visit(self.node, _stamped(self.node, h.received(headers)), body, self.timestamp, self.delivery)
 
     def from_delivery(self, delivery: Delivery) -> "Visit":
         """Return the message as it came by another delivery."""
@@ -167,7 +171,10 @@ class Visit:
 def receive(node: Node, envelope: Envelope, delivery: Delivery) -> Visit:
     """Make the visit of a delivered message."""
     timestamp = now_ms() if delivery.timestamp is None else delivery.timestamp
-    return Visit(node, _stamped(node, envelope.headers or {}), envelope.body, timestamp, delivery)
+    headers = envelope.headers or {}
+    if type(envelope) is not _Flat:
+        headers = h.received(headers)
+    return Visit(node, _stamped(node, headers), envelope.body, timestamp, delivery)
 
 
 def _stamped(node: Node, headers: Mapping[str, Any]) -> h.Received:

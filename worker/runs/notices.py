@@ -14,8 +14,8 @@ import msgspec
 import structlog
 from sqlalchemy import select, update
 
+from applications.pauses import back_off
 from worker.errors import PublishRefused, StoreError
-from worker.patience import back_off
 from worker.protocol import headers as h
 from worker.protocol.message import encode, now_ms
 from worker.protocol.start import RunIds, start_headers

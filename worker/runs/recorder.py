@@ -22,6 +22,7 @@ from worker.protocol import headers as h
 from worker.protocol.identity import SentMessage, approved_step, first_step
 from worker.protocol.message import Visit
 from worker.protocol.topology import Topology
+from worker.protocol.transport import Delivery
 from worker.runs.following import Written
 from worker.runs.records import Record, record
 from worker.runs.run import MessageState
@@ -70,8 +71,8 @@ class Recorder:
         self._cancelled: frozenset[str] = frozenset()
         self._group = _Group()
         self._has_work = asyncio.Event()
-        self._begun: dict[tuple[str, str], Visit] = {}
-        """First messages at work, not put down: by correlation id and step."""
+        self._begun: dict[Delivery, Visit] = {}
+        """First messages at work, not put down."""
         self._has_begun = asyncio.Event()
         self._patience = Patience()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="process-state")
@@ -82,13 +83,11 @@ class Recorder:
         if not headers.get(h.CORRELATION_ID):
             return visit, None
         if not headers.text(h.STEP):
-            run, process, cursor = headers.text(h.CORRELATION_ID), headers.text(h.PROCESS_ID), headers.text(h.CURSOR)
-            step = first_step(visit.node.id, process, cursor)
-            visit = visit.having({**headers, h.STEP: step})
-            self._begun[run, step] = visit
+            step = first_step(visit.node.id, headers.text(h.PROCESS_ID), headers.text(h.CURSOR))
+            visit = self._begun[visit.delivery] = visit.with_step(step)
             self._has_begun.set()
         elif headers.get(h.USER_TASK_STATE) == "accept":
-            visit = visit.having({**headers, h.STEP: approved_step(headers.text(h.STEP))})
+            visit = visit.with_step(approved_step(headers.text(h.STEP)))
             return visit, self._add(record(visit, MessageState.OPEN, is_again=True))
         return visit, None
 
@@ -98,14 +97,13 @@ class Recorder:
 
     async def set_aside(self, visit: Visit) -> None:
         """Put down a first message that will wait, for people to see it; return when that is committed."""
-        if self._begun.pop(_key(visit), None) is not None:
+        if self._begun.pop(visit.delivery, None) is not None:
             await self._add(record(visit, MessageState.OPEN)).written()
 
     async def ended(self, visit: Visit, state: MessageState, sent: Sequence[SentMessage]) -> None:
         """Note that a message has ended; return when that is committed."""
-        run, step = visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)
-        if run and step:
-            self._begun.pop((run, step), None)
+        if visit.headers.get(h.STEP) and visit.headers.get(h.CORRELATION_ID):
+            self._begun.pop(visit.delivery, None)
             await self._add(record(visit, state, sent)).written()
 
     def stop_waiting(self) -> None:
@@ -139,8 +137,8 @@ class Recorder:
             self._has_begun.clear()
             seen = list(self._begun)
             await asyncio.sleep(MOMENT_SECONDS)
-            for key in seen:
-                if (visit := self._begun.pop(key, None)) is not None:
+            for delivery in seen:
+                if (visit := self._begun.pop(delivery, None)) is not None:
                     self._add(record(visit, MessageState.OPEN))
 
     async def _write_groups(self) -> None:
@@ -190,7 +188,3 @@ def _say_away(error: Exception, seconds: float) -> None:
         consequence="the messages wait in the broker",
         retry_in_seconds=round(seconds, 1),
     )
-
-
-def _key(visit: Visit) -> tuple[str, str]:
-    return visit.headers.text(h.CORRELATION_ID), visit.headers.text(h.STEP)

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 import worker
-from worker.patience import back_off
+from applications.pauses import back_off
 from worker.urls import UNIX
 
 log = structlog.get_logger()

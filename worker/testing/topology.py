@@ -25,10 +25,10 @@ from worker.actions.local import Call, contained
 from worker.actions.registry import AnyAction, Registry, load_actions
 from worker.actions.remote import RemoteActions
 from worker.errors import HandBack
-from worker.limits.call_observer import hear
+from worker.limits.call_observer import rate_noticed
 from worker.limits.gate import ReservingGate
 from worker.limits.memory import MemoryReservations
-from worker.modes.standalone import BrokerParking, NoNotice, OpenCounter, Standalone
+from worker.modes.standalone import BrokerParking, NoNotifier, OpenCounter, Standalone
 from worker.patience import Patience
 from worker.pipeline.back_off import Failures
 from worker.pipeline.carrying import Carrier
@@ -108,7 +108,7 @@ class InMemoryTopology:
         self._broker = MemoryBroker(self._topology, self.clock)
         self._registry = _registry(actions, Http(transport=http or no_network()))
         self._registry.http.access = access
-        self._registry.http.rate_noticed = hear
+        self._registry.http.rate_noticed = rate_noticed
         settings = self._settings(topology)
         starter = Standalone(settings).starter(self._topology, self._broker)
         accounts = access.accounts if isinstance(access, UserAccess) else None
@@ -272,7 +272,7 @@ class InMemoryTopology:
         trash = Keeper(self._store, patience)
         settler = Settler(BrokerParking(), OpenCounter())
         carrier = Carrier(
-            settler=settler, outlet=self._broker, trash=trash, notice=NoNotice(), runs=runs, patience=patience
+            settler=settler, outlet=self._broker, trash=trash, notifier=NoNotifier(), runs=runs, patience=patience
         )
         gate = ReservingGate(reservations, self.clock, limited, self._registry.http.access)
         stages = Stages(
