@@ -13,7 +13,7 @@ from worker.accounts.opening import access_of, egress_of, open_needed, without_i
 from worker.actions.injection import Injection
 from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
-from worker.app.http_api import serve_http
+from worker.app.http_api import serve_http, tls_of
 from worker.modes.platform import PlatformStarter
 from worker.modes.ui_log import UiLog
 from worker.pipeline.decisions import Stage
@@ -77,6 +77,7 @@ class ServiceProcess:
                     process=None,
                     api_key=settings.platform_key,
                     grace_seconds=settings.grace,
+                    tls=tls_of(settings),
                     service=answers_of(self.service, is_behind_front=settings.http_host.startswith(UNIX)),
                 ):
                     log.info(

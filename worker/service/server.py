@@ -14,12 +14,13 @@ def answers_of(service: Service, *, is_behind_front: bool) -> Callable[[web.Requ
     """Return the handler of all paths that nobody else answers; the supervisor's front has checked addresses."""
 
     async def answered(request: web.Request) -> web.Response:
-        return response_of(await service.answer(_request(request, is_behind_front=is_behind_front)))
+        return response_of(await service.answer(request_of(request, is_behind_front=is_behind_front)))
 
     return answered
 
 
-def _request(request: web.Request, *, is_behind_front: bool) -> Request:
+def request_of(request: web.Request, *, is_behind_front: bool) -> Request:
+    """Return the request as the service reads it."""
     path, _, query = request.raw_path.partition("?")
     if not path.startswith("/"):  # a whole URL may stand there
         path = URL(path, encoded=True).raw_path

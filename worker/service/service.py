@@ -15,7 +15,7 @@ from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
 from worker.service.actions import ActionRoutes
 from worker.service.applications import ApplicationRoutes
-from worker.service.callers import Callers
+from worker.service.callers import Callers, refused
 from worker.service.errors import Refused
 from worker.service.failures import told
 from worker.service.http import Reply, Request, error_reply, no_such_route
@@ -40,7 +40,7 @@ class Service:
     async def answer(self, request: Request) -> Reply:
         """Answer a request."""
         if not self._callers.may_call(request):
-            return error_reply("this address may not call the service", 403)
+            return refused()
         if not request.path.startswith(f"{self._prefix}/"):
             return no_such_route(request)
         request = replace(request, path=request.path.removeprefix(self._prefix))
@@ -75,6 +75,11 @@ async def _in_time(request: Request, route: Route, places: Places) -> Reply:
         return error_reply("unknown reason", 500)
 
 
+def callers_of(settings: Settings) -> Callers:
+    """Return who may call by these settings."""
+    return Callers(settings.service_allow, settings.platform_key)
+
+
 def open_service(
     settings: Settings, registry: Registry, accounts: Accounts | None, stages: Sequence[Stage] = ()
 ) -> Service:
@@ -87,5 +92,4 @@ def open_service(
         SyncRoutes(known, accounts),
         ApplicationRoutes(known, accounts, settings.redirect_uri),
     )
-    callers = Callers(settings.service_allow, settings.platform_key)
-    return Service(chain.from_iterable(group.routes() for group in groups), callers, settings.prefix)
+    return Service(chain.from_iterable(group.routes() for group in groups), callers_of(settings), settings.prefix)
