@@ -45,12 +45,11 @@ class ServiceProcess:
         self.accounts = open_needed(settings, ())
         self.registry.http.access = access_of(self.accounts.accounts) if self.accounts else without_installs
         starter = PlatformStarter(settings.starting_point_dsn, settings.platform_key)
-        accounts = self.accounts.accounts if self.accounts else None
-        if accounts is not None:
-            accounts.start_topology = Topologies(starter).start_anew
+        if self.accounts is not None:
+            self.accounts.accounts.start_topology = Topologies(starter).start_anew
         self._injection = Injection(self.registry, open_storage(settings.storage_address), starter)
         self._ui_log = UiLog(settings)
-        self.service = open_service(settings, self.registry, accounts, (*stages, *load_stages(settings.stages)))
+        self.service = open_service(settings, self.registry, self.accounts, (*stages, *load_stages(settings.stages)))
         self._stopping = asyncio.Event()
         self.ending = asyncio.Event()
         """Whether `run` has begun to end: it was told to, or has failed."""

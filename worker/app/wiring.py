@@ -78,7 +78,7 @@ class WorkerParts:
             self.accounts.accounts.start_topology = Topologies(starter).start_anew
         self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
-        self.service = open_service(settings, registry, self.accounts.accounts if self.accounts else None, self.stages)
+        self.service = open_service(settings, registry, self.accounts, self.stages)
         self.handler = self._make_handler(mode)
         self.intake = self._make_intake(mode)
         self.links = self._make_links()
