@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker.actions.registry import Registry
     from worker.app.process import Worker
+    from worker.app.serving import ServiceProcess
     from worker.errors import StartupError, WorkerError
     from worker.pipeline.decisions import Decided, Stage, Way
     from worker.protocol.message import Visit
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Decided",
     "Registry",
+    "ServiceProcess",
     "Settings",
     "Stage",
     "StartupError",
@@ -35,6 +37,7 @@ _MODULES = {
     "Registry": "worker.actions.registry",
     "Settings": "worker.settings.settings",
     "StartupError": "worker.errors",
+    "ServiceProcess": "worker.app.serving",
     "Worker": "worker.app.process",
     "WorkerError": "worker.errors",
     "load_settings": "worker.settings.settings",

@@ -1,7 +1,8 @@
 """Applications and installs as the platform's backend asks for them, in the ways of both versions."""
 
+import re
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import Field, SecretStr
 from structlog.testing import capture_logs
-from support.accounts import opened
+from support.accounts import database_of, opened
 from support.logins import visit
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
@@ -20,6 +21,7 @@ from applications.accounts import Accounts
 from applications.application import ApplicationType, CustomAction
 from applications.http.client import Client
 from applications.install import Install
+from worker.accounts.opening import OpenAccounts
 from worker.actions.registry import Registry
 from worker.service.service import open_service
 from worker.settings.settings import load_settings
@@ -50,6 +52,15 @@ class Desk(Application):
     webhooks = (Subscription("opened", "A ticket was opened", ("queue",)),)
     heard: list[tuple[str, str]]
 
+    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
+        """Note it."""
+        type(self).heard.append((name, url))
+        return "remote-1"
+
+    async def unsubscribe(self, client: Client, remote_id: str) -> None:
+        """Note it."""
+        type(self).heard.append(("end", remote_id))
+
     async def after_install(self, install: Install, client: Client) -> None:
         """Note it."""
         type(self).heard.append(("install", install.user))
@@ -73,8 +84,9 @@ async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
 def asking(accounts: Accounts | None) -> Asked:
     registry = Registry()
     registry.applications |= {"desk": Desk, "books": Books}
-    settings = load_settings(backend_url="http://backend.test", egress="none")
-    return Asked(open_service(settings, registry, accounts))
+    settings = load_settings(backend_url="http://backend.test", starting_point_dsn="start.test", egress="none")
+    found = OpenAccounts(accounts, database_of(accounts)) if accounts else None
+    return Asked(open_service(settings, registry, found))
 
 
 @pytest.fixture
@@ -86,6 +98,11 @@ def ask(accounts: Accounts) -> Asked:
 async def server() -> AsyncIterator[OAuthServer]:
     async with OAuthServer().serve() as server:
         yield server
+
+
+@pytest.fixture
+def desk_calls(ask: Asked) -> list[tuple[str, str]]:
+    return Desk.heard
 
 
 @pytest.fixture(params=["", "/sdk/mine"])
@@ -289,3 +306,49 @@ async def test_without_a_key_for_secrets_the_lists_are_complete_and_installs_say
     assert (await ask("POST", "/applications/limits", {"user": "a", "applications": ["desk"]})).data == []
     answer = await ask("POST", "/applications/desk/users/alice/install")
     assert (answer.status, "WORKER_SECRET_KEYS" in answer.data["message"]) == (400, True)
+
+
+async def test_a_topology_is_subscribed_when_it_is_switched_on(ask: Asked, desk_calls: list[tuple[str, str]]) -> None:
+    own = "/webhook/applications/desk/users/alice/sdk/mine"
+    await ask("POST", "/applications/desk/users/alice/sdk/mine/install")
+    filled = {"authorization_form": {"user": "al", "password": "pw"}}
+    await ask("PUT", "/applications/desk/users/alice/sdk/mine/settings", filled)
+    await ask("PUT", "/applications/desk/users/alice/sdk/mine/changeState", {"enabled": True})
+    wanted = {"name": "opened", "topology": "t1", "node": "n1", "parameters": {"queue": "first"}}
+    for _ in range(2):
+        subscribed = await ask("POST", f"{own}/subscribe", wanted)
+        assert (subscribed.status, subscribed.data) == (200, [])
+    ((event, url),) = desk_calls
+    assert event == "opened"
+    assert re.fullmatch(r"http://start\.test/topologies/t1/nodes/n1/token/[0-9a-f]+/run", url)
+    detail = await ask("GET", "/applications/desk/users/alice/sdk/mine")
+    assert detail.data["webhookSettings"] == [{"name": "opened", "default": False, "enabled": True, "topology": "t1"}]
+    assert (await ask("POST", f"{own}/unsubscribe", {**wanted, "node": "n2"})).data == []
+    assert (await ask("POST", f"{own}/unsubscribe", wanted)).data == ["remote-1"]
+    assert desk_calls[1:] == [("end", "remote-1")]
+
+
+async def test_the_methods_of_webhooks_do_the_same(ask: Asked, desk_calls: list[tuple[str, str]]) -> None:
+    await ask("POST", "/applications/desk/users/alice/sdk/mine/install")
+    filled = {"authorization_form": {"user": "al", "password": "pw"}}
+    await ask("PUT", "/applications/desk/users/alice/sdk/mine/settings", filled)
+    await ask("PUT", "/applications/desk/users/alice/sdk/mine/changeState", {"enabled": True})
+    wanted = {"name": "opened", "topology": "t1", "node": "n1", "user": "alice", "sdk": "mine"}
+    wanted |= {"parameters": {"queue": "a"}}
+    for method, found in (("subscribeWebhook", "remote-1"), ("unsubscribeWebhook", "remote-1")):
+        answer = await ask("POST", f"/applications/desk/sync/{method}", wanted)
+        assert answer.data == {"status": "ok", "webhooks": [found]}
+    assert [event for event, _ in desk_calls] == ["opened", "end"]
+
+
+@pytest.mark.parametrize("body", [{}, [], {"node": "n"}, b"{", b""])
+async def test_a_subscription_to_nothing_is_refused(ask: Asked, body: object) -> None:
+    for what in ("subscribe", "unsubscribe"):
+        assert (await ask("POST", f"/webhook/applications/desk/users/alice/{what}", body)).status == 400
+
+
+async def test_applications_that_nobody_calls_or_that_are_not_filled_in_subscribe_to_nothing(ask: Asked) -> None:
+    for key in ("desk", "books"):
+        await ask("POST", f"/applications/{key}/users/alice/install")
+        answer = await ask("POST", f"/webhook/applications/{key}/users/alice/subscribe", {"name": "opened"})
+        assert (answer.status, answer.data) == (200, [])

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from typing import Any, Protocol
 
 import structlog
@@ -11,9 +12,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from worker.doors.bodies import read_body
 from worker.doors.server import listening
+from worker.doors.tls import server_tls
 from worker.prometheus import CONTENT_TYPE
 from worker.protocol import headers as h
 from worker.protocol.message import Envelope
+from worker.settings.settings import Settings
+from worker.urls import UNIX
 
 log = structlog.get_logger()
 
@@ -69,6 +73,7 @@ async def serve_http(
     webhook: Answer | None = None,
     service: Answer | None = None,
     ends: Callable[[web.Application], None] | None = None,
+    tls: SSLContext | None = None,
 ) -> AsyncIterator[None]:
     """Answer HTTP while the context is open; `service` answers all that nobody else does.
 
@@ -83,8 +88,15 @@ async def serve_http(
         application.router.add_route("*", WEBHOOK_PATH, webhook)
     if service is not None:
         application.router.add_route("*", ANY_PATH, service)
-    async with listening(application, host, port, grace_seconds):
+    async with listening(application, host, port, grace_seconds, tls=tls):
         yield
+
+
+def tls_of(settings: Settings) -> SSLContext | None:
+    """Return the TLS of these settings; a socket of the machine has none. Raises `StartupError`."""
+    if settings.http_host.startswith(UNIX):
+        return None
+    return server_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
 
 
 def metrics_response(text: str) -> web.Response:

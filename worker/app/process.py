@@ -16,7 +16,7 @@ from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
 from worker.app.ends import Ends, add_ends
-from worker.app.http_api import HEALTHY, serve_http
+from worker.app.http_api import HEALTHY, serve_http, tls_of
 from worker.app.metrics import Parts, families
 from worker.app.wiring import WorkerParts
 from worker.broker.removal import delete_topology
@@ -113,6 +113,7 @@ class Worker:
             api_key=key,
             grace_seconds=self.settings.grace,
             webhook=webhooks.answer if webhooks else None,
+            tls=tls_of(self.settings),
             service=answers_of(self.parts.service, is_behind_front=self.settings.http_host.startswith(UNIX)),
             ends=ends if self.parts.mode.is_ended_over_http else None,
         )

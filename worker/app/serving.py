@@ -12,13 +12,14 @@ from worker.accounts.opening import UserAccess, egress_of, open_needed, without_
 from worker.actions.injection import Injection
 from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
-from worker.app.http_api import serve_http
+from worker.app.http_api import Answer, serve_http, tls_of
 from worker.modes.platform import PlatformStarter
 from worker.modes.ui_log import UiLog
 from worker.pipeline.decisions import Stage
 from worker.pipeline.own_stages import load_stages
 from worker.prometheus import render
-from worker.service.server import answers_of
+from worker.service.asgi import Asgi, asgi_of
+from worker.service.server import answers_of, mounted
 from worker.service.service import open_service
 from worker.settings.settings import Settings
 from worker.storage.opening import open_storage
@@ -46,7 +47,7 @@ class ServiceProcess:
         accounts, storage = self.accounts.accounts if self.accounts else None, open_storage(settings.storage_address)
         self._injection = Injection(self.registry, storage, starter, accounts)
         self._ui_log = UiLog(settings)
-        self.service = open_service(settings, self.registry, accounts, (*stages, *load_stages(settings.stages)))
+        self.service = open_service(settings, self.registry, self.accounts, (*stages, *load_stages(settings.stages)))
         self._stopping = asyncio.Event()
         self.ending = asyncio.Event()
         """Whether `run` has begun to end: it was told to, or has failed."""
@@ -58,41 +59,63 @@ class ServiceProcess:
     async def run(self) -> None:
         """Answer until `stop`."""
         async with self.answering():
-            await self._answer_until_stopped()
-        log.info("worker_stopped")
-
-    @asynccontextmanager
-    async def answering(self) -> AsyncIterator[None]:
-        """Answer while the context is open. Raises `StartupError` when the port is taken."""
-        settings = self.settings
-        try:
-            with contained(), self._ui_log.listening(self.registry.calls):
-                async with serve_http(
-                    settings.http_host,
-                    settings.http_port,
-                    health=self,
-                    process=None,
-                    api_key=settings.platform_key,
-                    grace_seconds=settings.grace,
-                    service=answers_of(self.service, is_behind_front=settings.http_host.startswith(UNIX)),
-                ):
-                    log.info(
-                        "service_started", url=url_of(settings), actions=len(list(self.registry)),
-                        callers=list(settings.service_allow),
-                    )  # fmt: skip
-                    yield
-        finally:
-            await self._close()
-
-    async def _answer_until_stopped(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            telling = group.create_task(self._ui_log.run(), name="user interface")
             try:
                 await self._stopping.wait()
             finally:
                 self.ending.set()
-            await self._ui_log.finish()
-            telling.cancel()
+        log.info("worker_stopped")
+
+    def as_asgi(self) -> Asgi:
+        """Return an ASGI application to mount: `app.mount("/orchesty", service.as_asgi())`.
+
+        A framework that runs no lifespan of what it mounts enters `opened()` in its own, to close what was opened.
+        """
+        return asgi_of(self.service, self.opened)
+
+    def as_aiohttp(self, prefix: str) -> Answer:
+        """Return a handler to add: `app.router.add_route("*", "/orchesty/{path:.*}", service.as_aiohttp("/orchesty"))`.
+
+        Enter `opened()` in a `cleanup_ctx`, to close what was opened.
+        """
+        return mounted(self.service, prefix)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Work without a server of its own while the context is open; close everything at its end."""
+        try:
+            with contained(), self._ui_log.listening(self.registry.calls):
+                telling = asyncio.create_task(self._ui_log.run(), name="user interface")
+                try:
+                    yield
+                finally:
+                    await self._ui_log.finish()
+                    telling.cancel()
+                    await asyncio.wait([telling])
+        finally:
+            await self._close()
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Answer on the port of the settings while the context is open. Raises `StartupError` when it is taken."""
+        settings = self.settings
+        async with (
+            self.opened(),
+            serve_http(
+                settings.http_host,
+                settings.http_port,
+                health=self,
+                process=None,
+                api_key=settings.platform_key,
+                grace_seconds=settings.grace,
+                tls=tls_of(settings),
+                service=answers_of(self.service, is_behind_front=settings.http_host.startswith(UNIX)),
+            ),
+        ):
+            log.info(
+                "service_started", url=url_of(settings), actions=len(list(self.registry)),
+                callers=list(settings.service_allow),
+            )  # fmt: skip
+            yield
 
     async def _close(self) -> None:
         for part in (self.registry, self._injection, self.accounts):

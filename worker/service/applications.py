@@ -1,21 +1,22 @@
 """The marketplace: applications, and the installs of users."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from applications import Application
-from applications.accounts import Accounts
 from applications.errors import InstalledAlready, KeyMissing, NotInstalled, SecretsError
 from applications.forms import Values
 from applications.install import Install, serving
-from applications.lifecycle import Lifecycle
 from worker.service.errors import Refused, UnknownService
 from worker.service.http import Reply, Request, json_reply
 from worker.service.routing import Places, Route
 from worker.service.sent_settings import as_typed
 from worker.service.shapes import application_facts, custom_actions, forms_of, install_facts, sync_names
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
 
 log = structlog.get_logger()
 
@@ -24,6 +25,8 @@ SECONDS = 25.0
 """The backend waits 30."""
 OF_USER = "/applications/{key}/users/{user}"
 Known = Mapping[str, type[Application]]
+ShownEvents = Callable[[type[Application], str], Awaitable[list[Mapping[str, Any]]]]
+"""Returns the events of an application's service, with those that a user is subscribed to."""
 
 
 def found_in(known: Known, key: str) -> type[Application]:
@@ -33,7 +36,7 @@ def found_in(known: Known, key: str) -> type[Application]:
     return known[key]
 
 
-def needed(accounts: Accounts | None) -> Accounts:
+def needed(accounts: "Accounts | None") -> "Accounts":
     """Return the accounts. Raises `KeyMissing` where there are none."""
     if accounts is None:
         raise KeyMissing("this service keeps no installs: it has no key for their secrets; set WORKER_SECRET_KEYS")
@@ -43,11 +46,12 @@ def needed(accounts: Accounts | None) -> Accounts:
 class ApplicationRoutes:
     """Answers for the applications of this process and the installs of users."""
 
-    def __init__(self, known: Known, accounts: Accounts | None, redirect_uri: str) -> None:
-        """`redirect_uri` is where services send people back to after a login."""
+    def __init__(self, known: Known, accounts: "Accounts | None", redirect_uri: str, events: ShownEvents) -> None:
+        """`redirect_uri` is where services send people back to after a login; `events` are those of webhooks."""
         self._known = known
         self._accounts = accounts
         self._redirect_uri = redirect_uri
+        self._events = events
 
     def routes(self) -> Iterator[Route]:
         """Return the routes, those of installs with and without the name of a service."""
@@ -78,15 +82,15 @@ class ApplicationRoutes:
             found = list({install.application: install for install in serving(places.sdk, found)}.values())
         return json_reply({"items": [self._item(accounts, install) for install in found]})
 
-    def _item(self, accounts: Accounts, install: Install) -> Mapping[str, Any]:
+    def _item(self, accounts: "Accounts", install: Install) -> Mapping[str, Any]:
         """Return an install in a list; one whose secrets cannot be read does not take the list with it."""
         application = self._known.get(install.application)
         try:
-            is_authorized = application is not None and _is_authorized(accounts, application, install)
+            can_call = application is not None and is_authorized(accounts, application, install)
         except SecretsError as error:
             log.warning("install_unreadable", application=install.application, userId=install.user, cause=str(error))
-            is_authorized = False
-        return install_facts(install) | {"authorized": is_authorized}
+            can_call = False
+        return install_facts(install) | {"authorized": can_call}
 
     async def _detail(self, request: Request, places: Places) -> Reply:
         accounts, application, install = await self._found(places)
@@ -94,10 +98,10 @@ class ApplicationRoutes:
         return json_reply(
             application_facts(application)
             | {
-                "authorized": _is_authorized(accounts, application, install),
+                "authorized": is_authorized(accounts, application, install),
                 "enabled": install.is_enabled,
                 "applicationSettings": await self._forms(accounts, application, install, settings),
-                "webhookSettings": [],
+                "webhookSettings": await self._events(application, install.user),
                 "customActions": custom_actions(application.custom_actions),
             }
         )
@@ -111,10 +115,8 @@ class ApplicationRoutes:
                 raise InstalledAlready(application.key, user, places.sdk)
         _, _, install = await self._found(places)
         forms = await self._forms(accounts, application, install, accounts.installs.settings(install))
-        is_authorized = _is_authorized(accounts, application, install)
-        return json_reply(
-            application_facts(application) | {"authorized": is_authorized, "applicationSettings": forms}, 201
-        )
+        can_call = is_authorized(accounts, application, install)
+        return json_reply(application_facts(application) | {"authorized": can_call, "applicationSettings": forms}, 201)
 
     async def _save(self, request: Request, places: Places) -> Reply:
         sent = await request.json()
@@ -131,14 +133,14 @@ class ApplicationRoutes:
         return await self._saved(accounts, application, install, given, places)
 
     async def _saved(
-        self, accounts: Accounts, application: type[Application], install: Install, given: Values, places: Places
+        self, accounts: "Accounts", application: type[Application], install: Install, given: Values, places: Places
     ) -> Reply:
         await accounts.save(install.user, application, given, sdk=install.sdk)
         _, _, install = await self._found(places)
         forms = await self._forms(accounts, application, install, accounts.installs.settings(install))
         shown = install_facts(install) | {"applicationSettings": forms}
         if places.sdk:
-            shown |= {"authorized": _is_authorized(accounts, application, install)}
+            shown |= {"authorized": is_authorized(accounts, application, install)}
         return json_reply(shown)
 
     async def _switch(self, request: Request, places: Places) -> Reply:
@@ -153,12 +155,14 @@ class ApplicationRoutes:
 
     async def _uninstall(self, request: Request, places: Places) -> Reply:
         """Delete, and run the hook at once: when the platform calls for it, nothing of the install is left."""
+        from applications.lifecycle import Lifecycle  # noqa: PLC0415 - it loads what only installs need
+
         accounts, application, install = await self._found(places)
         await Lifecycle(accounts).uninstall(application, install.user, install.sdk)
         return json_reply({})
 
     async def _forms(
-        self, accounts: Accounts, application: type[Application], install: Install, settings: Values
+        self, accounts: "Accounts", application: type[Application], install: Install, settings: Values
     ) -> Mapping[str, Any]:
         try:
             choices = await accounts.shown_choices(application, install)
@@ -167,22 +171,24 @@ class ApplicationRoutes:
             choices = {}
         return forms_of(application, application.form_facts(choices), settings, self._redirect_uri)
 
-    async def _found(self, places: Places) -> tuple[Accounts, type[Application], Install]:
+    async def _found(self, places: Places) -> tuple["Accounts", type[Application], Install]:
         return await found_install(self._known, self._accounts, places)
 
 
 async def found_install(
-    known: Known, accounts: Accounts | None, places: Places
-) -> tuple[Accounts, type[Application], Install]:
+    known: Known, accounts: "Accounts | None", places: Mapping[str, str]
+) -> tuple["Accounts", type[Application], Install]:
     """Return the install that a path names. Raises `UnknownService`, `KeyMissing` or `NotInstalled`."""
     application = found_in(known, places["key"])
     user = places["user"]
-    install = await needed(accounts).installs.find(user, application.key, places.sdk)
+    sdk = places.get("sdk", "")
+    install = await needed(accounts).installs.find(user, application.key, sdk)
     if install is None:
-        raise NotInstalled(application.key, user, places.sdk)
+        raise NotInstalled(application.key, user, sdk)
     return needed(accounts), application, install
 
 
-def _is_authorized(accounts: Accounts, application: type[Application], install: Install) -> bool:
+def is_authorized(accounts: "Accounts", application: type[Application], install: Install) -> bool:
+    """Whether calls can be made with the settings and the login of an install."""
     has_token = install.sealed.has_token and not install.problem
     return application.is_authorized(accounts.installs.settings(install), has_token=has_token)

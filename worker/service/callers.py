@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import structlog
 
-from worker.service.http import Request
+from worker.service.http import Reply, Request, error_reply
 
 log = structlog.get_logger()
 
@@ -18,6 +18,7 @@ class Callers:
     """Knows the networks, and the key that lets in others as well."""
 
     def __init__(self, networks: Iterable[str], key: str) -> None:
+        """Without a key only the networks count."""
         self._networks = [ip_network(network) for network in networks]
         self._key = key
         self._is_near = lru_cache(1024)(self._is_in_networks)
@@ -44,6 +45,11 @@ class Callers:
         if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
             found = found.ipv4_mapped
         return any(found in network for network in self._networks)
+
+
+def refused() -> Reply:
+    """Return what somebody is told who may not call."""
+    return error_reply("this address may not call the service", 403)
 
 
 def is_key(given: str, key: str) -> bool:

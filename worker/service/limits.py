@@ -6,12 +6,11 @@ within a second whatever is away: with what was known last, else with what the a
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from applications import Application
-from applications.accounts import Accounts
 from applications.errors import SecretsError
 from applications.install import serving
 from applications.recent import Recent
@@ -19,6 +18,9 @@ from worker.service.applications import Known
 from worker.service.errors import Refused
 from worker.service.http import Reply, Request, json_reply
 from worker.service.routing import Places, Route
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
 
 log = structlog.get_logger()
 
@@ -30,7 +32,7 @@ LimitKey = tuple[str, str, str]
 class LimitRoutes:
     """Answers what limits hold."""
 
-    def __init__(self, known: Known, accounts: Accounts | None) -> None:
+    def __init__(self, known: Known, accounts: "Accounts | None") -> None:
         self._known = known
         self._accounts = accounts
         self._last: Recent[LimitKey, str] = Recent(MOST_KNOWN)
@@ -65,7 +67,7 @@ class LimitRoutes:
         return application.limits(user, {}, sdk) if last is None else last
 
 
-async def _read(accounts: Accounts, user: str, used: Sequence[type[Application]], sdk: str) -> Mapping[str, str]:
+async def _read(accounts: "Accounts", user: str, used: Sequence[type[Application]], sdk: str) -> Mapping[str, str]:
     installs = await accounts.installs.among([user], [application.key for application in used]) if used else ()
     mine = {install.application: install for install in serving(sdk, installs)}
     found: dict[str, str] = {}

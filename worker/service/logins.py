@@ -6,15 +6,17 @@ login was begun here, ends and works once follows behind them.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
-from applications.accounts import Accounts
 from applications.errors import LoginForged
 from worker.service.applications import OF_USER, SECONDS, Known, found_in, found_install, needed
 from worker.service.errors import Refused
 from worker.service.http import Reply, Request, json_reply
 from worker.service.routing import Places, Route
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
 
 _PARTS: Final = 4
 _RETURN: Final = "redirect_url"
@@ -23,7 +25,7 @@ _RETURN: Final = "redirect_url"
 class LoginRoutes:
     """Begins and ends logins."""
 
-    def __init__(self, known: Known, accounts: Accounts | None, redirect_uri: str) -> None:
+    def __init__(self, known: Known, accounts: "Accounts | None", redirect_uri: str) -> None:
         self._known = known
         self._accounts = accounts
         self._redirect_uri = redirect_uri

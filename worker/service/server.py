@@ -1,11 +1,13 @@
 """The service behind the server of a worker."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import web
 from yarl import URL
 
 from worker.doors.bodies import read_body
+from worker.service.asgi import read_limited
 from worker.service.http import Reply, Request
 from worker.service.service import Service
 
@@ -14,12 +16,26 @@ def answers_of(service: Service, *, is_behind_front: bool) -> Callable[[web.Requ
     """Return the handler of all paths that nobody else answers; the supervisor's front has checked addresses."""
 
     async def answered(request: web.Request) -> web.Response:
-        return response_of(await service.answer(_request(request, is_behind_front=is_behind_front)))
+        return response_of(await service.answer(request_of(request, is_behind_front=is_behind_front)))
 
     return answered
 
 
-def _request(request: web.Request, *, is_behind_front: bool) -> Request:
+def mounted(service: Service, prefix: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler of all paths below `prefix` in somebody's aiohttp application."""
+
+    async def answered(request: web.Request) -> web.Response:
+        async def read() -> bytes:
+            return await read_limited(request.content.iter_any())
+
+        found = replace(request_of(request, is_behind_front=False), read=read)
+        return response_of(await service.answer(replace(found, path=found.path.removeprefix(prefix))))
+
+    return answered
+
+
+def request_of(request: web.Request, *, is_behind_front: bool) -> Request:
+    """Return the request as the service reads it."""
     path, _, query = request.raw_path.partition("?")
     if not path.startswith("/"):  # a whole URL may stand there
         path = URL(path, encoded=True).raw_path

@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
-from applications.accounts import Accounts
 from applications.errors import ApplicationError
+from worker.accounts.opening import OpenAccounts
 from worker.actions.applications import own_applications
 from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
 from worker.service.actions import ActionRoutes
 from worker.service.applications import ApplicationRoutes
-from worker.service.callers import Callers
+from worker.service.callers import Callers, refused
 from worker.service.errors import Refused
 from worker.service.failures import told
 from worker.service.http import Reply, Request, error_reply, no_such_route
@@ -23,7 +24,11 @@ from worker.service.limits import LimitRoutes
 from worker.service.logins import LoginRoutes
 from worker.service.routing import Found, Places, Route, Router
 from worker.service.sync import SyncRoutes
+from worker.service.webhooks import WebhookRoutes
 from worker.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.webhooks.store import Webhooks
 
 log = structlog.get_logger()
 
@@ -40,7 +45,7 @@ class Service:
     async def answer(self, request: Request) -> Reply:
         """Answer a request."""
         if not self._callers.may_call(request):
-            return error_reply("this address may not call the service", 403)
+            return refused()
         if not request.path.startswith(f"{self._prefix}/"):
             return no_such_route(request)
         request = replace(request, path=request.path.removeprefix(self._prefix))
@@ -75,17 +80,30 @@ async def _in_time(request: Request, route: Route, places: Places) -> Reply:
         return error_reply("unknown reason", 500)
 
 
+def _webhooks(opened: OpenAccounts) -> "Webhooks":
+    from worker.webhooks.store import Webhooks  # noqa: PLC0415 - it loads what only installs need
+
+    return Webhooks(opened.database, opened.accounts.installs.keyring)
+
+
+def callers_of(settings: Settings) -> Callers:
+    """Return who may call by these settings."""
+    return Callers(settings.service_allow, settings.platform_key)
+
+
 def open_service(
-    settings: Settings, registry: Registry, accounts: Accounts | None, stages: Sequence[Stage] = ()
+    settings: Settings, registry: Registry, opened: OpenAccounts | None, stages: Sequence[Stage] = ()
 ) -> Service:
     """Return the service of these actions and of their applications; without accounts it keeps no installs."""
     known = own_applications(registry)
+    accounts = opened.accounts if opened else None
+    webhooks = WebhookRoutes(known, accounts, _webhooks(opened) if opened else None, settings.webhook_base)
     groups = (
         ActionRoutes(registry, stages, seconds=settings.service_timeout, is_debugging=settings.is_debugging),
         LimitRoutes(known, accounts),
         LoginRoutes(known, accounts, settings.redirect_uri),
-        SyncRoutes(known, accounts),
-        ApplicationRoutes(known, accounts, settings.redirect_uri),
+        webhooks,
+        SyncRoutes(known, accounts, webhooks),
+        ApplicationRoutes(known, accounts, settings.redirect_uri, webhooks.shown),
     )
-    callers = Callers(settings.service_allow, settings.platform_key)
-    return Service(chain.from_iterable(group.routes() for group in groups), callers, settings.prefix)
+    return Service(chain.from_iterable(group.routes() for group in groups), callers_of(settings), settings.prefix)

@@ -3,16 +3,14 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from applications import Application
-from applications.accounts import Accounts
 from applications.errors import ApplicationError
 from applications.http.client import Client
 from applications.http.wire import Wire
-from applications.lifecycle import Hook, Lifecycle
 from applications.redaction import redact
 from applications.sync_call import SyncCall, TextReply
 from connectors.message import json_text
@@ -24,24 +22,30 @@ from worker.service.failures import told
 from worker.service.http import Reply, Request, json_reply
 from worker.service.routing import ANY, Places, Route
 from worker.service.shapes import sync_names
+from worker.service.webhooks import NOBODY, WebhookRoutes, read_asked
+
+if TYPE_CHECKING:
+    from applications.accounts import Accounts
 
 log = structlog.get_logger()
 
 SECONDS: Final = 25.0
 HOOKS: Final = {
-    "afterInstallCallback": Hook.INSTALL,
-    "afterUninstallCallback": Hook.UNINSTALL,
-    "afterEnableCallback": Hook.ENABLE,
-    "afterDisableCallback": Hook.DISABLE,
+    "afterInstallCallback": "after_install",
+    "afterUninstallCallback": "after_uninstall",
+    "afterEnableCallback": "after_enable",
+    "afterDisableCallback": "after_disable",
 }
+"""The methods of applications that are run for them."""
 EVENTS: Final = "listWebhookEvents"
 
 
 class SyncRoutes:
     """Calls methods of applications."""
 
-    def __init__(self, known: Known, accounts: Accounts | None) -> None:
+    def __init__(self, known: Known, accounts: "Accounts | None", webhooks: WebhookRoutes) -> None:
         self._known = known
+        self._subscribing = {"subscribeWebhook": webhooks.subscribe, "unsubscribeWebhook": webhooks.unsubscribe}
         self._accounts = accounts
         self._wire = Wire()
 
@@ -64,6 +68,8 @@ class SyncRoutes:
         if name in HOOKS:
             await self._run(HOOKS[name], application, await request.json())
             return json_reply({"status": "ok"})
+        if name in self._subscribing:
+            return await self._subscribe(name, application, await request.json())
         if name == EVENTS:
             return json_reply(_events(application))
         method = f"sync{given[:1].upper()}{given[1:]}"
@@ -95,16 +101,24 @@ class SyncRoutes:
             return self._accounts.later_client(application, user, sdk)
         return Client(self._wire, partial(without_installs, application, user), application.key)
 
-    async def _run(self, hook: Hook, application: type[Application], sent: Any) -> None:
+    async def _run(self, hook: str, application: type[Application], sent: Any) -> None:
         """Run a hook for a change that was made before; that after the end of an install was run with it."""
         if not isinstance(sent, dict):
             raise Refused("the body must say of which install: {user, name, sdk}")
         is_there = getattr(application, hook) is not getattr(Application, hook)
-        if hook is Hook.UNINSTALL or not is_there or self._accounts is None:
+        if hook == HOOKS["afterUninstallCallback"] or not is_there or self._accounts is None:
             return
+        from applications.lifecycle import Hook, Lifecycle  # noqa: PLC0415 - it loads what only installs need
+
         user, sdk = str(sent.get("user") or ""), str(sent.get("sdk") or "")
         install = await self._accounts.installs.find(user, application.key, sdk)
-        await Lifecycle(self._accounts).run(hook, application, user, install.sdk if install else sdk)
+        await Lifecycle(self._accounts).run(Hook(hook), application, user, install.sdk if install else sdk)
+
+    async def _subscribe(self, name: str, application: type[Application], sent: Any) -> Reply:
+        asked, said = read_asked(sent), sent if isinstance(sent, dict) else {}
+        places = {"key": application.key, "user": str(said.get("user") or NOBODY), "sdk": str(said.get("sdk") or "")}
+        found = await self._subscribing[name](places, asked)
+        return json_reply({"status": "ok", "webhooks": [webhook.remote_id for webhook in found]})
 
 
 def _events(application: type[Application]) -> list[Mapping[str, Any]]:

@@ -306,6 +306,12 @@ class Settings(PlatformSettings, ServiceSettings):
             )
         return url
 
+    @property
+    def webhook_base(self) -> str:
+        """The address that services get for webhooks: the worker's own, else the starting point's."""
+        point = self.starting_point_dsn or ""
+        return self.public_url or (point if "://" in point or not point else f"http://{point}")
+
     def _own_file(self, name: str) -> str:
         return f"sqlite:///{self._folder}/var/{name}.sqlite"
 

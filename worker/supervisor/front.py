@@ -12,9 +12,11 @@ from aiohttp import web
 from yarl import URL
 
 from worker.app.ends import Ends, add_ends
-from worker.app.http_api import HEALTHY, PROCESS_PATH, WEBHOOK_PATH, is_allowed, metrics_response
+from worker.app.http_api import ANY_PATH, HEALTHY, PROCESS_PATH, WEBHOOK_PATH, is_allowed, metrics_response
 from worker.doors.bodies import body_chunks
 from worker.prometheus import Family, merge, render
+from worker.service.callers import Callers, refused
+from worker.service.server import request_of, response_of
 from worker.supervisor.child import Child
 
 log = structlog.get_logger()
@@ -25,6 +27,7 @@ PROBE_SECONDS = 0.9
 METRICS_SECONDS = 5
 OF_THE_CONNECTION = frozenset({"connection", "content-length", "expect", "transfer-encoding"})
 """Headers that say how a call came, not what it is."""
+ANSWERED = ("Content-Type", "Allow", "Content-Security-Policy", "X-Content-Type-Options", "Retry-After")
 PASSED_ON = ("content-type", "orchesty-api-key")
 
 
@@ -32,10 +35,12 @@ class Front:
     """Asks the worker processes over their sockets and answers for them."""
 
     def __init__(
-        self, children: Sequence[Child], is_stopping: Callable[[], bool], api_key: str, ends: Ends | None = None
-    ) -> None:
-        """`ends` is how the platform may end all of them."""
+        self, children: Sequence[Child], is_stopping: Callable[[], bool], api_key: str, callers: Callers,
+        ends: Ends | None = None,
+    ) -> None:  # fmt: skip
+        """`callers` may call the service, and `ends` is how the platform may end all processes."""
         self._children = children
+        self._callers = callers
         self._ends = ends
         self._is_stopping = is_stopping
         self._api_key = api_key
@@ -57,7 +62,8 @@ class Front:
             application.router.add_get("/healthz", self._probe)
             application.router.add_get("/metrics", self._metrics)
             application.router.add_post(PROCESS_PATH, self._process)
-            application.router.add_route("*", WEBHOOK_PATH, self._webhook)
+            application.router.add_route("*", WEBHOOK_PATH, self._as_it_came)
+            application.router.add_route("*", ANY_PATH, self._service)
             yield application
 
     async def _probe(self, request: web.Request) -> web.Response:
@@ -116,7 +122,13 @@ class Front:
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         return await self._pass_on(request, headers)
 
-    async def _webhook(self, request: web.Request) -> web.Response:
+    async def _service(self, request: web.Request) -> web.Response:
+        """Check who calls: the processes see no addresses."""
+        if not self._callers.may_call(request_of(request, is_behind_front=False)):
+            return response_of(refused())
+        return await self._as_it_came(request)
+
+    async def _as_it_came(self, request: web.Request) -> web.Response:
         """Pass on what a signature may cover: the path as it came, all headers, the raw body."""
         headers = {name: value for name, value in request.headers.items() if name.lower() not in OF_THE_CONNECTION}
         return await self._pass_on(request, headers)
@@ -147,4 +159,5 @@ class Front:
             headers={**headers, **({"content-length": length} if length else {})},
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
-            return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
+            headers = {name: answer.headers[name] for name in ANSWERED if name in answer.headers}
+            return web.Response(body=await answer.read(), status=answer.status, headers=headers)

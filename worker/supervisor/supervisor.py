@@ -11,11 +11,13 @@ from tempfile import TemporaryDirectory
 import structlog
 
 from worker.app.ends import Ends
+from worker.app.http_api import tls_of
 from worker.broker.removal import delete_topology
 from worker.doors.server import listening
 from worker.errors import StartupError
 from worker.modes.opening import open_mode
 from worker.protocol.topology_file import load_topology
+from worker.service.service import callers_of
 from worker.settings.environment import environment_of
 from worker.settings.settings import Settings
 from worker.supervisor.changes import watch_changes
@@ -52,10 +54,11 @@ class Supervisor:
                 for number in range(1, self._settings.processes + 1)
             ]
             ends = Ends(self.stop, self.destroy) if open_mode(self._settings).is_ended_over_http else None
-            front = Front(self._children, lambda: self._is_stopping, self._settings.platform_key, ends)
+            settings = self._settings
+            front = Front(self._children, lambda: self._is_stopping, settings.platform_key, callers_of(settings), ends)
             async with (
                 front.application() as application,
-                listening(application, self._settings.http_host, self._settings.http_port, grace),
+                listening(application, settings.http_host, settings.http_port, grace, tls=tls_of(settings)),
             ):
                 try:
                     await self._run_children()

@@ -1,6 +1,6 @@
 """Subscribing at services, and leaving again."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -21,9 +21,11 @@ class SubscribeRefused(ApplicationError):
 async def subscribe(
     accounts: Accounts, webhooks: Webhooks, application: type[Application], user: str, name: str,
     *, topology: str, node: str, public_url: str, parameters: Mapping[str, str], is_another: bool = False,
-    sdk: str = "",
+    sdk: str = "", path: Callable[[Webhook, str], str] = path_of,
 ) -> Webhook:  # fmt: skip
-    """Let a service call us when `name` happens. Nothing stays, here or there, when either side refuses.
+    """Let a service call us when `name` happens, at `public_url` with the `path` of the webhook and its token.
+
+    Nothing stays, here or there, when either side refuses.
 
     A second webhook for the same, which starts a second run for each event, is made only as `is_another`.
     Raises `SubscribeRefused`, `TryLater` or `NotReady`.
@@ -38,7 +40,7 @@ async def subscribe(
         )
     webhook = await webhooks.add(**same, parameters=parameters, sdk=sdk)
     own = webhooks.secrets(webhook)
-    url = public_url.rstrip("/") + path_of(webhook, own.token)
+    url = public_url.rstrip("/") + path(webhook, own.token)
     try:
         async with _asking(accounts, webhooks, application, webhook) as client:
             remote_id = await accounts.made(application).subscribe(client, name, url, own.secret, parameters)
