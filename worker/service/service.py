@@ -10,7 +10,7 @@ from aiohttp import web
 
 from applications.accounts import Accounts
 from applications.errors import ApplicationError
-from worker.actions.applications import own_applications
+from worker.actions.catalogue import own_applications
 from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
 from worker.service.actions import ActionRoutes
