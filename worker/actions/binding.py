@@ -56,7 +56,7 @@ def bind(
 
 
 def _call(node: Node, registry: Registry, remote: RemoteActions, variables: Collection[str] | None) -> Call:
-    action = registry.get(*node.action) if node.action else None
+    action = registry.at(node)
     if action is not None:
         return timed(local_call(configured(action, node, variables)))
     if urlsplit(node.url).hostname:

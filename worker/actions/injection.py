@@ -6,7 +6,7 @@ from applications.user_installs import UserInstalls
 from connectors.clients import Clients
 from connectors.storage import Storage
 from connectors.topologies import Starter, Topologies
-from worker.actions.applications import known_applications
+from worker.actions.catalogue import known_applications
 from worker.actions.registry import AnyAction, Registry
 
 if TYPE_CHECKING:

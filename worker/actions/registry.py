@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchesty_worker import PACKAGES
 
@@ -17,9 +18,13 @@ from applications import Application
 from connectors.action import Action
 from connectors.http import Http
 from connectors.kind import Kind
+from connectors.library import library_nodes
+from connectors.library.starting import run_topology
+from worker.actions.catalogue import known_applications
 from worker.actions.description import place_of
 from worker.actions.service_calls import Calls
 from worker.errors import ActionsError
+from worker.protocol.topology import Node
 from worker.settings.settings import ENTRY_POINTS
 
 AnyAction = Action[Any, Any]
@@ -37,6 +42,7 @@ class Registry:
         self.calls = Calls()
         self.http.called = self.calls.note
         self._equip: Callable[[AnyAction], object] = _as_it_is
+        self._library: set[tuple[Kind, str]] = set()
         for action in actions:
             self.add(action)
 
@@ -62,6 +68,32 @@ class Registry:
     def get(self, kind: Kind, name: str) -> AnyAction | None:
         """Return the action, if there is one."""
         return self._actions.get((kind, name))
+
+    def add_library(self, actions: Iterable[AnyAction]) -> None:
+        """Add what services of the platform have as well, where there is nothing of the name yet."""
+        for action in actions:
+            key = (action.kind, action.name)
+            if key not in self._actions:
+                self.add(action)
+                self._library.add(key)
+
+    def make(self, kind: Kind, name: str) -> AnyAction | None:
+        """Return the action that there is, else the one that the name itself describes, if it describes one."""
+        if (kind, name) not in self._actions and (made := run_topology(kind, name)) is not None:
+            self.add_library([made])
+        return self.get(kind, name)
+
+    def at(self, node: Node) -> AnyAction | None:
+        """Return the action of a node, if it is here.
+
+        One of the library is not where the node's URL names a service, which has its own: unless that is known to be
+        this process.
+        """
+        if node.action is None:
+            return None
+        if urlsplit(node.url).hostname and not node.is_here:
+            return None if node.action in self._library else self.get(*node.action)
+        return self.make(*node.action)
 
     def __iter__(self) -> Iterator[AnyAction]:
         """Iterate by kind and name."""
@@ -101,6 +133,7 @@ def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable
             if not _is_instead(registry.get(action.kind, action.name), action, given):
                 registry.add(action)
     _add_ready_nodes(registry)
+    registry.add_library(library_nodes(known_applications(registry).values()))
     return registry
 
 

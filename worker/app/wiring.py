@@ -6,8 +6,9 @@ from itertools import chain
 
 from connectors.secrets import keep_own
 from worker.accounts.opening import OpenAccounts, UserAccess, egress_of, open_needed
-from worker.actions.applications import applications_in, installed_applications, known_applications
+from worker.actions.applications import applications_in, installed_applications
 from worker.actions.binding import bind
+from worker.actions.catalogue import known_applications
 from worker.actions.injection import Injection
 from worker.actions.registry import Registry
 from worker.actions.remote import RemoteActions

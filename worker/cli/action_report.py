@@ -10,7 +10,7 @@ from rich.console import Console
 
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from worker.accounts.opening import UserAccess, open_accounts
-from worker.actions.applications import applications_of
+from worker.actions.catalogue import applications_of
 from worker.actions.registry import AnyAction
 from worker.cli.printing import say, say_json, say_text
 from worker.settings.settings import Settings

@@ -102,6 +102,8 @@ class Node:
     """Where the node stands: file and place in it, for errors."""
     is_elsewhere: bool = False
     """Whether its action is another service's, even if an action of this name is here."""
+    is_here: bool = False
+    """Whether the service that has its action is known to be this process."""
 
     @property
     def exchange(self) -> str:
@@ -169,10 +171,7 @@ class Topology:
         if not services:
             return self
         ours = frozenset(services)
-        nodes = tuple(
-            replace(node, is_elsewhere=bool(node.services) and node.services.isdisjoint(ours)) for node in self.nodes
-        )
-        return replace(self, nodes=nodes)
+        return replace(self, nodes=tuple(_served(node, ours) for node in self.nodes))
 
     def node(self, reference: str) -> Node:
         """Return the node with this id or name. Raises `TopologyError` that lists the nodes."""
@@ -183,3 +182,9 @@ class Topology:
 
     def _names(self) -> str:
         return ", ".join(f"{node.name} ({node.id})" for node in self.nodes)
+
+
+def _served(node: Node, ours: frozenset[str]) -> Node:
+    is_named = bool(node.services)
+    is_ours = not node.services.isdisjoint(ours)
+    return replace(node, is_elsewhere=is_named and not is_ours, is_here=is_ours)

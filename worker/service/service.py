@@ -11,7 +11,7 @@ from aiohttp import web
 
 from applications.errors import ApplicationError
 from worker.accounts.opening import OpenAccounts
-from worker.actions.applications import own_applications
+from worker.actions.catalogue import own_applications
 from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
 from worker.service.actions import ActionRoutes
