@@ -1,17 +1,23 @@
 """`comparator`, `invalidate` and `confirm`, over every store."""
 
 import asyncio
+import json
+import re
+import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.comparing import Compared
 from support.databases import Databases
+from support.pages import ROOT
 
 from connectors import Message, Page, Repeat, Stop, Trash, comparing
 from connectors.storage import Storage
 from deploy.redis import PrivateRedis
 from worker.storage.opening import open_storage
+from worker.testing import InMemoryTopology
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "redis"])
@@ -129,7 +135,7 @@ async def test_without_comparison_all_are_told_as_updated(compared: Compared) ->
 async def test_a_list_has_what_is_new_and_what_has_changed(compared: Compared) -> None:
     await compared.changes(items(1, 2))
     told = await compared.compare([{"id": 1, "a": 1}, {"id": 2}, {"id": 3}], passAsListOfExistingItems=True)
-    assert told.message.data == [{"id": 3}, {"id": 1, "a": 1}]  # type: ignore[union-attr]
+    assert told.message.data == [{"id": 3}, {"id": 1, "a": 1}]
 
 
 async def test_a_collection_lasts_until_its_time_is_up(compared: Compared) -> None:
@@ -142,7 +148,7 @@ async def test_a_collection_lasts_until_its_time_is_up(compared: Compared) -> No
 async def test_invalidated_items_are_created_again(compared: Compared) -> None:
     await compared.changes(items(1, 2))
     told = await compared.invalidate(externalId=1)
-    assert told.message.data == {}  # type: ignore[union-attr]
+    assert told.message.data == {}
     assert await compared.changes(items(1, 2)) == (items(1), [], [])
     await compared.invalidate()
     assert await compared.changes(items(1, 2)) == (items(1, 2), [], [])
@@ -158,24 +164,24 @@ async def test_a_run_goes_on_after_an_invalidation(compared: Compared) -> None:
 
 async def test_only_what_is_confirmed_counts(compared: Compared) -> None:
     told = await compared.compare(items(1), requireConfirmation=True)
-    first = told.message.headers["comparator-draft-id"]  # type: ignore[union-attr]
+    first = told.message.headers["comparator-draft-id"]
     again = await compared.compare(items(1), requireConfirmation=True)
-    second = again.message.headers["comparator-draft-id"]  # type: ignore[union-attr]
-    assert again.message.data["created"] == items(1)  # type: ignore[union-attr]
+    second = again.message.headers["comparator-draft-id"]
+    assert again.message.data["created"] == items(1)
     assert first != second
     passed = await compared.confirm(comparator_draft_id=second, comparator_item_op="created")
-    assert passed.message.data == {"any": "thing"}  # type: ignore[union-attr]
-    assert not {name for name in passed.message.headers if name.startswith("comparator-")}  # type: ignore[union-attr]
+    assert passed.message.data == {"any": "thing"}
+    assert not {name for name in passed.message.headers if name.startswith("comparator-")}
     quiet = await compared.compare(items(1), requireConfirmation=True)
-    assert "comparator-draft-id" not in quiet.message.headers  # type: ignore[union-attr]
-    assert quiet.message.data == {"created": [], "updated": [], "deleted": []}  # type: ignore[union-attr]
+    assert "comparator-draft-id" not in quiet.message.headers
+    assert quiet.message.data == {"created": [], "updated": [], "deleted": []}
 
 
 async def test_a_result_is_split_and_confirmed_item_by_item(compared: Compared) -> None:
     await compared.changes(items(2, 3))
     told = await compared.compare([{"id": 1}, {"id": 2, "a": 1}], requireConfirmation=True, deleted=True, isLast=True)
-    draft = told.message.headers["comparator-draft-id"]  # type: ignore[union-attr]
-    page = await compared.split(told.message.data, comparator_draft_id=draft)  # type: ignore[union-attr]
+    draft = told.message.headers["comparator-draft-id"]
+    page = await compared.split(told.message.data, comparator_draft_id=draft)
     assert isinstance(page, Page)
     seen = [(m.data, m.headers["comparator-item-id"], m.headers["comparator-item-op"]) for m in page.items]
     assert seen == [({"id": 1}, "1", "created"), ({"id": 2, "a": 1}, "2", "updated"), ("3", "3", "deleted")]
@@ -195,15 +201,15 @@ async def test_a_result_without_a_draft_is_split_as_well(compared: Compared) -> 
 
 async def test_a_list_to_confirm_is_split_with_its_ids(compared: Compared) -> None:
     told = await compared.compare(items(1, 2), requireConfirmation=True, passAsListOfExistingItems=True)
-    draft = told.message.headers["comparator-draft-id"]  # type: ignore[union-attr]
-    page = await compared.split(told.message.data, comparator_draft_id=draft)  # type: ignore[union-attr]
+    draft = told.message.headers["comparator-draft-id"]
+    page = await compared.split(told.message.data, comparator_draft_id=draft)
     assert isinstance(page, Page)
     assert [m.headers["comparator-item-id"] for m in page.items] == ["1", "2"]
 
 
 async def test_a_late_confirmation_says_what_arrived_last(compared: Compared) -> None:
     told = [await compared.compare(items(1, a=n), requireConfirmation=True) for n in (1, 2)]
-    old, new = (one.message.headers["comparator-draft-id"] for one in told)  # type: ignore[union-attr]
+    old, new = (one.message.headers["comparator-draft-id"] for one in told)
     await compared.confirm(comparator_draft_id=new, comparator_item_id="1")
     assert await compared.changes(items(1, a=2)) == ([], [], [])
     await compared.confirm(comparator_draft_id=old, comparator_item_id="1")
@@ -212,7 +218,7 @@ async def test_a_late_confirmation_says_what_arrived_last(compared: Compared) ->
 
 async def test_a_draft_is_gone_after_its_time_and_after_an_invalidation(compared: Compared) -> None:
     told = await compared.compare(items(1, 2), requireConfirmation=True)
-    draft = told.message.headers["comparator-draft-id"]  # type: ignore[union-attr]
+    draft = told.message.headers["comparator-draft-id"]
     await compared.invalidate(externalId="1")
     await compared.confirm(comparator_draft_id=draft)
     assert await compared.changes(items(1, 2), requireConfirmation=True) == (items(1), [], [])
@@ -220,7 +226,7 @@ async def test_a_draft_is_gone_after_its_time_and_after_an_invalidation(compared
     await compared.confirm(comparator_draft_id=draft)
     told = await compared.compare(items(1, 2), requireConfirmation=True, confirmationTtl=1)
     await asyncio.sleep(1.1)  # the time is what is tested
-    await compared.confirm(comparator_draft_id=told.message.headers["comparator-draft-id"])  # type: ignore[union-attr]
+    await compared.confirm(comparator_draft_id=told.message.headers["comparator-draft-id"])
     assert await compared.changes(items(1, 2)) == (items(1, 2), [], [])
 
 
@@ -228,7 +234,7 @@ async def test_a_run_that_locks_lets_no_other_in_until_its_end(compared: Compare
     await compared.changes(items(1), run="a", lock=True, isLast=False)
     busy = await compared.compare(items(2), run="b", lock=True)
     assert isinstance(busy, Repeat)
-    assert (busy.after.total_seconds(), busy.max_hops) == (120, 5)  # type: ignore[union-attr]
+    assert (busy.after.total_seconds(), busy.max_hops) == (120, 5)
     assert compared.master in busy.reason
     await compared.changes(items(3), run="a", lock=True, isLast=True)
     assert await compared.changes(items(2), run="b", lock=True) == (items(2), [], [])
@@ -302,11 +308,39 @@ async def test_while_the_storage_is_away_the_message_waits(own_redis: PrivateRed
     own_redis.stop()
     for outcome in (await compared.compare(items(1)), await compared.confirm(comparator_draft_id="x")):
         assert isinstance(outcome, Repeat)
-        assert (outcome.after.total_seconds(), outcome.max_hops) == (60, 20)  # type: ignore[union-attr]
+        assert (outcome.after.total_seconds(), outcome.max_hops) == (60, 20)
     await storage.close()
 
 
 async def test_a_message_without_a_draft_passes(compared: Compared) -> None:
     passed = await compared.confirm(comparator_item_id="1")
-    assert "comparator-item-id" not in passed.message.headers  # type: ignore[union-attr]
-    assert isinstance(passed.message, Message)  # type: ignore[union-attr]
+    assert "comparator-item-id" not in passed.message.headers
+    assert isinstance(passed.message, Message)
+
+
+async def test_the_topology_of_the_page_keeps_another_database_in_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERP_URL", f"sqlite:///{tmp_path}/erp.sqlite")
+    monkeypatch.setenv("WORKER_NODE_VARIABLES", "ERP_URL")
+    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "nodes.md").read_text(), re.DOTALL)
+    (shown,) = [json.loads(block) for block in blocks if "comparator" in block]
+    erp = sqlite3.connect(tmp_path / "erp.sqlite")
+    erp.execute("CREATE TABLE products (sku TEXT PRIMARY KEY, price NUMERIC CHECK (price < 100))")
+
+    async def run(topology: InMemoryTopology, *products: tuple[str, int]) -> tuple[list[Any], int]:
+        """Return what the other database has, and how many items were sent to it."""
+        before = sum(len(topology.calls(name)) for name in ("save", "remove"))
+        listed = [{"sku": sku, "price": price, "seen": before} for sku, price in products]
+        await topology.start("request", {"products": listed})
+        await topology.run()
+        sent = sum(len(topology.calls(name)) for name in ("save", "remove")) - before
+        return erp.execute("SELECT sku, price FROM products ORDER BY sku").fetchall(), sent
+
+    async with InMemoryTopology(shown) as topology:
+        assert await run(topology, ("a", 1), ("b", 2)) == ([("a", 1), ("b", 2)], 2)
+        assert await run(topology, ("a", 1), ("b", 2)) == ([("a", 1), ("b", 2)], 0)
+        assert await run(topology, ("a", 1), ("b", 3), ("c", 500)) == ([("a", 1), ("b", 3)], 2)
+        assert await run(topology, ("b", 3), ("c", 500)) == ([("b", 3)], 2)
+        assert await run(topology, ("b", 3), ("c", 5)) == ([("b", 3), ("c", 5)], 1)
+    erp.close()

@@ -99,7 +99,7 @@ async def test_a_message_that_was_cut_off_tells_all_when_it_comes_again(
     await killed_at(url, step, count, message, headers)
     own = {"run": compared.master, "process": compared.master, "deleted": True, "isLast": True}
     told = await compared.compare(message["items"], **own)
-    found = [part.data for part in (told.items if isinstance(told, Page) else [told.message])]  # type: ignore[union-attr]
+    found = [part.data for part in (told.items if isinstance(told, Page) else [told.message])]
     ids = {
         name: sorted(int(x["id"] if name != "deleted" else x) for one in found for x in one[name]) for name in found[0]
     }

@@ -178,7 +178,7 @@ class Comparisons(RuleBasedStateMachine):
     def _send(self, worker: int, sent: Sent) -> None:
         items = [{"id": own, "value": value} for own, value in sent.items.items()]
         call = self.workers[worker].compare(items, run=sent.run, process=sent.process, **sent.options)
-        message: Any = self.loop.run_until_complete(call).message  # type: ignore[union-attr]
+        message: Any = self.loop.run_until_complete(call).message
         told = message.data
         ids = [[item["id"] for item in told[name]] for name in ("created", "updated")]
         assert (*ids, sorted(told["deleted"])) == self.model.compare(sent)
