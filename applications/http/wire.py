@@ -125,8 +125,9 @@ class Wire:
     def _client(self, *, is_guarded: bool) -> httpx.AsyncClient:
         """Return the connections: those that are guarded are apart, since each was looked at when it was opened."""
         if is_guarded not in self._clients:
-            way = network(self.egress if is_guarded else None)
-            self._clients[is_guarded] = _open_client(self._timeout, _Place(self._transport) if self._transport else way)
+            place = _Place(self._transport) if self._transport else None
+            way = place or network(self.egress if is_guarded else None)
+            self._clients[is_guarded] = _open_client(self._timeout, way)
         return self._clients[is_guarded]
 
     async def _send(

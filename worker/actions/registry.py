@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points
@@ -121,8 +122,7 @@ def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable
     """
     given = list(own)
     registry = Registry(given, http)
-    installed = {point.value for point in entry_points(group=ENTRY_POINTS)}
-    sources = dict.fromkeys([connectors.catalogue.__name__, *sorted(installed), *modules])
+    sources = dict.fromkeys([connectors.catalogue.__name__, *_installed(tuple(sys.path)), *modules])
     for source in sources:
         found = _actions(source)
         applications = _applications(source)
@@ -135,6 +135,12 @@ def load_actions(modules: Iterable[str], http: Http | None = None, own: Iterable
     _add_ready_nodes(registry)
     registry.add_library(library_nodes(known_applications(registry).values()))
     return registry
+
+
+@cache
+def _installed(_path: tuple[str, ...]) -> Sequence[str]:
+    """Return the modules that installed packages name. Each test of an action asks, and reading all takes its time."""
+    return sorted({point.value for point in entry_points(group=ENTRY_POINTS)})
 
 
 def _add_ready_nodes(registry: Registry) -> None:
