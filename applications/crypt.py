@@ -13,6 +13,8 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from applications.errors import CannotDecrypt, KeyMissing
 
@@ -40,6 +42,12 @@ class Keyring:
                 raise KeyMissing(f"key {number} is not id:key (base64 of 32 bytes), or has the id of another. {_CURE}")
             keys[match[1]] = b64decode(match[2].rstrip("=").translate(_STANDARD) + "=", validate=True)
         return cls(keys)
+
+    @classmethod
+    def derived(cls, key_id: str, secret: str) -> "Keyring":
+        """Return a key that follows from a secret of another use."""
+        derived = HKDF(SHA256(), KEY_BYTES, salt=None, info=b"orchesty-worker secrets at rest").derive(secret.encode())
+        return cls({key_id: derived})
 
     @property
     def key_ids(self) -> list[str]:

@@ -132,7 +132,7 @@ SECRETS = {
     name: f"{VARIABLES.get(variable, 'https')}://host/x" if name.endswith(("url", "dsn", "webhook")) else "k1:abc"
     for name, variable in environment_names().items()
     if "SecretStr" in str(Settings.model_fields[name].annotation)
-}
+} | {"service_prefix": "/k1"}
 
 
 @given(st.sampled_from(sorted(SECRETS)), st.text(" \t\r\n", max_size=3), st.text(" \t\r\n", max_size=3))

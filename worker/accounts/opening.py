@@ -20,7 +20,8 @@ from worker.urls import secrets_in
 if TYPE_CHECKING:
     from applications.accounts import Accounts
     from applications.crypt import Keyring
-    from worker.accounts.sql import InstallsDatabase
+    from applications.store import AccountStore
+    from worker.accounts.sql import InstallsDatabase, SqlAccounts
 
 log = structlog.get_logger()
 
@@ -45,6 +46,8 @@ def read_keyring(settings: Settings) -> "Keyring":
     try:
         if settings.secret_keys is not None:
             return Keyring.read(settings.secret_keys.get_secret_value())
+        if settings.secret_keys_file is None and settings.crypt_secret is not None:
+            return Keyring.derived("crypt-secret", settings.crypt_secret.get_secret_value())
         keys = settings.secret_keys_file.read_text() if settings.secret_keys_file else ""
         keep_own(secrets_in(keys))
         return Keyring.read(keys)
@@ -56,7 +59,8 @@ def read_keyring(settings: Settings) -> "Keyring":
 
 def has_keys(settings: Settings) -> bool:
     """Whether keys for secrets are named, without which nothing can be installed."""
-    return settings.secret_keys is not None or settings.secret_keys_file is not None
+    named = (settings.secret_keys, settings.secret_keys_file, settings.crypt_secret)
+    return any(one is not None for one in named)
 
 
 def egress_of(settings: Settings) -> Egress:
@@ -72,11 +76,28 @@ def open_accounts(settings: Settings) -> OpenAccounts:
     try:
         database = InstallsDatabase(settings.installs_address)
         keyring = read_keyring(settings)
-        accounts = Accounts(SqlAccounts(database, keyring), keyring, settings.token_journal)
+        store = _store(settings, SqlAccounts(database, keyring), keyring)
+        accounts = Accounts(store, keyring, settings.token_journal)
         accounts.restrict(egress_of(settings))
         return OpenAccounts(accounts, database)
     except ValueError as error:
         raise SettingsError(f"WORKER_INSTALLS_URL (else WORKER_DATABASE_URL) {error}") from None
+
+
+def _store(settings: Settings, own: "SqlAccounts", keyring: "Keyring") -> "AccountStore":
+    """Return where installs are: in our own database, or in the documents of the platform with notes in ours."""
+    if not settings.shares_installs:
+        return own
+    from worker.accounts.platform import PlatformAccounts  # noqa: PLC0415 - as above
+    from worker.documents.cipher import PlatformCipher  # noqa: PLC0415 - as above
+    from worker.documents.client import DocumentClient  # noqa: PLC0415 - as above
+
+    assert settings.crypt_secret is not None, "they are shared by it"
+    try:
+        cipher = PlatformCipher(settings.crypt_secret.get_secret_value())
+    except KeyMissing as error:
+        raise SettingsError(str(error)) from None
+    return PlatformAccounts(DocumentClient(settings.worker_api_url, settings.platform_key), cipher, own, keyring)
 
 
 def open_needed(settings: Settings, needing: Collection[type[Application]]) -> OpenAccounts | None:

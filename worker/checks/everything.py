@@ -12,6 +12,7 @@ from worker.checks.broker import check_broker, check_leftovers, check_lost, chec
 from worker.checks.exchanges import check_channels, check_followers
 from worker.checks.files import check_disk, check_journal, check_modes, sqlite_path
 from worker.checks.finding import Finding, FindingState, failed
+from worker.checks.installation import check_installation
 from worker.checks.stores import check_databases, check_storage, check_trash
 from worker.checks.topology import check_actions, check_time, check_topology, check_variables, not_before
 from worker.errors import SettingsError
@@ -49,6 +50,8 @@ async def check_everything(
         yield check_journal(settings.token_journal)
     yield await check_storage(settings.storage_address)
     async for finding in check_databases(settings, nodes):
+        yield finding
+    async for finding in check_installation(settings):
         yield finding
     yield check_modes(_stored_files(settings))
 

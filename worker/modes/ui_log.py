@@ -65,8 +65,7 @@ class UiLog:
 
     def __init__(self, settings: Settings) -> None:
         """Without `WORKER_API_HOST` nothing is sent."""
-        host = settings.api_host
-        self._url = "" if host is None else (host if "://" in host else f"http://{host}").rstrip("/")
+        self._url = settings.worker_api_url
         self._headers = {"orchesty-api-key": settings.platform_key, "Content-Type": "application/json"}
         self._waiting: deque[Post] = deque()
         self._arrived = asyncio.Event()

@@ -8,7 +8,7 @@ def settings_page() -> str:
     rows = ["# Settings", "", _INTRODUCTION, "", "| variable | default | meaning |", "|---|---|---|"]
     names = environment_names()
     for name, field in Settings.model_fields.items():
-        shown = "" if field.default in {None, ()} else f"`{field.default}`"
+        shown = "" if field.default_factory or field.default in {None, ()} else f"`{field.default}`"
         rows.append(f"| `{names[name]}` | {shown} | {field.description} |")
     return "\n".join(rows) + "\n"
 

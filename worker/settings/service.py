@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from worker.settings.values import Values
+from worker.settings.installation import InstallationSettings, address_of
 
 PRIVATE: Final = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """Loopback and the private networks of RFC 1918 and RFC 4193."""
@@ -24,7 +24,7 @@ def _networks(value: object) -> object:
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)]
 
 
-class ServiceSettings(Values):
+class ServiceSettings(InstallationSettings):
     """Who may call, for how long, and how."""
 
     service_allow: Networks = Field(
@@ -42,7 +42,7 @@ class ServiceSettings(Values):
         55, gt=0, le=3600, description="Seconds an action may take that is called over HTTP. The platform waits 60."
     )
     backend_url: str | None = Field(
-        None,
+        default_factory=address_of("backend_url"),
         pattern="^https?://",
         validation_alias=AliasChoices("BACKEND_URL", "BACKEND_DSN", "WORKER_BACKEND_URL"),
         description="The platform's backend, to which services send people back after a login.",

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 
 from worker.errors import SettingsError
+from worker.settings.installation import address_of, port_of
 from worker.settings.platform import PlatformSettings
 from worker.settings.service import ServiceSettings
 from worker.settings.values import (
@@ -25,6 +26,9 @@ from worker.urls import MONGODB, secrets_in
 
 ENTRY_POINTS = "orchesty_worker.actions"
 """The group of entry points with which installed packages name modules with actions, beside the setting `actions`."""
+
+_NOT_DERIVED = "default_factory_not_called"
+"""What pydantic says of a setting that follows from others, when any of all is wrong."""
 
 MOST_DAYS = 36_500
 MOST_SECONDS = 366 * 86_400
@@ -79,7 +83,12 @@ class Settings(PlatformSettings, ServiceSettings):
     )
     http_host: str = Field("0.0.0.0", description="Address to listen on for HTTP; `unix:/path` for a socket.")  # noqa: S104 - containers are probed from outside
     http_port: int = Field(
-        8000, ge=0, le=65535, description="Port for `/readyz`, `/healthz`, `/metrics` and `/api/process`."
+        default_factory=port_of,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("WORKER_HTTP_PORT", "APP_PORT", "PORT"),
+        description="Port for `/readyz`, `/healthz`, `/metrics`, `/api/process` and the HTTP API of the service. "
+        "Unset: 8000, or 8080 with `TENANT_ID`. `APP_PORT` and `PORT` name it, too.",
     )
     processes: int = Field(
         1, ge=1, le=256, description="Number of worker processes on this machine. One supervisor looks after them."
@@ -226,8 +235,8 @@ class Settings(PlatformSettings, ServiceSettings):
         "info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`."
     )
     starting_point_dsn: str | None = Field(
-        None,
-        validation_alias=variable("STARTING_POINT_DSN"),
+        default_factory=address_of("starting_point_dsn"),
+        validation_alias=AliasChoices("STARTING_POINT_DSN", "STARTING_POINT_URL", "WORKER_STARTING_POINT_DSN"),
         description="The platform's starting point, `host:port` or `http://host:port`. It gets a status call for each "
         "trashed message.",
     )
@@ -237,10 +246,11 @@ class Settings(PlatformSettings, ServiceSettings):
         description="The platform's key. Callers of `/api/process` have to send it; the starting point receives it.",
     )
     api_host: str | None = Field(
-        None,
+        default_factory=address_of("api_host"),
         pattern=r"^(https?://)?([^/\s:@\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?$",
         description="The platform's worker-api, `host:port` or `http://host:port`. It gets the log lines that actions "
-        "write `for_ui` and each call of a service, for the user interface. Unset: nothing is sent.",
+        "write `for_ui` and each call of a service, for the user interface, and with `CRYPT_SECRET` it keeps the "
+        "installs. Unset: nothing is sent.",
     )
     mongodb_dsn: StoreAddress | None = Field(
         None,
@@ -336,6 +346,17 @@ class Settings(PlatformSettings, ServiceSettings):
                 yield from secrets_in(value.get_secret_value())
 
     @property
+    def worker_api_url(self) -> str:
+        """The URL of the platform's worker-api; empty without one."""
+        host = self.api_host or ""
+        return (host if "://" in host or not host else f"http://{host}").rstrip("/")
+
+    @property
+    def shares_installs(self) -> bool:
+        """Whether installs are documents of the platform."""
+        return self.crypt_secret is not None and bool(self.api_host)
+
+    @property
     def platform_key(self) -> str:
         """The platform's key; empty without one."""
         return self.orchesty_api_key.get_secret_value() if self.orchesty_api_key else ""
@@ -354,7 +375,8 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        lines = [f"  {_variable_of(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        wrong = [problem for problem in error.errors() if problem["type"] != _NOT_DERIVED]
+        lines = [f"  {_variable_of(problem['loc'])}: {problem['msg']}" for problem in wrong]
         raise SettingsError("Settings are wrong:\n" + "\n".join(lines)) from None
 
 

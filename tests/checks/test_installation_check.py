@@ -1,0 +1,50 @@
+"""What `check` says of the platform's installation."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.platform.worker_api import KEY, WorkerApi
+
+from worker.checks.finding import Finding, FindingState
+from worker.checks.installation import check_installation
+from worker.documents.cipher import PlatformCipher
+from worker.settings.settings import load_settings
+
+SECRET = "secret-of-the-platform"
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[WorkerApi]:
+    async with WorkerApi().running() as found:
+        yield found
+
+
+async def findings(**settings: object) -> dict[str, Finding]:
+    return {one.check: one async for one in check_installation(load_settings(**settings))}
+
+
+async def test_without_an_installation_nothing_is_asked() -> None:
+    assert await findings(api_host="127.0.0.1:1") == {}
+
+
+async def test_each_service_is_named_with_where_its_address_comes_from(api: WorkerApi) -> None:
+    own = {"tenant_id": "local", "dev_ip": "127.0.0.1", "crypt_secret": SECRET, "orchesty_api_key": KEY}
+    found = await findings(**own, api_host=api.url, backend_url=api.url)
+    assert found["backend"].detail == f"{api.url} (named by itself) answers"
+    assert found["worker-api"].detail == f"{api.url} (named by itself) answers and keeps the installs"
+    away = found["starting-point"]
+    assert away.state is FindingState.FAILED
+    assert away.detail.startswith("http://127.0.0.1:82 (from TENANT_ID=local) does not answer")
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "said"),
+    [("wrong", SECRET, "ORCHESTY_API_KEY"), (KEY, "another", "CRYPT_SECRET"), (KEY, "žluť", "CRYPT_SECRET")],
+)
+async def test_what_does_not_fit_is_told_with_its_cure(api: WorkerApi, key: str, secret: str, said: str) -> None:
+    sealed = PlatformCipher(SECRET).seal({"authorization_form": {"token": "canary"}})
+    api.add("ApplicationInstall", user="alice", key="shop", enabled=True, encryptedSettings=sealed)
+    found = (await findings(api_host=api.url, crypt_secret=secret, orchesty_api_key=key))["worker-api"]
+    assert found.state is FindingState.FAILED
+    assert said in found.cure
+    assert "canary" not in found.detail
