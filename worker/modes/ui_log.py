@@ -29,6 +29,7 @@ from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit, current_visit, now_ms
 from worker.settings.settings import Settings
+from worker.urls import http_url
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class UiLog:
     def __init__(self, settings: Settings) -> None:
         """Without `WORKER_API_HOST` nothing is sent."""
         host = settings.api_host
-        self._url = "" if host is None else (host if "://" in host else f"http://{host}").rstrip("/")
+        self._url = "" if host is None else http_url(host)
         self._headers = {"orchesty-api-key": settings.platform_key, "Content-Type": "application/json"}
         self._waiting: deque[Post] = deque()
         self._arrived = asyncio.Event()
