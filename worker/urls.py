@@ -111,3 +111,8 @@ def secrets_in(value: str) -> Iterator[str]:
         for password in {parts.password or "", unquote(parts.password or "")}:
             if len(password) >= LEAST_SECRET and password != parts.username:
                 yield password
+
+
+def http_url(address: str) -> str:
+    """Return the URL of what is named as `host:port` or as a URL, without a slash at its end."""
+    return (address if "://" in address else f"http://{address}").rstrip("/")

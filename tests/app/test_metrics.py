@@ -219,7 +219,7 @@ async def test_the_page_about_alerts_names_every_metric_and_no_other(
 ) -> None:
     page, nobody = ALERTS.read_text(), f"mongodb://127.0.0.1:{free_ports(1)[0]}/x?serverSelectionTimeoutMS=50"
     alone = await run_worker(make_topology(pass_on("start")))
-    platforms = {"mode": "platform", "mongodb_dsn": nobody, "metrics_dsn": nobody}
+    platforms = {"mode": "platform", "mongodb_dsn": nobody, "metrics_dsn": nobody, "backend_url": "http://127.0.0.1:1"}
     in_place = await run_worker(make_topology(pass_on("start")), **platforms)
     text = alone.worker.metrics() + in_place.worker.metrics()
     names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | OF_THE_SUPERVISOR

@@ -11,7 +11,7 @@ from support.services import serving
 from support.visits import PROCESS_ID, node, visit
 
 from deploy.ports import free_ports
-from worker.modes.platform import RUN_BY_NAME, PlatformNotice
+from worker.modes.notices import RUN_BY_NAME, PlatformNotice
 
 
 async def event_of(starting_point: str | None) -> dict[str, Any]:

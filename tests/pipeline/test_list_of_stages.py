@@ -13,6 +13,9 @@ from support.visits import node
 from worker import Decided, Visit, Way
 from worker.modes.entities import MongoEntities
 from worker.modes.figures import MongoFigures
+from worker.modes.installation import InstallationLimits
+from worker.modes.notices import PlatformNotice
+from worker.modes.usage import Usage
 from worker.protocol.keys import parse_key
 from worker.protocol.topology import Deduplicate, Role
 
@@ -44,7 +47,11 @@ async def test_the_page_lists_the_stages_of_a_node_that_needs_all_of_them_in_the
     all_of_them = node(role=Role.CONNECTOR, application="shop", repeat_holds_line=True, deduplicate=rule)
     async with handling(tmp_path, [all_of_them], {"n1": CopyConnector()}, added=[own]) as handled:
         figures, entities = MongoFigures(NOBODY, "figures"), MongoEntities(NOBODY, "kinds", "data")
-        way = replace(handled.stages, figures=figures, entities=entities).way(all_of_them)
+        within = InstallationLimits(
+            "http://127.0.0.1:1", 60, Usage(None, None, ""), handled.store, PlatformNotice(None, ""), handled.outlet
+        )
+        stages = replace(handled.stages, figures=figures, entities=entities, installation=within)
+        way = stages.way(all_of_them)
     assert stages_of(way) == listed()
 
 

@@ -68,11 +68,12 @@ class WorkerParts:
         self.figures = mode.figures()
         self.entities = mode.entities()
         self.repeaters = mode.repeaters(self.nodes)
-        beside = (self.figures, self.entities, self.repeaters)
-        self.beside: Sequence[Beside] = [part for part in beside if part is not None]
-        """What works beside the messages."""
         self.gate = mode.gate(self.nodes, registry, self._processes)
         self.publisher = Publisher(self.patience)
+        self.installation = mode.installation(self.store, self.publisher)
+        beside = (self.figures, self.entities, self.repeaters, self.installation)
+        self.beside: Sequence[Beside] = [part for part in beside if part is not None]
+        """What works beside the messages."""
         self.runs = mode.runs(topology, self.publisher)
         storage, starter = open_storage(settings.storage_address), mode.starter(topology, self.publisher)
         self.injection = Injection(registry, storage, starter, self.accounts.accounts if self.accounts else None)
@@ -125,6 +126,7 @@ class WorkerParts:
             action_seconds=self.metrics.action_seconds,
             figures=self.figures,
             entities=self.entities,
+            installation=self.installation,
         )
         return Handler(self.nodes, stages, trash, self.settings.max_message_bytes, Suspects())
 

@@ -8,10 +8,11 @@ from connectors.topologies import Starter
 from worker.actions.registry import Registry
 from worker.broker.surroundings import Surroundings
 from worker.limits.gate import Gate
-from worker.modes.services import Counter, Entities, Figures, Parking, Repeaters, TrashNotifier
+from worker.modes.services import Counter, Entities, Figures, Installation, Parking, Repeaters, TrashNotifier
 from worker.protocol.topology import Node, Topology
 from worker.protocol.transport import Outlet
 from worker.runs.service import RunService
+from worker.trash.store import TrashStore
 
 AGAIN_AFTER = timedelta(seconds=30)
 """When a start is tried again that nobody has taken."""
@@ -52,6 +53,9 @@ class Mode(Protocol):
 
     def repeaters(self, nodes: Sequence[Node]) -> Repeaters | None:
         """Return who knows what people set for these nodes while they run, if anybody does."""
+
+    def installation(self, store: TrashStore, publisher: Outlet) -> Installation | None:
+        """Return who knows the limits of the installation, if it has any; that of the trash is set at `store`."""
 
     def notifier(self) -> TrashNotifier:
         """Return who is told of the trash."""

@@ -1,13 +1,9 @@
 """Platform mode: the services of the Orchesty platform keep limits, repeats and counts."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 import httpx
-import msgspec
-import structlog
 
 from connectors import Repeat, Trash
 from connectors.topologies import Start
@@ -27,7 +23,8 @@ from worker.limits.call_observer import Observed
 from worker.limits.gate import Go, Held, Pause
 from worker.limits.limit import limits_of
 from worker.modes.mode import AGAIN_AFTER
-from worker.modes.services import Entities, Figures, Repeaters
+from worker.modes.notices import PlatformNotice
+from worker.modes.services import Entities, Figures, Installation, Repeaters
 from worker.prometheus import Family
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -35,13 +32,10 @@ from worker.protocol.topology import LIMITED_ROLES, Node, Topology
 from worker.protocol.transport import Outlet, Publication
 from worker.runs.service import NoService
 from worker.settings.settings import Settings
-from worker.trash.entry import Entry
-
-log = structlog.get_logger()
+from worker.trash.store import TrashStore
+from worker.urls import http_url
 
 ANSWER_SECONDS = 30
-RUN_BY_NAME = "/topologies/system-events/nodes/start/run-by-name"
-STATUS_SECONDS = 5
 
 
 class Platform:
@@ -96,20 +90,26 @@ class Platform:
 
         return EditorRepeaters(NodeDocuments(url), nodes)
 
-    def notifier(self) -> "PlatformNotice":
+    def installation(self, store: TrashStore, publisher: Outlet) -> Installation | None:
+        """Return the limits that the backend tells, if `BACKEND_URL` says where it is."""
+        settings = self._settings
+        if settings.backend_url is None:
+            return None
+        from worker.modes.installation import InstallationLimits  # noqa: PLC0415 - as above
+        from worker.modes.usage import Usage  # noqa: PLC0415 - as above
+
+        metrics = settings.metrics_dsn.get_secret_value() if settings.metrics_dsn else None
+        usage = Usage(metrics, settings.platforms_mongodb, settings.limiter_collection)
+        url, seconds = settings.backend_url, settings.limits_check_interval
+        return InstallationLimits(url, seconds, usage, store, self.notifier(), publisher)
+
+    def notifier(self) -> PlatformNotice:
         """Return the status call and the event."""
         return PlatformNotice(self._starting_point, self._key)
 
     def starter(self, topology: Topology, publisher: Outlet) -> "PlatformStarter":
         """Return the starting point."""
         return PlatformStarter(self._starting_point, self._key)
-
-
-def _url_of(starting_point: str | None) -> str | None:
-    """Return the URL of what is named as `host:port` or as a URL."""
-    if not starting_point:
-        return None
-    return (starting_point if "://" in starting_point else f"http://{starting_point}").rstrip("/")
 
 
 class PlatformQueues:
@@ -139,7 +139,7 @@ class PlatformStarter:
     """Asks the platform's starting point."""
 
     def __init__(self, starting_point: str | None, api_key: str) -> None:
-        self._base = _url_of(starting_point)
+        self._base = http_url(starting_point) if starting_point else None
         self._key = api_key
         self._client: httpx.AsyncClient | None = None
 
@@ -222,67 +222,3 @@ class PlatformCounter:
     def report(self, visit: Visit, body: bytes) -> Publication:
         """Send to the counter's queue."""
         return Publication("", COUNTER_QUEUE, body, visit.timestamp)
-
-
-class PlatformNotice:
-    """The platform's status call and its event."""
-
-    def __init__(self, starting_point: str | None, api_key: str) -> None:
-        base = _url_of(starting_point)
-        self._url = f"{base}{RUN_BY_NAME}" if base else None
-        self._headers = {"Orchesty-Api-Key": api_key}
-        self._client = httpx.AsyncClient(timeout=STATUS_SECONDS, trust_env=False)
-
-    async def publication(self, visit: Visit, entry: Entry) -> Publication | None:
-        """Call the starting point and return the event. A starting point that is away is only logged."""
-        if self._url:
-            try:
-                answer = await self._client.post(self._url, json=_status(visit, entry), headers=self._headers)
-                answer.raise_for_status()
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                log.warning("status_call_failed", url=self._url, cause=f"{type(error).__name__}: {error}")
-        return Publication(EVENTS_EXCHANGE, "topology.message", _event(visit, entry), mandatory=False)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
-
-def _status(visit: Visit, entry: Entry) -> dict[str, Any]:
-    return {
-        "type": "messageInTrash",
-        "data": {
-            "topologyName": entry.topology_name,
-            "topologyVersion": 0,
-            "applications": "",
-            "topologyId": entry.topology_id,
-            "resultMessage": entry.reason,
-            "correlationId": entry.correlation_id,
-            "processId": visit.headers.text(h.PROCESS_ID),
-            "user": entry.user or "",
-            "timestampMs": visit.timestamp,
-        },
-        "contents": [{"trashId": entry.id, "body": entry.body}],
-    }
-
-
-def _event(visit: Visit, entry: Entry) -> bytes:
-    now = datetime.now(UTC)
-    return msgspec.json.encode(
-        {
-            "event_id": f"trash-{entry.correlation_id}-{int(now.timestamp() * 1000)}",
-            "event_type": "topology_failed_message",
-            "occurred_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "tenant_id": "orchesty",
-            "topology": {"id": entry.topology_id, "name": entry.topology_name},
-            "node": {"id": entry.node_id, "name": entry.node_name},
-            "severity": "warning",
-            "context": {
-                "correlation_id": entry.correlation_id,
-                "process_id": visit.headers.text(h.PROCESS_ID),
-                "result_message": entry.reason,
-                "trash_id": entry.id,
-            },
-            "message": entry.reason,
-        }
-    )

@@ -76,3 +76,11 @@ class Repeaters(Beside, Protocol):
     @property
     def by_node(self) -> Mapping[str, Repeater]:
         """Return the repeat settings that hold now, by node id; they win over those of the topology file."""
+
+
+class Installation(Beside, Protocol):
+    """Knows the limits of the installation."""
+
+    @property
+    def exceeded(self) -> str:
+        """Say which limit is exceeded now; empty: none."""

@@ -29,6 +29,7 @@ from worker.protocol.transport import Outlet, Publication
 from worker.runs.service import CountingService, NoService, RunService
 from worker.settings.settings import Settings, WithoutRedis
 from worker.trash.entry import Entry
+from worker.trash.store import TrashStore
 
 LONGEST_ROUTING_KEY = 255
 
@@ -82,6 +83,9 @@ class Standalone:
 
     def repeaters(self, nodes: Sequence[Node]) -> None:
         """Return nobody: the topology file has them."""
+
+    def installation(self, store: TrashStore, publisher: Outlet) -> None:
+        """Return nobody: there is no installation."""
 
     def notifier(self) -> "NoNotifier":
         """Return nobody."""

@@ -21,7 +21,7 @@ from functools import partial
 from connectors import Forward, Message, Outcome, Stop, Trash
 from worker.actions.local import Call
 from worker.deduplication.marks import Marks
-from worker.modes.services import Entities, Figures
+from worker.modes.services import Entities, Figures, Installation
 from worker.patience import Patience
 from worker.pipeline.audit import audited
 from worker.pipeline.back_off import BackOff, Failures
@@ -31,6 +31,7 @@ from worker.pipeline.deduplication import Deduplication
 from worker.pipeline.entities import Kept
 from worker.pipeline.figures import Figured
 from worker.pipeline.hold import Hold
+from worker.pipeline.installation import Within
 from worker.pipeline.own_stages import guarded
 from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Turns
@@ -65,6 +66,8 @@ class Stages:
     """Who hears how long messages take, if anybody does."""
     entities: Entities | None = None
     """Who keeps the entities that messages name, if anybody does."""
+    installation: Installation | None = None
+    """Who knows the limits of the installation, if it has any."""
     hold: Hold = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +91,7 @@ class Stages:
             Kept(self.entities).stage if self.entities else None,
             self.delivered_in_vain,
             rejected,
+            Within(self.installation).stage if self.installation else None,
             self.unless_cancelled if counts and self.added else None,
             *map(guarded, self.added),
             audits if back_off else None,

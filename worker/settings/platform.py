@@ -46,3 +46,17 @@ class PlatformSettings(Values):
         validation_alias=variable("AUDIT_DATA_COLLECTION"),
         description="The collection in `MONGODB_DSN` that gets the entities of messages.",
     )
+    limiter_collection: str = Field(
+        "limiter",
+        pattern=COLLECTION,
+        validation_alias=variable("LIMITER_COLLECTION"),
+        description="The collection in `MONGODB_DSN` with the messages that the platform's limiter holds.",
+    )
+    limits_check_interval: float = Field(
+        60,
+        gt=0,
+        le=86_400,
+        validation_alias=variable("LIMITS_CHECK_INTERVAL"),
+        description="Seconds between two questions to `BACKEND_URL` for the limits of the installation, in platform "
+        "mode.",
+    )
