@@ -348,8 +348,7 @@ class Settings(PlatformSettings, ServiceSettings):
     @property
     def worker_api_url(self) -> str:
         """The URL of the platform's worker-api; empty without one."""
-        host = self.api_host or ""
-        return (host if "://" in host or not host else f"http://{host}").rstrip("/")
+        return http_url(self.api_host) if self.api_host else ""
 
     @property
     def shares_installs(self) -> bool:
