@@ -4,6 +4,7 @@
     ├── Collection   items of a name, kept for 24 hours, streamed in and out
     ├── State        the last id or date of a source, kept until it is changed
     ├── join         parts of one message that come one by one, for `merge`
+    ├── cached       what is asked for once and remembered for a while
     └── Comparing    what earlier runs have had, for `comparator`
 
 An action reaches it as `self.storage`. What cannot be reached raises `StorageAway`: the message waits in the broker.
@@ -22,6 +23,7 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
+from connectors.caching import Cache, Found, Lifetime
 from connectors.clock import now_ms
 from connectors.comparing import Comparing
 from connectors.message import Message
@@ -239,8 +241,9 @@ class State:
 class Storage:
     """The data storage as actions see it."""
 
-    def __init__(self, store: Store, comparing: Comparing) -> None:
+    def __init__(self, store: Store, comparing: Comparing, cache: Cache) -> None:
         self._store = store
+        self._cache = cache
         self.comparing = comparing
         """What the node `comparator` has seen in earlier runs."""
 
@@ -267,6 +270,25 @@ class Storage:
     async def join(self, node: str, key: str, part: Part, terms: Terms) -> Joined:
         """Add a part of what is merged at this node under this key."""
         return await self._store.join(_key("join", node, key), part, terms, now_ms())
+
+    async def cached(
+        self,
+        key: str,
+        lifetime: Lifetime,
+        find: Callable[[], Awaitable[Found]],
+        *,
+        model: Any = Any,
+        locks: bool = False,
+    ) -> Found:
+        """Return what is remembered under the key, else what `find` returns, and remember that.
+
+        `lifetime` is for how long, or a function that says so of what was found. The key is shared by all users and
+        nodes: put into it what parts them. What is found is kept as JSON, unencrypted, and comes back as `model`.
+
+        With `locks` one worker calls `find`, and the others wait for it. Raises `AskedElsewhere`, a `Repeat`, when
+        that takes more than 20 seconds, and what `find` raises, which is not remembered.
+        """
+        return await self._cache.get(_key("cached", key), lifetime, find, model=model, locks=locks)
 
     async def ping(self) -> None:
         """Return when the storage answers. Raises `StorageAway`."""

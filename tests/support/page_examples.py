@@ -97,5 +97,8 @@ EXAMPLES: Mapping[str, Mapping[str, Example]] = {
     },
     "embedding.md": {"count-orders": Example({"shop": "eu"}, (), ({"shop": "eu"},), made_with=({},))},
     "nodes.md": {"convert": Example({"total": 1}, (), ({"total": 1, "currency": "EUR"},))},
-    "storage.md": {"list-orders": Example({}, (), ({"id": 1}, {"id": 2}, {"id": 3}))},
+    "storage.md": {
+        "list-orders": Example({}, (), ({"id": 1}, {"id": 2}, {"id": 3})),
+        "convert-total": Example({"usd": 8}, (), ({"eur": 4.0},)),
+    },
 }

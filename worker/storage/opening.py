@@ -1,5 +1,6 @@
 """Which store a URL means."""
 
+from connectors.caching import Cache
 from connectors.comparing import Comparing
 from connectors.storage import Storage
 from worker.urls import REDIS, check_storage_url
@@ -18,17 +19,19 @@ def open_storage(url: str) -> Storage:
 
 def _in_redis(url: str) -> Storage:
     from worker.database.redis import open_redis  # noqa: PLC0415 - see above
+    from worker.storage.caching.redis import RedisCache  # noqa: PLC0415 - see above
     from worker.storage.comparing.redis import RedisComparisons  # noqa: PLC0415 - see above
     from worker.storage.redis import RedisStore  # noqa: PLC0415 - see above
 
     redis = open_redis(url, answer_seconds=ANSWER_SECONDS, decodes=False)
-    return Storage(RedisStore(redis), Comparing(RedisComparisons(redis)))
+    return Storage(RedisStore(redis), Comparing(RedisComparisons(redis)), Cache(RedisCache(redis)))
 
 
 def _in_sql(url: str) -> Storage:
+    from worker.storage.caching.sql import SqlCache  # noqa: PLC0415 - see above
     from worker.storage.comparing.sql import SqlComparisons  # noqa: PLC0415 - see above
     from worker.storage.database import StorageDatabase  # noqa: PLC0415 - see above
     from worker.storage.sql import SqlStore  # noqa: PLC0415 - see above
 
     database = StorageDatabase(url)
-    return Storage(SqlStore(database), Comparing(SqlComparisons(database)))
+    return Storage(SqlStore(database), Comparing(SqlComparisons(database)), Cache(SqlCache(database)))

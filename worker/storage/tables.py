@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaDa
 from worker.database.migrate import Chain
 
 VERSION_TABLE = "storage_version"
-CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, "0003")
+CHAIN = Chain(Path(__file__).parent / "migrations", VERSION_TABLE, "0004")
 
 metadata = MetaData()
 number = BigInteger().with_variant(Integer(), "sqlite")
@@ -119,4 +119,18 @@ draft_items = Table(
     Column("draft", String(64), primary_key=True),
     Column("id", LargeBinary, primary_key=True),
     Column("digest", LargeBinary),  # none: the item was deleted
+)
+cached = Table(
+    "storage_cached",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+locks = Table(
+    "storage_locks",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("owner", String(32), nullable=False),
+    Column("until", BigInteger, nullable=False),
 )

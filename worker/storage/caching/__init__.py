@@ -1,0 +1,1 @@
+"""Cached answers and their locks, in each store of the data storage."""
