@@ -6,12 +6,11 @@ Its errors are those of `applications.http.errors`, and redirects never carry cr
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
@@ -21,6 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from applications.errors import EgressRefused, TryLater
 from applications.http.egress import AddressInside, Egress
 from applications.http.errors import ConnectionLost, NeverSent, NotConnected, ReplyUnreadable, TimedOut
+from applications.http.observer import call_observer
 from applications.http.request import Auth, Credentials, Outgoing, Request
 from applications.http.response import Head, Headers
 from applications.http.stream import Stream
@@ -45,19 +45,6 @@ LOST: Final = (httpx.TransportError, aiohttp.ClientError)
 
 _WRONG: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 """How it says that a request cannot be sent."""
-
-
-class CallObserver(Protocol):
-    """Whoever wants to know of the requests of a call."""
-
-    async def sent(self, at: float) -> None:
-        """Take note that a request was written to its connection, at this time by the monotonic clock."""
-
-
-call_observer: ContextVar[CallObserver | None] = ContextVar("call_observer", default=None)
-"""Who observes the requests of this context; None: nobody does.
-
-A context variable because the action lies between the limits, which ask, and the connection, which knows."""
 
 
 class Wire:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from applications.http.wire import call_observer
+from applications.http.observer import call_observer
 from connectors.rate import RateNotice
 
 
