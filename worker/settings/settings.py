@@ -22,7 +22,7 @@ from worker.settings.values import (
     StoreAddress,
     variable,
 )
-from worker.urls import http_url, secrets_in
+from worker.urls import MONGODB, http_url, secrets_in
 
 ENTRY_POINTS = "orchesty_worker.actions"
 """The group of entry points with which installed packages name modules with actions, beside the setting `actions`."""
