@@ -15,7 +15,8 @@ from applications.forms import FieldFacts
 from applications.http.transport import Transport
 from connectors.http import FindAccess
 from worker.accounts.opening import UserAccess
-from worker.accounts.sql import InstallsDatabase, SqlAccounts
+from worker.accounts.sql import SqlAccounts
+from worker.testing.databases import new_installs
 from worker.testing.transports import no_network
 
 AN_HOUR: Final = 3600
@@ -40,7 +41,7 @@ async def installed(
     with TemporaryDirectory(prefix="orchesty-worker-") as folder:
         keyring = Keyring.read(new_key("test"))
         accounts = Accounts(
-            SqlAccounts(InstallsDatabase(f"sqlite:///{folder}/installs.sqlite"), keyring),
+            SqlAccounts(new_installs(folder), keyring),
             keyring,
             Path(folder, "journal"),
             token_transport=token_endpoint or no_network(),

@@ -47,12 +47,12 @@ from worker.runs.following import UncountedRuns
 from worker.settings.settings import Settings, load_settings
 from worker.storage.opening import open_storage
 from worker.testing.clock import FakeClock
+from worker.testing.databases import new_trash
 from worker.testing.memory import MemoryBroker, RunCounts, read
 from worker.testing.transports import no_network
 from worker.trash.deciding import Decider
 from worker.trash.entry import Entry, EntryState, EntryType
 from worker.trash.keeping import Keeper
-from worker.trash.opening import open_trash
 from worker.trash.transfer import from_line
 
 Actions = Iterable[AnyAction | type[AnyAction] | str]
@@ -114,7 +114,7 @@ class InMemoryTopology:
         accounts = access.accounts if isinstance(access, UserAccess) else None
         self._injection = Injection(self._registry, open_storage(settings.storage_address), starter, accounts)
         self._remote = RemoteActions()
-        self._store = open_trash(f"sqlite:///{self._directory.name}/trash.sqlite")
+        self._store = new_trash(self._directory.name)
         self._calls: defaultdict[str, list[ActionCall]] = defaultdict(list)
         self._handler = self._make_handler()
         self._tasks: dict[asyncio.Task[None], Node] = {}
