@@ -11,6 +11,7 @@ from bson import ObjectId
 from conftest import MakeDatabase, MakeTopology, RunWorker
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
+from support.platform.worker_api import KEY, WorkerApi
 from support.queues import Queues, process_message
 from support.topologies import connector
 from support.visits import node
@@ -19,6 +20,7 @@ from support.waiting import eventually
 from connectors import Connector, Message, Repeat
 from deploy.ports import free_ports
 from worker.modes import repeaters as module
+from worker.modes.node_documents import MongoNodes, WorkerApiNodes
 from worker.modes.repeaters import EditorRepeaters, NodeDocuments
 from worker.protocol.topology import Repeater
 
@@ -52,12 +54,29 @@ async def test_what_is_switched_on_is_found_by_the_ids_of_nodes(make_database: M
         json.dumps({"prefetch": 1}),
         None,
     ]
-    documents = NodeDocuments(url)
+    documents = MongoNodes(url)
     async with nodes_of(url) as nodes:
         await nodes.insert_many([{"_id": own, "systemConfigs": text} for own, text in zip(ids, written, strict=True)])
     found = await read(documents, *map(str, ids), "no object id")
     assert found == {str(ids[0]): OWN, str(ids[1]): Repeater(30, 2)}
     await documents.close()
+
+
+async def test_they_are_found_behind_the_worker_api_as_well() -> None:
+    async with WorkerApi().running() as api:
+        own = api.add("Node", systemConfigs=configs(enabled=True, interval=60, hops=3))
+        other = api.add("Node")
+        documents = WorkerApiNodes(api.url, KEY)
+        assert await read(documents, own, other, "no object id") == {own: OWN}
+        await documents.close()
+
+
+async def test_a_worker_api_that_refuses_changes_nothing(log_lines: Sequence[Mapping[str, Any]]) -> None:
+    async with WorkerApi().running() as api:
+        documents = WorkerApiNodes(api.url, "wrong")
+        assert await read(documents, "0" * 24) == {}
+        await documents.close()
+    assert [line["event"] for line in log_lines] == ["editor_settings_away"]
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"repeater": 5}', '{"repeater": {"interval": "soon"}}'])
@@ -67,7 +86,7 @@ async def test_what_cannot_be_read_is_told_once_and_ignored(
     url, own = make_database("mongodb"), ObjectId()
     async with nodes_of(url) as nodes:
         await nodes.insert_one({"_id": own, "systemConfigs": text})
-    documents = NodeDocuments(url)
+    documents = MongoNodes(url)
     kept = EditorRepeaters(documents, [node(id=str(own))])
     for _ in range(2):
         await kept._read()
@@ -77,7 +96,7 @@ async def test_what_cannot_be_read_is_told_once_and_ignored(
 
 
 async def test_while_the_database_is_away_the_latest_ones_hold(log_lines: Sequence[Mapping[str, Any]]) -> None:
-    documents = NodeDocuments(f"mongodb://127.0.0.1:{free_ports(1)[0]}/x?serverSelectionTimeoutMS=50")
+    documents = MongoNodes(f"mongodb://127.0.0.1:{free_ports(1)[0]}/x?serverSelectionTimeoutMS=50")
     kept = EditorRepeaters(documents, [node()])
     kept.by_node["n1"] = OWN
     for _ in range(2):

@@ -83,12 +83,14 @@ class Platform:
         return MongoEntities(url, self._settings.audit_entity_collection, self._settings.audit_data_collection)
 
     def repeaters(self, nodes: Sequence[Node]) -> Repeaters | None:
-        """Return the documents of the nodes, if `MONGODB_DSN` says where."""
-        if (url := self._settings.platforms_mongodb) is None:
+        """Return the documents of the nodes, if `MONGODB_DSN` or `WORKER_API_HOST` says where."""
+        url, host = self._settings.platforms_mongodb, self._settings.api_host
+        if url is None and host is None:
             return None
-        from worker.modes.repeaters import EditorRepeaters, NodeDocuments  # noqa: PLC0415 - as above
+        from worker.modes.node_documents import MongoNodes, WorkerApiNodes  # noqa: PLC0415 - as above
+        from worker.modes.repeaters import EditorRepeaters  # noqa: PLC0415 - as above
 
-        return EditorRepeaters(NodeDocuments(url), nodes)
+        return EditorRepeaters(MongoNodes(url) if url else WorkerApiNodes(http_url(host or ""), self._key), nodes)
 
     def installation(self, store: TrashStore, publisher: Outlet) -> Installation | None:
         """Return the limits that the backend tells, if `BACKEND_URL` says where it is."""

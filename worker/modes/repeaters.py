@@ -6,26 +6,20 @@ documents are read again and again; while that fails, the latest ones hold.
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
-from bson import ObjectId
-from bson.errors import BSONError
-from pymongo.errors import PyMongoError
 
 from worker.errors import StoreError
 from worker.prometheus import Family
 from worker.protocol.topology import Node, Repeater
-from worker.trash.collections import client_of, database_of
 
 log = structlog.get_logger()
 
 READ_SECONDS = 10.0
 """Between two looks at the documents."""
 ANSWER_SECONDS: Final = 10
-NODES: Final = "Node"
-CONFIGS: Final = "systemConfigs"
 
 
 class RepeaterEntry(msgspec.Struct):
@@ -46,25 +40,14 @@ class SystemConfigs(msgspec.Struct):
 _read_configs = msgspec.json.Decoder(SystemConfigs, strict=False).decode  # numbers may be texts
 
 
-class NodeDocuments:
-    """The documents of nodes in the platform's MongoDB."""
-
-    def __init__(self, url: str) -> None:
-        """The database is the one that `url` names, else `orchesty`."""
-        self._client = client_of(url)
+class NodeDocuments(Protocol):
+    """Where the documents of nodes are."""
 
     async def configs(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the settings of these nodes, JSON texts by id, as far as there are any. Raises `StoreError`."""
-        own = [ObjectId(one) if ObjectId.is_valid(one) else one for one in ids]
-        try:
-            found = database_of(self._client)[NODES].find({"_id": {"$in": own}}, {CONFIGS: 1})
-            return {str(one["_id"]): one[CONFIGS] async for one in found if isinstance(one.get(CONFIGS), str)}
-        except (PyMongoError, BSONError) as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
 
 
 class EditorRepeaters:
