@@ -24,7 +24,7 @@ from connectors.clock import now_ms
 
 SLICE = 1000
 """So many items are compared in one transaction."""
-MOST_DELETED = 10_000
+MOST_DELETED = 100_000
 """A result names about so many deleted ids; more make further results."""
 REMEMBERED = timedelta(days=7)
 """How long answers and unfinished runs are kept."""
@@ -108,7 +108,8 @@ class Result:
     draft: Draft | None
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
+    deleted: dict[str, None] = field(default_factory=dict)
+    """Ids: a store may name one twice."""
 
     @property
     def is_empty(self) -> bool:
@@ -181,7 +182,7 @@ class Comparing:
         position, after = 0, ""
         while True:
             found = await self._store.deleted(comparison, position, after, result.draft, now_ms())
-            result.deleted = list(dict.fromkeys([*result.deleted, *found.ids]))
+            result.deleted |= dict.fromkeys(found.ids)
             if found.after is None:
                 return further
             position, after = position + 1, found.after

@@ -104,7 +104,7 @@ def _told(
 ) -> Message[Any]:
     """Return the message with one result."""
     created, updated = ([items[own] for own in ids] for ids in (result.created, result.updated))
-    told: Any = {"created": created, "updated": updated, "deleted": result.deleted}
+    told: Any = {"created": created, "updated": updated, "deleted": list(result.deleted)}
     message = carrier.with_data([*created, *updated] if wanted.pass_as_list_of_existing_items else told)
     if result.draft is None or result.is_empty:
         return message

@@ -5,10 +5,12 @@ import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, func, select
 from support.comparing import Compared
 from support.databases import Databases
 from support.pages import ROOT
@@ -16,6 +18,9 @@ from support.pages import ROOT
 from connectors import Message, Page, Repeat, Stop, Trash, comparing
 from connectors.storage import Storage
 from deploy.redis import PrivateRedis
+from worker.storage import tables
+from worker.storage.comparing import answers, collections, redis, runs
+from worker.storage.comparing import purge as purging
 from worker.storage.opening import open_storage
 from worker.testing import InMemoryTopology
 
@@ -242,6 +247,16 @@ async def test_a_run_that_locks_lets_no_other_in_until_its_end(compared: Compare
     assert await compared.changes(items(3), run="c", lock=True) == ([], [], [])
 
 
+async def test_a_run_that_does_not_end_lets_go(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (collections, redis):
+        monkeypatch.setattr(module, "HELD", timedelta(milliseconds=50))
+    await compared.changes(items(1), run="a", lock=True, totalCount=2)
+    await asyncio.sleep(0.1)  # the time is what is tested
+    monkeypatch.undo()
+    assert await compared.changes(items(2), run="b", lock=True, isLast=False) == (items(2), [], [])
+    assert isinstance(await compared.compare(items(3), run="a", lock=True, totalCount=2), Repeat)
+
+
 async def test_two_runs_at_once_tell_each_change_once(compared: Compared, url: str) -> None:
     other = open_storage(url)
     twin = Compared(other)
@@ -300,6 +315,36 @@ async def test_a_wrong_configuration_is_told(storage: Storage, configuration: di
     trashed = await Compared(storage).compare(items(1), **configuration)
     assert isinstance(trashed, Trash)
     assert said in trashed.reason
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_what_is_not_needed_any_more_is_deleted(
+    kind: str, databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = databases.make(kind, tmp_path)
+    storage = open_storage(url)
+    compared, other = Compared(storage), Compared(storage)
+    monkeypatch.setattr(purging, "TOGETHER", 2)
+    monkeypatch.setattr(runs, "REMEMBERED", timedelta(seconds=-1))
+    monkeypatch.setattr(answers, "REMEMBERED", timedelta(seconds=-1))
+    await compared.changes(items(*range(5)), deleted=True)
+    await compared.invalidate()
+    await compared.changes(items(*range(3)), requireConfirmation=True, confirmationTtl=1)
+    await asyncio.sleep(1.1)  # the time is what is tested
+    for _ in range(8):
+        await other.changes([])
+    database = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with database.connect() as connection:
+        left = {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in tables.metadata.sorted_tables
+            if table.name.startswith(("storage_compared", "storage_draft"))
+        }
+    database.dispose()
+    await storage.close()
+    assert left.pop("storage_compared") == 2
+    assert left.pop("storage_compared_answers") <= 1
+    assert set(left.values()) == {0}, left
 
 
 async def test_while_the_storage_is_away_the_message_waits(own_redis: PrivateRedis) -> None:
