@@ -1,7 +1,8 @@
 """The applications that were recorded."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import AnyUrl, Field, SecretStr
 
@@ -122,7 +123,18 @@ class WebhookApp(Application):
     kind = ApplicationType.WEBHOOK
     authentication = ApiKey(header="Authorization")
     forms = (TokenForm,)
+    web: ClassVar[str] = ""
+    """Where the service is."""
     webhooks = (Subscription("issues"), Subscription("pulls"), Subscription("default-sub"))
+
+    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
+        """Ask the service."""
+        reply = await client.post(f"{self.web}/hooks", json={"url": url, "event": name, "params": dict(parameters)})
+        return str(reply.json()["id"])
+
+    async def unsubscribe(self, client: Client, remote_id: str) -> None:
+        """Ask the service."""
+        await client.delete(f"{self.web}/hooks/{remote_id}")
 
 
 class OtherForm(Form):
@@ -201,4 +213,5 @@ class DynApp(Unsigned):
 
 def applications(web: str) -> list[type[Application]]:
     """Return all of them; `web` is the address of the service that they call."""
+    WebhookApp.web = web
     return [BasicApp, oauth_app(web), oauth_space_app(web), WebhookApp, LimitsApp, BareApp, DynApp]

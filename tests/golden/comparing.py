@@ -87,6 +87,42 @@ def list_stays_complete(case: Case, answer: Answered) -> bool:
     return is_list and (case["response"] or {}).get("status") == 400 and answer.status == 200
 
 
+def user_is_named(case: Case, answer: Answered) -> bool:
+    """A message without a user got the install of any: ours is told to name one."""
+    request, data = _json(case["request"]["body"]), answer.data
+    has_user = isinstance(request, dict) and bool((request.get("headers") or {}).get("user"))
+    is_told = isinstance(data, dict) and "User not defined" in str((data.get("headers") or {}).get("result-message"))
+    return not has_user and is_told and answer.status == 400
+
+
+def client_is_checked(case: Case, answer: Answered) -> bool:
+    """A login began without a client, and not with one of other characters than ASCII: ours is the other way round."""
+    recorded = case["response"] or {}
+    is_begin = case["request"]["path"].partition("?")[0].endswith("/authorize")
+    began_without = recorded.get("status") == 200 and answer.status == 400 and " lacks " in answer.text
+    began_with = answer.status == 200 and "client.id" in str(recorded.get("body"))
+    return is_begin and (began_without or began_with)
+
+
+def plus_is_a_plus(case: Case, answer: Answered) -> bool:
+    """A user with a plus got the install of the one with a blank."""
+    return "%2B" in case["request"]["path"] and answer.status == 400 and "has not been found" in answer.text
+
+
+def limit_is_complete(case: Case, answer: Answered) -> bool:
+    """A limit without its numbers was taken, and was none: ours says what it needs."""
+    return answer.status == 400 and "needed with useLimit" in answer.text
+
+
+def store_is_looked_at(case: Case, answer: Answered) -> bool:
+    """What worker-api answers to a change was not looked at, nor whether it is a list: ours is told."""
+    answers = [call["response"] for call in case["worker_api_calls"] if call["path"].startswith("/document/")]
+    has_failed = any(
+        one["status"] != 200 or (isinstance(one["body"], dict) and "not" in one["body"]) for one in answers
+    )
+    return has_failed and answer.status == 400 and "worker-api" in answer.text
+
+
 def measured(case: Case, answer: Answered) -> bool:
     """Metrics are the service's own."""
     return case["request"]["path"] == "/metrics" and answer.status == 200
@@ -98,6 +134,11 @@ RULES: tuple[Callable[[Case, Answered], bool], ...] = (
     headers_of_array,
     state_is_checked,
     list_stays_complete,
+    user_is_named,
+    client_is_checked,
+    plus_is_a_plus,
+    limit_is_complete,
+    store_is_looked_at,
     measured,
 )
 
@@ -108,6 +149,7 @@ _OF_JAVASCRIPT = re.compile(
     r"|^undefined|Unknown exception|stub failure|Invalid HMAC|Maximum number of redirects|Unterminated string"
 )
 """Words of the language and libraries of the recorded service; ours has its own for the same errors."""
+_OBJECT_ID = re.compile("[0-9a-f]{24}")
 _PREFIX = "Error occurred: "
 _TIMES = frozenset({"created", "update", "expires"})
 """Recorded as "Invalid DateTime": ours are times."""
@@ -140,8 +182,10 @@ def _dicts(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> s
     for name in dict.fromkeys([*wanted, *found]):
         if name == "limiter_form" and name not in wanted and place.endswith("applicationSettings"):
             continue  # it was lost with the choices of a service that failed; ours stays
-        if name == "value" and wanted.get("readOnly") is True and "choices" in wanted:
-            continue  # fields that nobody may change were changed
+        if name == "default" and "topology" in wanted:
+            continue  # no event of ours has a topology of its own
+        if name == "fields" and wanted.get("readOnly") is True:
+            continue  # forms that nobody may change were changed
         if name == "body" and wanted.get(name) is None and found.get(name) in (None, ""):
             continue  # what is undefined there has no text here
         if name not in found or name not in wanted:
@@ -158,6 +202,8 @@ def _are_methods(wanted: object, place: str) -> bool:
 
 def _is_same(wanted: Any, found: Any, place: str) -> bool:
     name = place.rpartition(".")[2]
+    if name == "id" and isinstance(wanted, str) and _OBJECT_ID.fullmatch(wanted):
+        return isinstance(found, str) and _OBJECT_ID.fullmatch(found) is not None
     if name in _TIMES and place.count(".") <= 3:
         return wanted is None or isinstance(found, str)
     if isinstance(wanted, str) and isinstance(found, str):

@@ -1,7 +1,8 @@
 """Replays recorded cases against a service with the same actions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,19 +10,42 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from applications.accounts import Accounts
+from applications.crypt import Keyring, new_key
+from worker.accounts.opening import OpenAccounts, UserAccess
+from worker.accounts.platform import PlatformAccounts
+from worker.accounts.sql import InstallsDatabase, SqlAccounts
 from worker.actions.registry import Registry
-from worker.app.serving import ServiceProcess
-from worker.settings.settings import load_settings
+from worker.app.http_api import serve_http
+from worker.documents.cipher import PlatformCipher
+from worker.documents.client import DocumentClient
+from worker.service.server import answers_of
+from worker.service.service import open_service
+from worker.settings.settings import Settings, load_settings
+from worker.webhooks.store import Webhooks
 
 from .applications import BasicApp, WebhookApp, applications
 from .calling import actions
 from .comparing import Answered, Case, difference
 from .nodes import nodes
+from .stored import KEY, SECRET, stored
 from .target import Target
 
 WEB = "http://127.0.0.1:18082"
 """Where the recorded service called others."""
 OF_THE_CONNECTION = frozenset({"host", "content-length", "connection"})
+
+
+class Health:
+    """A service that is always well."""
+
+    is_ready = is_healthy = True
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"status": "ok"}
+
+    def metrics(self) -> str:
+        return ""
 
 
 class Replay:
@@ -31,24 +55,55 @@ class Replay:
         self._target = target
         self._folder = folder
         self._web = f"http://127.0.0.1:{target.port}"
+        self._asking: dict[str, Case] = {}
+        """The last case of each path that asked for documents; those after it may have had them in memory."""
 
-    def _process(self, case: Case) -> ServiceProcess:
-        settings = load_settings(
+    def _settings(self, case: Case) -> Settings:
+        return load_settings(
             app_env=case["worker_env"],
             http_host=f"unix:{self._folder}/service",
-            database_url=f"sqlite:///{self._folder}/database.sqlite",
             backend_url="http://backend.local/",
+            starting_point_dsn=f"{self._web}/sp",
             egress="none",
         )
-        registry = Registry([*nodes(f"{self._web}/sp"), *actions(BasicApp, WebhookApp, self._web)])
-        registry.applications |= {found.key: found for found in applications(self._web)}
-        return ServiceProcess(settings, registry=registry)
+
+    @asynccontextmanager
+    async def _accounts(self, case: Case) -> AsyncIterator[OpenAccounts]:
+        """Give the installs that were there then, in the documents that were answered."""
+        path = case["request"]["path"]
+        if any(call["path"].startswith("/document/") for call in case["worker_api_calls"]):
+            self._asking[path] = case
+        async with stored(self._asking.get(path, case)) as (url, documents):
+            database = InstallsDatabase(f"sqlite:///{self._folder}/{case['name']}.sqlite")
+            keyring = Keyring.read(new_key("replay"))
+            client = DocumentClient(url, KEY)
+            store = PlatformAccounts(client, PlatformCipher(SECRET), SqlAccounts(database, keyring), keyring)
+            accounts = Accounts(store, keyring, self._folder / "journal")
+            webhooks = Webhooks(database, keyring)
+            for one in documents.webhooks:
+                made = await webhooks.add(one["user"], one["application"], one["name"], one["topology"], one["node"])
+                await webhooks.subscribed(made, one["webhookId"])
+            try:
+                yield OpenAccounts(accounts, database)
+            finally:
+                await accounts.close()
 
     async def run(self, case: Case) -> str:
         """Replay a case; return what differs, empty for nothing."""
         self._target.expect(case["http_calls"])
-        async with self._process(case).answering():
-            return difference(case, await self._asked(case["request"]))
+        settings = self._settings(case)
+        registry = Registry([*nodes(f"{self._web}/sp"), *actions(BasicApp, WebhookApp, self._web)])
+        registry.applications |= {found.key: found for found in applications(self._web)}
+        async with self._accounts(case) as opened:
+            registry.http.access = UserAccess(opened.accounts)
+            service = answers_of(open_service(settings, registry, opened), is_behind_front=True)
+            serving = serve_http(
+                settings.http_host, 0, health=Health(), process=None, api_key=None, grace_seconds=0, service=service
+            )
+            async with serving:
+                answer = await self._asked(case["request"])
+            await registry.close()
+        return difference(case, answer)
 
     async def _asked(self, request: Mapping[str, Any]) -> Answered:
         body = (request["body"] or "").replace(WEB, self._web).encode()

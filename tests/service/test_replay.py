@@ -1,13 +1,14 @@
 """Recorded calls are replayed: what is the same passes, what differs is named."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from golden.comparing import Answered, difference
+from golden.comparing import RULES, Answered, difference
 
 ROOT = Path(__file__).parents[2]
 JSON = [["Content-Type", "application/json; charset=utf-8"]]
@@ -79,3 +80,9 @@ def test_json_that_ended_the_recorded_process_is_refused() -> None:
     wanted = {**ECHO, "response": {"status": None}}
     assert difference(wanted, answered({}, 400)) == ""
     assert difference(wanted, answered({})) == "status 200, where the recorded process ended"
+
+
+def test_each_deliberate_difference_stands_on_the_page_with_its_reason() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert named == [rule.__name__ for rule in RULES]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from applications import Application
-from applications.errors import InstalledAlready, KeyMissing, NotInstalled, SecretsError
+from applications.errors import KeyMissing, NotInstalled, SecretsError
 from applications.forms import Values
 from applications.install import Install, serving
 from worker.service.errors import Refused, UnknownService
@@ -112,7 +112,7 @@ class ApplicationRoutes:
         if not await accounts.installs.add(user, application.key, places.sdk, is_enabled=False):
             before = await accounts.installs.get(user, application.key, places.sdk)
             if before is not None and before.is_enabled:
-                raise InstalledAlready(application.key, user, places.sdk)
+                raise Refused(f"ApplicationInstall with user [{user}] and name [{application.key}] already exists !")
         _, _, install = await self._found(places)
         forms = await self._forms(accounts, application, install, accounts.installs.settings(install))
         can_call = is_authorized(accounts, application, install)

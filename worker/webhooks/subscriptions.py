@@ -94,14 +94,23 @@ async def _asking(
 ) -> AsyncIterator[Client]:
     """Give a client. What goes wrong is told without secrets."""
     own = webhooks.secrets(webhook)
-    access = await accounts.access(application, webhook.user, webhook.sdk)
+    client = await _client(accounts, application, webhook)
+    access = await client.access()
     try:
-        yield await accounts.client(application, webhook.user, webhook.sdk)
+        yield client
     except ServiceRefused as error:
         text = redact(error.response.text, {own.token, own.secret, *access.secrets})
         raise SubscribeRefused(f"{application.key} answered {error.response.status}: {text[:200]}") from None
     except (SubscribeRefused, ReplyUnreadable) as error:
         raise SubscribeRefused(redact(str(error), {own.token, own.secret, *access.secrets})) from None
+
+
+async def _client(accounts: Accounts, application: type[Application], webhook: Webhook) -> Client:
+    """Return a client, also of an install that is switched off: its topologies may be switched on before it."""
+    install = await accounts.installs.find(webhook.user, application.key, webhook.sdk)
+    if install is None or install.is_enabled:
+        return await accounts.client(application, webhook.user, webhook.sdk)
+    return await accounts.kept_client(application, install)
 
 
 def _check(application: type[Application], name: str, parameters: Mapping[str, str]) -> None:
