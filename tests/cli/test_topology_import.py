@@ -163,3 +163,11 @@ def test_a_topology_with_circles_is_not_exported(tmp_path: Path) -> None:
     done = run("export", "topology.json")
     assert done.exit_code == 1
     assert "topology.json: these nodes go in circles" in done.output
+
+
+def test_a_file_of_the_editor_is_checked_and_shown_as_it_is(tmp_path: Path) -> None:
+    stored(tmp_path, "orders.tplg", bpmn())
+    checked = run("check", "orders.tplg")
+    assert checked.output.startswith("orders (orders): 6 nodes\n")
+    assert "shop-list-orders  batch        /batch/shop-list-orders/action → add-vat" in checked.output
+    assert "└─▶ add-vat" in run("show", "orders.tplg").output
