@@ -2,8 +2,9 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -20,9 +21,14 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "direct-integration.md"
 
 @dataclass
 class Books(OAuthServer):
-    """The service of the page at which people log in."""
+    """The service of the page at which people log in, and which calls webhooks."""
+
+    subscribed: list[Any] = field(default_factory=list)
 
     async def _api(self, request: web.Request) -> web.Response:
+        if request.path == "/api/hooks":
+            self.subscribed.append(await request.json())
+            return web.json_response({"id": 7})
         answer = await super()._api(request)
         return answer if answer.status == 401 else web.json_response({"id": 3, "total": 42})
 
@@ -40,6 +46,7 @@ async def test_the_page_leads_from_an_empty_folder_to_a_service(tmp_path: Path) 
     try:
         async with Books().serve() as books:
             replaced = {
+                "curl -sf": "curl -s --fail-with-body",
                 "--http-port 8080": f"--http-port {port}",
                 "127.0.0.1:8080": f"127.0.0.1:{port}",
                 "8800": str(rates),
@@ -53,6 +60,9 @@ async def test_the_page_leads_from_an_empty_folder_to_a_service(tmp_path: Path) 
                     await log_in(shell.said, port)
     finally:
         await shell.end()
+    (hook,) = books.subscribed
+    assert hook["event"] == "order-created"
+    assert hook["url"].startswith("https://start.orchesty.example/topologies/orders/nodes/new-order/token/")
     assert '\\"total\\":42' in shell.said
     assert "of-ann" not in shell.said
 

@@ -55,7 +55,11 @@ def write_modules(page: Path, folder: Path) -> None:
     lines = [""] * text.count("\n")
     for found in re.finditer(r'```python(?: title="(.*?)")?\n(.*?)```', text, re.DOTALL):
         if found[1]:
-            (folder / found[1]).write_text(found[2])
+            path = folder / found[1]
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(found[2])
+            if path.parent != folder:
+                (path.parent / "__init__.py").touch()
             continue
         start = text.count("\n", 0, found.start(2))
         snippet = found[2].splitlines()
@@ -79,7 +83,7 @@ def test_topologies_of_a_page_are_right(page: Path, tmp_path: Path) -> None:
 def test_commands_of_a_page_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for line in "\n".join(snippets(page, "console")).splitlines():
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.partition(" > ")[0], comments=True)
         if words[:1] == ["make"]:
             assert words[1] in targets
         if words[:1] == ["orchesty-worker"]:
