@@ -64,7 +64,8 @@ class UserInstalls:
     async def change(self, install: Install, changes: Mapping[str, Any]) -> Install:
         """Change plain settings (`install.plain`) by name, None to remove one, and return the install as it is then.
 
-        What others have changed meanwhile stays. Values are JSON. Raises `NotInstalled` when it is gone.
+        What others have changed meanwhile stays. Values are JSON. Raises `NotInstalled` when it is gone, and
+        `ChangedMeanwhile` when others change it each time.
         """
         accounts = self._accounts
         for _ in range(TRIES):

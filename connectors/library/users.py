@@ -27,7 +27,7 @@ class ListUsers(Batch[Any, Any]):
         self.name = f"{application.key}-list-users"
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page:
-        """Return the messages; there is one page."""
+        """Return the messages; there is one page. Raises `Stop` where there is no install."""
         body = json.loads(message.body) if message.body.strip() else {}
         rest = {name: value for name, value in body.items() if name != "user"} if isinstance(body, dict) else body
         user = _user(body, message)

@@ -26,7 +26,7 @@ Entry = tuple[Any, Mapping[str, str]]
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Let the message wait for the storage as long as the platform's comparator does."""
+    """Let the message wait for the storage as long as the platform's comparator does: raises `StorageAway`."""
     try:
         yield
     except StorageAway as error:

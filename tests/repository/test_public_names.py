@@ -218,7 +218,7 @@ def test_one_file_knows_the_http_library() -> None:
 
 
 def test_authors_meet_no_name_of_the_http_library() -> None:
-    taught = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "worker" / "templates").iterdir()]
+    taught = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "worker" / "templates").rglob("*.txt")]
     written = [path.name for path in taught if re.search(r"httpx\.|aiohttp\.|import (httpx|aiohttp)", path.read_text())]
     assert written == []
 
