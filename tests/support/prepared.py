@@ -108,7 +108,7 @@ def _server() -> socket.socket:
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with its:
         server = subprocess.Popen(
-            [sys.executable, __file__, str(its.fileno())],
+            [sys.executable, "-P", __file__, str(its.fileno())],  # no module beside this one is in the place of another
             pass_fds=[its.fileno()],
             cwd=ROOT,
             env=clean,
@@ -190,7 +190,6 @@ def _become(request: dict[str, Any], path: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests; they end this process
-    del sys.path[0]  # its own folder, whose modules are called as some of Python's
     PATH = sys.path[:]
     _import_worker()
     gc.freeze()

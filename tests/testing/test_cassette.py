@@ -11,7 +11,7 @@ from aiohttp import web
 from support.services import serving
 
 from applications import Client
-from applications.access import Access
+from applications.access import Access, always
 from applications.http.response import Response
 from applications.http.wire import Wire
 from worker.testing import Cassette, ConnectionLost, Request, TimedOut, Transport, UnexpectedRequest, answering
@@ -51,7 +51,7 @@ def facts(reply: Response) -> tuple[int, bytes | Mapping[str, object]]:
 @asynccontextmanager
 async def through(transport: Transport, url: str = "") -> AsyncIterator[Client]:
     wire = Wire(transport=transport)
-    yield Client(wire, Access(url), "shop")
+    yield Client(wire, always(Access(url)), "shop")
     await wire.close()
 
 
