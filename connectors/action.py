@@ -21,6 +21,7 @@ from applications.access import Access
 from applications.http.paths import places_of
 from applications.http.response import Response
 from applications.user_installs import UserInstalls
+from connectors.audit import Checkpoint
 from connectors.clients import Clients
 from connectors.connection import Connection, ConnectionRequest, read_connection
 from connectors.download import Download
@@ -62,6 +63,9 @@ class Action(ABC, Generic[In, Out]):
 
     name: str
     """Unique among the actions of its kind; topologies call the action by it."""
+
+    checkpoint: Checkpoint | None = None
+    """What the business audit notes of each message; one that a message gets by `audit_checkpoint` goes before it."""
 
     input_type: Any = Any
     output_type: Any = Any

@@ -6,6 +6,7 @@ the message. Both travel in headers that the platform understands.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from connectors.message import Message
@@ -15,6 +16,20 @@ AUDIT_CHECKPOINT = "audit-checkpoint"
 
 AnyMessage = TypeVar("AnyMessage", bound=Message[Any])
 Role = Literal["process_entry", "process_step", "process_exit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is noted of each message that an action has had: `checkpoint = Checkpoint("process_step", ("id", "total"))`.
+
+    Stands on the class of an action. It is noted whatever becomes of the message, also when the action raises.
+    """
+
+    role: Role
+    fields: tuple[str, ...] = ()
+    """`"customer.id"` goes deeper; none: only the passing is noted."""
+    entity_path: str = "$"
+    """Where in the body the object or the list of objects lies that the fields are taken from."""
 
 
 def audit_entity(message: AnyMessage, entity: str, key: str, *fields: Mapping[str, object]) -> AnyMessage:

@@ -1,15 +1,18 @@
 """Business audit: entities travel in a header, checkpoints become log lines."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 from support.visits import node, visit
 
-from connectors import Forward, Message, Outcome, Page, Trash, audit_checkpoint, audit_entity
+from connectors import CustomNode, Forward, Message, Outcome, Page, Repeat, Trash, audit_checkpoint, audit_entity
+from connectors.audit import Checkpoint
 from worker.pipeline.decisions import Decision
-from worker.pipeline.stages import around, audits, decides
+from worker.pipeline.stages import Audited, around, decides
+from worker.testing import run_action
 
 GOLDEN = '{"order":{"key":"id","fields":[{"id":"1","a":"b"},{"id":"2"}]},"cust":{"key":"no","fields":[{"no":"9"}]}}'
 BODY = '{"id":1,"note":"x","customer":{"id":7,"token":"t"},"api_key":"k"}'
@@ -19,9 +22,9 @@ def message(body: str = BODY) -> Message[Any]:
     return Message({"user": "alice"}, body)
 
 
-async def lines(outcome: Outcome) -> tuple[list[dict[str, Any]], Decision]:
+async def lines(outcome: Outcome, declared: Checkpoint | None = None) -> tuple[list[dict[str, Any]], Decision]:
     with capture_logs() as logged:
-        left = await around([audits], decides(outcome))(visit(node("a"), '{"id":"given"}'))
+        left = await around([Audited(declared).stage], decides(outcome))(visit(node("a"), '{"id":"given"}'))
     return [dict(line["auditCheckpoint"]) for line in logged if line["event"] == "Audit checkpoint"], left.decision
 
 
@@ -90,3 +93,37 @@ async def test_a_list_at_a_path_is_picked_entity_by_entity() -> None:
     body = json.dumps({"data": {"orders": [{"id": 1, "x": 2}, {"id": 3}]}})
     set_ = audit_checkpoint(message(body), "process_entry", ["id"], entity_path="$.data.orders")
     assert (await lines(Forward(set_)))[0][0]["payload"] == [{"id": 1}, {"id": 3}]
+
+
+async def test_a_declared_checkpoint_is_written_whatever_becomes_of_the_message() -> None:
+    step = Checkpoint("process_step", ("id",))
+    passed = Forward(message())
+    written, left = await lines(passed, step)
+    assert [line["payload"] for line in written] == [{"id": 1}]
+    assert left is passed
+    for outcome, status in ((Trash("no"), "failed"), (Repeat(timedelta(1), "later"), "repeat")):
+        written, left = await lines(outcome, step)
+        assert [(line["resultStatus"], line["payload"]) for line in written] == [(status, {"id": "given"})]
+        assert left is outcome
+    written, _ = await lines(Forward(audit_checkpoint(message(), "process_exit", ["id"])), step)
+    assert [line["role"] for line in written] == ["process_exit"]
+
+
+class Declaring(CustomNode[Any, Any]):
+    """Fails for some."""
+
+    name = "declaring"
+    checkpoint = Checkpoint("process_entry", ("number",))
+
+    async def process(self, message: Message[Any]) -> Message[Any]:
+        if message.data["number"] > 1:
+            raise KeyError("too many")
+        return message
+
+
+@pytest.mark.parametrize(("number", "status"), [(1, "success"), (2, "failed")])
+async def test_an_action_declares_its_checkpoint(number: int, status: str) -> None:
+    with capture_logs() as logged:
+        await run_action(Declaring, {"number": number})
+    (line,) = [line["auditCheckpoint"] for line in logged if line["event"] == "Audit checkpoint"]
+    assert (line["role"], line["resultStatus"], line["payload"]) == ("process_entry", status, {"number": number})

@@ -84,13 +84,13 @@ def test_an_unknown_forced_follower_sends_the_message_to_the_trash() -> None:
 
 
 def test_items_of_a_batch_inherit_headers_and_overlay_their_own() -> None:
-    at = visit(node("next"), cursor="2", audit_entity="order")
+    at = visit(node("next"), cursor="2", audit_entity="order", audit_entity_ids="17")
     items = [Message({"user": "bob", "audit-entity": "invoice"}, "first"), {"plain": "value"}]
     settlement = settle(at, Page(items))
     first, second = (sent(publication) for publication in settlement.publications)
     assert (first[0]["user"], first[0]["audit-entity"], first[1]) == ("bob", "invoice", "first")
     assert (second[0]["user"], second[1]) == ("alice", '{"plain":"value"}')
-    assert "audit-entity" not in second[0]
+    assert (second[0]["audit-entity"], second[0]["audit-entity-ids"]) == ("order", "17")
     assert "cursor" not in first[0]
     assert first[0]["process-id"] != second[0]["process-id"] != PROCESS_ID
     assert reported(settlement)["following"] == 2

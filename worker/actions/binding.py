@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from connectors.audit import Checkpoint
 from connectors.configured import Configured
 from worker.actions.local import Call, local_call, timed
 from worker.actions.registry import AnyAction, Registry
@@ -53,6 +54,12 @@ def bind(
     action is neither here nor at a URL.
     """
     return {node.id: _call(node, registry, remote, variables) for node in nodes if node.role in ACTION_ROLES}
+
+
+def checkpoints(nodes: Iterable[Node], registry: Registry) -> dict[str, Checkpoint]:
+    """Return what the actions of nodes say is to be noted of each message, by node id."""
+    found = ((node.id, registry.at(node)) for node in nodes)
+    return {node: action.checkpoint for node, action in found if action is not None and action.checkpoint is not None}
 
 
 def _call(node: Node, registry: Registry, remote: RemoteActions, variables: Collection[str] | None) -> Call:

@@ -7,7 +7,7 @@ from itertools import chain
 from connectors.secrets import keep_own
 from worker.accounts.opening import OpenAccounts, UserAccess, egress_of, open_needed
 from worker.actions.applications import applications_in, installed_applications
-from worker.actions.binding import bind
+from worker.actions.binding import bind, checkpoints
 from worker.actions.catalogue import known_applications
 from worker.actions.injection import Injection
 from worker.actions.registry import Registry
@@ -122,6 +122,7 @@ class WorkerParts:
             max_deliveries=self.settings.max_deliveries,
             marks=self.marks,
             added=self.stages,
+            checkpoints=checkpoints(self.nodes, self.registry),
             waiting_seconds=self.metrics.waiting_seconds,
             action_seconds=self.metrics.action_seconds,
             figures=self.figures,

@@ -7,13 +7,14 @@ Only the fields that the checkpoint names are written, of those never one that i
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
+from connectors.audit import Checkpoint, Role
 from worker.actions.errors import describe
 from worker.protocol import headers as h
 from worker.protocol.message import Visit
@@ -36,12 +37,12 @@ _STATUS: Mapping[type, tuple[int, str]] = {
 """The platform's code and word for each outcome."""
 
 
-class Checkpoint(BaseModel):
-    """The header's content."""
+class _Header(BaseModel):
+    """The content of the header that an action has set."""
 
-    role: Literal["process_entry", "process_step", "process_exit"]
+    role: Role
     entity_path: str = Field("$", alias="entityPath")
-    fields: list[str]
+    fields: tuple[str, ...]
 
 
 def audited(visit: Visit, outcome: Outcome) -> Outcome:
@@ -49,27 +50,37 @@ def audited(visit: Visit, outcome: Outcome) -> Outcome:
     message = outcome.message
     assert message is not None, "it holds the checkpoint"
     try:
-        checkpoint = Checkpoint.model_validate_json(str(message.headers[h.AUDIT_CHECKPOINT]))
-        for body in _bodies(visit, outcome, message, checkpoint):
-            _write(outcome, checkpoint, body)
+        read = _Header.model_validate_json(str(message.headers[h.AUDIT_CHECKPOINT]))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         log.warning("audit_checkpoint_unreadable", problem=problems, consequence="it is not written")
-    except Exception as error:
-        log.warning("audit_checkpoint_unreadable", problem=describe(error), consequence="it is not written")
+    else:
+        note(visit, outcome, Checkpoint(read.role, read.fields, read.entity_path))
     rest: Message[Any] = Message(h.without(message.headers, frozenset({h.AUDIT_CHECKPOINT})), message.body)
     return replace(outcome, message=rest)
 
 
-def _bodies(visit: Visit, outcome: Outcome, message: Message[Any], checkpoint: Checkpoint) -> Iterator[bytes]:
-    """Yield what the lines are about: each item of a batch, else what was returned, or at the exit what was given."""
+def note(visit: Visit, outcome: Outcome, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint."""
+    try:
+        for body in _bodies(visit, outcome, checkpoint):
+            _write(outcome, checkpoint, body)
+    except Exception as error:
+        log.warning("audit_checkpoint_unreadable", problem=describe(error), consequence="it is not written")
+
+
+def _bodies(visit: Visit, outcome: Outcome, checkpoint: Checkpoint) -> Iterator[bytes]:
+    """Yield what the lines are about: each item of a batch, else what was returned, or at the exit what was given.
+
+    An action that raises has returned nothing: its line is about what it was given, too.
+    """
     if isinstance(outcome, Page):
         for item in outcome.items:
             yield item.body.encode() if isinstance(item, Message) else to_json(item)
-    elif checkpoint.role == "process_exit":
+    elif outcome.message is None or checkpoint.role == "process_exit":
         yield visit.body.encode()
     else:
-        yield message.body.encode()
+        yield outcome.message.body.encode()
 
 
 def _write(outcome: Outcome, checkpoint: Checkpoint, body: bytes) -> None:

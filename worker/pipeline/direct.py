@@ -6,17 +6,21 @@ accounts and rules, and the audit. The platform's worker, which calls, does the 
 
 from collections.abc import Sequence
 
+from connectors.audit import Checkpoint
 from worker.actions.local import Call
 from worker.pipeline.decisions import Decided, Stage, Way
 from worker.pipeline.own_stages import guarded
-from worker.pipeline.stages import around, audits
+from worker.pipeline.stages import Audited, around
 from worker.protocol.message import Visit
 
 
-def direct_way(call: Call, added: Sequence[Stage] = ()) -> Way:
-    """Return the way to an action and back. `ActionUnreachable` of the call is raised to whoever waits."""
+def direct_way(call: Call, added: Sequence[Stage] = (), checkpoint: Checkpoint | None = None) -> Way:
+    """Return the way to an action and back. `ActionUnreachable` of the call is raised to whoever waits.
+
+    `checkpoint` is what the action says is to be noted of each message.
+    """
 
     async def attempt(visit: Visit) -> Decided:
         return Decided(visit, await call(visit))
 
-    return around([*map(guarded, added), audits], attempt)
+    return around([*map(guarded, added), Audited(checkpoint).stage], attempt)

@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from connectors import Forward, Message, Outcome, Stop, Trash
+from connectors.audit import Checkpoint
 from worker.actions.local import Call
 from worker.deduplication.marks import Marks
 from worker.modes.services import Entities, Figures, Installation
 from worker.patience import Patience
-from worker.pipeline.audit import audited
+from worker.pipeline.audit import audited, note
 from worker.pipeline.back_off import BackOff, Failures
 from worker.pipeline.carrying import Carrier
 from worker.pipeline.decisions import Cancelled, Decided, Decision, Duplicate, Stage, UserTask, Way
@@ -59,6 +60,8 @@ class Stages:
     """Those of nodes with `deduplicate`."""
     added: Sequence[Stage] = ()
     """The user's own. They stand around the attempts at an action, with their waiting, and see what is decided."""
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    """What the actions of nodes say is to be noted of each message, by node id."""
     waiting_seconds: Mapping[str, Histogram] = field(default_factory=dict)
     action_seconds: Mapping[str, Histogram] = field(default_factory=dict)
     """Where the times of nodes are noted, by node id; of others nobody asks."""
@@ -94,7 +97,7 @@ class Stages:
             Within(self.installation).stage if self.installation else None,
             self.unless_cancelled if counts and self.added else None,
             *map(guarded, self.added),
-            audits if back_off else None,
+            Audited(self.checkpoints.get(node.id)).stage if back_off else None,
             back_off.stage if back_off else None,
             self.unless_cancelled if counts else None,
             self.turns.take if limits else None,
@@ -147,14 +150,23 @@ def rejected(visit: Visit, call_next: Way) -> Awaitable[Decided]:
     return decides(Stop("rejected by a person"))(visit) if is_rejected else call_next(visit)
 
 
-async def audits(visit: Visit, call_next: Way) -> Decided:
-    """Write the checkpoint that the action has set, and take it out of what is sent on."""
-    decided = await call_next(visit)
-    message = getattr(decided.decision, "message", None)
-    if message is None or h.AUDIT_CHECKPOINT not in message.headers:
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """Notes what becomes of messages, where the action says what is to be noted."""
+
+    declared: Checkpoint | None = None
+    """What the class of the action says."""
+
+    async def stage(self, visit: Visit, call_next: Way) -> Decided:
+        """Write the checkpoint that the action has set, and take it out of what is sent on; else the declared one."""
+        decided = await call_next(visit)
+        message = getattr(decided.decision, "message", None)
+        if message is not None and h.AUDIT_CHECKPOINT in message.headers:
+            assert isinstance(decided.decision, Outcome), "only an action sets headers"
+            return replace(decided, decision=audited(decided.visit, decided.decision))
+        if self.declared is not None and isinstance(decided.decision, Outcome):
+            note(decided.visit, decided.decision, self.declared)
         return decided
-    assert isinstance(decided.decision, Outcome), "only an action sets headers"
-    return replace(decided, decision=audited(decided.visit, decided.decision))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,7 @@ PARKING: Final = frozenset(
 TRANSIENT: Final = VERDICT | PARKING
 """Removed before a message leaves for a follower or the trash."""
 
-NOT_INHERITED: Final = frozenset(
-    {CURSOR, CURSOR_TRAIL, AUDIT_CHECKPOINT, AUDIT_ENTITY, AUDIT_ENTITY_IDS, AUDIT_ENTITY_FIELDS}
-)
+NOT_INHERITED: Final = frozenset({CURSOR, CURSOR_TRAIL, AUDIT_CHECKPOINT})
 """What the items of a batch do not take over from the message they came from."""
 
 COUNTED: Final = (

@@ -53,7 +53,9 @@ class ActionRoutes:
         self._seconds = seconds
         self._is_debugging = is_debugging
         self._ready = {
-            (action.kind, action.name): _Ready(action, direct_way(timed(local_call(action, failed)), stages))
+            (action.kind, action.name): _Ready(
+                action, direct_way(timed(local_call(action, failed)), stages, action.checkpoint)
+            )
             for action in registry
             if not isinstance(action, Configured)
         }

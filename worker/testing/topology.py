@@ -19,7 +19,7 @@ from connectors.action import Action
 from connectors.http import FindAccess, Http, of_class
 from worker.accounts.opening import UserAccess
 from worker.actions.applications import limited_applications
-from worker.actions.binding import bind
+from worker.actions.binding import bind, checkpoints
 from worker.actions.injection import Injection
 from worker.actions.local import Call, contained
 from worker.actions.registry import AnyAction, Registry, load_actions
@@ -285,6 +285,7 @@ class InMemoryTopology:
             patience=patience,
             max_deliveries=defaults["max_deliveries"].default,
             added=self._stages,
+            checkpoints=checkpoints(self._nodes, self._registry),
         )
         return Handler(self._nodes, stages, trash, defaults["max_message_bytes"].default)
 
