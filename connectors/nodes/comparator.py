@@ -25,7 +25,7 @@ class Comparator(CustomNode[CompareRequest, Any]):
     name = "comparator"
 
     async def process(self, message: Message[CompareRequest]) -> Message[Any] | Outcome:
-        """Compare the items. Raises `Repeat` while another run holds the key, and `Stop` for no change."""
+        """Compare the items. Raises `Repeat` while another run holds the master key, `Stop` if nothing has changed."""
         wanted, carrier = message.data.configuration, message.without_headers(*DRAFT_HEADERS)
         items = by_id(message.data.items, wanted.id_field)
         if wanted.skip_comparison:
