@@ -24,6 +24,7 @@ from benchmarks.rig import ROOT, VAR, Command, Setup, channel_to, cpu_seconds, d
 from benchmarks.webhook_application import Caller
 from deploy.ports import free_ports
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
+from worker.webhooks.sql import SqlWebhooks
 from worker.webhooks.store import Webhooks
 from worker.webhooks.webhook import path_of
 
@@ -95,7 +96,7 @@ async def _subscribed(database: str, key: str, setup: Setup) -> Sequence[tuple[s
     shared, keyring = InstallsDatabase(database), Keyring.read(key)
     accounts = Accounts(SqlAccounts(shared, keyring), keyring, VAR / "bench-journal")
     try:
-        webhooks = Webhooks(shared, keyring)
+        webhooks = SqlWebhooks(shared, keyring)
         return [await _subscribe(accounts, webhooks, f"bench-{number}", setup) for number in range(TENANTS)]
     finally:
         await accounts.close()

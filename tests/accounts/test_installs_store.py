@@ -121,21 +121,6 @@ async def test_deliveries_are_looked_up_and_not_all_read(tmp_path: Path) -> None
     assert [str(step[3]).split()[0] for step in plan] == ["SEARCH"]
 
 
-async def test_a_webhook_keeps_its_token_and_secret(accounts: Accounts) -> None:
-    store = webhooks_of(accounts)
-    made = await store.add("alice", "git-hub", "issues", "t1", "n1")
-    await store.subscribed(made, "42")
-    (found,) = await store.list(topology="t1", node="n1")
-    assert (store.secrets(found), found.remote_id) == (store.secrets(made), "42")
-    token = store.secrets(found).token
-    assert len(token) == 50
-    assert await store.called([token, "0" * 50]) == {token: found}
-    assert not await store.list(topology="t1", node="n2")
-    await store.remove(found)
-    assert not await store.list()
-    assert not await store.called([token])
-
-
 async def test_webhooks_and_deliveries_of_an_older_version_are_found(url: str, tmp_path: Path) -> None:
     bring_up_to_date(url, replace(CHAIN, head="0001"))
     keyring, tokens = Keyring.read(KEY), {"old": "1" * 50, "lost": "2" * 50}

@@ -22,6 +22,8 @@ from worker.accounts.sql import InstallsDatabase, SqlAccounts
 from worker.documents.cipher import PlatformCipher
 from worker.documents.client import DocumentClient
 from worker.webhooks.deliveries import Deliveries
+from worker.webhooks.documents import PlatformWebhooks
+from worker.webhooks.sql import SqlWebhooks
 from worker.webhooks.store import Webhooks
 
 KEY = new_key("test")
@@ -85,7 +87,9 @@ def sealed_token_of(install: Install) -> str | None:
 
 def webhooks_of(accounts: Accounts) -> Webhooks:
     """Return the webhooks beside the accounts."""
-    return Webhooks(database_of(accounts), accounts.installs.keyring)
+    if isinstance(accounts._store, PlatformAccounts):
+        return PlatformWebhooks(accounts._store._documents, accounts.installs.keyring)
+    return SqlWebhooks(database_of(accounts), accounts.installs.keyring)
 
 
 def deliveries_of(accounts: Accounts) -> Deliveries:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from applications.crypt import Keyring
     from applications.store import AccountStore
     from worker.accounts.sql import InstallsDatabase, SqlAccounts
+    from worker.documents.client import DocumentClient
 
 log = structlog.get_logger()
 
@@ -32,6 +33,8 @@ class OpenAccounts:
 
     accounts: "Accounts"
     database: "InstallsDatabase"
+    documents: "DocumentClient | None" = None
+    """The platform's, where it keeps the installs."""
 
     async def close(self) -> None:
         """Let refreshes end, then close the connections."""
@@ -76,28 +79,36 @@ def open_accounts(settings: Settings) -> OpenAccounts:
     try:
         database = InstallsDatabase(settings.installs_address)
         keyring = read_keyring(settings)
-        store = _store(settings, SqlAccounts(database, keyring), keyring)
+        documents = _documents(settings)
+        own = SqlAccounts(database, keyring)
+        store = _shared(settings, documents, own, keyring) if documents else own
         accounts = Accounts(store, keyring, settings.token_journal)
         accounts.restrict(egress_of(settings))
-        return OpenAccounts(accounts, database)
+        return OpenAccounts(accounts, database, documents)
     except ValueError as error:
         raise SettingsError(f"WORKER_INSTALLS_URL (else WORKER_DATABASE_URL) {error}") from None
 
 
-def _store(settings: Settings, own: "SqlAccounts", keyring: "Keyring") -> "AccountStore":
-    """Return where installs are: in our own database, or in the documents of the platform with notes in ours."""
+def _documents(settings: Settings) -> "DocumentClient | None":
     if not settings.shares_installs:
-        return own
-    from worker.accounts.platform import PlatformAccounts  # noqa: PLC0415 - as above
-    from worker.documents.cipher import PlatformCipher  # noqa: PLC0415 - as above
+        return None
     from worker.documents.client import DocumentClient  # noqa: PLC0415 - as above
 
-    assert settings.crypt_secret is not None, "they are shared by it"
+    return DocumentClient(settings.worker_api_url, settings.platform_key)
+
+
+def _shared(
+    settings: Settings, documents: "DocumentClient", notes: "SqlAccounts", keyring: "Keyring"
+) -> "AccountStore":
+    """Return the installs in the documents of the platform, with notes in our own database."""
+    from worker.accounts.platform import PlatformAccounts  # noqa: PLC0415 - as above
+    from worker.documents.cipher import PlatformCipher  # noqa: PLC0415 - as above
+
     try:
-        cipher = PlatformCipher(settings.crypt_secret.get_secret_value())
+        cipher = PlatformCipher(settings.crypt_secret.get_secret_value() if settings.crypt_secret else "")
     except KeyMissing as error:
         raise SettingsError(str(error)) from None
-    return PlatformAccounts(DocumentClient(settings.worker_api_url, settings.platform_key), cipher, own, keyring)
+    return PlatformAccounts(documents, cipher, notes, keyring)
 
 
 def open_needed(settings: Settings, needing: Collection[type[Application]]) -> OpenAccounts | None:

@@ -154,10 +154,10 @@ class WorkerParts:
         if self.accounts is None:
             return None
         from worker.webhooks.deliveries import Deliveries  # noqa: PLC0415 - a worker without accounts need not wait for it
-        from worker.webhooks.store import Webhooks  # noqa: PLC0415 - as above
+        from worker.webhooks.store import open_webhooks  # noqa: PLC0415 - as above
 
         accounts, database = self.accounts.accounts, self.accounts.database
-        stored, known = Webhooks(database, accounts.installs.keyring), known_applications(self.registry)
+        stored, known = open_webhooks(self.accounts), known_applications(self.registry)
         called = CalledWebhooks(accounts, stored, known, applications_in(self.topology, known))
         public_url = self.settings.public_url or ""
         return WebhookIntake(called, Deliveries(database), self.topology, self.publisher, public_url)

@@ -45,13 +45,13 @@ async def opened_with_webhooks(settings: Settings) -> AsyncIterator[tuple["Accou
     What goes wrong with them becomes a `ClickException`, whose text names the cure. Log lines, such as that of a
     renewed token, go to stderr, so that they stay out of what is printed.
     """
-    from worker.webhooks.store import Webhooks  # noqa: PLC0415 - not for every command
+    from worker.webhooks.store import open_webhooks  # noqa: PLC0415 - not for every command
 
     configure_logs(settings)
     found = open_accounts(settings)
     found.accounts.join({}, starting(settings))
     try:
-        yield found.accounts, Webhooks(found.database, found.accounts.installs.keyring)
+        yield found.accounts, open_webhooks(found)
     except SettingsInvalid as error:
         lines = [f"  {form}.{key}: {text}" for form, fields in error.errors.items() for key, text in fields.items()]
         raise click.ClickException("\n".join(["nothing was saved, these values are wrong:", *lines])) from None

@@ -81,9 +81,9 @@ async def _in_time(request: Request, route: Route, places: Places) -> Reply:
 
 
 def _webhooks(opened: OpenAccounts) -> "Webhooks":
-    from worker.webhooks.store import Webhooks  # noqa: PLC0415 - it loads what only installs need
+    from worker.webhooks.store import open_webhooks  # noqa: PLC0415 - it loads what only installs need
 
-    return Webhooks(opened.database, opened.accounts.installs.keyring)
+    return open_webhooks(opened)
 
 
 def callers_of(settings: Settings) -> Callers:

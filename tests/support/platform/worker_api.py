@@ -118,7 +118,7 @@ class WorkerApi:
                 found = [one for one in found if one.get(column) in values]
         if "ids" in checks:
             found = [one for one in found if one["_id"] in set(map(_object_id, checks["ids"]))]
-        if wanted and collection == "ApplicationInstall" and checks.get("enabled", True):
+        if wanted is not None and collection == "ApplicationInstall" and checks.get("enabled", True):
             found = [one for one in found if one.get("enabled") is True]
         if "expires" in checks:
             found = [
