@@ -22,7 +22,7 @@ from worker.documents.client import DocumentClient
 from worker.service.server import answers_of
 from worker.service.service import open_service
 from worker.settings.settings import Settings, load_settings
-from worker.webhooks.store import Webhooks
+from worker.webhooks.sql import SqlWebhooks
 
 from .applications import BasicApp, WebhookApp, applications
 from .calling import actions
@@ -79,7 +79,7 @@ class Replay:
             client = DocumentClient(url, KEY)
             store = PlatformAccounts(client, PlatformCipher(SECRET), SqlAccounts(database, keyring), keyring)
             accounts = Accounts(store, keyring, self._folder / "journal")
-            webhooks = Webhooks(database, keyring)
+            webhooks = SqlWebhooks(database, keyring)
             for one in documents.webhooks:
                 made = await webhooks.add(one["user"], one["application"], one["name"], one["topology"], one["node"])
                 await webhooks.subscribed(made, one["webhookId"])
