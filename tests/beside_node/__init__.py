@@ -1,0 +1,1 @@
+"""The platform's Node.js SDK beside our accounts: both read and renew one install."""
