@@ -25,7 +25,7 @@ from applications.errors import (
     SettingsMissing,
     TryLater,
 )
-from applications.forms import Choices, Values, chooses, save
+from applications.forms import AtRunTime, Values, chooses, save
 from applications.http.client import Client
 from applications.http.egress import Egress
 from applications.http.errors import ReplyUnreadable
@@ -162,9 +162,7 @@ class Accounts:
         await self.installs.save_settings(install, kept, keeps_token=is_login)
         self.forget(user, application.key, sdk)
 
-    async def _choices_with(
-        self, application: type[Application], install: Install, settings: Values
-    ) -> Mapping[str, Choices]:
+    async def _choices_with(self, application: type[Application], install: Install, settings: Values) -> AtRunTime:
         """Return the choices as the service tells them to who has these settings; none to who has yet to log in."""
         try:
             access = self._access(application, install, settings)
@@ -213,11 +211,11 @@ class Accounts:
         self.forget(callback.user, application.key, callback.sdk)
         return found
 
-    async def choices(self, application: type[Application], user: str, sdk: str = "") -> Mapping[str, Choices]:
+    async def choices(self, application: type[Application], user: str, sdk: str = "") -> AtRunTime:
         """Return the choices that only the service knows."""
         return await _asked_for_choices(self.made(application), await self.client(application, user, sdk))
 
-    async def shown_choices(self, application: type[Application], install: Install) -> Mapping[str, Choices]:
+    async def shown_choices(self, application: type[Application], install: Install) -> AtRunTime:
         """Return the choices to show for an install, whatever its state; none as long as its settings do not suffice.
 
         Raises `TryLater`, or what the application's own code does.
@@ -285,7 +283,7 @@ def _raising(error: ApplicationError) -> Callable[[], Awaitable[Access]]:
     return find
 
 
-async def _asked_for_choices(application: Application, client: Client) -> Mapping[str, Choices]:
+async def _asked_for_choices(application: Application, client: Client) -> AtRunTime:
     try:
         return await application.choices(client)
     except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:

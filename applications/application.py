@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
-from applications.forms import LIMITER_FORM, Choices, Form, FormFacts, Values, facts_of, flat, missing
+from applications.forms import LIMITER_FORM, AtRunTime, Form, FormFacts, Values, facts_of, flat, missing
 from applications.http.client import Client
 from applications.limit import Limit, limit_name
 from applications.signatures import Signature
@@ -87,6 +87,9 @@ class Application:
     group_limit: ClassVar[Limit | None] = None
     """The service's limit for all users together."""
 
+    is_installable: ClassVar[bool] = True
+    """Whether the platform's marketplace offers it to people."""
+
     custom_actions: ClassVar[tuple[CustomAction, ...]] = ()
 
     webhooks: ClassVar[tuple[Subscription, ...]] = ()
@@ -130,8 +133,8 @@ class Application:
         """Return the service's id of the call, the same when it is delivered again; empty when there is none."""
         return call.headers.get(self.delivery_header, "")
 
-    async def choices(self, client: Client) -> Mapping[str, Choices]:
-        """Return choices by field that only the service knows; `client` asks it as the user.
+    async def choices(self, client: Client) -> AtRunTime:
+        """Return choices by field that only the service knows, or all that a field shows; `client` asks as the user.
 
         May raise what `client` raises: no settings are saved then.
         """
@@ -178,7 +181,7 @@ class Application:
         return bool(cls.limit or cls.group_limit)
 
     @classmethod
-    def form_facts(cls, choices: Mapping[str, Choices] | None = None) -> list[FormFacts]:
+    def form_facts(cls, choices: AtRunTime | None = None) -> list[FormFacts]:
         """Return the forms as the platform knows them."""
         return facts_of(cls.forms, choices)
 

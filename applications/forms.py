@@ -39,6 +39,21 @@ Values = Mapping[str, Mapping[str, Any]]
 Choices = Mapping[str, str] | Sequence[str]
 """What can be chosen: values, or labels by value."""
 
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a field shows at run time; None: what is declared."""
+
+    label: str | None = None
+    description: str | None = None
+    choices: Choices | None = None
+    is_read_only: bool | None = None
+    is_disabled: bool | None = None
+
+
+AtRunTime = Mapping[str, Choices | Shown]
+"""By field."""
+
 _CHOSEN = frozenset({"text", "number", "selectbox", "multiselect"})
 _MANY = (list, set, frozenset, tuple)
 
@@ -137,7 +152,7 @@ class FormFacts:
         }
 
 
-def facts_of(forms: Sequence[type[Form]], choices: Mapping[str, Choices] | None = None) -> list[FormFacts]:
+def facts_of(forms: Sequence[type[Form]], choices: AtRunTime | None = None) -> list[FormFacts]:
     """Return the facts of forms and of the limiter, in order; `choices` by field are those found at run time.
 
     Forms with the same key become one.
@@ -224,18 +239,27 @@ def flat(facts: Iterable[FormFacts], stored: Values) -> dict[str, str]:
     return found
 
 
-def _field(form: type[Form], name: str, info: FieldInfo, at_run_time: Mapping[str, Choices]) -> FieldFacts:
+def _field(form: type[Form], name: str, info: FieldInfo, at_run_time: AtRunTime) -> FieldFacts:
     extra: Mapping[str, Any] = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     key = info.alias or name
     kind, declared = _type(info.annotation)
-    choices: Choices = at_run_time.get(key, extra.get("labels", declared))
-    if key in at_run_time and kind == "text":
+    found = at_run_time.get(key)
+    shown = found if isinstance(found, Shown) else Shown(choices=found)
+    choices: Choices = extra.get("labels", declared) if shown.choices is None else shown.choices
+    if shown.choices is not None and kind == "text":
         kind = "selectbox"
     default = None if info.is_required() else to_jsonable_python(info.get_default(call_default_factory=True))
     return FieldFacts(
-        form, name, key, kind, info.title or name, info.description or "", info.is_required(), default, choices,
-        bool(extra.get("readOnly")), bool(extra.get("disabled")),
+        form, name, key, kind,
+        _first(shown.label, info.title, name), _first(shown.description, info.description, ""),
+        info.is_required(), default, choices,
+        bool(_first(shown.is_read_only, extra.get("readOnly"))), bool(_first(shown.is_disabled, extra.get("disabled"))),
     )  # fmt: skip
+
+
+def _first(*found: Any) -> Any:
+    """Return the first value that there is."""
+    return next((value for value in found if value is not None), None)
 
 
 def _type(annotation: Any) -> tuple[str, Sequence[str]]:

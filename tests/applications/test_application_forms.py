@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, SecretStr
 
 from applications import Form
 from applications.errors import SettingsInvalid
-from applications.forms import Limiter, facts_of, flat, missing, save, show
+from applications.forms import Limiter, Shown, facts_of, flat, missing, save, show
 
 
 class Login(Form):
@@ -34,7 +34,7 @@ class Types(Form):
     secret2: SecretStr | None = Field(None, title="Secret 2")
 
 
-class Shown(Types):
+class Displayed(Types):
     is_read_only = True
 
 
@@ -70,13 +70,13 @@ def test_a_fresh_install_shows_what_the_platform_showed() -> None:
         field("multi", "multiselect", ["x"], "Multi", choices=["x", "y"]),
         field("check", "checkbox", False, "Check"), field("secret2", "password", None, "Secret 2"), read_only=True,
     )  # fmt: skip
-    facts = facts_of((Login, Shown))
+    facts = facts_of((Login, Displayed))
     assert show(facts, {}) == {"authorization_form": login, "types_form": types, "limiter_form": LIMITER}
 
 
 def test_a_form_to_be_read_is_not_written() -> None:
     assert save(
-        facts_of((Shown,)), {"types_form": {"text": "old"}}, {"types_form": {"text": "new", "check": True}}
+        facts_of((Displayed,)), {"types_form": {"text": "old"}}, {"types_form": {"text": "new", "check": True}}
     ) == {"types_form": {"text": "old"}}
 
 
@@ -185,3 +185,20 @@ def test_a_type_that_is_no_field_is_told_to_the_author() -> None:
 
     with pytest.raises(TypeError, match="not a type of a form's field"):
         facts_of((Wrong,))
+
+
+def test_a_field_shows_at_run_time_what_it_is_told() -> None:
+    class Warehouse(Form):
+        place: str = Field("", title="Place")
+        note: str = Field("", title="Note", description="Of your own.")
+
+    changed = {
+        "place": Shown(label="Warehouse of alice", description="As the shop has them.", choices=["a", "b"]),
+        "note": Shown(is_read_only=True, is_disabled=True),
+    }
+    place, note = facts_of([Warehouse], changed)[0].fields
+    assert (place.label, place.description, place.type, place.choices) == (
+        "Warehouse of alice", "As the shop has them.", "selectbox", ["a", "b"],
+    )  # fmt: skip
+    assert (note.label, note.description, note.type) == ("Note", "Of your own.", "text")
+    assert (note.is_read_only, note.is_disabled, place.is_read_only) == (True, True, False)

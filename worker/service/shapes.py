@@ -29,7 +29,7 @@ def application_facts(application: type[Application]) -> dict[str, Any]:
         "description": application.description,
         "info": application.info,
         "logo": _logo(application.logo) if application.logo else None,
-        "isInstallable": bool(getattr(application, "is_installable", True)),
+        "isInstallable": application.is_installable,
     }
 
 
