@@ -47,7 +47,7 @@ IN_A_TEST_OF_ITS_OWN = {
 FUNCTIONS = {
     "actions.md": {"parse"},
     "connectors.md": {"count_lines"},
-    "embedding.md": {"serve", "timed", "again_in_the_morning", "worker_with_stages"},
+    "embedding.md": {"serve", "timed", "again_in_the_morning", "worker_with_stages", "make_application"},
     "oauth2.md": {
         "exchange",
         "needs_body",
@@ -61,7 +61,8 @@ FUNCTIONS = {
     },
     "webhooks.md": {"subscribe", "unsubscribe", "handshake", "delivery_id"},
 }
-"""What is no action. Each is called below or by its action, `serve` and `worker_with_stages` by test_embedding.py."""
+"""What is no action. Each is called below or by its action, `serve` and `worker_with_stages` by test_embedding.py,
+`make_application` by test_mounted.py."""
 NAMES = [(page, name) for page, examples in EXAMPLES.items() for name in examples]
 
 

@@ -1,7 +1,6 @@
 """The service as a part of somebody's application: one line each."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ import httpx
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from support.pages import ROOT, names_of
 
 from connectors.functions import custom_node
 from worker import Registry, ServiceProcess, load_settings
@@ -38,14 +37,12 @@ def asking(application: Any, address: str = "127.0.0.1") -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://service.test")
 
 
-async def test_a_fastapi_service_has_routes_and_connectors_of_its_own(service: ServiceProcess) -> None:
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.opened():
-            yield
-
-    application = FastAPI(lifespan=lifespan)
-    application.mount("/orchesty", service.as_asgi())
+async def test_the_fastapi_service_of_the_page_has_routes_and_connectors_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    COUNTS.clear()
+    monkeypatch.setenv("WORKER_DATABASE_URL", f"sqlite:///{tmp_path}/database.sqlite")
+    application = names_of(ROOT / "docs" / "embedding.md")["make_application"](Registry([count_orders]))
 
     @application.get("/orders")
     async def orders() -> dict[str, int]:
