@@ -15,14 +15,16 @@ from applications.crypt import Keyring, new_key
 from worker.accounts.opening import OpenAccounts, UserAccess
 from worker.accounts.platform import PlatformAccounts
 from worker.accounts.sql import InstallsDatabase, SqlAccounts
+from worker.actions.injection import Injection
 from worker.actions.registry import Registry
 from worker.app.http_api import serve_http
 from worker.documents.cipher import PlatformCipher
 from worker.documents.client import DocumentClient
+from worker.modes.platform import PlatformStarter
 from worker.service.server import answers_of
 from worker.service.service import open_service
 from worker.settings.settings import Settings, load_settings
-from worker.webhooks.sql import SqlWebhooks
+from worker.storage.opening import open_storage
 
 from .applications import BasicApp, WebhookApp, applications
 from .calling import actions
@@ -73,18 +75,14 @@ class Replay:
         path = case["request"]["path"]
         if any(call["path"].startswith("/document/") for call in case["worker_api_calls"]):
             self._asking[path] = case
-        async with stored(self._asking.get(path, case)) as (url, documents):
+        async with stored(self._asking.get(path, case)) as url:
             database = InstallsDatabase(f"sqlite:///{self._folder}/{case['name']}.sqlite")
             keyring = Keyring.read(new_key("replay"))
             client = DocumentClient(url, KEY)
             store = PlatformAccounts(client, PlatformCipher(SECRET), SqlAccounts(database, keyring), keyring)
             accounts = Accounts(store, keyring, self._folder / "journal")
-            webhooks = SqlWebhooks(database, keyring)
-            for one in documents.webhooks:
-                made = await webhooks.add(one["user"], one["application"], one["name"], one["topology"], one["node"])
-                await webhooks.subscribed(made, one["webhookId"])
             try:
-                yield OpenAccounts(accounts, database)
+                yield OpenAccounts(accounts, database, client)
             finally:
                 await accounts.close()
 
@@ -96,12 +94,15 @@ class Replay:
         registry.applications |= {found.key: found for found in applications(self._web)}
         async with self._accounts(case) as opened:
             registry.http.access = UserAccess(opened.accounts)
+            storage = open_storage(f"sqlite:///{self._folder}/storage.sqlite")
+            injection = Injection(registry, storage, PlatformStarter(None, ""), opened.accounts)
             service = answers_of(open_service(settings, registry, opened), is_behind_front=True)
             serving = serve_http(
                 settings.http_host, 0, health=Health(), process=None, api_key=None, grace_seconds=0, service=service
             )
             async with serving:
                 answer = await self._asked(case["request"])
+            await injection.close()
             await registry.close()
         return difference(case, answer)
 

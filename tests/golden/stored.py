@@ -30,11 +30,6 @@ class Documents:
             elif answer["status"] != BAD_REQUEST:  # that was about an address that was not escaped
                 self._failure = answer
 
-    @property
-    def webhooks(self) -> list[dict[str, Any]]:
-        """The documents of webhooks."""
-        return self._found.get("Webhook", [])
-
     async def answer(self, request: web.Request) -> web.Response:
         """Answer a request of the service."""
         if self._failure is not None:
@@ -75,16 +70,15 @@ def _fits(document: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
 
 
 @asynccontextmanager
-async def stored(case: Mapping[str, Any]) -> AsyncIterator[tuple[str, Documents]]:
+async def stored(case: Mapping[str, Any]) -> AsyncIterator[str]:
     """Serve the documents of a case; give the address."""
-    documents = Documents(case)
     application = web.Application()
-    application.router.add_route("*", "/document/{collection}", documents.answer)
+    application.router.add_route("*", "/document/{collection}", Documents(case).answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", documents
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

@@ -184,7 +184,7 @@ async def test_an_action_that_is_not_there_is_named(kind: str) -> None:
     assert (tested.status, tested.data) == (400, {"status": "Error", "message": text})
 
 
-@pytest.mark.parametrize("body", [b"{", b"hello", b"", b'{"body": NaN}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"{", b"hello", b'{"body": NaN}', b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
     answer = await serving(*ALL)("POST", "/custom-node/echo/process", body)
     assert (answer.status, answer.data["status"]) == (400, "Error")

@@ -16,6 +16,7 @@ JSON = [["Content-Type", "application/json; charset=utf-8"]]
 
 def case(path: str, body: object, status: int, answer: object, method: str = "POST") -> dict[str, Any]:
     return {
+        "name": "case",
         "worker_env": "prod",
         "request": {"method": method, "path": path, "headers": [], "body": None if body is None else json.dumps(body)},
         "response": {"status": status, "headers": JSON, "body": json.dumps(answer)},

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.action import Action
+from worker.actions.injection import Injection
 from worker.actions.registry import Registry
+from worker.modes.platform import PlatformStarter
 from worker.service.http import Reply, Request
 from worker.service.service import Service, open_service
 from worker.settings.settings import load_settings
+from worker.storage.opening import open_storage
 
 
 @dataclass(frozen=True)
@@ -59,4 +62,6 @@ class Asked:
 
 def serving(*actions: Action[Any, Any], **settings: Any) -> Asked:
     """Return a service with these actions."""
-    return Asked(open_service(load_settings(**settings), Registry(actions), None))
+    registry, chosen = Registry(actions), load_settings(**settings)
+    Injection(registry, open_storage(chosen.storage_address), PlatformStarter(None, ""))
+    return Asked(open_service(chosen, registry, None))

@@ -22,6 +22,7 @@ from worker.service.failures import told
 from worker.service.http import Reply, Request, error_reply, no_such_route
 from worker.service.limits import LimitRoutes
 from worker.service.logins import LoginRoutes
+from worker.service.openapi import DescriptionRoutes
 from worker.service.routing import Found, Places, Route, Router
 from worker.service.sync import SyncRoutes
 from worker.service.webhooks import WebhookRoutes
@@ -106,4 +107,6 @@ def open_service(
         SyncRoutes(known, accounts, webhooks),
         ApplicationRoutes(known, accounts, settings.redirect_uri, webhooks.shown),
     )
-    return Service(chain.from_iterable(group.routes() for group in groups), callers_of(settings), settings.prefix)
+    callers = callers_of(settings)
+    routes = tuple(chain.from_iterable(group.routes() for group in groups))
+    return Service((*routes, *DescriptionRoutes(routes, callers).routes()), callers, settings.prefix)
