@@ -1,6 +1,8 @@
 """Deletes what is not needed any more in SQL, a little with each message."""
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select, tuple_
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
 from worker.storage.tables import (
     compared,
@@ -27,9 +29,8 @@ def purge(connection: Connection, now: int) -> None:
     """Delete some rows whose time is up."""
     for parents, key, children, column in FAMILIES:
         _purge_family(connection, parents, parents.c[key], children, children.c[column], now)
-    columns = [compared_answers.c[name] for name in ("message", "kind", "position")]
-    old = select(*columns).where(compared_answers.c.expires <= now).limit(TOGETHER)
-    connection.execute(delete(compared_answers).where(tuple_(*columns).in_(old)))
+    expires = compared_answers.c.expires
+    connection.execute(delete(compared_answers).where(among_first(expires, expires <= now, TOGETHER)))
 
 
 def _purge_family(
@@ -45,7 +46,18 @@ def _purge_family(
     parent = connection.execute(query).scalar_one_or_none()
     if parent is None:
         return
-    some = select(children.c.id).where(column == parent).limit(TOGETHER)
-    gone = connection.execute(delete(children).where(column == parent, children.c.id.in_(some)))
+    own = column == parent
+    gone = connection.execute(delete(children).where(own, among_first(children.c.id, own, TOGETHER)))
     if gone.rowcount < TOGETHER:
         connection.execute(delete(parents).where(key == parent))
+
+
+def among_first(column: ColumnElement[Any], own: ColumnElement[bool], count: int) -> ColumnElement[bool]:
+    """Say which rows are the first of those that are `own`, by this column, and all that are equal to the last of them.
+
+    It is a range of the column. `IN (SELECT ... LIMIT ...)` is a join, for which PostgreSQL reads the selected rows
+    again for each row, as long as it has no statistics of a table that has just grown.
+    """
+    first = select(column).where(own).order_by(column).limit(count).subquery()
+    last = select(first.c[0]).order_by(first.c[0].desc()).limit(1)
+    return column <= last.scalar_subquery()

@@ -9,6 +9,7 @@ from connectors.clock import milliseconds
 from connectors.comparing import REMEMBERED, SLICE, Comparison
 from worker.storage.comparing.answers import NO, YES, Question, answer
 from worker.storage.comparing.collections import Collection
+from worker.storage.comparing.purge import among_first
 from worker.storage.tables import compared, compared_items, compared_runs, compared_seen
 
 FORGOTTEN_TOGETHER = 10_000
@@ -78,6 +79,6 @@ def is_over(connection: Connection, run: str) -> bool:
     own = compared_runs.c.run == run
     connection.execute(update(compared_runs).where(own).values(is_over=True))
     number = connection.execute(select(compared_runs.c.number).where(own)).scalar_one_or_none()
-    some = select(compared_seen.c.id).where(compared_seen.c.run == number).limit(FORGOTTEN_TOGETHER)
-    gone = delete(compared_seen).where(compared_seen.c.run == number, compared_seen.c.id.in_(some))
+    seen = compared_seen.c.run == number
+    gone = delete(compared_seen).where(seen, among_first(compared_seen.c.id, seen, FORGOTTEN_TOGETHER))
     return connection.execute(gone).rowcount < FORGOTTEN_TOGETHER
