@@ -12,13 +12,11 @@ from worker.errors import SettingsError
 from worker.settings.installation import address_of, port_of
 from worker.settings.platform import PlatformSettings
 from worker.settings.service import ServiceSettings
+from worker.settings.stores import StoreSettings
 from worker.settings.values import (
-    Address,
     BrokerAddress,
     HttpAddress,
     Names,
-    RedisAddress,
-    StorageAddress,
     StoreAddress,
     variable,
 )
@@ -52,7 +50,7 @@ class ModeName(StrEnum):
     PLATFORM = "platform"
 
 
-class Settings(PlatformSettings, ServiceSettings):
+class Settings(PlatformSettings, ServiceSettings, StoreSettings):
     """All settings. `docs/settings.md` is generated from these fields."""
 
     topology: Path = Field(
@@ -93,28 +91,11 @@ class Settings(PlatformSettings, ServiceSettings):
     processes: int = Field(
         1, ge=1, le=256, description="Number of worker processes on this machine. One supervisor looks after them."
     )
-    database_url: StoreAddress | None = Field(
-        None,
-        description="The database for everything that is stored and has no URL of its own: "
-        "`postgresql://user:password@host/database`, or `sqlite:///path`.",
-    )
-    redis_url: RedisAddress | None = Field(
-        None,
-        description="Redis, `redis://:password@host:6379/0` or `rediss://`: keeps the limits of all workers "
-        "and the keys of nodes with `deduplicate`. Unset: each process keeps its own limits, which is right for a "
-        "single process, and keys are in `WORKER_DATABASE_URL`, otherwise in `sqlite:///var/deduplication.sqlite`.",
-    )
     trash_url: StoreAddress | None = Field(
         None,
         description="The database of the trash and the user tasks: `sqlite:///path`, "
         "`postgresql://user:password@host/database` or `mongodb://user:password@host/database` (experimental). Unset: "
         "`MONGODB_DSN` in platform mode, otherwise `WORKER_DATABASE_URL`, otherwise `sqlite:///var/trash.sqlite`.",
-    )
-    installs_url: Address | None = Field(
-        None,
-        description="The database of the installs of applications: `sqlite:///path` or "
-        "`postgresql://user:password@host/database`. Unset: `WORKER_DATABASE_URL`, otherwise "
-        "`sqlite:///var/installs.sqlite`.",
     )
     secret_keys: SecretStr | None = Field(
         None,
@@ -132,12 +113,6 @@ class Settings(PlatformSettings, ServiceSettings):
     token_journal: Path = Field(
         Path("var/tokens"),
         description="A directory on this machine for renewed tokens, encrypted, until the database has them.",
-    )
-    storage_url: StorageAddress | None = Field(
-        None,
-        description="The data storage of actions: `sqlite:///path`, `postgresql://user:password@host/database` or "
-        "`redis://host:6379/0`. Workers that share a topology have to share it. Unset: `WORKER_DATABASE_URL`, "
-        "otherwise `sqlite:///var/storage.sqlite`.",
     )
     trash_flood_limit: int = Field(
         1000,
@@ -267,26 +242,6 @@ class Settings(PlatformSettings, ServiceSettings):
         return value
 
     @property
-    def marks_address(self) -> str:
-        """The URL of what `deduplicate` remembers, with its password. Raises `SettingsError` for a MongoDB."""
-        chosen = self.redis_url or self.database_url
-        url = chosen.get_secret_value() if chosen else self._own_file("deduplication")
-        if url.startswith("mongodb"):
-            raise SettingsError(
-                "a node has `deduplicate`, which a MongoDB in WORKER_DATABASE_URL cannot serve: set WORKER_REDIS_URL, "
-                "or give it PostgreSQL or SQLite, and the MongoDB to WORKER_TRASH_URL"
-            )
-        return url
-
-    @property
-    def storage_address(self) -> str:
-        """The URL of the data storage, with its password."""
-        if self.storage_url is not None:
-            return self.storage_url.get_secret_value()
-        shared = self.database_url.get_secret_value() if self.database_url else ""
-        return self._own_file("storage") if not shared or shared.startswith("mongodb") else shared
-
-    @property
     def trash_address(self) -> str:
         """The URL of the trash, with its password."""
         platforms = self.mongodb_dsn if self.mode is ModeName.PLATFORM else None
@@ -298,12 +253,6 @@ class Settings(PlatformSettings, ServiceSettings):
         """The URL of the platform's MongoDB, with its password, if there is one."""
         url = self.mongodb_dsn.get_secret_value() if self.mongodb_dsn else ""
         return url if url.partition("://")[0] in MONGODB else None
-
-    @property
-    def installs_address(self) -> str:
-        """The URL of the installs, with its password."""
-        chosen = self.installs_url or self.database_url
-        return chosen.get_secret_value() if chosen else self._own_file("installs")
 
     @property
     def process_address(self) -> str:
@@ -321,9 +270,6 @@ class Settings(PlatformSettings, ServiceSettings):
         """The address that services get for webhooks: the worker's own, else the starting point's."""
         point = self.starting_point_dsn or ""
         return self.public_url or (point if "://" in point or not point else f"http://{point}")
-
-    def _own_file(self, name: str) -> str:
-        return f"sqlite:///{self._folder}/var/{name}.sqlite"
 
     def broker_address(self, of_topology: str | None) -> str:
         """Return the broker's URL, with its password; the topology's if the settings have none.
