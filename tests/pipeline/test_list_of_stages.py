@@ -60,4 +60,4 @@ async def test_a_node_without_an_action_needs_some_of_them(tmp_path: Path) -> No
     async with handling(tmp_path, [passing], {}) as handled:
         needed = stages_of(handled.stages.way(passing))
     assert needed == [name for name in listed() if name in needed][: len(needed)]
-    assert needed[-1] == "stages.Stages.unless_cancelled"
+    assert needed[-2:] == ["stages.Stages.unless_cancelled", "stages.rejected"]

@@ -8,7 +8,8 @@ awaiting it: that costs a message less. The order carries meaning:
   when its message is done.
 - A run begins before anything is decided, and holding the line ends before anything is carried out. To know how long
   a message waits, it has the decision settled; what nobody has settled is settled when it is carried out.
-- Whether the run is cancelled is asked before each attempt at an action, and before the user's own stages begin.
+- Whether the run is cancelled is asked before each attempt at an action, before the user's own stages begin, and where
+  there is no action before anything is decided: what a cancelled run leaves to a person is cancelled, not rejected.
 - A limit is asked for each attempt, inside of the stage that makes attempts; the time of an action is measured without
   what it has waited for its turn.
 """
@@ -93,13 +94,13 @@ class Stages:
             self.turns.leave if limits else None,
             Kept(self.entities).stage if self.entities else None,
             self.delivered_in_vain,
+            self.unless_cancelled if counts and (self.added or not acts) else None,
             rejected,
             Within(self.installation).stage if self.installation else None,
-            self.unless_cancelled if counts and self.added else None,
             *map(guarded, self.added),
             Audited(self.checkpoints.get(node.id)).stage if back_off else None,
             back_off.stage if back_off else None,
-            self.unless_cancelled if counts else None,
+            self.unless_cancelled if counts and acts else None,
             self.turns.take if limits else None,
             self._timed(node),
         ]
