@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from support.accounts import CRYPT_SECRET, install, install_books, log_in, opened_at_platform
+from support.installation.worker_api import WorkerApi
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
-from support.platform.worker_api import WorkerApi
 
 from applications import Token
 from applications.accounts import Accounts

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from support.accounts import CRYPT_SECRET, install_books, log_in, opened_at_platform
+from support.installation.worker_api import KEY, WorkerApi
 from support.oauth_application import Books
 from support.oauth_server import OAuthServer
-from support.platform.worker_api import KEY, WorkerApi
 
 from applications.accounts import Accounts
 from worker.accounts.platform_settings import TOKEN_FORM

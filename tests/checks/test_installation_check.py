@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.platform.worker_api import KEY, WorkerApi
+from support.installation.worker_api import KEY, WorkerApi
 
 from worker.checks.finding import Finding, FindingState
 from worker.checks.installation import check_installation

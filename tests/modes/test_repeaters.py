@@ -11,7 +11,7 @@ from bson import ObjectId
 from conftest import MakeDatabase, MakeTopology, RunWorker
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
-from support.platform.worker_api import KEY, WorkerApi
+from support.installation.worker_api import KEY, WorkerApi
 from support.queues import Queues, process_message
 from support.topologies import connector
 from support.visits import node

@@ -12,10 +12,10 @@ from applications.accounts import Accounts
 from applications.crypt import Keyring, new_key
 from applications.install import Install
 from support.databases import MakeDatabase
+from support.installation.worker_api import KEY as API_KEY
+from support.installation.worker_api import WorkerApi
 from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
-from support.platform.worker_api import KEY as API_KEY
-from support.platform.worker_api import WorkerApi
 from worker.accounts.platform import PlatformAccounts
 from worker.accounts.sealing import SealedFields
 from worker.accounts.sql import InstallsDatabase, SqlAccounts

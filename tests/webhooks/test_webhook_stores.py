@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.accounts import opened_as, opened_at_platform, webhooks_of
 from support.databases import MakeDatabase
-from support.platform.worker_api import WorkerApi
+from support.installation.worker_api import WorkerApi
 
 from applications.accounts import Accounts
 
