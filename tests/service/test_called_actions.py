@@ -157,6 +157,16 @@ async def test_an_error_leaves_the_message_as_it_came(kind: str, told: str) -> N
     assert "test_called_actions.py" in line["reason"], "the log has the place"
 
 
+async def test_a_body_of_another_type_is_told_by_its_place_without_its_values() -> None:
+    @custom_node("count")
+    def count(data: dict[str, int]) -> int:
+        return sum(data.values())
+
+    answer = await serving(count).call("/custom-node/count/process", {"shop": "of-alice"})
+    assert (answer.status, "at $.shop" in answer.headers["result-message"]) == (400, True)
+    assert "of-alice" not in answer.headers["result-message"]
+
+
 async def test_a_stack_is_told_when_debugging_only() -> None:
     answer = await serving(*ALL, app_env="debug").call("/custom-node/fail/process", "plain")
     assert "Traceback" in json.loads(answer.headers["result-detail"])

@@ -38,7 +38,7 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, BaseExceptionGroup):
         return f"{type(error).__name__}: {'; '.join(map(describe, error.exceptions[:MOST_OF_GROUP]))}"
-    return f"{type(error).__name__}: {without_secrets(_text(error))}{_place(frames) if frames else ''}"
+    return f"{type(error).__name__}: {without_secrets(text_without_values(error))}{_place(frames) if frames else ''}"
 
 
 def _place(frames: traceback.StackSummary) -> str:
@@ -54,7 +54,8 @@ def _is_library(frame: traceback.FrameSummary) -> bool:
     return any(Path(frame.filename).is_relative_to(folder) for folder in _LIBRARIES)
 
 
-def _text(error: BaseException) -> str:
+def text_without_values(error: BaseException) -> str:
+    """Return what an error says; of one of validation the places and problems, not what was there."""
     if not isinstance(error, ValidationError):
         return text_of(error)
     problems = error.errors(include_input=False, include_url=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from applications.errors import ApplicationError, Disabled, NotInstalled
 from connectors import Outcome, Trash
 from connectors.secrets import without_secrets
+from worker.actions.errors import text_without_values
 from worker.actions.outcomes import is_verdict, outcome_of_error
 from worker.errors import text_of
 
@@ -36,7 +37,7 @@ def told(error: BaseException) -> str:
     if isinstance(error, NotInstalled | Disabled):
         return told_of_install(error.user, error.application)
     is_plain = type(error) is Exception or isinstance(error, ApplicationError)
-    return text_of(error) if is_plain else f"{type(error).__name__}: {text_of(error)}"
+    return text_of(error) if is_plain else f"{type(error).__name__}: {text_without_values(error)}"
 
 
 def told_of_install(user: str, application: str) -> str:
