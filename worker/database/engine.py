@@ -1,5 +1,7 @@
 """Connections to SQLite and PostgreSQL, and what those say as errors of ours."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,6 +20,8 @@ CONNECT_SECONDS = 10
 SILENCE_MS = 30_000
 """How long PostgreSQL's host may leave what was sent unacknowledged before the connection counts as lost."""
 BUSY_SECONDS = 30
+SWITCH_PAUSES = (0.01,) * 100
+"""Seconds between attempts to switch a file to its log of writes, which takes milliseconds."""
 """How long SQLite waits for another writer."""
 CACHE_KIB = 32_000
 """Pages that a connection of SQLite keeps in memory, for tables that are searched."""
@@ -104,7 +108,20 @@ def _make_sqlite_private(_: object, __: object, arguments: list[Any], ___: objec
 def _prepare_sqlite(cache_kib: int, synchronous: str, connection: Any, _: object) -> None:
     """Let readers and writers of several processes work side by side."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(cursor)
     cursor.execute(f"PRAGMA synchronous={synchronous}")
     cursor.execute(f"PRAGMA cache_size=-{cache_kib}")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Try it again while others do the same with a new file: SQLite itself does not wait here."""
+    for pause in (*SWITCH_PAUSES, None):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if pause is None or "locked" not in str(error):
+                raise
+            time.sleep(pause)
+        else:
+            return
