@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from applications.forms import Form
     from applications.http.client import Client
     from applications.limit import Limit
+    from applications.signatures import HmacSignature
     from applications.sync_call import SyncCall, TextReply
     from applications.token import Token, read_token
     from applications.webhook_call import Handshake, Subscription, WebhookCall
@@ -42,6 +43,7 @@ __all__ = [
     "Form",
     "Grant",
     "Handshake",
+    "HmacSignature",
     "Limit",
     "OAuth1",
     "OAuth1Login",
@@ -78,6 +80,7 @@ if not TYPE_CHECKING:  # else any name would pass the type checker
             "applications.forms": ("Form",),
             "applications.http.client": ("Client",),
             "applications.limit": ("Limit",),
+            "applications.signatures": ("HmacSignature",),
             "applications.sync_call": ("SyncCall", "TextReply"),
             "applications.token": ("Token", "read_token"),
             "applications.webhook_call": ("Handshake", "Subscription", "WebhookCall"),

@@ -67,10 +67,10 @@ def body_only(call: WebhookCall, _: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class HmacSignature:
-    """HMAC-SHA256 in a header."""
+    """HMAC-SHA256 in a header: `HmacSignature("X-Crm-Signature", prefix="sha256=")`."""
 
     header: str
-    """In lower case, as all names of headers here."""
+    """Its name, in any case."""
     encode: Encode = hexadecimal
     prefix: str = ""
     """What stands before the signature in the header."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from applications.http.client import Client
+from applications.http.response import Headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,11 @@ class SyncCall:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Of a name that comes several times the first value."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Names are in lower case."""
+    """Names are found in any case; `items()` has them in lower case."""
     body: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", Headers(self.headers))
 
     def json(self) -> Any:
         """Return the body read as JSON. Raises `ValueError`."""

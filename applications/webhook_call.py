@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from applications.http.response import Headers
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookCall:
@@ -12,10 +14,13 @@ class WebhookCall:
     url: str
     """As the service called it, with the query."""
     headers: Mapping[str, str] = field(repr=False)
-    """Names are in lower case."""
+    """Names are found in any case; `items()` has them in lower case."""
     body: bytes = field(repr=False)
     received: float
     """Seconds since the epoch."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", Headers(self.headers))
 
 
 @dataclass(frozen=True, slots=True)

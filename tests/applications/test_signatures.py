@@ -104,6 +104,19 @@ def test_another_body_secret_or_header_does_not(scheme: Signature, sign: Sign) -
                 scheme.check(call({**right.headers, name: wrong}), SECRET)
 
 
+@pytest.mark.parametrize(("scheme", "sign"), SCHEMES)
+@pytest.mark.parametrize("written", [str.upper, str.lower, str.title], ids=["upper", "lower", "title"])
+def test_names_of_headers_are_found_in_any_case(scheme: Signature, sign: Sign, written: Callable[[str], str]) -> None:
+    scheme.check(call({written(name): value for name, value in sign(NOW).items()}), SECRET)
+
+
+@pytest.mark.parametrize("name", ["X-Crm-Signature", "x-crm-signature", "X-CRM-SIGNATURE"])
+def test_a_signature_of_your_own_names_its_header_in_any_case(name: str) -> None:
+    sent = call({"X-crm-Signature": f"v1={digest(BODY).hex()}"})
+    HmacSignature(name, prefix="v1=").check(sent, SECRET)
+    assert sent.headers.get(name) == sent.headers[name]
+
+
 @pytest.mark.parametrize(("scheme", "sign"), SCHEMES[2:])
 @pytest.mark.parametrize("away", [-301, 301])
 def test_a_call_from_another_time_does_not(scheme: Signature, sign: Sign, away: int) -> None:

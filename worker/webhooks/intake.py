@@ -18,6 +18,7 @@ from aiohttp import web
 
 from applications import WebhookCall
 from applications.errors import ApplicationError, TryLater
+from applications.http.response import Headers
 from applications.signatures import Forged, KeyUnusable
 from worker.broker.publisher import Publisher
 from worker.doors.bodies import read_body
@@ -118,7 +119,7 @@ class WebhookIntake:
         return self._nodes.get(node) if topology in {self._topology.id, self._topology.name} else None
 
     async def _webhook_call(self, request: web.Request) -> WebhookCall:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = Headers(request.headers.items())
         base = self._public_url or f"{request.scheme}://{request.host}"
         return WebhookCall(request.method, f"{base}{request.raw_path}", headers, await read_body(request), time.time())
 
