@@ -7,6 +7,7 @@ from applications.http.errors import ConnectionLost, NotConnected, TimedOut
 from applications.http.request import Request
 from applications.http.transport import Reply, Transport
 from worker.testing.action import ActionResult, run_action
+from worker.testing.byte_service import ByteService, RawRequest
 from worker.testing.cassette import Cassette
 from worker.testing.clock import FakeClock
 from worker.testing.contract import ActionContract, BatchContract, ConnectorContract
@@ -21,6 +22,7 @@ __all__ = [
     "ActionContract",
     "ActionResult",
     "BatchContract",
+    "ByteService",
     "Cassette",
     "ConnectionLost",
     "ConnectorContract",
@@ -29,6 +31,7 @@ __all__ = [
     "FakeClock",
     "InMemoryTopology",
     "NotConnected",
+    "RawRequest",
     "Reply",
     "Request",
     "RunCounts",
