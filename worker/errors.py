@@ -22,6 +22,9 @@ WorkerError
 EndsTest is none of them, nor an `Exception`: nothing catches it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class WorkerError(Exception):
     """Root of all errors of the worker."""
@@ -120,3 +123,10 @@ def readable(text: str) -> str:
     """Return a text of bounded length that every store and log takes: lone surrogates are escaped."""
     whole = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}... ({len(text)} characters)"
     return whole.encode(errors="backslashreplace").decode()
+
+
+def told(problem: Mapping[str, Any]) -> str:
+    """Return what pydantic found wrong with a document, and where: `at $.nodes[0].id: Field required`."""
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+    is_object = problem["type"] in {"model_type", "dict_type"}
+    return f"at ${place}: {'Input should be an object' if is_object else problem['msg']}"

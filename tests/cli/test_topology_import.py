@@ -59,7 +59,9 @@ def test_name_and_services_can_be_given(tmp_path: Path) -> None:
     content = sketch(circle("n1"), square("n2", "custom", "add-vat", worker="node"), flows=[("n1", "n2")])
     stored(tmp_path, "vat.tplg.json", content)
     first = told("import", "vat.tplg.json", "--output", "guessed.json")
-    assert first["guessed"] == ["the actions of node are in this process, as no --url node=URL says where"]
+    assert first["guessed"] == [
+        "the actions of node are in this process (if they are not: topology import --url node=URL)"
+    ]
     second = told("import", "vat.tplg.json", "--name", "vat-test", "--url", "node=https://node.example/sdk")
     assert (second["written"], second["guessed"]) == ("topology.json", [])
     topology = load_topology(Path("topology.json"))
@@ -170,4 +172,10 @@ def test_a_file_of_the_editor_is_checked_and_shown_as_it_is(tmp_path: Path) -> N
     checked = run("check", "orders.tplg")
     assert checked.output.startswith("orders (orders): 6 nodes\n")
     assert "shop-list-orders  batch        /batch/shop-list-orders/action → add-vat" in checked.output
+    assert "guessed: gateway (Gateway_1): the name gateway\n" in checked.output
+    assert "dropped: each-morning (Event_1): the time '0 6 * * *': a scheduler has to start the node" in checked.output
+    assert told("check", "orders.tplg")["guessed"][:2] == [
+        "gateway (Gateway_1): the type gateway, as the file gives none for its exclusiveGateway",
+        "ask (Task_ask): the type user, as the file gives none for its userTask",
+    ]
     assert "└─▶ add-vat" in run("show", "orders.tplg").output

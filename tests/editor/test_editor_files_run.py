@@ -33,11 +33,13 @@ async def test_a_file_of_the_editor_is_run_as_it_is(tmp_path: Path, broker_url: 
     }
     shell = Shell(tmp_path, environment)
     try:
-        await shell.do(Step("orchesty-worker run --actions copying   # in a terminal of its own"))
+        await shell.do(Step("orchesty-worker run --actions copying > run.log 2>&1   # in a terminal of its own"))
         await eventually(lambda: probed.has_status(200, "/readyz"), seconds=30, what="a ready worker")
         await shell.do(Step("orchesty-worker start start --data '{\"id\": 17}' --wait"))
     finally:
         await shell.end()
         for node in ("n1", "n2"):
             await queues.delete(f"node.{name}:{node}.hx", f"node.{name}:{node}.1")
+    assert (tmp_path / "run.log").read_text().count("editor_file_taken") == 1
+    assert "start (n1): the name start" in (tmp_path / "run.log").read_text()
     assert "2 of 2 messages done, 0 failed" in shell.said

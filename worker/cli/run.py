@@ -15,6 +15,7 @@ import uvloop
 
 from worker.app.ending import LEAVE_SECONDS, HardEnd
 from worker.app.process import Worker, run_until_signal
+from worker.cli.guesses import guesses
 from worker.cli.options import amqp_option, topology_option, trash_option
 from worker.logs import configure_logs
 from worker.output import never_wait
@@ -112,12 +113,15 @@ def _chosen(
     _warn_of_unknown_variables()
     if settings.processes > 1 or is_reloading:
         load_topology(settings.topology).select(settings.nodes)  # wrong ones are told once, not by every process
+        _tell_guesses(settings.topology)
         return lambda: supervise_until_signal(Supervisor(settings, is_reloading=is_reloading))
     return lambda: _work(settings, end)
 
 
 async def _work(settings: Settings, end: HardEnd) -> int:
-    return await run_until_signal(_made(settings), end)
+    worker = _made(settings)
+    _tell_guesses(settings.topology)
+    return await run_until_signal(worker, end)
 
 
 async def _work_supervised(settings: Settings, end: HardEnd, number: int, lifeline: int) -> int:
@@ -148,6 +152,11 @@ def _remove_socket(socket: Path) -> None:
     with suppress(OSError):
         socket.unlink(missing_ok=True)
         socket.parent.rmdir()
+
+
+def _tell_guesses(topology: Path) -> None:
+    if found := guesses(topology):
+        log.info("editor_file_taken", file=str(topology), **found)
 
 
 def _warn_of_unknown_variables() -> None:

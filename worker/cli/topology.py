@@ -17,6 +17,7 @@ from worker.broker.consumer import QueueState
 from worker.broker.link import CONNECTION_ERRORS
 from worker.broker.one_shot import looking
 from worker.cli.graph import Row, draw
+from worker.cli.guesses import guesses
 from worker.cli.options import amqp_option, json_option
 from worker.cli.printing import Listing, say, say_json, say_table
 from worker.protocol.topology import Node, Topology
@@ -31,10 +32,14 @@ States = Mapping[str, QueueState | None]
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @json_option
 def check(file: Path | None, *, as_json: bool) -> None:
-    """Check a topology file (default: TOPOLOGY_JSON) and show its nodes."""
-    checked = load_topology(file or load_settings().topology)
+    """Check a topology file (default: TOPOLOGY_JSON) and show its nodes.
+
+    Of a file of the platform's editor, also what was guessed and dropped.
+    """
+    path = file or load_settings().topology
+    checked, found = load_topology(path), guesses(path)
     if as_json:
-        say_json(_document(checked, None))
+        say_json({**_document(checked, None), **found})
         return
     count = len(checked.nodes)
     say(f"{checked.name} ({checked.id}): {count} node{'s' if count > 1 else ''}")
@@ -42,6 +47,9 @@ def check(file: Path | None, *, as_json: bool) -> None:
     for node in checked.nodes:
         line = f"  {node.name:{width}}  {node.role.value:11}  {_action(node)}{_followers(node, checked)}"
         say(line.rstrip())
+    for fate, texts in found.items():
+        for text in texts:
+            say(f"{fate}: {text}")
 
 
 @click.command(

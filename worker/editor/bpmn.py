@@ -60,7 +60,7 @@ def _node(element: Element, positions: Mapping[str, Position], notes: list[Note]
     tag, attributes = _local(element.tag), _attributes(element)
     if not (id_ := attributes.get("id", "")):
         raise TopologyError(f"the node {attributes.get('name', '')!r} has no id. Export the topology again.")
-    kind = attributes.get("pipesType", "")
+    kind = "end" if tag == "endEvent" else attributes.get("pipesType", "")
     if not kind:
         kind = _kind(tag)
         notes.append(Note(Fate.GUESSED, f"the type {kind}, as the file gives none for its {tag}", id_))
@@ -85,7 +85,7 @@ def _node(element: Element, positions: Mapping[str, Position], notes: list[Note]
 
 def _kind(tag: str) -> str:
     shape = _shape(tag) or ""
-    return {"userTask": "user", "endEvent": "end"}.get(tag, _SHAPES[shape])
+    return "user" if tag == "userTask" else _SHAPES[shape]
 
 
 def _settings(attributes: Mapping[str, str], place: str) -> dict[str, Any]:

@@ -86,9 +86,8 @@ def not_in_document(drawing: Drawing, addresses: Mapping[str, str]) -> Iterator[
         raise TopologyError(f"--url names {', '.join(unknown)}, but the services of the file are: {has}.")
     for service, url in services.items():
         if not (url or addresses.get(service)):
-            yield Note(
-                Fate.GUESSED, f"the actions of {service} are in this process, as no --url {service}=URL says where"
-            )
+            cure = f"if they are not: topology import --url {service}=URL"
+            yield Note(Fate.GUESSED, f"the actions of {service} are in this process ({cure})")
     for node in drawing.nodes:
         if node.cron:
             yield Note(Fate.DROPPED, f"the time {node.cron!r}: a scheduler has to start the node", node.id)

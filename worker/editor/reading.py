@@ -10,7 +10,7 @@ from worker.editor.document import document_of
 from worker.editor.drawing import Drawing
 from worker.editor.kinds import in_use
 from worker.editor.sketch import is_sketch, read_sketch
-from worker.errors import TopologyError
+from worker.errors import TopologyError, readable
 
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _BEFORE_XML: Final = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
@@ -34,10 +34,20 @@ def read_file(path: Path) -> Any:
         _check_size(content)
         return checked(in_use(read_bpmn(content)))
     document = json.loads(content)
+    _check_texts(document)
     if not is_sketch(document):
         return document
     _check_size(content)
     return checked(in_use(read_sketch(document)))
+
+
+def _check_texts(document: Any) -> None:
+    """Refuse halves of surrogate pairs, which no message can carry."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        near = readable(error.object[max(error.start - 20, 0) : error.end + 20])
+        raise TopologyError(f"half of a surrogate pair is no text: {near}. Write whole characters.") from None
 
 
 def _check_size(content: bytes) -> None:

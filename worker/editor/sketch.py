@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from worker.editor.drawing import Drawing, DrawnNode, Fate, Note, Position
 from worker.editor.kinds import ACTIONS, EVENTS
-from worker.errors import TopologyError
+from worker.errors import TopologyError, told
 
 _LABELS: Final = {
     "start": "Event", "cron": "Cron", "webhook": "Webhook", "signal": "Signal", "end": "End Event",
@@ -18,16 +18,22 @@ _LABELS: Final = {
 }  # fmt: skip
 """What the editor writes beside a node, by its kind. Of a circle, the label is its kind."""
 
+_WITHOUT_ACTION: Final = frozenset({"circle", "hexagon"})
+
 _CIRCLES: Final = {_LABELS[kind]: kind for kind in (*EVENTS, "end")}
 
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 
 class _Action(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     name: Text = ""
     worker: Text = ""
-    type: Text = "custom"
+    type: str | None = "custom"
     app: Text = ""
+    icon: Any = None
+    """A picture, which the editor takes from the application again."""
 
 
 class _Place(BaseModel):
@@ -60,10 +66,10 @@ class _File(BaseModel):
 
 def is_sketch(document: Any) -> bool:
     """Whether a JSON document is one of the editor, and not a topology file."""
-    nodes = document.get("nodes") if isinstance(document, Mapping) else None
-    if not isinstance(nodes, list):
+    if not isinstance(document, Mapping):
         return False
-    return "connections" in document or any(_is_drawn(node) for node in nodes)
+    nodes = document.get("nodes")
+    return "connections" in document or (isinstance(nodes, list) and any(map(_is_drawn, nodes)))
 
 
 def _is_drawn(node: Any) -> bool:
@@ -82,14 +88,16 @@ def read_sketch(document: Any) -> Drawing:
 
 
 def _explained(problem: Any) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
-    return f"at ${place}: {problem['msg']}. Export the topology from the editor again."
+    return f"{told(problem)}. Export the topology from the editor again."
 
 
 def _unread(node: _Node) -> Iterator[Note]:
-    more = dict(node.model_extra or {})
-    if node.property:
-        more["property"] = node.property
+    more = {**(node.model_extra or {}), "property": node.property}
+    if node.action is not None:
+        has_action = node.shape not in _WITHOUT_ACTION
+        more |= (
+            (node.action.model_extra or {}) if has_action else {"action": node.action.model_dump(exclude_unset=True)}
+        )
     for name, value in sorted(more.items()):
         if value:
             yield _dropped(name, value, node.id)
@@ -105,10 +113,11 @@ def _drawn(node: _Node, notes: list[Note]) -> DrawnNode:
     if node.shape == "hexagon":
         return DrawnNode(node.id, node.name, "user", position=position)
     if (action := node.action) is None:
+        if node.label != _LABELS["gateway"]:
+            notes.append(Note(Fate.GUESSED, "a gateway, as it has no action", node.id))
         return DrawnNode(node.id, node.name, "gateway", position=position)
-    return DrawnNode(
-        node.id, action.name, action.type, application=action.app, service=action.worker, position=position
-    )
+    kind = "custom" if action.type is None else action.type
+    return DrawnNode(node.id, action.name, kind, application=action.app, service=action.worker, position=position)
 
 
 def not_in_sketch(drawing: Drawing) -> Iterator[Note]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from worker.editor.reading import read_document
-from worker.errors import TopologyError
+from worker.errors import TopologyError, told
 from worker.protocol import headers
 from worker.protocol.keys import parse_key
 from worker.protocol.topology import RESERVED_ENDINGS, Deduplicate, Follower, Node, Repeater, Role, Topology
@@ -126,10 +126,7 @@ def load_topology(path: Path) -> Topology:
 
 
 def _explain(path: Path, error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
-        lines.append(f"{path}: at ${place}: {problem['msg']}")
+    lines = [f"{path}: {told(problem)}" for problem in error.errors()]
     return "\n".join(lines) + "\nThe shape is described in docs/topology.md."
 
 

@@ -17,6 +17,7 @@ from applications.http.response import Headers
 from applications.http.transport import Reply, Transport
 from applications.redaction import HIDDEN
 from connectors.secrets import known_secrets
+from worker.errors import told
 from worker.testing.scrub import Scrubber
 from worker.testing.transports import Exchange, RecordingTransport, UnexpectedRequest, network
 
@@ -164,8 +165,7 @@ def _read(path: Path) -> Tape:
         raise FileNotFoundError(f"{path}: {error.strerror}. {HOW_TO_RECORD}") from None
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
-        raise ValueError(f"{path}: at ${place}: {problem['msg']}. {HOW_TO_RECORD}") from None
+        raise ValueError(f"{path}: {told(problem)}. {HOW_TO_RECORD}") from None
 
 
 def _fits(slot: _Slot, wanted: RecordedRequest) -> bool:
