@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +28,15 @@ from pkgutil import walk_packages
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-ROOMS = ("accounts", "app", "checks", "cli", "modes", "storage", "trash")
-"""Of the worker; what most commands import, at once or when they choose a store."""
+PACKAGES = (
+    *(f"worker.{room}" for room in ("accounts", "app", "broker", "checks", "cli", "modes", "storage", "trash")),
+    "connectors.nodes",
+    "connectors.catalogue",
+    "applications.catalogue",
+)
+"""What most commands import, at once or when they choose a store, and what a worker looks through for its actions."""
+MODULES = ("aio_pika", "alembic.command", "alembic.config")
+"""What these import where they need it."""
 
 REQUEST_BYTES = 1 << 20
 REQUEST_FDS = 4
@@ -173,9 +181,11 @@ def _tell(telling: socket.socket, number: int) -> None:
 
 
 def _import_worker() -> None:
-    for room in ROOMS:
-        for module in walk_packages(import_module(f"worker.{room}").__path__, f"worker.{room}."):
+    for package in PACKAGES:
+        for module in walk_packages(import_module(package).__path__, f"{package}."):
             import_module(module.name)
+    for name in MODULES:
+        import_module(name)
 
 
 def _become(request: dict[str, Any], path: Sequence[str]) -> None:
@@ -185,7 +195,26 @@ def _become(request: dict[str, Any], path: Sequence[str]) -> None:
     own = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [request["folder"], *own, *path]
     sys.argv[1:] = request["arguments"]
-    runpy.run_module("worker", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("worker", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        _end(ended)
+        raise
+
+
+def _end(ended: SystemExit) -> None:
+    """End as the interpreter does, but leave all modules as they are: to take them apart would copy their memory.
+
+    Returns where the interpreter would have more to say: a message, or a stream that cannot be written.
+    """
+    if ended.code is not None and not isinstance(ended.code, int):
+        return
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(ended.code or 0)
 
 
 if __name__ == "__main__":
