@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.queues import Queues
 from support.topologies import TopologyFile, custom_node, pass_on, sink
 
 from worker.cli import cli
+from worker.cli.broker import PATIENCE_SECONDS
 
 TOPOLOGY = {"id": "t1", "name": "orders", "nodes": [{"id": "n1", "name": "start", "worker": "worker.null"}]}
 
@@ -154,6 +156,22 @@ def test_a_start_that_cannot_be_ends_with_status_2_and_the_cure(
 def test_wrong_usage_ends_with_status_2(topology_path: Path) -> None:
     done = command("start", "start", "--data", "{}", "--file", str(topology_path))
     assert (done.returncode, "give either --data or --file" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [("start", "start"), ("actions", "run", "github-list-releases")], ids="-".join)
+@pytest.mark.parametrize("data", ["{bad", "", "{'order': 17}", "NaN", "[" * 100_000], ids=str.__len__)
+def test_data_that_is_no_json_is_refused(topology_path: Path, arguments: tuple[str, ...], data: str) -> None:
+    done = CliRunner().invoke(cli, [*arguments, "--data", data], env={"TOPOLOGY_JSON": str(topology_path)})
+    assert (done.exit_code, "--data is not JSON" in done.output, "--file" in done.output) == (2, True, True)
+
+
+@pytest.mark.parametrize("part", ["guest:guest@", "%2F"])
+def test_a_broker_that_refuses_is_told_at_once(topology_path: Path, broker_url: str, part: str) -> None:
+    url = broker_url.replace(part, "guest:wrong@" if "@" in part else "nowhere")
+    begun = time.monotonic()
+    done = command("start", "start", TOPOLOGY_JSON=str(topology_path), WORKER_AMQP_URL=url)
+    assert time.monotonic() - begun < PATIENCE_SECONDS
+    assert (done.returncode, "the broker refuses WORKER_AMQP_URL" in done.stderr) == (1, True)
 
 
 def started(topology: TopologyFile, url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -32,6 +32,15 @@ def test_the_platforms_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in repr(settings)
 
 
+def test_the_topology_of_the_folder_comes_before_that_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().topology == Path("/srv/app/topology/topology.json")
+    (tmp_path / "topology.json").touch()
+    assert load_settings().topology == tmp_path / "topology.json"
+
+
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_NODES", "one, two,three")
     assert load_settings().nodes == ("one", "two", "three")

@@ -22,6 +22,14 @@ FILES = ("cafile", "certfile", "keyfile")
 """Options of an `amqps` address that name a file; `capath` names a folder."""
 
 
+REFUSALS = ("ACCESS_REFUSED", "NOT_ALLOWED")
+"""How the broker says that user, password or virtual host are wrong: trying again does not help."""
+
+
+class AccessRefused(BrokerError):
+    """The broker has answered, and lets nobody in with this address."""
+
+
 class _Transport(TransportFactory):
     def __init__(self, scheme: str, state: ConnectionState) -> None:
         self._factory = TLSTransportFactory() if scheme == "amqps" else TCPTransportFactory()
@@ -86,7 +94,7 @@ def broker_url(text: str) -> URL:
 
 
 async def open_connection(url: URL, name: str) -> BrokerConnection:
-    """Connect. Raises `BrokerError` that says why it cannot be."""
+    """Connect. Raises `BrokerError` that says why it cannot be, `AccessRefused` if the address is wrong."""
     _check_files(url)
     connection = BrokerConnection(url, name)
     try:
@@ -95,7 +103,8 @@ async def open_connection(url: URL, name: str) -> BrokerConnection:
     except TimeoutError:
         raise BrokerError(f"no answer within {CONNECT_SECONDS} s") from None
     except (OSError, aiormq.AMQPError) as error:
-        raise BrokerError(_cause(error, connection.state, url)) from error
+        cause = _cause(error, connection.state, url)
+        raise (AccessRefused if cause.startswith(REFUSALS) else BrokerError)(cause) from error
     return connection
 
 

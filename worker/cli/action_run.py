@@ -6,7 +6,7 @@ from typing import IO
 import click
 
 from worker.cli.action_options import actions_option, find_action, kind_option, load
-from worker.cli.options import json_option, read_body
+from worker.cli.options import json_of, json_option, read_body
 from worker.logs import configure_logs
 from worker.settings.settings import load_settings
 
@@ -22,8 +22,8 @@ Examples:
 )
 @click.argument("name")
 @kind_option
-@click.option("--data", help="The body of the message (default: {}).")
-@click.option("--file", type=click.File(encoding="utf-8"), help="Read the body from this file; - is standard input.")
+@click.option("--data", help="The body of the message, as JSON (default: {}).")
+@click.option("--file", type=click.File(encoding="utf-8"), help="Read any body from this file; - is standard input.")
 @click.option("--user", help="The user (tenant) whose installs are used.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header; may be repeated.")
 @actions_option
@@ -49,7 +49,7 @@ def run_(
     settings = load_settings(log_level="warning")  # reasons hold what services say; they are shown without secrets
     configure_logs(settings)
     action = find_action(load(actions), name, kind)
-    body = read_body(file) if file else "{}" if data is None else data
+    body = read_body(file) if file else json_of(data)
     from worker.cli.action_report import run_and_show  # noqa: PLC0415 - other commands need not wait for its import
 
     goes_on = run_and_show(settings, action, body, user, _headers(headers), as_json=as_json)

@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from worker.broker.link import Link, Session
+from worker.broker.one_shot import looking
+from worker.broker.opening import AccessRefused
 from worker.broker.publisher import Publisher
+from worker.errors import BrokerError
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Publication
 from worker.settings.settings import Settings
@@ -18,14 +21,30 @@ PATIENCE_SECONDS = 30
 
 @asynccontextmanager
 async def connected(settings: Settings, serve: Callable[[Session], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Keep a connection up while the context is open, and let `serve` use it."""
-    link = Link(address(settings), "command", serve)
+    """Keep a connection up while the context is open, and let `serve` use it.
+
+    Raises a `ClickException` at once when the broker refuses user, password or virtual host.
+    """
+    url = address(settings)
+    await _admitted(url)
+    link = Link(url, "command", serve)
     running = asyncio.ensure_future(link.run())
     try:
         yield
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+async def _admitted(url: str) -> None:
+    """See that waiting can help: a broker that is away may come back, one that refuses us stays as it is."""
+    try:
+        async with looking(url):
+            return
+    except AccessRefused as error:
+        raise click.ClickException(f"the broker refuses WORKER_AMQP_URL: {error}. See: orchesty-worker check") from None
+    except BrokerError:
+        return
 
 
 def address(settings: Settings) -> str:

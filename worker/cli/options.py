@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,6 +22,23 @@ trash_option: Decorator = click.option(
     "--trash-url", help="The trash: sqlite:///path, postgresql://... or mongodb://...  [env: WORKER_TRASH_URL]"
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def json_of(data: str | None) -> str:
+    """Return what `--data` says. Raises a `UsageError` for text that is not JSON, which most often a shell has cut."""
+    if data is None:
+        return "{}"
+    try:
+        json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(
+            f"--data is not JSON: {error}. Other bodies are read by --file; - is standard input."
+        ) from None
+    return data
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
 
 
 def read_body(file: IO[str]) -> str:

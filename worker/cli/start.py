@@ -14,7 +14,7 @@ from worker.broker.publisher import Publisher
 from worker.broker.run_watch import RunWatch
 from worker.cli.accounts import limits_of
 from worker.cli.broker import PATIENCE_SECONDS, connected, publish
-from worker.cli.options import amqp_option, json_option, read_body, topology_option
+from worker.cli.options import amqp_option, json_of, json_option, read_body, topology_option
 from worker.cli.printing import say, say_json
 from worker.cli.processes.store import opened_by
 from worker.logs import configure_logs
@@ -49,8 +49,8 @@ Examples:
 """
 )
 @click.argument("node")
-@click.option("--data", help="The body of the message (default: {}).")
-@click.option("--file", type=click.File(encoding="utf-8"), help="Read the body from this file; - is standard input.")
+@click.option("--data", help="The body of the message, as JSON (default: {}).")
+@click.option("--file", type=click.File(encoding="utf-8"), help="Read any body from this file; - is standard input.")
 @click.option("--user", help="The user (tenant) whose installs are used.")
 @click.option("--sdk", default="", help="The registered name of the service whose installs are used.")
 @click.option(
@@ -80,7 +80,7 @@ def start(
     configure_logs(settings)
     topology = load_topology(settings.topology)
     target = topology.node(node)
-    body = read_body(file) if file else data or "{}"
+    body = read_body(file) if file else json_of(data)
     headers = start_headers(random_ids(), target, user, {h.SDK: sdk} if sdk else {})
     if user is not None and (limiter_key := asyncio.run(limits_of(settings, topology, user, sdk))):
         headers[h.LIMITER_KEY] = limiter_key

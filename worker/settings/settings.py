@@ -50,13 +50,20 @@ class ModeName(StrEnum):
     PLATFORM = "platform"
 
 
+def _topology_file() -> Path:
+    """Return where the file is expected that nobody has named."""
+    here = Path("topology.json")
+    return here if here.exists() else Path("/srv/app/topology/topology.json")
+
+
 class Settings(PlatformSettings, ServiceSettings, StoreSettings):
     """All settings. `docs/settings.md` is generated from these fields."""
 
     topology: Path = Field(
-        Path("/srv/app/topology/topology.json"),
+        default_factory=_topology_file,
         validation_alias=variable("TOPOLOGY_JSON"),
-        description="The topology file, version 2.",
+        description="The topology file, version 2. Unset: `topology.json` in the folder of the start, or "
+        "`/srv/app/topology/topology.json`, where the platform's image has it.",
     )
     amqp_url: BrokerAddress | None = Field(
         None,
