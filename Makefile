@@ -11,7 +11,7 @@ BESIDE = $(if $(WORKER_TEST_AMQP_URL),,--numprocesses 3 --dist worksteal)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast mutants chaos check bench bench-limits docs lock clean
+.PHONY: help install run test test-fast test-lowest mutants chaos check bench bench-limits docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: install  ## Run all tests, on a real RabbitMQ; those that measure time alo
 
 test-fast: install  ## Run the tests that need no broker, no database server and no process of their own
 	@$(PYTHON) -m pytest -m "not external and not timing" --numprocesses 2 --dist worksteal
+
+test-lowest: install  ## Run the tests of `make test-fast` on the lowest versions that pyproject.toml allows
+	@mkdir -p var && .venv/bin/uv pip compile --quiet --resolution lowest-direct --output-file var/lowest.txt pyproject.toml
+	@.venv/bin/uv venv --quiet --clear var/lowest
+	@.venv/bin/uv pip install --quiet --python var/lowest --override var/lowest.txt --editable '.[dev]'
+	@var/lowest/bin/python -m pytest -m "not external and not timing" --numprocesses 2 --dist worksteal
 
 mutants: install  ## Change the hot modules in small ways, and see that a test notices each; MUTANTS="--sample 3" for fewer
 	@PYTHONPATH=tests $(PYTHON) -m mutants $(MUTANTS)
