@@ -170,7 +170,7 @@ class FrameReader:
 
 def _usual_properties(payload: bytes) -> bytes:
     """Return what the worker uses of a delivery's content header if a worker has written it, otherwise nothing."""
-    if payload[_FLAGS_AT:_USUAL_TO] == _USUAL:
+    if payload[_FLAGS_AT:_USUAL_TO] == _USUAL and len(payload) > _USUAL_TO + 8:
         return payload[:_FLAGS_AT] + _ONLY_HEADERS + payload[_TABLE_AT : _USUAL_TO + 8] + _END
     return b""
 
