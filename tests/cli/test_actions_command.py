@@ -97,6 +97,7 @@ def test_actions_are_listed_by_kind_and_name(tmp_path: Path) -> None:
         ("custom-node", "no-schema", ""),
     ]
     table = actions(tmp_path, "list").stdout
+    assert table.index("own_shop.py") < table.index("the worker"), "your own come first"
     line = MODULE.splitlines().index("class GetOrder(Connector[OrderId, Order]):") + 1
     assert f"{tmp_path}/own_shop.py:{line}" in table
 

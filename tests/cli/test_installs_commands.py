@@ -47,6 +47,7 @@ def test_applications_are_listed_and_shown(terminal: Terminal) -> None:
     text = terminal.run("applications", "show", "shopify")
     assert "shopifyUrl  url" in text
     assert "useLimit  checkbox" in text
+    assert "github-list-issues" in terminal.run("applications", "show", "git-hub")
     forms = terminal.json("applications", "show", "xero")["forms"]
     assert [field["key"] for field in forms["authorization_form"]["fields"]] == ["client_id", "client_secret"]
     assert "did you mean 'shopify'" in terminal.run("applications", "show", "shopfy", status=2)
@@ -67,6 +68,14 @@ def test_a_user_gets_an_application_and_loses_it(terminal: Terminal) -> None:
     assert "Nothing is installed" in terminal.run("installs", "list")
     for command in ("enable", "disable"):
         assert "has not installed" in terminal.run("installs", command, "shopify", "a/b + č", status=1)
+
+
+def test_an_install_without_its_login_is_listed_as_such(terminal: Terminal) -> None:
+    terminal.run("installs", "add", "xero", "alice", "client_id=4F2A", "client_secret=x")
+    assert "needs login" in terminal.run("installs", "list")
+    assert [one["state"] for one in terminal.json("installs", "list")] == ["needs login"]
+    terminal.run("installs", "disable", "xero", "alice")
+    assert [one["state"] for one in terminal.json("installs", "list")] == ["disabled"]
 
 
 def test_wrong_settings_are_told_beside_their_fields_and_nothing_is_saved(terminal: Terminal) -> None:

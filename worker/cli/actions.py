@@ -25,8 +25,8 @@ Examples:
 @actions_option
 @json_option
 def list_(actions: tuple[str, ...], *, as_json: bool) -> None:
-    """List the actions by kind and name; those that come with the worker are first."""
-    found = sorted(load(actions), key=lambda action: not _is_shipped(action))
+    """List the actions by kind and name; your own are first."""
+    found = sorted(load(actions), key=_is_shipped)
     if as_json:
         say_json([_facts(action) for action in found])
         return

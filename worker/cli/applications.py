@@ -4,12 +4,12 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from mimetypes import guess_type
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
 
-from applications import Application
+from applications import Application, ApplicationType
 from applications.errors import ServiceAway, ServiceRefused
 from applications.forms import FieldFacts, show
 from applications.http.errors import ReplyUnreadable
@@ -17,10 +17,13 @@ from applications.redaction import redact
 from applications.sync_call import SyncCall, TextReply
 from worker.actions.applications import find_application, load_applications
 from worker.cli.accounts import installs_option, opened, read_parameters, sdk_option
-from worker.cli.action_options import actions_option
+from worker.cli.action_options import actions_option, load
 from worker.cli.options import json_option
 from worker.cli.printing import Listing, say, say_fact, say_json, say_table, say_text
 from worker.settings.settings import Settings, load_settings
+
+_STARTS: Final = {ApplicationType.CRON: "asked on a schedule", ApplicationType.WEBHOOK: "calls us (webhooks)"}
+"""What starts topologies of an application, in words."""
 
 
 def known(modules: tuple[str, ...]) -> Mapping[str, type[Application]]:
@@ -66,11 +69,13 @@ Examples:
 def show_(key: str, actions: tuple[str, ...], *, as_json: bool) -> None:
     """Show the settings that a user fills in for an application, and how its requests are signed."""
     application = find_application(known(actions), key)
+    described = _facts(application) | {"actions": ", ".join(_names_of_actions(actions, application))}
     if as_json:
-        facts = {**_facts(application), "logo": _logo(application), "forms": show(application.form_facts(), {})}
+        facts = {**described, "logo": _logo(application), "forms": show(application.form_facts(), {})}
         say_json(facts)
         return
-    for name, value in _facts(application).items():
+    described["type"] = _STARTS[application.kind]
+    for name, value in described.items():
         say_fact(name, value, 14)
     for form in application.form_facts():
         say()
@@ -162,5 +167,9 @@ def _facts(application: type[Application]) -> dict[str, Any]:
         "limits": application.limits("USER", {}),
         "webhooks": ", ".join(subscription.name for subscription in application.webhooks),
         "sync_methods": ", ".join(application.sync_methods()),
-        "actions": ", ".join(action.name for action in application.custom_actions),
+        "custom_actions": ", ".join(action.name for action in application.custom_actions),
     }
+
+
+def _names_of_actions(modules: tuple[str, ...], application: type[Application]) -> list[str]:
+    return [action.name for action in load(modules) if getattr(action, "application", None) is application]

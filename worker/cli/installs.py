@@ -1,6 +1,7 @@
 """`orchesty-worker installs`."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,13 +36,17 @@ Examples:
 @click.option("--user", default="", help="Only installs of this user.")
 @click.option("--application", default="", help="Only installs of this application.")
 @click.option("--sdk", default="", help="Only installs in the service of this name.")
+@actions_option
 @installs_option
 @json_option
-def list_(user: str, application: str, sdk: str, installs_url: str | None, *, as_json: bool) -> None:
+def list_(
+    user: str, application: str, sdk: str, actions: tuple[str, ...], installs_url: str | None, *, as_json: bool
+) -> None:
     """List the installs: user, application, and the state of the login."""
     found = asyncio.run(_list(load_settings(installs_url=installs_url), user, application, sdk))
+    applications = known(actions) if found else {}
     if as_json:
-        say_json([_facts(install) for install in found])
+        say_json([_facts(install) | {"state": _state(install, applications)} for install in found])
         return
     if not found:
         say("Nothing is installed. See: orchesty-worker installs add --help")
@@ -51,8 +56,16 @@ def list_(user: str, application: str, sdk: str, installs_url: str | None, *, as
     for install in found:
         service = (install.sdk,) if services else ()
         ends = _time(install.expires)
-        table.add_row(install.application, install.user, *service, install.state, ends, install.problem)
+        state = _state(install, applications)
+        table.add_row(install.application, install.user, *service, state, ends, install.problem)
     say_table(table)
+
+
+def _state(install: Install, applications: Mapping[str, type[Application]]) -> str:
+    """Return the state, with what the application knows: whether somebody still has to log in."""
+    way = getattr(applications.get(install.application), "authentication", None)
+    needs_login = isinstance(way, TokenAuthentication) and way.is_login and not install.sealed.has_token
+    return "needs login" if needs_login and install.state == "enabled" else install.state
 
 
 async def _list(settings: Settings, user: str, application: str, sdk: str) -> list[Install]:

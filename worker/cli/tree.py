@@ -7,7 +7,7 @@ from worker.cli.lazy import Lazy
 actions = click.Group(
     "actions",
     commands=[
-        Lazy("list", "actions:list_", "List the actions by kind and name; those that come with the worker are first."),
+        Lazy("list", "actions:list_", "List the actions by kind and name; your own are first."),
         Lazy(
             "run",
             "action_run:run_",
