@@ -210,26 +210,30 @@ async def test_another_topology_is_started_by_name_and_by_id(
 
 
 async def test_the_platforms_starting_point_is_asked() -> None:
-    seen: list[tuple[str, str, str | None, str | None]] = []
+    seen: list[tuple[str, str]] = []
+    told: list[list[str | None]] = []
     statuses = [200, 503, 404]
+    names = ("Orchesty-Api-Key", "Authorization", "previous-correlation-id", "previous-node-id", "sdk")
 
     async def run(request: web.Request) -> web.Response:
-        key, previous = request.headers.get("Orchesty-Api-Key"), request.headers.get("previous-correlation-id")
-        seen.append((request.path, await request.text(), key, previous))
+        seen.append((request.path, await request.text()))
+        told.append([request.headers.get(name) for name in names])
         return web.Response(status=statuses.pop(0), text="no such topology")
 
     async with serving(run) as url:
         starter = PlatformStarter(url.removeprefix("http://"), "key")
         topologies = Topologies(starter)
-        message: Message[Any] = Message({"correlation-id": "c", "user": "alice"}, "{}")
+        message: Message[Any] = Message({"correlation-id": "c", "node-id": "n", "sdk": "mý", "user": "alice"}, "{}")
         await topologies.start(message, "invoices", data={"id": 1})
         with pytest.raises(Repeat):
-            await topologies.start(message, "t1", "n1", by_id=True, user="")
+            await topologies.start(Message({"sdk": "a\nb"}, "{}"), "t1", "n1", by_id=True, user="")
         with pytest.raises(Trash, match="404: no such topology"):
             await topologies.start(message, "a/b")
         await starter.close()
-    assert seen[0] == ("/topologies/invoices/nodes/start/user/alice/run-by-name", '{"id":1}', "key", "c")
+    assert seen[0] == ("/topologies/invoices/nodes/start/user/alice/run-by-name", '{"id":1}')
+    assert told[0] == ["key", "key", "c", "n", "mý"]
     assert seen[1][0] == "/topologies/t1/nodes/n1/run"
+    assert told[1] == ["key", "key", "", "", None], "no header can have a line feed"
 
 
 @pytest.mark.parametrize("action", [SqlExecute(), AmqpPublish()])

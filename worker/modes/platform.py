@@ -151,11 +151,9 @@ class PlatformStarter:
             raise Trash(f"cannot start {start.topology}: STARTING_POINT_DSN names no starting point")
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False)
-        previous = h.text(start.by.get(h.CORRELATION_ID))
-        sent = {"Orchesty-Api-Key": self._key, "Content-Type": "application/json", h.PREVIOUS_CORRELATION_ID: previous}
         url = f"{self._base}{_path(start)}"
         try:
-            answer = await self._client.post(url, content=start.body.encode(), headers=sent)
+            answer = await self._client.post(url, content=start.body.encode(), headers=_headers(start, self._key))
         except httpx.TransportError as error:
             raise Repeat(AGAIN_AFTER, f"POST {url}: {type(error).__name__}: {error}", max_hops=100) from error
         if answer.is_server_error:
@@ -167,6 +165,14 @@ class PlatformStarter:
         """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
+
+
+def _headers(start: Start, key: str) -> dict[str, str | bytes]:
+    """Return what the starting point reads, and whose run it is: 4.3.6 and 3.0 look for the key in different places."""
+    of = {h.PREVIOUS_CORRELATION_ID: h.CORRELATION_ID, h.PREVIOUS_NODE_ID: h.NODE_ID, h.SDK: h.SDK}
+    told = {name: h.text(start.by.get(source)) for name, source in of.items()}
+    sent = {name: value.encode() for name, value in told.items() if value.isprintable()}
+    return {"Orchesty-Api-Key": key, "Authorization": key, "Content-Type": "application/json", **sent}
 
 
 def _path(start: Start) -> str:
