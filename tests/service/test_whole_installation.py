@@ -48,7 +48,9 @@ class Library(Books):
         self.hooks.append(f"installed {install.user} {install.sdk}".strip())
 
     async def after_enable(self, install: Install, client: Client) -> None:
+        """Start a topology."""
         self.hooks.append(f"on {install.is_enabled}")
+        await self.start_topology("t1", "n1", data={"id": 7}, user=install.user)
 
     async def after_disable(self, install: Install, client: Client) -> None:
         self.hooks.append(f"off {install.is_enabled}")
@@ -128,6 +130,8 @@ async def test_an_install_lives_from_its_registration_to_its_end(installation: I
 
 async def registered(at: Installation) -> None:
     at.backend.register(SDK, at.service)
+    first = FirstNode(SDK, at.service, "connector/orders/action", ("library",))
+    at.starting_point.topologies["t1", "n1"] = first
     nodes = await at.backend.nodes(SDK)
     assert nodes == {"connector": [{"name": "orders", "app": "library"}], "custom-node": [], "batch": []}
     assert set((await at.backend.marketplace(USER))["library"]) == set(READ_IN_THE_MARKETPLACE)
@@ -167,11 +171,6 @@ async def logged_in(at: Installation) -> None:
 
 
 async def limited_and_called(at: Installation) -> None:
-    first = FirstNode(SDK, at.service, "connector/orders/action", ("library",))
-    at.starting_point.topologies["t1", "n1"] = first
-    start = f"{at.starting_point.url}/topologies/t1/nodes/n1/user/{USER}/run"
-    async with httpx.AsyncClient(trust_env=False) as caller:
-        assert (await caller.post(start, json={"id": 7}, headers={"Authorization": KEY})).json()["started"] == 1
     (run,) = at.starting_point.runs
     name = f"{SDK}:library" if at.names_services else "library"
     assert run.headers["limiter-key"] == f"{USER}|{name};60;100"

@@ -62,8 +62,7 @@ class StartingPoint:
 
     async def _asked(self, request: web.Request) -> web.Response:
         """Start for a caller with the key."""
-        given = request.headers.get("Authorization") or request.headers.get("orchesty-api-key")
-        if given != KEY:
+        if request.headers.get("Authorization" if self.names_services else "orchesty-api-key") != KEY:
             return web.json_response({"message": "Unauthorized"}, status=401)
         return await self._start(request, request.match_info.get("user", "orchesty"))
 
