@@ -1,34 +1,24 @@
 """An installation works with the service as with its own: an install lives from its start to its end."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.accounts import CRYPT_SECRET
-from support.installation.backend import READ_IN_THE_MARKETPLACE, Backend, Failed
-from support.installation.starting_point import FirstNode, StartingPoint
-from support.installation.worker_api import KEY, WorkerApi
+from support.installation.backend import READ_IN_THE_MARKETPLACE, Failed
+from support.installation.starting_point import FirstNode
+from support.installation.together import SDK, Installation, installation
 from support.oauth_application import Books
-from support.oauth_server import CLIENT, SECRET, OAuthServer
-from support.services import LOOPBACK
+from support.oauth_server import CLIENT, SECRET
 
 from applications import Limit, Subscription
 from applications.application import ApplicationType
 from applications.http.client import Client
 from applications.install import Install
 from connectors import Connector, Message
-from deploy.ports import free_ports
-from worker.actions.registry import Registry
-from worker.app.serving import ServiceProcess
-from worker.settings.settings import load_settings
 
-SDK = "python-service"
 USER = "alice@shop.example"
-PREFIX = "/k2n8-secret"
 EVENT = {"name": "sold", "topology": "t1", "node": "n1", "parameters": {"shelf": "a"}}
 
 
@@ -82,50 +72,21 @@ class Orders(Connector[Any, Any]):
         return message.with_data([message.data, (await self.get("/orders")).json()])
 
 
-@dataclass(frozen=True)
-class Installation:
-    """Everything that runs."""
-
-    names_services: bool
-    service: str
-    backend: Backend
-    starting_point: StartingPoint
-    worker_api: WorkerApi
-    oauth: OAuthServer
-
-    @property
-    def sdk(self) -> str:
-        """What documents, headers and limits call the service; nothing in 4.3.6."""
-        return SDK if self.names_services else ""
-
-
 @pytest.fixture(params=[True, False], ids=["3.0", "4.3.6"])
-async def installation(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Installation]:
+async def at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Installation]:
     Library.hooks, Library.subscribed = [], {}
-    (port,) = free_ports(1)
-    async with AsyncExitStack() as running:
-        api = await running.enter_async_context(WorkerApi().running())
-        oauth = await running.enter_async_context(OAuthServer().serve())
-        backend = await running.enter_async_context(Backend(names_services=request.param).running())
-        point = await running.enter_async_context(StartingPoint(api, request.param).running())
-        settings = load_settings(
-            tenant_id="local", crypt_secret=CRYPT_SECRET, orchesty_api_key=KEY, api_host=api.url,
-            backend_url=backend.url, starting_point_dsn=point.url, http_host="127.0.0.1", http_port=port,
-            service_prefix=PREFIX, egress_allow=LOOPBACK, token_journal=tmp_path / "journal",
-            database_url=f"sqlite:///{tmp_path}/database.sqlite",
-        )  # fmt: skip
-        await running.enter_async_context(ServiceProcess(settings, registry=Registry([Orders()])).answering())
-        yield Installation(request.param, f"http://127.0.0.1:{port}{PREFIX}", backend, point, api, oauth)
+    async with installation(tmp_path, Orders(), names_services=request.param) as found:
+        yield found
 
 
-async def test_an_install_lives_from_its_registration_to_its_end(installation: Installation) -> None:
-    await registered(installation)
-    await installed(installation)
-    await filled_in(installation)
-    await logged_in(installation)
-    await limited_and_called(installation)
-    await called_by_a_webhook(installation)
-    await uninstalled(installation)
+async def test_an_install_lives_from_its_registration_to_its_end(at: Installation) -> None:
+    await registered(at)
+    await installed(at)
+    await filled_in(at)
+    await logged_in(at)
+    await limited_and_called(at)
+    await called_by_a_webhook(at)
+    await uninstalled(at)
 
 
 async def registered(at: Installation) -> None:
@@ -158,12 +119,8 @@ async def filled_in(at: Installation) -> None:
 
 async def logged_in(at: Installation) -> None:
     page = "http://page.example/apps/library"
-    url = await at.backend.authorize_url(SDK, "library", USER, page)
-    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as person:
-        sent_back = (await person.get(url)).headers["location"]
-        assert sent_back.startswith(f"{at.backend.url}/api/applications/authorize/token?")
-        at_the_end = await person.get(sent_back)
-    assert at_the_end.headers["location"] == (f"{page}?sdk={SDK}" if at.names_services else page)
+    end = await at.log_in("library", USER, page)
+    assert end == (f"{page}?sdk={SDK}" if at.names_services else page)
     await at.backend.switch(SDK, "library", USER, enabled=True)
     shown = (await at.backend.marketplace(USER))["library"]
     assert (shown["enabled"], shown["authorized"]) == (True, True)

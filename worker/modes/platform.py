@@ -167,12 +167,12 @@ class PlatformStarter:
             await self._client.aclose()
 
 
-def _headers(start: Start, key: str) -> dict[str, str | bytes]:
+def _headers(start: Start, key: str) -> httpx.Headers:
     """Return what the starting point reads, and whose run it is: 4.3.6 and 3.0 look for the key in different places."""
     of = {h.PREVIOUS_CORRELATION_ID: h.CORRELATION_ID, h.PREVIOUS_NODE_ID: h.NODE_ID, h.SDK: h.SDK}
     told = {name: h.text(start.by.get(source)) for name, source in of.items()}
-    sent = {name: value.encode() for name, value in told.items() if value.isprintable()}
-    return {"Orchesty-Api-Key": key, "Authorization": key, "Content-Type": "application/json", **sent}
+    own = {"Orchesty-Api-Key": key, "Authorization": key, "Content-Type": "application/json"}
+    return httpx.Headers(own | {name: value for name, value in told.items() if value.isprintable()}, encoding="utf-8")
 
 
 def _path(start: Start) -> str:
