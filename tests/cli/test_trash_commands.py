@@ -58,6 +58,7 @@ def test_every_command_explains_itself_with_examples(url: str, name: str) -> Non
         (["--user", "alice"], [2]),
         (["--application", "shop", "--reason", "TIME"], [3]),
         (["--type", "usertask"], [2]),
+        (["--topology", "invoices"], [3]),
         (["--older-than", "2h"], [1]),
         (["--newer-than", "1d12h"], [2, 3]),
         (["--newer-than", "2h", "--older-than", "30m"], [2]),
@@ -71,7 +72,7 @@ async def test_entries_are_found_by_every_filter(url: str, filters: list[str], e
         url,
         numbered(1, created=now - 48 * HOUR_MS),
         numbered(2, created=now - HOUR_MS, node_id="n2", node_name="pack", user="alice", type=EntryType.USER_TASK),
-        numbered(3, created=now - HOUR_MS // 60, correlation_id="run-3", reason="timeout"),
+        numbered(3, created=now - HOUR_MS // 60, correlation_id="run-3", reason="timeout", topology_name="invoices"),
         numbered(4, created=now, state=EntryState.REJECTED),
     )
     assert listed(url, *filters) == expected
@@ -94,6 +95,18 @@ async def test_the_list_is_for_people_and_says_what_it_leaves_out(url: str) -> N
     assert "r2 [unreadable]" in text
     assert "… and 2 entries more" in text
     assert run_trash(url, "list", "--node", "nope")[0] == "Nothing matches.\n"
+
+
+async def test_nothing_is_cut_on_a_narrow_terminal(url: str) -> None:
+    reason = "POST https://shop.example/orders/17?expand=lines answered 503: try again later"
+    one = numbered(1, reason=reason, node_name="send-order-to-the-warehouse", user="alice@shop.example")
+    await fill(url, one)
+    text, _ = run_trash(url, "list", COLUMNS="80")
+    assert one.id[:8] in text
+    assert "…" not in text
+    head, *lines = text.splitlines()
+    cells = [line[head.index("reason") :] for line in lines]
+    assert "".join("".join(cells).split()) == "".join(reason.split())
 
 
 async def test_show_tells_all_facts(url: str) -> None:

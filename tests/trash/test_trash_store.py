@@ -131,6 +131,9 @@ async def test_unreadable_bytes_are_shown_as_text(store: TrashStore) -> None:
         (Search(), [1, 2, 3, 4]),
         (Search(nodes=("n1",)), [1, 2]),
         (Search(nodes=("pack", "n1")), [1, 2, 3, 4]),
+        (Search(topology="t2"), [3]),
+        (Search(topology="invoices"), [3]),
+        (Search(topology="nope"), []),
         (Search(process="run-2"), [2]),
         (Search(user="alice"), [3]),
         (Search(application="mail"), [4]),
@@ -154,7 +157,15 @@ async def test_entries_are_found_by_what_they_are(store: TrashStore, search: Sea
     for entry in (
         numbered(1),
         numbered(2, correlation_id="run-2", reason="Timeout", headers={"result-message": "Timeout"}),
-        numbered(3, user="alice", reason="100% gone", headers={"result-message": "100% gone"}, **pack),
+        numbered(
+            3,
+            user="alice",
+            reason="100% gone",
+            headers={"result-message": "100% gone"},
+            **pack,
+            topology_id="t2",
+            topology_name="invoices",
+        ),
         numbered(4, type=EntryType.USER_TASK, reason=None, headers={}, application="mail", **pack),
         numbered(5, state=EntryState.REJECTED),
     ):

@@ -11,12 +11,15 @@ import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-topology_option: Decorator = click.option(
-    "--topology",
-    "topology_path",
-    type=click.Path(path_type=Path),
-    help="Topology file.  [env: TOPOLOGY_JSON]",
-)
+
+def _topology_file(name: str) -> Decorator:
+    path = click.Path(path_type=Path)
+    return click.option(name, "topology_path", type=path, help="Topology file.  [env: TOPOLOGY_JSON]")
+
+
+topology_option = _topology_file("--topology")
+topology_file_option = _topology_file("--topology-file")
+"""For commands whose `--topology` is a filter."""
 amqp_option: Decorator = click.option("--amqp-url", help="The broker.  [env: WORKER_AMQP_URL]")
 trash_option: Decorator = click.option(
     "--trash-url", help="The trash: sqlite:///path, postgresql://... or mongodb://...  [env: WORKER_TRASH_URL]"

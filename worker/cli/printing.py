@@ -69,7 +69,20 @@ def say_table(*parts: RenderableType) -> None:
 
 
 class Listing(Table):
-    """A table whose cells are printed as they are, without markup, each on its own line."""
+    """A table whose cells are printed as they are, without markup, each on its own line.
+
+    Nothing is cut on a narrow terminal: what is too long goes on in the next line.
+    """
+
+    def __init__(self, *heads: str, **options: Any) -> None:
+        """Takes what a `Table` does; each head is a column."""
+        super().__init__(**options)
+        for head in heads:
+            self.add_column(head)
+
+    def add_column(self, *content: Any, **options: Any) -> None:
+        """Add a column as a `Table` does, one that folds."""
+        super().add_column(*content, **{"overflow": "fold", **options})
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         """Add a row; texts in it may come from anywhere."""

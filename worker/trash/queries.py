@@ -19,6 +19,8 @@ def mongo_query(search: Search, states: frozenset[EntryState] | None = None) -> 
     if search.nodes:
         names = list(search.nodes)
         wanted.append({"$or": [{"nodeId": {"$in": names}}, {"nodeName": {"$in": names}}]})
+    if search.topology:
+        wanted.append({"$or": [{"topologyId": search.topology}, {"topologyName": search.topology}]})
     if search.process:
         wanted.append({"correlationId": search.process})
     if search.user:

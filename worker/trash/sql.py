@@ -143,6 +143,8 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = [columns.state.in_(search.states)]
     if search.nodes:
         wanted.append(or_(columns.node_id.in_(search.nodes), columns.node_name.in_(search.nodes)))
+    if search.topology:
+        wanted.append(or_(columns.topology_id == search.topology, columns.topology_name == search.topology))
     for name, value in (("correlation_id", search.process), ("user", search.user), ("application", search.application)):
         if value:
             wanted.append(columns[name] == value)

@@ -49,6 +49,8 @@ class Search:
 
     nodes: tuple[str, ...] = ()
     """Ids or names."""
+    topology: str = ""
+    """Id or name."""
     process: str = ""
     """Correlation id."""
     user: str = ""

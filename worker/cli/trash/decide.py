@@ -13,7 +13,7 @@ import click
 
 from worker.broker.publisher import Publisher
 from worker.cli.broker import PATIENCE_SECONDS, connected
-from worker.cli.options import amqp_option, json_option, topology_option, trash_option
+from worker.cli.options import amqp_option, json_option, topology_file_option, trash_option
 from worker.cli.printing import say, say_json
 from worker.cli.terminal import confirm, progress
 from worker.cli.trash.filters import filters
@@ -31,7 +31,7 @@ NAMED = 20
 def _decision(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the arguments and options that choose entries."""
     for decorate in (
-        topology_option,
+        topology_file_option,
         amqp_option,
         trash_option,
         json_option,

@@ -21,6 +21,7 @@ STATES = {
 
 _OPTIONS = (
     click.option("--node", "nodes", multiple=True, help="Id or name of a node; may be repeated."),
+    click.option("--topology", default="", help="Id or name of a topology."),
     click.option("--process", default="", help="Correlation id: the entries of one run."),
     click.option("--user", default="", help="A user (tenant)."),
     click.option("--application", default="", help="Key of the node's application."),
@@ -41,7 +42,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_search(**options: Any) -> Any:
-        names = ("nodes", "process", "user", "application", "reason", "older_than", "newer_than", "type_")
+        names = ("nodes", "topology", "process", "user", "application", "reason", "older_than", "newer_than", "type_")
         return command(search=_search(**{name: options.pop(name) for name in names}), **options)
 
     for option in reversed(_OPTIONS):
@@ -51,6 +52,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _search(
     nodes: tuple[str, ...],
+    topology: str,
     process: str,
     user: str,
     application: str,
@@ -61,6 +63,7 @@ def _search(
 ) -> Search:
     return Search(
         nodes=nodes,
+        topology=topology,
         process=process,
         user=user,
         application=application,

@@ -67,6 +67,7 @@ async def _list(settings: Settings, search: Search, limit: int | None, *, as_jso
 def _print(listed: Sequence[Entry], *, with_state: bool) -> None:
     heads = ["id", "type", "when (UTC)", "node", "user", *(["state"] if with_state else []), "reason"]
     table = Listing(*heads, box=None, header_style="bold")
+    table.columns[0].no_wrap = True
     for entry in listed:
         state = [entry.state.value] if with_state else []
         cells = [entry.id[:8], entry.type, time_text(entry.created), entry.node_name, entry.user or "", *state]
