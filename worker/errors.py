@@ -46,6 +46,10 @@ class ActionsError(StartupError):
     """An action is missing, defined twice, or its module cannot be imported."""
 
 
+class ConfigurationError(ActionsError):
+    """A node's configuration does not fit its action."""
+
+
 class SkeletonError(StartupError):
     """A skeleton cannot be written; no file was changed."""
 

@@ -24,6 +24,7 @@ from support.topologies import TopologyFile, custom_node, pass_on, sink
 
 from worker.cli import cli
 from worker.cli.broker import PATIENCE_SECONDS
+from worker.errors import ActionsError
 
 TOPOLOGY = {"id": "t1", "name": "orders", "nodes": [{"id": "n1", "name": "start", "worker": "worker.null"}]}
 
@@ -156,6 +157,34 @@ def test_a_start_that_cannot_be_ends_with_status_2_and_the_cure(
 def test_wrong_usage_ends_with_status_2(topology_path: Path) -> None:
     done = command("start", "start", "--data", "{}", "--file", str(topology_path))
     assert (done.returncode, "give either --data or --file" in done.stderr) == (2, True)
+
+
+FILTER: dict[str, Any] = {
+    "id": "n2",
+    "name": "big",
+    "worker": "worker.custom_node",
+    "settings": {"actionPath": "/custom-node/filter/process"},
+}
+
+
+@pytest.mark.parametrize(
+    ("node", "arguments", "problem"),
+    [
+        ({"configuration": {"jmespath": "total >"}}, (), "jmespath"),
+        ({"configuration": {}}, (), "settings.configuration"),
+        ({"actionPath": "/connector/nope/action"}, ("--actions", "support.actions"), "wants the action"),
+        ({"actionPath": "/connector/nope/action"}, (), ""),
+    ],
+)
+def test_a_check_of_the_file_finds_what_a_worker_would_refuse(
+    tmp_path: Path, node: dict[str, Any], arguments: tuple[str, ...], problem: str
+) -> None:
+    entry = FILTER | {"settings": FILTER["settings"] | node}
+    path = tmp_path / "topology.json"
+    path.write_text(json.dumps(TOPOLOGY | {"nodes": [*TOPOLOGY["nodes"], entry]}))
+    done = CliRunner().invoke(cli, ["topology", "check", str(path), *arguments])
+    assert ("orders" in done.output, isinstance(done.exception, ActionsError)) == (True, bool(problem))
+    assert problem in str(done.exception)
 
 
 @pytest.mark.parametrize("arguments", [("start", "start"), ("actions", "run", "github-list-releases")], ids="-".join)

@@ -1,6 +1,6 @@
 """Binds each node to the action it names, with the node's configuration."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from connectors.configured import Configured
 from worker.actions.local import Call, local_call, timed
 from worker.actions.registry import AnyAction, Registry
 from worker.actions.remote import UNREACHABLE, RemoteActions
-from worker.errors import ActionsError
+from worker.errors import ActionsError, ConfigurationError
 from worker.protocol.topology import Node, Role
 
 PLACE = "settings.configuration"
@@ -21,7 +21,7 @@ def configured(action: AnyAction, node: Node, variables: Collection[str] | None 
 
     It may read addresses from these environment variables; None: from all but the worker's own.
 
-    Raises `ActionsError` with file, node, and the place in the configuration and in the expression.
+    Raises `ConfigurationError` with file, node, and the place in the configuration and in the expression.
     """
     if not isinstance(action, Configured):
         return action
@@ -29,7 +29,7 @@ def configured(action: AnyAction, node: Node, variables: Collection[str] | None 
     try:
         own = action.configured(node.configuration, followers, variables)
     except ValidationError as error:
-        raise ActionsError("\n".join(_lines(action, node, error))) from None
+        raise ConfigurationError("\n".join(_lines(action, node, error))) from None
     assert isinstance(own, type(action))
     return own
 
@@ -56,6 +56,18 @@ def bind(
     return {node.id: _call(node, registry, remote, variables) for node in nodes if node.role in ACTION_ROLES}
 
 
+def problems(
+    nodes: Iterable[Node], registry: Registry, variables: Collection[str] | None = None, *, knows_all: bool = True
+) -> Iterator[str]:
+    """Yield what `bind` would refuse, node by node; unless the registry knows all actions, not those it lacks."""
+    for node in nodes:
+        try:
+            if node.role in ACTION_ROLES and (action := _action(node, registry, is_needed=knows_all)) is not None:
+                configured(action, node, variables)
+        except ActionsError as error:
+            yield str(error)
+
+
 def checkpoints(nodes: Iterable[Node], registry: Registry) -> dict[str, Checkpoint]:
     """Return what the actions of nodes say is to be noted of each message, by node id."""
     found = ((node.id, registry.at(node)) for node in nodes)
@@ -63,11 +75,17 @@ def checkpoints(nodes: Iterable[Node], registry: Registry) -> dict[str, Checkpoi
 
 
 def _call(node: Node, registry: Registry, remote: RemoteActions, variables: Collection[str] | None) -> Call:
-    action = registry.at(node)
-    if action is not None:
-        return timed(local_call(configured(action, node, variables)))
-    if urlsplit(node.url).hostname:
+    action = _action(node, registry)
+    if action is None:
         return timed(remote.call, UNREACHABLE)
+    return timed(local_call(configured(action, node, variables)))
+
+
+def _action(node: Node, registry: Registry, *, is_needed: bool = True) -> AnyAction | None:
+    """Return the action of this process, None for one behind the node's URL."""
+    action = registry.at(node)
+    if action is not None or urlsplit(node.url).hostname or not is_needed:
+        return action
     raise ActionsError(
         f"node {node.name} ({node.id}) wants the action {node.action_path!r}, which is not in this process, and its "
         f"settings.url names no service. Actions here: {registry.names()}. Add a module with --actions."

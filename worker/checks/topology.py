@@ -7,7 +7,7 @@ from worker.actions.binding import bind
 from worker.actions.registry import load_actions
 from worker.actions.remote import RemoteActions
 from worker.checks.finding import Finding, failed, ok, unknown, warning
-from worker.errors import ActionsError, TopologyError
+from worker.errors import ActionsError, ConfigurationError, TopologyError
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables
@@ -44,6 +44,8 @@ async def check_actions(settings: Settings, nodes: Sequence[Node]) -> Finding:
         registry = load_actions(settings.actions)
         bind(nodes, registry, remote, settings.node_variables)
         await registry.close()
+    except ConfigurationError as error:
+        return failed("actions", str(error), "Correct settings.configuration of the node in the topology.")
     except ActionsError as error:
         return failed("actions", str(error), "Add the module with --actions or WORKER_ACTIONS.")
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.actions.binding import ACTION_ROLES
+from worker.actions.binding import ACTION_ROLES, problems
 from worker.broker.backlog import backlog
 from worker.broker.consumer import QueueState
 from worker.broker.link import CONNECTION_ERRORS
 from worker.broker.one_shot import looking
+from worker.cli.action_options import actions_option, load
 from worker.cli.graph import Row, draw
 from worker.cli.guesses import guesses
 from worker.cli.options import amqp_option, json_option
 from worker.cli.printing import Listing, say, say_json, say_table
+from worker.errors import ActionsError
 from worker.protocol.topology import Node, Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.settings import load_settings
@@ -28,16 +30,32 @@ from worker.visible import printable
 States = Mapping[str, QueueState | None]
 
 
-@click.command(epilog="\b\nExample:\n  orchesty-worker topology check topology.json\n")
+@click.command(
+    epilog="""\b
+Examples:
+  orchesty-worker topology check topology.json
+  orchesty-worker topology check topology.json --actions my_package.actions
+"""
+)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@actions_option
 @json_option
-def check(file: Path | None, *, as_json: bool) -> None:
+def check(file: Path | None, actions: tuple[str, ...], *, as_json: bool) -> None:
     """Check a topology file (default: TOPOLOGY_JSON) and show its nodes.
 
-    Of a file of the platform's editor, also what was guessed and dropped.
+    Checks the expressions and other configuration of ready nodes, and with your actions, whether every node has its
+    action. Of a file of the platform's editor, it shows what was guessed and dropped.
     """
-    path = file or load_settings().topology
+    settings = load_settings(actions=actions or None)
+    path = file or settings.topology
     checked, found = load_topology(path), guesses(path)
+    _show_nodes(checked, found, as_json=as_json)
+    at_nodes = problems(checked.nodes, load(actions), settings.node_variables, knows_all=bool(settings.actions))
+    if texts := list(at_nodes):
+        raise ActionsError("\n".join(texts))
+
+
+def _show_nodes(checked: Topology, found: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
     if as_json:
         say_json({**_document(checked, None), **found})
         return
