@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from connectors.action import CustomNode
-from connectors.comparing import Comparison, Draft, Hold, Result, comparison_key, draft_id, own_key
+from connectors.clock import clock_of_headers, milliseconds
+from connectors.comparing import REMEMBERED, Comparison, Draft, Hold, Result, comparison_key, draft_id, own_key
 from connectors.message import Message
 from connectors.nodes.compared import CompareConfiguration, CompareRequest, InvalidateRequest, by_id, digest
 from connectors.nodes.results import DRAFT_HEADERS, DRAFT_ID, ITEM_ID, storage_errors
@@ -84,13 +85,19 @@ def _comparison(message: Message[CompareRequest]) -> Comparison:
         comparison_key(master),
         comparison_key(master, run) if run else own_key(),
         own,
-        seeks_deleted=bool(wanted.deleted),
+        seeks_deleted=bool(wanted.deleted) and not _is_forgotten(message),
         hold=_hold(wanted),
         is_last=bool(wanted.is_last),
         total=wanted.total_count or None,
         kept=wanted.kept,
         draft=draft,
     )
+
+
+def _is_forgotten(message: Message[CompareRequest]) -> bool:
+    """Whether the run began so long ago that nobody knows what its messages have had."""
+    started = _header(message, "process-started")
+    return started.isdecimal() and int(started) + milliseconds(REMEMBERED) < clock_of_headers.get()()
 
 
 def _hold(wanted: CompareConfiguration) -> Hold:

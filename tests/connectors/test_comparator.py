@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import Connection, create_engine, func, select, text
 from support.comparing import Compared
 from support.databases import Databases
 from support.pages import ROOT
 
 from connectors import Message, Page, Repeat, Stop, Trash, comparing
+from connectors.clock import now_ms
 from connectors.storage import Storage
 from deploy.redis import PrivateRedis
 from worker.storage import tables
@@ -389,3 +390,40 @@ async def test_the_topology_of_the_page_keeps_another_database_in_step(
         assert await run(topology, ("b", 3), ("c", 500)) == ([("b", 3)], 2)
         assert await run(topology, ("b", 3), ("c", 5)) == ([("b", 3), ("c", 5)], 1)
     erp.close()
+
+
+async def test_the_last_message_of_a_run_that_is_forgotten_deletes_nothing(compared: Compared) -> None:
+    """Approved in the trash after a long time: what the run has had before is not known any more."""
+    await compared.changes(items(1, 2, 3))
+    week = comparing.REMEMBERED // timedelta(milliseconds=1)
+    end: dict[str, Any] = {"deleted": True, "isLast": True}
+    for started in (now_ms() - week - 1000, str(now_ms() - week - 1000)):
+        assert await compared.changes(items(1), started=started, **end) == ([], [], [])
+    for started in (now_ms() - week + 60_000, "soon", None):
+        assert await compared.changes(items(1), started=started, **end) == ([], [], ["2", "3"])
+        await compared.changes(items(2, 3))
+
+
+def rows_read(connection: Connection, *tables: str) -> int:
+    """Return how many rows this transaction has read of tables."""
+    query = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname = ANY(:tables)"
+    return int(connection.execute(text(query), {"tables": list(tables)}).scalar_one())
+
+
+async def test_what_a_slice_reads_does_not_grow_with_the_collection(databases: Databases, tmp_path: Path) -> None:
+    """PostgreSQL, which has no statistics of tables that have just grown."""
+    url = databases.make("postgresql", tmp_path)
+    storage = open_storage(url)
+    compared = Compared(storage)
+    await compared.changes(items(*range(20_000)), run="r", deleted=True)
+    await storage.close()
+    database = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with database.begin() as connection:
+        collection = collections.open_collection(connection, comparing.comparison_key(compared.master), now_ms())
+        before = rows_read(connection, "storage_compared_items", "storage_compared_seen")
+        for first in range(0, 12_000, 1000):
+            ids = {str(number).encode(): b"" for number in range(first, first + 1000)}
+            assert collections.changes(connection, collection, ids) == "u" * 1000
+            runs.note_seen(connection, collection, comparing.comparison_key(compared.master, "r"), ids, now_ms())
+        assert rows_read(connection, "storage_compared_items", "storage_compared_seen") - before <= 25_000
+    database.dispose()

@@ -19,11 +19,18 @@ class Compared:
         self.master = f"master-{uuid4().hex}"
 
     async def compare(
-        self, items: list[Any], *, run: str | None = None, process: str | None = None, **configuration: Any
+        self,
+        items: list[Any],
+        *,
+        run: str | None = None,
+        process: str | None = None,
+        started: object = "",
+        **configuration: Any,
     ) -> Outcome:
         """Return what `comparator` makes of items; of a run and a message of their own, if none is named."""
         wanted = {"idField": "id", "masterKey": self.master, **configuration}
-        headers = {"correlation_id": run or uuid4().hex, "process_id": process or uuid4().hex}
+        headers: dict[str, Any] = {"correlation_id": run or uuid4().hex, "process_id": process or uuid4().hex}
+        headers |= {"process_started": started} if started else {}
         return await self.call(Comparator(), {"items": items, "configuration": wanted}, **headers)
 
     async def changes(self, items: list[Any], **options: Any) -> tuple[list[Any], list[Any], list[str]]:

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from applications.http.transport import Transport
 from connectors import Message, Outcome
 from connectors.action import Action
+from connectors.clock import clock_of_headers
 from connectors.http import FindAccess, Http, of_class
 from worker.accounts.opening import UserAccess
 from worker.actions.applications import limited_applications
@@ -235,6 +236,7 @@ class InMemoryTopology:
         return taken
 
     async def _deliver(self, node: Node, delivery: Delivery) -> None:
+        clock_of_headers.set(lambda: self.clock.milliseconds)
         try:
             await self._handler.deliver(node, delivery)
         except HandBack:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
 
 from connectors.clock import milliseconds
 from connectors.comparing import HELD, Comparison, Hold, change
+from worker.storage.comparing.looking import find_each
 from worker.storage.database import insert_into
 from worker.storage.tables import compared, compared_items, draft_items, drafts
 
@@ -72,9 +73,8 @@ def let_go(connection: Connection, master: str, run: str) -> None:
 
 def changes(connection: Connection, collection: Collection, digests: Mapping[bytes, bytes]) -> str:
     """Return a `Change` for each item."""
-    own = (compared_items.c.collection == collection.number, compared_items.c.id.in_(list(digests)))
-    rows = connection.execute(select(compared_items.c.id, compared_items.c.digest).where(*own))
-    known = {bytes(row.id): bytes(row.digest) for row in rows}
+    own = select(compared_items.c.id, compared_items.c.digest).where(compared_items.c.collection == collection.number)
+    known = {bytes(item): bytes(digest) for item, digest in find_each(connection, own, compared_items.c.id, digests)}
     return "".join(change(known.get(item), digest) for item, digest in digests.items())
 
 
@@ -112,5 +112,5 @@ def forget(connection: Connection, master: str, item: bytes | None) -> None:
 
 def _remove(connection: Connection, number: int, items: Sequence[bytes]) -> None:
     if items:
-        own = (compared_items.c.collection == number, compared_items.c.id.in_(items))
-        connection.execute(delete(compared_items).where(*own))
+        own = (compared_items.c.collection == number, compared_items.c.id == bindparam("item"))
+        connection.execute(delete(compared_items).where(*own), [{"item": item} for item in items])

@@ -3,12 +3,13 @@
 from collections.abc import Collection as Ids
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from connectors.clock import milliseconds
 from connectors.comparing import REMEMBERED, SLICE, Comparison
 from worker.storage.comparing.answers import NO, YES, Question, answer
 from worker.storage.comparing.collections import Collection
+from worker.storage.comparing.looking import find_each
 from worker.storage.comparing.purge import among_first
 from worker.storage.tables import compared, compared_items, compared_runs, compared_seen
 
@@ -20,8 +21,8 @@ def note_seen(connection: Connection, collection: Collection, run: str, items: I
     found = _opened(connection, collection, run, now)
     if found.is_over:
         return False
-    own = (compared_seen.c.run == found.number, compared_seen.c.id.in_(list(items)))
-    known = {bytes(item) for item in connection.execute(select(compared_seen.c.id).where(*own)).scalars()}
+    own = select(compared_seen.c.id).where(compared_seen.c.run == found.number)
+    known = {bytes(item) for (item,) in find_each(connection, own, compared_seen.c.id, items)}
     fresh = [{"run": found.number, "id": item} for item in items if item not in known]
     if fresh:
         connection.execute(insert(compared_seen), fresh)
@@ -67,9 +68,10 @@ def missing(connection: Connection, collection: Collection, run: str, after: byt
     found = connection.execute(select(compared_runs).where(own)).one_or_none()
     if found is None or found.is_over:
         return []
-    seen = exists().where(compared_seen.c.run == found.number, compared_seen.c.id == compared_items.c.id)
+    mine = (compared_seen.c.run == found.number, compared_seen.c.id == compared_items.c.id)
+    seen = select(compared_seen.c.run).where(*mine).limit(1).scalar_subquery()  # EXISTS may become a join of all rows
     older = (compared_items.c.collection == collection.number, compared_items.c.written < found.began)
-    query = select(compared_items.c.id).where(*older, compared_items.c.id > after, ~seen)
+    query = select(compared_items.c.id).where(*older, compared_items.c.id > after, seen.is_(None))
     rows = connection.execute(query.order_by(compared_items.c.id).limit(SLICE)).scalars()
     return [bytes(item) for item in rows]
 
