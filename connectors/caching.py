@@ -69,8 +69,12 @@ class Cache:
         """Return what is remembered, else what `find` returns."""
         read = from_json if model is Any else TypeAdapter(model).validate_json
         text = await self._store.recall(key, now_ms())
-        if text is None:
-            text = await (self._found_once(key, lifetime, find) if locks else self._found(key, lifetime, find))
+        if text is not None:
+            with suppress(ValueError):  # the model has changed since: what was remembered is of no use any more
+                known: Found = read(text)
+                return known
+            await self._store.remember(key, text, now_ms())
+        text = await (self._found_once(key, lifetime, find) if locks else self._found(key, lifetime, find))
         found: Found = read(text)
         return found
 
@@ -99,7 +103,8 @@ class Cache:
             yield await self._store.recall(key, now_ms())  # it may have come just before the lock
         finally:
             renewing.cancel()
-            await self._store.unlock(key, owner)
+            with suppress(Repeat):  # the storage is away: the lock lapses
+                await self._store.unlock(key, owner)
 
     async def _own_or_remembered(self, key: str, owner: str) -> str | None:
         """Return None with the lock, or what is remembered without."""

@@ -14,6 +14,7 @@ from connectors import caching
 from connectors.caching import AskedElsewhere
 from connectors.clock import now_ms
 from connectors.storage import Storage, _key
+from deploy.redis import PrivateRedis
 from worker.storage.opening import open_storage
 
 HOUR = timedelta(hours=1)
@@ -32,6 +33,9 @@ class Service:
         self.asked = 0
         self.began, self.go = asyncio.Event(), asyncio.Event()
         self.go.set()
+
+    async def old(self) -> str:
+        return "what an earlier release has kept"
 
     async def rate(self) -> Rate:
         self.asked += 1
@@ -139,3 +143,26 @@ async def test_the_lock_of_a_worker_that_died_lapses(workers: list[Storage], key
     assert await one._cache._store.lock(_key("cached", key), "dead", now + 200, now)
     assert await other.cached(key, HOUR, Service().rate, locks=True) == {"eur": 1.0}
     assert now_ms() >= now + 200
+
+
+async def test_an_answer_of_an_older_model_is_asked_for_again(workers: list[Storage], key: str) -> None:
+    one = workers[0]
+    service = Service()
+    for locks in (False, True):
+        await one.cached(f"{key}{locks}", HOUR, service.old, model=str)
+        for storage in workers:
+            asked = service.asked
+            found = await storage.cached(f"{key}{locks}", HOUR, service.rate, model=Rate, locks=locks)
+            assert isinstance(found, Rate)
+            assert service.asked == asked + (storage is one)
+
+
+async def test_an_answer_counts_though_the_lock_cannot_be_given_back(own_redis: PrivateRedis) -> None:
+    storage = open_storage(own_redis.url)
+
+    async def find() -> int:
+        own_redis.stop()
+        return 7
+
+    assert await storage.cached("k", timedelta(), find, locks=True) == 7
+    await storage.close()
