@@ -1,12 +1,15 @@
 """Installing, switching on and off, and uninstalling: each change, then the hook of the application for it."""
 
+import asyncio
 import traceback
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import structlog
 
+from applications import own_code
 from applications.accounts import Accounts
 from applications.application import Application
 from applications.errors import ApplicationError, HookFailed, InstalledAlready, NotInstalled
@@ -16,6 +19,9 @@ from applications.install import Install
 from applications.redaction import redact
 
 log = structlog.get_logger()
+
+HOOK_SECONDS: Final = 20.0
+"""How long a hook may take: the platform waits 30 seconds for the change with its hook."""
 
 
 class Hook(StrEnum):
@@ -93,13 +99,19 @@ class Lifecycle:
             return
         failed: Exception | None = None
         try:
-            await getattr(self._accounts.made(application), hook)(install, client)
+            async with asyncio.timeout(HOOK_SECONDS):
+                await own_code.called(getattr(self._accounts.made(application), hook), install, client)
+        except TimeoutError as error:
+            failed = error if str(error) else TimeoutError(f"it took longer than {HOOK_SECONDS:g} s")
         except Exception as error:  # the application's own code may raise anything
             failed = error
         if failed is not None:
             reason = redact(f"{type(failed).__name__}: {failed}{_place(failed)}", await _secrets(client))
             log.error("hook_failed", application=application.key, userId=install.user, hook=hook.value, reason=reason)
             raise HookFailed(application.key, install.user, hook, reason) from failed
+
+
+_OURS = {__file__, own_code.__file__}
 
 
 async def _secrets(client: Client) -> Collection[str]:
@@ -110,7 +122,7 @@ async def _secrets(client: Client) -> Collection[str]:
 
 
 def _place(error: Exception) -> str:
-    """Name the innermost line of the application itself; the outermost frame is ours."""
-    _, *frames = traceback.extract_tb(error.__traceback__)
+    """Name the innermost line of the application itself; the outermost frames are ours."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS]
     own = [frame for frame in frames if frame.filename == frames[0].filename]
     return f" (at {Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name})" if own else ""

@@ -37,7 +37,12 @@ class SyncCall:
 
 @dataclass(frozen=True, slots=True)
 class TextReply:
-    """What a synchronous method answers that is no JSON."""
+    """What a synchronous method answers that is no JSON. Raises `ValueError` for what is no content type."""
 
     text: str
     content_type: str = "text/plain"
+
+    def __post_init__(self) -> None:
+        """Check what is going to be a header."""
+        if not (self.content_type.isascii() and self.content_type.isprintable() and "/" in self.content_type):
+            raise ValueError(f"{self.content_type!r} is no content type, such as text/html")

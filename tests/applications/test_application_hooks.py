@@ -1,6 +1,7 @@
 """Hooks: what an application does when a user's install changes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from support.accounts import install_books, log_in, opened
 from support.hooked import Hooked
 from support.oauth_server import OAuthServer
 
+from applications import lifecycle
 from applications.accounts import Accounts
 from applications.errors import HookFailed, InstalledAlready, NotInstalled, NotReady, SettingsInvalid
 from applications.http.client import Client
@@ -16,6 +18,7 @@ from applications.install import Install
 from applications.lifecycle import Hook, Lifecycle
 
 Lines = Sequence[Mapping[str, Any]]
+ENDS = (SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError(), StopIteration())
 
 
 @pytest.fixture
@@ -38,10 +41,10 @@ def asked(server: OAuthServer) -> list[tuple[str, str]]:
 async def test_each_change_has_its_hook(accounts: Accounts, server: OAuthServer) -> None:
     await install_books(accounts, server, application=Hooked)
     token = await log_in(accounts, server, application=Hooked)
-    lifecycle, by = Lifecycle(accounts), f"Bearer {token.access_token}"
-    await lifecycle.switch(Hooked, "alice", is_enabled=False)
-    await lifecycle.switch(Hooked, "alice", is_enabled=True)
-    await lifecycle.uninstall(Hooked, "alice")
+    changes, by = Lifecycle(accounts), f"Bearer {token.access_token}"
+    await changes.switch(Hooked, "alice", is_enabled=False)
+    await changes.switch(Hooked, "alice", is_enabled=True)
+    await changes.uninstall(Hooked, "alice")
     revoked = f"/api/after_uninstall/True/{token.refresh_token}"
     assert asked(server) == [("/api/after_disable/False", by), ("/api/after_enable/True", by), (revoked, by)]
     assert await accounts.installs.get("alice", "hooked") is None
@@ -97,11 +100,11 @@ async def test_a_hook_that_fails_is_told_and_the_change_stays(
 
 
 async def test_nobody_is_asked_about_an_install_that_is_not_there(accounts: Accounts, server: OAuthServer) -> None:
-    lifecycle = Lifecycle(accounts)
+    changes = Lifecycle(accounts)
     for change in (
-        lifecycle.uninstall(Hooked, "alice"),
-        lifecycle.switch(Hooked, "alice", is_enabled=True),
-        lifecycle.run(Hook.ENABLE, Hooked, "alice"),
+        changes.uninstall(Hooked, "alice"),
+        changes.switch(Hooked, "alice", is_enabled=True),
+        changes.run(Hook.ENABLE, Hooked, "alice"),
     ):
         with pytest.raises(NotInstalled):
             await change
@@ -114,3 +117,59 @@ async def test_a_hook_runs_alone_for_a_change_that_somebody_else_made(accounts: 
     await accounts.installs.enable("alice", "hooked", is_enabled=False)
     await Lifecycle(accounts).run(Hook.DISABLE, Hooked, "alice")
     assert asked(server) == [("/api/after_disable/False", f"Bearer {token.access_token}")]
+
+
+async def hang(install: Install, client: Client) -> None:
+    await asyncio.Event().wait()
+
+
+def exits(error: BaseException) -> Callable[..., Any]:
+    async def hook(install: Install, client: Client) -> None:
+        raise error
+
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        *((exits(error), type(error).__name__) for error in ENDS),
+        (hang, "TimeoutError: it took longer than 0.05 s"),
+        (exits(TimeoutError("the service is slow")), "TimeoutError: the service is slow"),
+        (lambda: None, "TypeError"),
+        (exits(ExceptionGroup("both", [KeyError("a")])), "ExceptionGroup: both"),
+    ],
+)
+async def test_whatever_a_hook_does_the_person_is_told_and_the_change_stays(
+    hook: Callable[..., Any], told: str, accounts: Accounts, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "HOOK_SECONDS", 0.05)
+    odd = type("Odd", (Hooked,), {"after_install": staticmethod(hook)})
+    with pytest.raises(HookFailed) as failed:
+        await Lifecycle(accounts).install(odd, "alice", is_enabled=True)
+    assert told in str(failed.value)
+    assert await accounts.installs.get("alice", "hooked") is not None
+    assert [line["hook"] for line in log_lines if line["event"] == "hook_failed"] == ["after_install"]
+
+
+async def test_a_hook_that_is_not_async_is_run_too(accounts: Accounts) -> None:
+    heard: list[str] = []
+    plain = type("Plain", (Hooked,), {"after_install": lambda self, install, client: heard.append(install.user)})
+    await Lifecycle(accounts).install(plain, "alice", is_enabled=True)
+    assert heard == ["alice"]
+
+
+async def test_a_change_that_is_cancelled_is_not_told_as_a_failing_hook(accounts: Accounts, log_lines: Lines) -> None:
+    began = asyncio.Event()
+
+    class Slow(Hooked):
+        async def after_install(self, install: Install, client: Client) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+    change = asyncio.create_task(Lifecycle(accounts).install(Slow, "alice", is_enabled=True))
+    await began.wait()
+    change.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await change
+    assert not [line for line in log_lines if line["event"] == "hook_failed"]

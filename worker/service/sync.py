@@ -11,6 +11,7 @@ from applications import Application
 from applications.errors import ApplicationError
 from applications.http.client import Client
 from applications.http.wire import Wire
+from applications.own_code import called
 from applications.redaction import redact
 from applications.sync_call import SyncCall, TextReply
 from connectors.message import json_text
@@ -87,7 +88,7 @@ class SyncRoutes:
         )
         failed: Exception | None = None
         try:
-            return _reply(await method(made, call))
+            return _reply(await called(method, made, call))
         except Refused:
             raise
         except Exception as error:  # the application's own code may raise anything
