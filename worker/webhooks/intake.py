@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,7 +19,9 @@ from aiohttp import web
 from applications import WebhookCall
 from applications.errors import ApplicationError, TryLater
 from applications.http.response import Headers
+from applications.own_code import called as called_own
 from applications.signatures import Forged, KeyUnusable
+from connectors import Repeat
 from worker.broker.publisher import Publisher
 from worker.doors.bodies import read_body
 from worker.errors import HandBack, Unpublishable
@@ -39,6 +41,8 @@ log = structlog.get_logger()
 
 PUBLISH_SECONDS: Final = 8
 """How long the broker may take; services give up after about ten seconds and call again."""
+ASKED_SECONDS: Final = 8
+"""How long the application may take to say what a call is."""
 LONGEST_ID: Final = 200
 """Characters of a delivery's id; PostgreSQL's index takes no more than some two thousand bytes."""
 QUESTIONS: Final = frozenset({"GET", "HEAD"})
@@ -89,11 +93,11 @@ class WebhookIntake:
         is_question = call.method in QUESTIONS  # services look so whether somebody is there, and sign nothing
         if not is_question:
             _check(called, call)
-        if (handshake := _asked(called.application.handshake, call, None)) is not None:
+        if (handshake := await _asked(called.application.handshake, call, None)) is not None:
             return web.Response(text=handshake.text, content_type=handshake.content_type)
         if is_question:
             return web.Response()
-        delivery_id = _storable(_asked(called.application.delivery_id, call, ""))
+        delivery_id = _storable(await _asked(called.application.delivery_id, call, ""))
         if not delivery_id:
             await self._start(node, called, call, str(uuid4()))
             return web.json_response({"status": "started"})
@@ -124,10 +128,21 @@ class WebhookIntake:
         return WebhookCall(request.method, f"{base}{request.raw_path}", headers, await read_body(request), time.time())
 
 
-def _asked(question: Callable[[WebhookCall], Answer], call: WebhookCall, otherwise: Answer) -> Answer:
-    """Ask the application; a call whose body it cannot read is genuine all the same, and is not lost."""
+async def _asked(
+    question: Callable[[WebhookCall], Answer | Awaitable[Answer]], call: WebhookCall, otherwise: Answer
+) -> Answer:
+    """Ask the application; a call whose body it cannot read is genuine all the same, and is not lost.
+
+    Raises `TryLater` when the application wants to start a topology and nobody takes the start.
+    """
     try:
-        return question(call)
+        async with asyncio.timeout(ASKED_SECONDS):
+            answer: Answer = await called_own(question, call)
+            return answer
+    except TryLater:
+        raise
+    except Repeat as error:
+        raise TryLater(error.reason, timedelta(seconds=1)) from None
     except Exception as error:  # its own code may raise anything
         log.warning("webhook_unreadable", question=question.__qualname__, cause=type(error).__name__)
         return otherwise
