@@ -29,6 +29,8 @@ class Forward:
     message: AnyMessage
     to: tuple[str, ...] | None = None
     """Ids or names of the followers that get it; None means all of them. An unknown one sends it to the trash."""
+    reason: str = ""
+    """What has been done, for the audit and for whoever calls the action over HTTP; it does not travel on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Page:
     """What a ready way of paging remembers of earlier pages; it travels with the cursor."""
     confirmed: Callable[[], Awaitable[None]] | None = None
     """Awaited once the broker has all items and the cursor: saves a state (`self.storage.state(...).saving(...)`)."""
+    reason: str = ""
+    """As that of `Forward`; before the last page a caller over HTTP is told of the cursor."""
 
 
 _set = Exception.__setattr__

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 
 from applications.redaction import redact
-from connectors.outcome import Limited, Outcome, Repeat, Stop, Trash
+from connectors.outcome import Outcome
 
 Known = dict[str, Collection[str]]
 """By application. The collections are those of the installs: a token that is renewed meanwhile is in them as well."""
@@ -44,7 +44,7 @@ def remember(application: str, secrets: Collection[str]) -> None:
 
 def without_known(outcome: Outcome) -> Outcome:
     """Return the outcome with a reason that shows no secret."""
-    if isinstance(outcome, Repeat | Limited | Stop | Trash) and outcome.reason:
+    if outcome.reason:
         return replace(outcome, reason=without_secrets(outcome.reason))
     return outcome
 

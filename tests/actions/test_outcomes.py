@@ -1,7 +1,7 @@
 """What an action raises in a group, and what ends only the task that raises it."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any, NoReturn
@@ -10,10 +10,18 @@ import pytest
 from support.visits import node, visit
 
 from applications.errors import ApplicationError
-from connectors import CustomNode, Forward, Message, Outcome, Repeat, Stop, Trash
+from connectors import CustomNode, Exponential, Forward, Message, Outcome, Repeat, Stop, Trash
 from worker.actions.local import contained, local_call
 
 AnyMessage = Message[Any]
+RAISED = (
+    ValueError("x"),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+    StopIteration(),
+)
 REPEAT = Repeat(timedelta(seconds=5), "busy")
 
 
@@ -131,3 +139,58 @@ async def test_a_cancel_in_a_group_is_a_cancel() -> None:
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
+
+
+class Odd(Exponential):
+    """A delay of an action's own, which may do anything."""
+
+    def __init__(self, does: Callable[[int], Any]) -> None:
+        super().__init__()
+        object.__setattr__(self, "does", does)
+
+    def after(self, hop: int, uniform: Callable[[float, float], float]) -> timedelta:
+        """Do it."""
+        found: timedelta = self.does(hop)  # type: ignore[attr-defined]
+        return found
+
+
+class Later(CustomNode[Any, Any]):
+    """Repeats after an odd delay."""
+
+    name = "later"
+
+    def __init__(self, does: Callable[[int], Any], *, raises: bool) -> None:
+        self.repeat, self.raises = Repeat(Odd(does), "busy"), raises
+
+    async def process(self, message: AnyMessage) -> AnyMessage | Outcome:
+        """Return or raise the repeat."""
+        if self.raises:
+            raise self.repeat
+        return self.repeat
+
+
+def raising(error: BaseException) -> Callable[[int], Any]:
+    def does(hop: int) -> NoReturn:
+        raise error
+
+    return does
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [(raising(error), f"{type(error).__name__}: ") for error in RAISED]
+    + [(lambda hop: hop * 5, "after must be a timedelta, not int")],
+)
+async def test_a_delay_of_your_own_that_fails_is_told_as_what_the_action_raised(
+    does: Callable[[int], Any], told: str, raises: bool
+) -> None:
+    found = await outcome(Later(does, raises=raises))
+    assert isinstance(found, Trash)
+    assert told in found.reason
+
+
+async def test_a_delay_of_your_own_is_told_the_hop() -> None:
+    for raises in (False, True):
+        found = await outcome(Later(lambda hop: timedelta(seconds=hop * 5), raises=raises))
+        assert found == Repeat(timedelta(seconds=5), "busy")

@@ -14,6 +14,7 @@ from connectors import Exponential, Forward, Limited, Message, Page, Repeat, Sto
 from worker.limits.gate import Held
 from worker.modes.platform import PlatformCounter, PlatformParking
 from worker.modes.standalone import BrokerParking
+from worker.pipeline import same_cursor as pages
 from worker.pipeline.decisions import Decision, Settlement, UserTask
 from worker.pipeline.settle import Settler
 from worker.protocol.message import DEEPEST_HEADERS, LARGEST_PUBLISHED, Visit, decode
@@ -353,3 +354,54 @@ def test_a_limit_without_a_time_is_over_after_a_minute() -> None:
     parked = settle(visit(node()), Limited()).parked
     assert parked is not None
     assert parked.seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (None, 60),
+        (timedelta(), 60),
+        (timedelta(microseconds=1), 1),
+        (timedelta(seconds=-5), 1),
+        (timedelta(hours=1), 3600),
+    ],
+)
+def test_a_message_at_a_limit_comes_back_after_a_second_at_least(after: timedelta | None, seconds: float) -> None:
+    parked = settle(visit(node()), Limited(after=after)).parked
+    assert parked is not None
+    assert parked.seconds == seconds
+
+
+def same_cursor(at: Visit, count: int, page: Page) -> tuple[list[str], Visit]:
+    """Ask so many times for a page with the same cursor; return the ids of the items, and the last page."""
+    ids = []
+    for _ in range(count):
+        settlement = settle(at, page)
+        ids += [sent(item)[0]["process-id"] for item in settlement.publications]
+        headers, _ = sent(settlement.next_page)
+        at = visit(node("next"), **{name.replace("-", "_"): value for name, value in headers.items()})
+    return ids, at
+
+
+@pytest.mark.parametrize("items", [[], ["x"]])
+def test_a_batch_that_names_the_same_cursor_for_ever_goes_to_the_trash(
+    items: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_PAGES", 5)
+    ids, at = same_cursor(visit(node("next")), 5, Page(items, "next"))
+    assert len(set(ids)) == len(ids)
+    settlement = settle(at, Page(items, "next"))
+    assert settlement.keep is not None
+    assert settlement.keep.reason is not None
+    assert "has named the cursor 'next' 5 times one after the other" in settlement.keep.reason
+    assert not settlement.publications
+    headers, _ = sent(settle(at, Page(items, "other")).next_page)
+    assert "cursor-trail" not in headers
+    assert sent(settle(at, Page(items, "next", trail="own")).next_page)[0]["cursor-trail"] == "own"
+    assert settle(at, Page(["last"])).next_page is None
+
+
+def test_a_page_that_comes_again_with_the_same_cursor_has_the_same_ids() -> None:
+    _, at = same_cursor(visit(node("next")), 3, Page(["x"], "next"))
+    first, again = (settle(at, Page(["x"], "next")).publications for _ in range(2))
+    assert first == again

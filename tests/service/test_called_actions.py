@@ -27,6 +27,8 @@ OUTCOMES: dict[str, Outcome] = {
     "growing": Repeat(Exponential(first=timedelta(seconds=8)), "later"),
     "limited": Limited("used up"),
     "stop": Stop("enough"),
+    "told": Forward(Message({}, "{}"), reason="17 orders\nbooked"),
+    "told to": Forward(Message({}, "{}"), ("first",), "to the first"),
     "changed": Stop("enough", Message({"own": "x"}, '"new"')),
     "trash": Trash("no such order"),
 }
@@ -211,3 +213,39 @@ async def test_stages_of_your_own_stand_around_a_call() -> None:
 
     ask = Asked(open_service(load_settings(), Registry(ALL), None, [stamped]))
     assert (await ask.call("/custom-node/echo/process", {}, node_name="start")).headers["stamp"] == "start"
+
+
+async def test_a_success_may_say_what_was_done() -> None:
+    said = await serving(decide).call("/custom-node/decide/process", "told", **GIVEN)
+    assert (said.headers["result-code"], said.headers["result-message"]) == ("0", "17 ordersbooked")
+    both = await serving(decide).call("/custom-node/decide/process", "told to", **GIVEN)
+    assert (both.headers["result-code"], both.headers["result-message"]) == ("1002", "to the first")
+
+
+async def test_a_batch_says_on_its_last_page_what_was_done() -> None:
+    @batch("told")
+    async def told(message: Message[Any], cursor: str | None) -> Page:
+        return Page([1], None if cursor else "2", reason="all listed")
+
+    ask = serving(told)
+    assert "iterator" in (await ask.call("/batch/told/action")).headers["result-message"]
+    last = await ask.call("/batch/told/action", cursor="2")
+    assert (last.headers["result-code"], last.headers["result-message"]) == ("0", "all listed")
+
+
+async def test_a_custom_node_hands_over_one_message_at_most() -> None:
+    async def told(*items: Any, next_cursor: str | None = None) -> Any:
+        @custom_node("paging")
+        async def paging(data: Any) -> Page:
+            return Page(items, next_cursor)
+
+        return await serving(paging).call("/custom-node/paging/process", {"id": 1}, user="alice")
+
+    one = await told(Message({"own": "x"}, '"new"'))
+    assert (one.data["body"], one.headers["own"], one.headers["user"]) == ('"new"', "x", "alice")
+    assert one.headers["result-code"] == "0"
+    assert (await told()).headers["result-code"] == "1003"
+    for many in (await told(1, 2), await told(1, next_cursor="2"), await told(next_cursor="2")):
+        assert many.headers["result-code"] == "1006"
+        assert "over HTTP it can hand over one: make it a batch" in many.headers["result-message"]
+        assert many.data["body"] == '{"id": 1}'

@@ -4,6 +4,7 @@ The errors name the action and the field.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,8 @@ from typing import Any
 
 from applications.errors import ApplicationError
 from connectors import Exponential, Forward, Limited, Message, Outcome, Page, Repeat, Trash
+from connectors.delay import Delay
+from connectors.message import current_message
 from connectors.outcome import Verdict, as_value
 from worker.actions.errors import describe, outcome_of
 from worker.errors import EndsTest
@@ -33,6 +36,7 @@ def checked(result: object, action: str) -> Outcome:
         case Forward():
             _check_message(result.message, place)
             _check_targets(result.to, place)
+            _check(place, "reason", result.reason, (str,), "a text")
             return result
         case Page():
             return _checked_page(result, place)
@@ -47,7 +51,7 @@ def outcome_of_error(error: BaseException, action: str) -> Outcome:
                 return _checked_verdict(as_value(verdict), f"{action} raised {type(verdict).__name__}")
             case ApplicationError() as known:
                 return outcome_of(known)
-    except Exception as other:
+    except BaseException as other:  # the delay of a verdict may be the action's own code
         error = other
     return Trash(str(error) if isinstance(error, OutcomeMalformed) else describe(error))
 
@@ -98,8 +102,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _checked_verdict(outcome: Outcome, place: str) -> Outcome:
     match outcome:
         case Repeat():
-            _check(place, "after", outcome.after, (timedelta, Exponential), "a timedelta")
             _check(place, "max_hops", outcome.max_hops, (int,), "a whole number")
+            outcome = replace(outcome, after=_checked_delay(outcome.after, place))
         case Limited():
             _check(place, "after", outcome.after, (timedelta, NoneType), "a timedelta")
     _check(place, "reason", getattr(outcome, "reason", None), (str,), "a text")
@@ -108,9 +112,21 @@ def _checked_verdict(outcome: Outcome, place: str) -> Outcome:
     return outcome
 
 
+def _checked_delay(delay: Delay, place: str) -> Delay:
+    """Return the delay; of one that the action has derived itself the time, since it may raise anything."""
+    _check(place, "after", delay, (timedelta, Exponential), "a timedelta")
+    if isinstance(delay, timedelta) or type(delay) is Exponential:
+        return delay
+    message = current_message.get()
+    time = delay.after(message.hop if message else 1, random.uniform)
+    _check(place, "after", time, (timedelta,), "a timedelta")
+    return time
+
+
 def _checked_page(page: Page, place: str) -> Page:
     _check(place, "next_cursor", page.next_cursor, (str, int, NoneType), "a text")
     _check(place, "trail", page.trail, (str,), "a text")
+    _check(place, "reason", page.reason, (str,), "a text")
     _check(place, "confirmed", page.confirmed, (Callable, NoneType), "a function")
     _check_targets(page.to, place)
     if page.message is not None:

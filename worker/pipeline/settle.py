@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
+from connectors.delay import SHORTEST
 from connectors.message import json_text
 from worker.errors import readable, text_of
 from worker.limits.gate import Held
@@ -27,6 +28,7 @@ from worker.pipeline.decisions import (
     UserTask,
     Way,
 )
+from worker.pipeline.same_cursor import EndlessPages, is_same_cursor, place_of, trail_of
 from worker.protocol import headers as h
 from worker.protocol.identity import SentMessage, child_id, sent_steps
 from worker.protocol.message import LARGEST_PUBLISHED, Visit, check_size, encode, encode_report
@@ -74,7 +76,7 @@ class Settler:
         """Return what is to be done. A decision that cannot be carried out puts the message into the trash."""
         try:
             return self._with_report(visit, self._checked(self._settle(visit, decision)))
-        except UnknownFollower as error:
+        except (UnknownFollower, EndlessPages) as error:
             trash = Trash(str(error), getattr(decision, "message", None))
         except Exception as error:
             why = f"the outcome cannot be sent: {type(error).__name__}: {text_of(error)}"
@@ -152,7 +154,7 @@ class Settler:
     def _limited(self, visit: Visit, limited: Limited) -> Settlement:
         headers = h.without(_headers(visit, limited.message), h.RESULT | {h.APPLICATION})
         body = limited.message.body if limited.message else visit.body
-        seconds = (limited.after or DEFAULT_LIMIT_PAUSE).total_seconds()
+        seconds = max(limited.after or DEFAULT_LIMIT_PAUSE, SHORTEST).total_seconds()
         return self._at_limit(visit, headers | _way_back(visit.node), body, seconds)
 
     def _held(self, visit: Visit, held: Held) -> Settlement:
@@ -239,8 +241,10 @@ def _next_page(visit: Visit, page: Page, steps: Sequence[SentMessage]) -> Public
     headers = {**_headers(visit, page.message), h.CURSOR: page.next_cursor}
     if page.message is None:
         headers[h.RESULT_CODE] = "1010" if page.items else "1011"
-    if page.trail:
-        headers[h.CURSOR_TRAIL] = page.trail
+    if (trail := trail_of(visit, page)) is not None:
+        headers[h.CURSOR_TRAIL] = trail
+    elif is_same_cursor(visit):
+        headers.pop(h.CURSOR_TRAIL, None)
     stepped = _stepped(headers, steps, 0)
     return Publication(visit.node.exchange, ROUTING_KEY, encode(stepped, visit.body), visit.timestamp)
 
@@ -286,5 +290,5 @@ def _stepped(headers: h.Headers, steps: Sequence[SentMessage], at: int) -> h.Hea
 
 def _child(visit: Visit, headers: Mapping[str, Any], follower: Follower, index: int) -> h.Headers:
     parent = visit.headers.text(h.PROCESS_ID)
-    own_id = child_id(parent, visit.node.id, follower.id, visit.headers.text(h.CURSOR), index)
+    own_id = child_id(parent, visit.node.id, follower.id, place_of(visit), index)
     return {**headers, h.PARENT_ID: parent, h.PROCESS_ID: own_id}

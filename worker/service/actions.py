@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from connectors import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
+from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from connectors.configured import Configured
 from connectors.kind import Kind
 from worker.actions.local import local_call, timed
@@ -15,6 +15,7 @@ from worker.errors import ActionUnreachable
 from worker.limits.gate import Held
 from worker.pipeline.decisions import Cancelled, Decision, Stage, UserTask, Way
 from worker.pipeline.direct import direct_way
+from worker.pipeline.settle import own_messages
 from worker.protocol import headers as h
 from worker.protocol.message import Envelope as Received
 from worker.protocol.message import Visit, current_visit, now_ms, receive
@@ -100,7 +101,7 @@ class ActionRoutes:
         except ActionUnreachable as error:
             log.warning("action_unreachable", cause=str(error))
             return error_reply(str(error), 504)
-        outcome = _outcome(decided.decision)
+        outcome = _of_one_message(_outcome(decided.decision), ready.action, visit)
         _log(outcome)
         return answer(given, outcome, is_debugging=self._is_debugging)
 
@@ -142,6 +143,22 @@ def _outcome(decision: Decision) -> Outcome:
         case UserTask():
             return Trash("a stage lets the message wait for a person, which a call over HTTP cannot")
     return Trash(f"a stage decided {type(decision).__name__}, which a call over HTTP cannot carry out")
+
+
+def _of_one_message(outcome: Outcome, action: AnyAction, visit: Visit) -> Outcome:
+    """Return what a caller can take: of a batch several messages, of other actions one."""
+    if action.kind is Kind.BATCH or not isinstance(outcome, Page):
+        return outcome
+    if outcome.next_cursor is None and not outcome.items:
+        return Stop(outcome.reason or "there are no messages to go on", outcome.message)
+    if outcome.next_cursor is None and len(outcome.items) == 1:
+        ((own, body),) = own_messages(outcome.items)
+        base = visit.headers if outcome.message is None else outcome.message.headers
+        return Forward(Message({**base, **own}, body), outcome.to, outcome.reason)
+    return Trash(
+        f"{action.kind} {action.name} returned a page of {len(outcome.items)} messages, and over HTTP it can hand over "
+        "one: make it a batch, or run the topology with this worker"
+    )
 
 
 def _log(outcome: Outcome) -> None:

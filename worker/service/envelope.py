@@ -94,7 +94,7 @@ def _forward(given: Envelope, forward: Forward) -> Reply:
             headers |= _forced(given, forward.to)
         except LookupError as error:
             return failure(given, str(error))
-    return _reply(headers, _body(given, forward.message))
+    return _reply(headers | _told(forward.reason), _body(given, forward.message))
 
 
 def _page(given: Envelope, page: Page) -> Reply:
@@ -104,8 +104,7 @@ def _page(given: Envelope, page: Page) -> Reply:
             headers |= _forced(given, page.to)
     except LookupError as error:
         return failure(given, str(error))
-    if page.next_cursor is not None:
-        headers |= _next_page(page)
+    headers |= _told(page.reason) if page.next_cursor is None else _next_page(page)
     items = [{"headers": _of_item(item, given), "body": body} for item, body in own_messages(page.items)]
     return _reply(headers, json.dumps(items, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
@@ -157,9 +156,12 @@ def _followers(header: object) -> Sequence[Mapping[str, Any]]:
 def _changed(
     given: Envelope, message: Message[Any] | None, code: str, reason: str, more: Mapping[str, str] | None = None
 ) -> Reply:
-    told = {h.RESULT_MESSAGE: one_line(reason)} if reason else {}
-    headers = {**_headers(given, message), **told, h.RESULT_CODE: code, **(more or {})}
+    headers = {**_headers(given, message), **_told(reason), h.RESULT_CODE: code, **(more or {})}
     return _reply(headers, given.body if message is None else _body(given, message))
+
+
+def _told(reason: str) -> h.Headers:
+    return {h.RESULT_MESSAGE: one_line(reason)} if reason else {}
 
 
 def _headers(given: Envelope, message: Message[Any] | None) -> h.Headers:
