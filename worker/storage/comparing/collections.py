@@ -74,7 +74,8 @@ def let_go(connection: Connection, master: str, run: str) -> None:
 def changes(connection: Connection, collection: Collection, digests: Mapping[bytes, bytes]) -> str:
     """Return a `Change` for each item."""
     own = select(compared_items.c.id, compared_items.c.digest).where(compared_items.c.collection == collection.number)
-    known = {bytes(item): bytes(digest) for item, digest in find_each(connection, own, compared_items.c.id, digests)}
+    rows = find_each(connection, own, compared_items.c.id, digests)
+    known = {bytes(row.id): bytes(row.digest) for row in rows}
     return "".join(change(known.get(item), digest) for item, digest in digests.items())
 
 

@@ -22,7 +22,7 @@ def note_seen(connection: Connection, collection: Collection, run: str, items: I
     if found.is_over:
         return False
     own = select(compared_seen.c.id).where(compared_seen.c.run == found.number)
-    known = {bytes(item) for (item,) in find_each(connection, own, compared_seen.c.id, items)}
+    known = {bytes(row.id) for row in find_each(connection, own, compared_seen.c.id, items)}
     fresh = [{"run": found.number, "id": item} for item in items if item not in known]
     if fresh:
         connection.execute(insert(compared_seen), fresh)
