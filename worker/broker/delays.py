@@ -15,7 +15,7 @@ dead-lettered at least once, so a queue keeps a message until the next one has i
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from worker.broker.objects import Declarations
@@ -79,8 +79,8 @@ def _arguments(seconds: float, below: str) -> dict[str, object]:
     }
 
 
-async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> None:
-    """Declare the levels and let the nodes' messages out below the last one."""
+async def declare_tiers(declarations: Declarations) -> None:
+    """Declare the levels."""
     await declarations.exchange(LOST, "fanout")
     await declarations.queue(LOST)
     await declarations.bind_queue(LOST, LOST, "")
@@ -91,8 +91,6 @@ async def declare_tiers(declarations: Declarations, nodes: Iterable[Node]) -> No
             await declarations.queue(tier_queue(seconds), _arguments(seconds, _below(place)))
             await declarations.bind_queue(tier_queue(seconds), level.exchange, f"{'*.' * place}{word}.#")
         await declarations.bind_exchange(_below(place), level.exchange, f"{'*.' * place}0.#")
-    for node in nodes:
-        await let_out(declarations, node)
 
 
 async def let_out(declarations: Declarations, node: Node) -> None:

@@ -20,7 +20,7 @@ from applications.pauses import back_off
 from worker.broker.backlog import backlog, leftovers, node_queues
 from worker.broker.consumer import QueueConsumer, QueueState, SharingConsumer
 from worker.broker.link import LONGEST_PAUSE_SECONDS, SERVED_SECONDS, Session, TooFewChannels, raise_swallowed_cancel
-from worker.broker.objects import RPC_SECONDS, Declarations
+from worker.broker.objects import RPC_SECONDS, Declarations, together
 from worker.broker.one_shot import missing_exchanges
 from worker.broker.ordered import KeyedConsumer, SoleConsumer
 from worker.broker.partitions import MOST_UNACKNOWLEDGED, PartitionedConsumer
@@ -121,13 +121,11 @@ class Intake:
         needed = channels_needed(self._nodes, self._surroundings)
         if needed > session.underlay.most_channels:
             raise TooFewChannels(session.underlay.most_channels, needed)
-        declarations = Declarations(session)
-        await self._declare(declarations)
+        differing = await self._declare(session)
         self._missing = frozenset()
-        for node in self._nodes:
-            self._beside[node.id] = [*self._returning(node), *await self._leftovers(node, session)]
+        await self._open_beside(session)
         for part in chain.from_iterable(consumer.parts for consumer in self._all()):
-            part.takes_turns = SINGLE_ACTIVE in declarations.differing.get(part.queue, "")
+            part.takes_turns = SINGLE_ACTIVE in differing.get(part.queue, "")
         session.has_begun = True
         raise_swallowed_cancel()
         async with asyncio.TaskGroup() as group:
@@ -203,11 +201,34 @@ class Intake:
                 await self._declare_again(node, session)
                 self._missing -= {exchange}
 
-    async def _declare(self, declarations: Declarations) -> None:
-        for node in (*self._nodes, *self._followers):
-            await declarations.node(node.exchange, node.queue, ROUTING_KEY)
-        await self._surroundings.declare(declarations, self._nodes)
+    async def _declare(self, session: Session) -> Mapping[str, str]:
+        """Return how queues differ that are there, by name."""
+        differing: dict[str, str] = {}
+        nodes, own = iter((*self._nodes, *self._followers)), frozenset(self.consumers)
+        declarations = Declarations(session)
+        await self._surroundings.declare(declarations)
         await declarations.close()
+
+        async def declare() -> None:
+            declarations = Declarations(session)
+            for node in nodes:
+                await declarations.node(node.exchange, node.queue, ROUTING_KEY)
+                if node.id in own:
+                    await self._surroundings.declare_return(declarations, node)
+            differing.update(declarations.differing)
+            await declarations.close()
+
+        await together(session, declare)
+        return differing
+
+    async def _open_beside(self, session: Session) -> None:
+        nodes = iter(self._nodes)
+
+        async def look() -> None:
+            for node in nodes:
+                self._beside[node.id] = [*self._returning(node), *await self._leftovers(node, session)]
+
+        await together(session, look)
 
     def _returning(self, node: Node) -> Sequence[QueueConsumer]:
         return [self._sharing(node, queue) for queue in self._surroundings.return_queues(node)]

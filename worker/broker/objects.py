@@ -1,6 +1,7 @@
 """Broker objects: declared when missing, used as they are when they differ."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import aiormq
@@ -20,6 +21,10 @@ EVENTS_EXCHANGE = "orchesty.events"
 COUNTER_EXCHANGE = "orchesty-worker.counter"
 """Standalone: a topic exchange, routing key the correlation id. Who wants to follow a run binds a queue."""
 
+TOGETHER = 16
+CHANNELS_EACH = 3
+"""To declare and to look, and one whose close the broker has not answered yet."""
+
 PLUGIN = "rabbitmq_consistent_hash_exchange"
 
 Arguments = Mapping[str, Any]
@@ -34,6 +39,16 @@ class PluginMissing(BrokerError):
             "the broker lacks the exchange type x-consistent-hash; run on the broker's host: "
             f"rabbitmq-plugins enable {PLUGIN}"
         )
+
+
+async def together(session: Session, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do the work as many times side by side as a connection that consumes nothing yet has channels for.
+
+    The broker takes its time for each question, not for many at once. The work takes from a list that all share.
+    """
+    async with asyncio.TaskGroup() as group:
+        for _ in range(max(1, min(TOGETHER, session.free_channels // CHANNELS_EACH))):
+            group.create_task(work())
 
 
 class Declarations:

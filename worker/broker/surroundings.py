@@ -1,6 +1,6 @@
 """What stands in the broker beside the nodes' own queues. Each mode has its own, and the worker is given one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,11 +29,11 @@ class Surroundings(Protocol):
     def return_queues(self, node: Node) -> tuple[str, ...]:
         """Name the queues by which messages come back to a node past those that wait in its own."""
 
-    async def declare(self, declarations: Declarations, nodes: Iterable[Node]) -> None:
-        """Declare what all nodes share, and the way back to each of these nodes."""
+    async def declare(self, declarations: Declarations) -> None:
+        """Declare what all nodes share."""
 
     async def declare_return(self, declarations: Declarations, node: Node) -> None:
-        """Declare the way back to a node whose queue may have been deleted."""
+        """Declare the way back to a node, once what nodes share is there."""
 
     async def parked(self, session: Session) -> ParkedCount:
         """Count the messages that are in no node's queue."""

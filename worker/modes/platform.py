@@ -123,7 +123,7 @@ class PlatformQueues:
         """Name none."""
         return ()
 
-    async def declare(self, declarations: Declarations, nodes: Iterable[Node]) -> None:
+    async def declare(self, declarations: Declarations) -> None:
         """Declare the queues, and the exchange of events."""
         for queue in self.queues:
             await declarations.queue(queue)

@@ -1,7 +1,7 @@
 """Standalone mode: the broker's delay tiers, runs counted here, limits kept by the workers."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from applications import Application
@@ -114,10 +114,10 @@ class DelayTiers:
         """Name the return queue, if the node needs one."""
         return (node.return_queue,) if node.has_return_queue else ()
 
-    async def declare(self, declarations: Declarations, nodes: Iterable[Node]) -> None:
+    async def declare(self, declarations: Declarations) -> None:
         """Declare the tiers, and the exchange of reports."""
         await declarations.exchange(COUNTER_EXCHANGE, "topic")
-        await declare_tiers(declarations, nodes)
+        await declare_tiers(declarations)
 
     async def declare_return(self, declarations: Declarations, node: Node) -> None:
         """Let messages out of the tiers into the node's queues."""
