@@ -28,10 +28,11 @@ from connectors.download import Download
 from connectors.graphql import GraphQLReply, ask
 from connectors.http import Http
 from connectors.kind import Kind
+from connectors.listing import PageRequest, read_page
 from connectors.logs import ActionLog, log
 from connectors.message import Message
 from connectors.outcome import Outcome, Page
-from connectors.paging import PageRequest, Pages, read_page
+from connectors.paging import Pages
 from connectors.rules import Rules
 from connectors.service import CallOptions, Service, Verbs
 from connectors.soap import SoapService

@@ -19,9 +19,10 @@ from applications.http.response import Response
 from connectors.action import Batch, Connector, Declared, In, Out, reader_of
 from connectors.bodies import Body, JsonBody, NoBody
 from connectors.connection import Connection
+from connectors.listing import PageRequest, read_page
 from connectors.message import Message
 from connectors.outcome import Page
-from connectors.paging import PageRequest, Pages, read_page
+from connectors.paging import Pages
 from connectors.rules import Rules
 from connectors.service import CallOptions
 

@@ -7,31 +7,26 @@
     LinkHeader    as NextUrl, in a header   (RFC 8288)
 
 The cursor that travels in the message is the place of the next page: a number, what the reply named, or a URL. A few
-figures that loops are found by travel beside it (`Trail`).
+figures that loops are found by travel beside it (`connectors.trail`). `connectors.listing` asks for the pages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin
 
-from pydantic import TypeAdapter
+import structlog
 from pydantic_core import to_json
 
-from applications.http.response import Response, pick, read_list
-from applications.http.wire import origin_of
-from connectors.errors import PagingLoop
-from connectors.message import Message
-from connectors.outcome import Page, Trash
-from connectors.rules import Codes, Rules, parse_codes
-from connectors.service import CallOptions, Service
+from applications.http.response import Response, pick
+from connectors.rules import Codes
+
+log = structlog.get_logger()
 
 MAX_PAGES: Final = 100_000
-MAX_RESTARTS: Final = 3
 
-TRAIL_HEADER: Final = "cursor-trail"
-"""Carries the trail beside the header `cursor`, and goes no further."""
+BEYOND: Final = "400 404"
+"""What services answer to the number of a page behind the last one."""
 
 
 class Ask(NamedTuple):
@@ -39,6 +34,21 @@ class Ask(NamedTuple):
 
     path: str | None = None
     params: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class PageReply:
+    """A page that came, and what is known from those before it."""
+
+    response: Response
+    data: Any
+    """The body as plain values; None where it is empty."""
+    count: int
+    """How many items it has."""
+    full: int
+    """A page with fewer items is the last one."""
+    total: int | None = None
+    """The last length of the list that a page told, in pages or items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +65,37 @@ class Pages:
     """More pages than this are taken for a mistake."""
     may_repeat: bool = False
     """Whether two pages may hold the same items."""
+    may_lack_items: bool = False
+    """Whether a reply may leave the list out, which then is empty. Else a warning says so, once for each batch."""
     restart_on: Codes = ()
     """Statuses that mean that the cursor has expired: the batch begins again at the first page."""
+    end_on: Codes = ()
+    """Statuses that mean, from the second page on, that the page before was the last one. Rules that name them win."""
+
+    @property
+    def total_at(self) -> str | None:
+        """Where a reply tells the length of the list."""
+        return None
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the places of pages are counted here, whatever the replies say."""
+        return False
 
     def ask(self, at: str | None) -> Ask:
         """Return how the page at this place is asked for."""
         raise NotImplementedError
 
-    def following(self, at: str | None, response: Response, count: int) -> str | None:
-        """Return the place of the page after this reply with `count` items; None at the end."""
+    def following(self, at: str | None, page: PageReply) -> str | None:
+        """Return the place of the page after this one; None at the end.
+
+        Raises `ReplyUnreadable` for what can be no place.
+        """
         raise NotImplementedError
+
+    def promises(self, at: str | None, total: int) -> bool:
+        """Whether a list of this length has something at this place."""
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,18 +109,32 @@ class PageNumber(Pages):
     """The number of the first page."""
     total_pages: str | None = None
     """Where the reply says how many pages there are, such as `meta.pages`."""
+    end_on: Codes = BEYOND
+
+    @property
+    def total_at(self) -> str | None:
+        """Where a reply tells the number of pages."""
+        return self.total_pages
+
+    @property
+    def is_numbered(self) -> bool:
+        """True."""
+        return True
 
     def ask(self, at: str | None) -> Ask:
         """Return number and size."""
         return Ask(None, {self.param: at or self.start, **_size(self.size_param, self.size)})
 
-    def following(self, at: str | None, response: Response, count: int) -> str | None:
+    def following(self, at: str | None, page: PageReply) -> str | None:
         """Return the next number."""
         number = int(at or self.start)
-        if self.total_pages is not None:
-            last = int(pick(response.json(), self.total_pages) or 0) + self.start - 1
-            return str(number + 1) if number < last else None
-        return str(number + 1) if count >= self.size else None
+        if page.total is not None and self.promises(str(number), page.total):
+            return str(number + 1) if self.promises(str(number + 1), page.total) else None
+        return str(number + 1) if page.count >= page.full else None
+
+    def promises(self, at: str | None, total: int) -> bool:
+        """Whether so many pages reach this number."""
+        return int(at or self.start) < total + self.start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,17 +146,34 @@ class Offset(Pages):
     size_param: str | None = "limit"
     total: str | None = None
     """Where the reply says how many items there are, such as `meta.total`."""
+    end_on: Codes = BEYOND
+
+    @property
+    def total_at(self) -> str | None:
+        """Where a reply tells the number of items."""
+        return self.total
+
+    @property
+    def is_numbered(self) -> bool:
+        """True."""
+        return True
 
     def ask(self, at: str | None) -> Ask:
         """Return offset and size."""
         return Ask(None, {self.param: at or 0, **_size(self.size_param, self.size)})
 
-    def following(self, at: str | None, response: Response, count: int) -> str | None:
-        """Return the next offset."""
-        after = int(at or 0) + count
-        if self.total is not None:
-            return str(after) if count and after < int(pick(response.json(), self.total) or 0) else None
-        return str(after) if count >= self.size else None
+    def following(self, at: str | None, page: PageReply) -> str | None:
+        """Return the next offset. An empty page is the end, with a warning if more was promised."""
+        after = int(at or 0) + page.count
+        if page.total is None or page.total < after:
+            return str(after) if page.count >= page.full else None
+        if after < page.total and not page.count:
+            log.warning("batch_short_of_total", reply=str(page.response), items=after, total=page.total)
+        return str(after) if after < page.total and page.count else None
+
+    def promises(self, at: str | None, total: int) -> bool:
+        """Whether so many items reach this offset."""
+        return int(at or 0) < total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +181,7 @@ class CursorParam(Pages):
     """The reply names the cursor of the next page. Ends when it names none."""
 
     next: str
-    """Where the reply names it, such as `meta.after`."""
+    """Where the reply names it, such as `meta.after`. A cursor of several values is sent as JSON."""
     param: str = "cursor"
     """The parameter that it goes into."""
     size_param: str | None = None
@@ -128,10 +190,9 @@ class CursorParam(Pages):
         """Return the cursor."""
         return Ask(None, {**({self.param: at} if at else {}), **_size(self.size_param, self.size)})
 
-    def following(self, at: str | None, response: Response, count: int) -> str | None:
+    def following(self, at: str | None, page: PageReply) -> str | None:
         """Return the cursor that the reply names."""
-        found = pick(response.json(), self.next)
-        return str(found) if found else None
+        return cursor_of(page.response, self.next, pick(page.data, self.next))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,16 +200,21 @@ class NextUrl(Pages):
     """The reply names the URL of the next page. Ends when it names none; raises `Trash` for one at another host."""
 
     next: str = "next"
-    """Where the reply names it, such as `links.next`."""
+    """Where the reply names it, such as `links.next`: a text, or an object with `href` (JSON:API, HAL)."""
     size_param: str | None = None
 
     def ask(self, at: str | None) -> Ask:
         """Return the URL."""
         return Ask(at, _size(self.size_param, self.size) if at is None else {})
 
-    def following(self, at: str | None, response: Response, count: int) -> str | None:
+    def following(self, at: str | None, page: PageReply) -> str | None:
         """Return the URL."""
-        return _resolved(response, pick(response.json(), self.next))
+        found = pick(page.data, self.next)
+        if isinstance(found, Mapping):
+            found = found.get("href", found)
+        if found and not isinstance(found, str):
+            raise page.response.unreadable(f"{self.next} is {kind_of(found)}, not the URL of the next page")
+        return _resolved(page.response, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,153 +229,40 @@ class LinkHeader(Pages):
         """Return the URL."""
         return Ask(at, _size(self.size_param, self.size) if at is None else {})
 
-    def following(self, at: str | None, response: Response, count: int) -> str | None:
+    def following(self, at: str | None, page: PageReply) -> str | None:
         """Return the URL."""
-        return _resolved(response, response.link(self.relation))
+        return _resolved(page.response, page.response.link(self.relation))
 
 
 def _size(name: str | None, size: int) -> Mapping[str, Any]:
     return {name: size} if name else {}
 
 
-def _resolved(response: Response, url: Any) -> str | None:
+def _resolved(response: Response, url: str | None) -> str | None:
     """Return the whole URL; one that the reply names may be relative to the reply's own."""
-    return urljoin(response.url, str(url)) if url else None
+    return urljoin(response.url, url) if url else None
 
 
-@dataclass(frozen=True, slots=True)
-class PageMark:
-    """What a page is known again by: the place that it leads to, and its items."""
-
-    following: str = ""
-    items: str = ""
-
-    @classmethod
-    def of(cls, following: str, rows: Sequence[Any]) -> "PageMark":
-        """Return the mark of a page. Pages without items are all alike, which means nothing."""
-        return cls(_digest(following.encode()), _digest(to_json(rows)) if rows else "")
+def cursor_of(response: Response, place: str, found: Any) -> str | None:
+    """Return a cursor as text; None when there is none. Raises `ReplyUnreadable` for what can be no cursor."""
+    if found is True:
+        raise response.unreadable(f"{place} is true, not the cursor of the next page")
+    if not found:
+        return None
+    return found if isinstance(found, str) else to_json(found).decode()
 
 
-def _digest(content: bytes) -> str:
-    return blake2b(content, digest_size=8).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """What is remembered of the pages so far, whatever their number."""
-
-    page: int = 1
-    """The number of the page that is asked for now."""
-    last: PageMark = PageMark()
-    """The page before."""
-    mark: PageMark = PageMark()
-    """An earlier page. It moves up whenever the number of pages has doubled (Brent's way), and so is met again in
-    every circle of pages before the circle has been walked three times."""
-    is_circle: bool = False
-    """Whether the place that is asked for now has been asked for before."""
-    restarts: int = 0
-
-    @classmethod
-    def read(cls, text: str) -> "Trail":
-        """Return what a header says; one that is missing or unreadable says nothing."""
-        try:
-            return _TRAIL.validate_json(text)
-        except ValueError:
-            return cls()
-
-    def write(self) -> str:
-        """Return the text of the header."""
-        return _TRAIL.dump_json(self).decode()
-
-    def after(self, mark: PageMark) -> "Trail":
-        """Return the trail of the next page."""
-        is_power_of_two = self.page & (self.page - 1) == 0
-        is_circle = mark.following in {self.last.following, self.mark.following}
-        return Trail(self.page + 1, mark, mark if is_power_of_two else self.mark, is_circle, self.restarts)
-
-
-_TRAIL: Final = TypeAdapter(Trail)
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """What one page is asked with."""
-
-    method: str
-    path: str
-    values: Any
-    items: str
-    model: Any
-    options: CallOptions
-
-
-async def read_page(
-    service: Service, pages: Pages, message: Message[Any], at: str | None, request: PageRequest
-) -> Page:
-    """Ask for the page at this place and return its items and the next cursor."""
-    trail = trail_of(message)
-    response = await _ask(service, pages, at, trail, request)
-    if at is not None and response.status in parse_codes(pages.restart_on):
-        return _restart(trail, response)
-    found = pick(response.data(), request.items)
-    rows = list(found) if found is not None else []
-    return page_of(pages, trail, rows, pages.following(at, response, len(rows)), request.model, str(response))
-
-
-def trail_of(message: Message[Any]) -> Trail:
-    """Return the trail of the page that the message asks for. Raises `PagingLoop` when it has been asked for before."""
-    trail = Trail.read(str(message.headers.get(TRAIL_HEADER) or ""))
-    if trail.is_circle:
-        raise PagingLoop(f"page {trail.page} is one that has been asked for before: the pages go round in a circle")
-    return trail
-
-
-def page_of(pages: Pages, trail: Trail, rows: Sequence[Any], following: str | None, model: Any, reply: str) -> Page:
-    """Return the page. Raises `PagingLoop` for rows that were published before."""
-    _check_rows(pages, trail, rows, reply)
-    items = rows if model is Any else read_list(model, rows)
-    if following is None:
-        return Page(items)
-    return Page(items, following, trail=trail.after(PageMark.of(following, rows)).write())
-
-
-async def _ask(service: Service, pages: Pages, at: str | None, trail: Trail, request: PageRequest) -> Response:
-    asked, options = pages.ask(at), request.options.copy()
-    options["params"] = {**(options.get("params", {}) if asked.path is None else {}), **asked.params}
-    if at is not None and pages.restart_on:
-        expired = Rules(success=pages.restart_on)
-        options["rules"] = expired.over(options["rules"]) if "rules" in options else expired
-    path, values = (request.path, request.values) if asked.path is None else (asked.path, None)
-    if asked.path is not None:
-        await _check_home(service, asked.path, request.path)
-    try:
-        return await service.request(request.method, path, values, **options)
-    except Trash as error:
-        if at is None:
-            raise
-        raise Trash(f"page {trail.page}, whose cursor may have expired: {error}") from error
-
-
-async def _check_home(service: Service, url: str, first: str) -> None:
-    """A request carries our credentials: it must not follow a reply to another service."""
-    home = origin_of((await service.access()).base_url or first)
-    if origin_of(url) != home:
-        raise Trash(f"the next page is at {origin_of(url)}, which is not {home}: credentials would go there")
-
-
-def _restart(trail: Trail, response: Response) -> Page:
-    """Begin again at the first page; its items get the ids that they had before."""
-    if trail.restarts >= MAX_RESTARTS:
-        raise PagingLoop(f"{response}: the cursor expired before the last page, {trail.restarts + 1} times")
-    return Page((), "", trail=Trail(restarts=trail.restarts + 1).write())
-
-
-def _check_rows(pages: Pages, trail: Trail, rows: Sequence[Any], reply: str) -> None:
-    """A page that was published before is not published again."""
-    if trail.page >= pages.max_pages:
-        raise PagingLoop(f"{reply}: no end after {trail.page} pages; allow more with max_pages")
-    if rows and not pages.may_repeat and _digest(to_json(rows)) in {trail.last.items, trail.mark.items}:
-        raise PagingLoop(
-            f"{reply}: page {trail.page} holds the same {len(rows)} items as an earlier one. Does the service "
-            "take the paging parameter? Where equal pages are right, say may_repeat=True"
-        )
+def kind_of(value: Any) -> str:
+    """Return what a plain value is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case Mapping():
+            return "an object"
+        case list():
+            return "a list"
+    return "a number"

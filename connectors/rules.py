@@ -6,7 +6,7 @@ the platform's defaults: below 300 success; 408, 429 and from 500 repeat; everyt
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from functools import lru_cache
@@ -120,6 +120,16 @@ class Rules:
     def over(self, general: "Rules") -> "Rules":
         """Return these rules, filled up with those of the next level."""
         return _merged(self, general)
+
+    def with_successes(self, codes: frozenset[int]) -> "Rules":
+        """Return the rules with these statuses as successes too; only checks that name them look at such replies."""
+        if not codes:
+            return self
+        usual = frozenset(code for code in range(100, 600) if self.by_status(code) is Meaning.SUCCESS)
+        checks = [replace(check, codes=usual) if check.codes is None else check for check in self.checks]
+        made = Rules(checks=checks, delay=self.delay, max_hops=self.max_hops)
+        made.meanings = {**self.meanings, **dict.fromkeys(codes, Meaning.SUCCESS)}
+        return made
 
     def judge(self, response: Response) -> tuple[Meaning, str]:
         """Return what the reply means, and the reason that a check gives."""

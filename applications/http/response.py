@@ -90,6 +90,11 @@ class Head:
         """Whether the body is read as JSON: for every content type but those of the other formats."""
         return self._format == "json"
 
+    @property
+    def is_xml(self) -> bool:
+        """Whether the content type names XML."""
+        return self._format == "xml"
+
     def link(self, relation: str) -> str | None:
         """Return the URL that the `Link` header names for this relation, such as `next` (RFC 8288)."""
         for target, parameters, *_ in _LINK.findall(self.headers.get("link", "")):

@@ -8,7 +8,7 @@ from support.calls import bench, data_of
 
 from connectors import Forward, Page, Repeat, Trash
 from connectors.catalogue import github
-from connectors.paging import TRAIL_HEADER
+from connectors.trail import TRAIL_HEADER
 
 REPOSITORY = {"id": 1, "full_name": "acme/shop", "private": False, "default_branch": "main", "extra": {"a": 1}}
 REF = {"org": "acme", "repo": "shop"}

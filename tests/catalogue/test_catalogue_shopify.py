@@ -8,8 +8,8 @@ from support.calls import Bench, bench, data_of
 
 from connectors import Page, Repeat, Stop, Trash
 from connectors.catalogue import shopify
-from connectors.paging import TRAIL_HEADER
 from connectors.rate import RateNotice
+from connectors.trail import TRAIL_HEADER
 
 ADMIN = "/admin/api/2024-01"
 ACCESS = {"headers": {"X-Shopify-Access-Token": "shpat_secret"}}

@@ -11,8 +11,8 @@ from support.calls import bench, data_of
 
 from applications import Application
 from connectors import Connection, Endpoints, Forward, Page, Repeat, Rules, Trash
-from connectors.paging import TRAIL_HEADER
 from connectors.rate import RateNotice
+from connectors.trail import TRAIL_HEADER
 
 
 class Shop(Application):

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support.calls import Bench, bench
+from support.calls import bench
+from support.listings import Shop, listing, walk
 
-from applications import Application
 from applications.http.response import Head
 from connectors import (
     Batch,
     CursorParam,
-    Endpoints,
     LinkHeader,
     Message,
     NextUrl,
@@ -23,36 +22,9 @@ from connectors import (
     PageNumber,
     Trash,
 )
-from connectors.paging import TRAIL_HEADER, Pages
+from connectors.paging import Pages
 
 ROWS = [{"id": number} for number in range(1, 8)]
-
-
-class Shop(Application):
-    key = "shop"
-    base_url = "http://shop.invalid"
-
-
-shop = Endpoints(Shop)
-
-
-def listing(pages: Pages, at: str = "$", **more: Any) -> Any:
-    return shop.list("rows", "/{list}", Any, Any, pages=pages, at=at, **more)
-
-
-async def walk(at: Bench, action: Any, most: int = 20) -> tuple[list[Any], Any, list[str | None]]:
-    """Follow the cursor as the broker does; return items, the last outcome and the cursors."""
-    items, cursors, headers = [], [], {}
-    for _ in range(most):
-        outcome: Any = await at.call(action, {"list": "rows"}, **headers)
-        if not isinstance(outcome, Page):
-            return items, outcome, cursors
-        items += outcome.items
-        cursors.append(outcome.next_cursor)
-        if outcome.next_cursor is None:
-            return items, outcome, cursors
-        headers = {"cursor": outcome.next_cursor, TRAIL_HEADER: outcome.trail}
-    raise AssertionError(f"no end: {cursors}")
 
 
 def paged(reply: Callable[[web.Request, list[Any], int], web.Response], param: str, size: int = 3) -> Any:
