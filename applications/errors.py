@@ -157,6 +157,11 @@ class TryLater(ApplicationError):
 class TokenEndpointAway(TryLater):
     """The token endpoint does not answer, or not with a token."""
 
+    def __init__(self, reason: str, after: timedelta, *, is_refusal: bool = False) -> None:
+        super().__init__(reason, after)
+        self.is_refusal = is_refusal
+        """Whether it has answered, in words that nobody here knows."""
+
 
 class ServiceAway(TryLater):
     """A service does not answer, or not to the end."""

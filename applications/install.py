@@ -54,6 +54,8 @@ class Install:
     """Refreshes in a row that found the token endpoint away."""
     retry_at: int
     """No refresh before this."""
+    read_at: int
+    """When it was read. This and `retry_at` are by the store's clock, which all processes share."""
     version: int
     """Counts the changes of the settings."""
     created: int

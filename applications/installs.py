@@ -7,6 +7,7 @@ from applications.crypt import Keyring
 from applications.errors import ChangedMeanwhile
 from applications.install import TOKEN_PLACE, Install, place_of
 from applications.store import AccountStore
+from applications.store_clock import StoreClock
 from applications.token import Token
 
 LEASE_SECONDS: Final = 60
@@ -22,6 +23,7 @@ class Installs:
 
     def __init__(self, store: AccountStore, keyring: Keyring) -> None:
         self.keyring = keyring
+        self.clock = StoreClock()
         self._store = store
 
     async def add(self, user: str, application: str, sdk: str = "", *, is_enabled: bool) -> bool:
@@ -32,7 +34,10 @@ class Installs:
         """Return the install, if there is one."""
         if "\x00" in user + sdk:  # no user of anybody's, and PostgreSQL takes no NUL
             return None
-        return await self._store.get(user, application, sdk)
+        install = await self._store.get(user, application, sdk)
+        if install:
+            self.clock.set(install.read_at)
+        return install
 
     async def find(self, user: str, application: str, sdk: str = "") -> Install | None:
         """Return the install that a message of this service means; one that knows no services serves all of them."""
@@ -81,7 +86,10 @@ class Installs:
         _check(install, is_saved=await self._store.save_plain(install, plain))
 
     async def lease(self, install: Install) -> int | None:
-        """Get the right to refresh, with its number; None while another process has it, or has just done it."""
+        """Get the right to refresh, with its number.
+
+        None while another process has it, or has just done it; while the token endpoint is away, or the login is dead.
+        """
         return await self._store.lease(install, LEASE_SECONDS)
 
     async def give_back(self, install: Install, fence: int) -> None:
@@ -90,6 +98,7 @@ class Installs:
 
     async def save_login(self, user: str, application: str, token: Token, *, sdk: str = "") -> bool:
         """Save the token of a new login, which counts more than any refresh; False when the install is gone."""
+        token = self.clock.told(token)
         sealed = self.seal_token(user, application, token, sdk=sdk)
         return await self._store.save_login(user, application, sealed, token.expires, sdk=sdk)
 
@@ -103,9 +112,9 @@ class Installs:
         """Note that the login is dead; False when another token or other settings came meanwhile."""
         return await self._store.mark_dead(install, reason)
 
-    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
-        """Note that the token endpoint is away, for all processes, and give the right back."""
-        await self._store.mark_away(install, fence, retry_at)
+    async def mark_away(self, install: Install, fence: int, seconds: float) -> None:
+        """Note that the token endpoint is away for so long, for all processes, and give the right back."""
+        await self._store.mark_away(install, fence, seconds)
 
     async def rotate(self, install: Install) -> bool:
         """Seal what older keys sealed with the newest; False when there was nothing to do. Raises `SecretsError`."""

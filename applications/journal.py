@@ -69,6 +69,11 @@ class Journal:
             self._unwritten[self._path(arrived)] = arrived
             log.error("token_journal_unwritable", cause=str(error), cure="Set WORKER_TOKEN_JOURNAL")  # noqa: TRY400 - the place in our code explains nothing
 
+    def prepare(self) -> None:
+        """Do before a token arrives what can be done before."""
+        with suppress(OSError):  # `write` tells
+            make_private_folder(self._directory)
+
     def _write(self, arrived: Arrived) -> None:
         make_private_folder(self._directory)
         path = self._path(arrived)
@@ -77,23 +82,34 @@ class Journal:
             json.dump(asdict(arrived), file)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        with suppress(FileNotFoundError):  # somebody has found it, and put it into the database
+            part.replace(path)
         _sync(self._directory)
 
     def remove(self, arrived: Arrived) -> None:
-        """Forget it. A file that cannot be deleted is harmless: its token is as old as the one in the database."""
+        """Forget it, and parts of files of earlier refreshes, as nobody needs them any more.
+
+        A file that cannot be deleted is harmless: its token is as old as the one in the database.
+        """
         path = self._path(arrived)
         self._unwritten.pop(path, None)
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        parts = [part for part in self._parts(path.stem.partition("-")[0]) if part.stem <= path.stem]
+        for file in (path, *parts):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
     def waiting(self, user: str, application: str, sdk: str = "") -> Iterator[Arrived]:
         """Yield what has arrived for an install, in the order of the refreshes."""
-        pattern = f"{_name(user, application, sdk)}-*.json"
+        name = _name(user, application, sdk)
+        pattern = f"{name}-*.json"
         unwritten = {path for path in self._unwritten if path.match(pattern)}
-        for path in sorted({*self._directory.glob(pattern), *unwritten}):
+        for path in sorted({*self._directory.glob(pattern), *unwritten, *self._parts(name)}):
             if (arrived := self._unwritten.get(path) or _read(path)) is not None:
                 yield arrived
+
+    def _parts(self, name: str) -> list[Path]:
+        """Return the files that are being written, or were when their process died: some of them are whole."""
+        return [path for path in self._directory.glob(f"{name}-*.*") if _is_part(path)]
 
     def _path(self, arrived: Arrived) -> Path:
         return self._directory / f"{_name(arrived.user, arrived.application, arrived.sdk)}-{arrived.fence:020}.json"
@@ -111,6 +127,10 @@ def _sync(directory: Path) -> None:
         os.close(handle)
 
 
+def _is_part(path: Path) -> bool:
+    return path.suffix[1:].isdecimal()
+
+
 def _read(path: Path) -> Arrived | None:
     """Return what the file holds; None when another process has just saved it, or when nobody can read it."""
     try:
@@ -118,6 +138,8 @@ def _read(path: Path) -> Arrived | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):  # put aside, for it would stop all that follow
+        if _is_part(path):
+            return None
         aside = path.replace(path.with_suffix(".unreadable"))
         log.error("token_journal_unreadable", path=str(aside))  # noqa: TRY400 - the place in our code explains nothing
         return None

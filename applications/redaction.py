@@ -42,6 +42,7 @@ def redacted_errors(secrets: Collection[str]) -> Iterator[None]:
     try:
         yield
     except TokenEndpointAway as error:
-        raise TokenEndpointAway(redact(str(error), secrets)[:_SHOWN], error.after) from None
+        shown = redact(str(error), secrets)[:_SHOWN]
+        raise TokenEndpointAway(shown, error.after, is_refusal=error.is_refusal) from None
     except (LoginDead, LoginRefused) as error:
         raise type(error)(redact(str(error), secrets)[:_SHOWN]) from None

@@ -53,7 +53,11 @@ class AccountStore(Protocol):
         """
 
     async def lease(self, install: Install, seconds: float) -> int | None:
-        """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""
+        """Give the right to refresh, with its number.
+
+        None while another process has it or has just refreshed, while the token endpoint is away (`mark_away`), and
+        when the login is dead.
+        """
 
     async def give_back(self, install: Install, fence: int) -> None:
         """Take the right back, if it is still the one with this number."""
@@ -71,8 +75,8 @@ class AccountStore(Protocol):
     async def mark_dead(self, install: Install, reason: str) -> bool:
         """Note that the login is dead, unless another token or other settings came meanwhile."""
 
-    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
-        """Note that the token endpoint is away, and take the right back, if it is still the one with this number."""
+    async def mark_away(self, install: Install, fence: int, seconds: float) -> None:
+        """Note for how long the token endpoint is away, and take the right back, if it is still that of this number."""
 
     async def add_login(self, login: str, sealed: str, expires: int) -> None:
         """Keep what a login under way needs until this time, in milliseconds; forget what has expired."""

@@ -5,42 +5,27 @@ from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from applications.errors import EgressRefused, LoginDead, TokenEndpointAway
 from applications.http.building import body_of
 from applications.http.egress import Egress
 from applications.http.errors import ConnectionLost, NeverSent, ReplyUnreadable
 from applications.http.request import Outgoing, RequestOptions
-from applications.http.response import Head
+from applications.http.response import Response
 from applications.http.stream import Stream
 from applications.http.transport import Transport
 from applications.http.wire import Wire
 from applications.reply_times import retry_after
+from applications.token_replies import Refusal, read_reply, says_dead
 
 SECONDS: Final = 20
 """How long a token endpoint may take."""
 AWAY_FOR: Final = timedelta(seconds=5)
 """How long the first pause is when the endpoint names none."""
 LONGEST: Final = timedelta(hours=1)
-DEAD: Final = frozenset({
-    # https://datatracker.ietf.org/doc/html/rfc6749#section-5.2
-    *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
-    "invalid_scope",
-    # https://openid.net/specs/openid-connect-core-1_0.html#AuthError
-    *("interaction_required", "login_required", "consent_required", "account_selection_required"),
-    # https://docs.github.com/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors
-    *("bad_refresh_token", "bad_verification_code", "incorrect_client_credentials", "redirect_uri_mismatch"),
-    # https://docs.slack.dev/reference/methods/oauth.v2.access
-    *("invalid_refresh_token", "token_revoked", "token_expired", "invalid_auth", "account_inactive"),
-    *("bad_client_secret", "invalid_client_id", "invalid_code"),
-    # http://wiki.oauth.net/w/page/12238543/ProblemReporting
-    *("token_rejected", "token_used", "permission_denied", "permission_unknown", "user_refused", "verifier_invalid"),
-    *("consumer_key_unknown", "consumer_key_rejected", "consumer_key_refused", "signature_invalid"),
-    *("signature_method_rejected", "version_rejected", "parameter_absent", "parameter_rejected"),
-})  # fmt: skip
-"""Errors that a person has to end; any other one passes."""
 _PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"})
+_NAMED: Final = ("error", "oauth_problem", "errors", "status", "code", "fault")
+_TEXTS: Final = ("error_description", "message", "detail")
 _MAX_REPLY: Final = 1 << 20
 
 
@@ -63,10 +48,11 @@ class TokenEndpoint:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         method: str = "POST",
+        is_dead: Refusal | None = None,
     ) -> Mapping[str, Any]:
         """Send a form, JSON or nothing and return what a good reply holds.
 
-        Raises `LoginDead` or `TokenEndpointAway`.
+        Raises `LoginDead` or `TokenEndpointAway`; `is_dead` knows in which words the endpoint says the first.
         """
         kind, body = body_of(_options(form, json))
         sent = {"Accept": "application/json", **kind, **(headers or {})}
@@ -78,7 +64,7 @@ class TokenEndpoint:
             raise TokenEndpointAway(str(error), AWAY_FOR) from None
         except (ConnectionLost, NeverSent, ReplyUnreadable) as error:
             raise TokenEndpointAway(f"{url}: {type(error).__name__}: {error}", AWAY_FOR) from None
-        return judge(url, reply, content)
+        return judge(url, Response(method, url, reply.status, reply.headers, content), is_dead)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -91,30 +77,44 @@ def _options(form: Mapping[str, str] | None, json: Any) -> RequestOptions:
     return {} if json is None else {"json": json}
 
 
-def judge(url: str, reply: Head, content: bytes) -> Mapping[str, Any]:
+def judge(url: str, reply: Response, is_dead: Refusal | None = None) -> Mapping[str, Any]:
     """Return what a good reply holds; some services answer 200 with an error in it.
 
-    Only an error that these services know means a dead login: any proxy may answer with JSON.
+    Only what is known to mean a dead login does, or what `is_dead` says: any proxy may answer with JSON.
     Raises `LoginDead` or `TokenEndpointAway`.
     """
-    said = _read(reply, content)
-    error = (said.get("error") or said.get("oauth_problem")) if said is not None else None
+    said = read_reply(reply.content, is_form=reply.content_type.endswith("x-www-form-urlencoded"))
     status = f"{url} answered {reply.status}"
+    if is_dead is not None and is_dead(reply):
+        raise LoginDead(f"{status}{_told(said)}")
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TokenEndpointAway(status, min(retry_after(reply.headers) or AWAY_FOR, LONGEST))
-    if isinstance(error, str) and error:
-        text = f"{error}: {said.get('error_description') or ''}".rstrip(": ") if said else error
-        if error in DEAD:
-            raise LoginDead(text)
-        status = f"{status} {text}"
-        if reply.status != HTTPStatus.UNAUTHORIZED or error in _PASSING:
-            raise TokenEndpointAway(status, AWAY_FOR)
+    if dead := says_dead(reply, said):
+        raise LoginDead(_told(said).removeprefix(" ") or dead)
+    error = "" if reply.is_success and not _is_error(said) else _told(said)
+    if error and (reply.status != HTTPStatus.UNAUTHORIZED or error.split()[0].rstrip(":") in _PASSING):
+        raise TokenEndpointAway(f"{status}{error}", AWAY_FOR, is_refusal=True)
     if reply.status == HTTPStatus.UNAUTHORIZED:
         raise LoginDead(status)
     if not reply.is_success or said is None:
         kind = reply.headers.get("content-type", "no content type")
-        raise TokenEndpointAway(f"{status} with {kind}, not with a token", AWAY_FOR)
+        raise TokenEndpointAway(f"{status} with {kind}, not with a token", AWAY_FOR, is_refusal=True)
     return said
+
+
+def _is_error(said: Mapping[str, Any] | None) -> bool:
+    """Whether a reply of a good status is an error in truth."""
+    return said is not None and isinstance(said.get("error") or said.get("oauth_problem"), str)
+
+
+def _told(said: Mapping[str, Any] | None) -> str:
+    """Return the error that a reply names, with what it says about it, after a blank; else nothing."""
+    named = said and next((said[name] for name in _NAMED if said.get(name)), None)
+    if not said or not named:
+        return ""
+    error = named if isinstance(named, str) else json.dumps(named)
+    text = next((str(said[name]) for name in _TEXTS if said.get(name)), "")
+    return f" {error}: {text}".rstrip(": ")
 
 
 async def _content(reply: Stream) -> bytes:
@@ -125,18 +125,3 @@ async def _content(reply: Stream) -> bytes:
         if len(content) > _MAX_REPLY:
             return b""
     return content
-
-
-def _read(reply: Head, content: bytes) -> Mapping[str, Any] | None:
-    if "x-www-form-urlencoded" in reply.headers.get("content-type", ""):
-        return _form(content)
-    try:
-        said = json.loads(content)
-    except ValueError:
-        said = _form(content)  # with OAuth 1.0a the content type says nothing
-        return said if said.keys() & {"oauth_token", "oauth_problem"} else None
-    return said if isinstance(said, dict) else None
-
-
-def _form(content: bytes) -> dict[str, str]:
-    return dict(parse_qsl(content.decode(errors="replace")))

@@ -8,7 +8,6 @@ standing over a newer one. See docs/oauth2.md.
 
 import asyncio
 import random
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -36,6 +35,8 @@ MIN_AGE_SECONDS: Final = 10
 LOOK_SECONDS: Final = (0.05, 0.25)
 """How long to wait before looking whether another process has brought the token. The database tells nobody."""
 LONGEST_PAUSE_SECONDS: Final = 300
+EQUAL_REFUSALS: Final = 5
+"""So many times in a row an endpoint may say the same before people are told that the login may be dead."""
 MOST_HELD: Final = 10_000
 """Tokens in memory; others are read from the store when they are needed again."""
 
@@ -48,9 +49,9 @@ class HeldToken:
     fence: int
     renew_at: float
 
-    def is_alive(self, refused: str | None) -> bool:
+    def is_alive(self, refused: str | None, now: float) -> bool:
         """Whether the service takes it, as far as we know."""
-        return self.token.access_token != refused and not self.token.is_expired(time.time())
+        return self.token.access_token != refused and not self.token.is_expired(now)
 
 
 class Tokens:
@@ -61,6 +62,7 @@ class Tokens:
         self._journal = journal
         self._call = call
         self._running: dict[tuple[str, str, str], asyncio.Task[Token]] = {}
+        self._refusals: Recent[tuple[str, str, str], tuple[str, int]] = Recent(MOST_HELD)
         self._held: Recent[tuple[str, str, str], HeldToken] = Recent(MOST_HELD)
 
     async def get(
@@ -74,7 +76,7 @@ class Tokens:
         """
         key = (user, application.key, sdk)
         held = self._held.get(key)
-        if held and held.is_alive(refused) and (time.time() < held.renew_at or key in self._running):
+        if held and held.is_alive(refused, self._now()) and (self._now() < held.renew_at or key in self._running):
             return held.token
         if refused:
             self._held.forget(key)  # should the login turn out to be dead, nothing more is sent with it
@@ -105,10 +107,10 @@ class Tokens:
         while True:
             install = await self._recovered(application, user, sdk)
             token = self._installs.token(install)
-            if token is not None and self._is_good(token, time.time(), refused):
+            if token is not None and self._is_good(token, self._now(), refused):
                 return self._hold(install, install.token_fence, token)
             old = HeldToken(token, install.token_fence, 0) if token else None
-            is_alive = old is not None and old.is_alive(refused)
+            is_alive = old is not None and old.is_alive(refused, self._now())
             if old and is_alive:
                 self._held.put(_key(install), old)  # who comes meanwhile goes on with it
             outcome = await self._renew(application, install, token)
@@ -124,14 +126,19 @@ class Tokens:
         self, application: type[Application], install: Install, token: Token | None
     ) -> Token | TryLater | None:
         """Ask the service if nobody else does. Return the token, why there is none yet, or None: look again."""
-        pause = install.retry_at / 1000 - time.time()
+        pause = install.retry_at / 1000 - self._now()
         if pause > 0:
             return TokenEndpointAway(
                 f"the token endpoint of {application.key} is away, {install.failures} times in a row",
                 timedelta(seconds=pause),
             )
         fence = await self._installs.lease(install)
-        return None if fence is None else await self._refresh(application, install, token, fence)
+        if fence is None:
+            return None
+        if await self.recover(install.user, install.application, install.sdk):  # it came while the lease was sought
+            await self._installs.give_back(install, fence)
+            return None
+        return await self._refresh(application, install, token, fence)
 
     async def _refresh(
         self, application: type[Application], install: Install, token: Token | None, fence: int
@@ -142,6 +149,7 @@ class Tokens:
         settings = application.text_settings(stored, install.plain)
         secrets = application.secrets(stored) | (token.secrets if token else set())
         try:
+            self._journal.prepare()
             with redacted_errors(secrets):
                 async with asyncio.timeout(LEASE_SECONDS - 5):
                     fresh = await way.obtain(settings, token, self._call)
@@ -149,7 +157,7 @@ class Tokens:
             await self._dead(application, install, fence, str(error))
             return None
         except (TokenEndpointAway, TimeoutError) as error:
-            return await self._away(install, fence, error)
+            return await self._away(application, install, fence, error)
         except Exception as error:
             await self._installs.give_back(install, fence)
             if isinstance(error, ApplicationError):
@@ -167,7 +175,8 @@ class Tokens:
         self.forget(*_key(install))
         raise needs_reconnect(application, install, reason)
 
-    async def _arrived(self, install: Install, fence: int, fresh: Token) -> Token | None:
+    async def _arrived(self, install: Install, fence: int, obtained: Token) -> Token | None:
+        fresh = self._installs.clock.told(obtained)
         sealed = self._installs.seal_token(install.user, install.application, fresh, sdk=install.sdk)
         arrived = Arrived(install.user, install.application, fence, sealed, fresh.expires, install.sdk)
         self._journal.write(arrived)
@@ -187,27 +196,44 @@ class Tokens:
         self._journal.remove(arrived)
         return is_latest
 
-    async def recover(self, user: str, application: str, sdk: str = "") -> None:
-        """Put into the database what has arrived for an install on this machine."""
+    async def recover(self, user: str, application: str, sdk: str = "") -> bool:
+        """Put into the database what has arrived for an install on this machine; return whether any of it was new."""
         waiting = list(self._journal.waiting(user, application, sdk))
-        for arrived in waiting:
-            await self.save(arrived)
+        return any([await self.save(arrived) for arrived in waiting])
 
     async def _recovered(self, application: type[Application], user: str, sdk: str) -> Install:
         await self.recover(user, application.key, sdk)
         return usable(application, user, sdk, await self._installs.get(user, application.key, sdk))
 
-    async def _away(self, install: Install, fence: int, error: Exception) -> TokenEndpointAway:
+    async def _away(
+        self, application: type[Application], install: Install, fence: int, error: Exception
+    ) -> TokenEndpointAway:
         asked = error.after.total_seconds() if isinstance(error, TokenEndpointAway) else 0
         pause = max(asked, back_off(install.failures, longest=LONGEST_PAUSE_SECONDS))
         reason = str(error) or "the token endpoint took too long"
+        if isinstance(error, TokenEndpointAway) and error.is_refusal:
+            reason = self._refused(application, install, reason)
         log.warning("token_endpoint_away", application=install.application, cause=reason, retry_in_seconds=pause)
-        await self._installs.mark_away(install, fence, int((time.time() + pause) * 1000))
+        await self._installs.mark_away(install, fence, pause)
         return TokenEndpointAway(reason, timedelta(seconds=pause))
+
+    def _refused(self, application: type[Application], install: Install, reason: str) -> str:
+        """Return the reason; what the endpoint says again and again may mean that the login is dead."""
+        before, times = self._refusals.get(_key(install)) or ("", 0)
+        times = times + 1 if before == reason else 1
+        self._refusals.put(_key(install), (reason, times))
+        if times < EQUAL_REFUSALS:
+            return reason
+        again = needs_reconnect(application, install, f"if this refusal, the same {times} times in a row, means so")
+        return f"{reason}; {again}"
+
+    def _now(self) -> float:
+        """Return the time that all processes go by, in seconds since the epoch."""
+        return self._installs.clock.now()
 
     def _is_good(self, token: Token, now: float, refused: str | None) -> bool:
         if token.access_token == refused:
-            return now - token.obtained < MIN_AGE_SECONDS and not token.is_expired(now)
+            return 0 <= now - token.obtained < MIN_AGE_SECONDS and not token.is_expired(now)
         return now < _renew_at(token)
 
     def _hold(self, install: Install, fence: int, token: Token) -> Token:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 from applications.http.request import Auth, Credentials, Request
 from applications.http.response import Head
 from applications.token import Token
+from applications.token_replies import Refusal
 
 Settings = Mapping[str, str]
 """The user's settings as text, by field."""
@@ -41,8 +42,12 @@ class TokenCall(Protocol):
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         method: str = "POST",
+        is_dead: Refusal | None = None,
     ) -> Mapping[str, Any]:
-        """Send a form, JSON or nothing and return the JSON of a good reply."""
+        """Send a form, JSON or nothing and return the JSON of a good reply.
+
+        `is_dead` knows in which words this endpoint says that the login is dead, beside those that are known.
+        """
 
 
 class TokenAuthentication(Authentication):

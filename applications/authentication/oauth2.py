@@ -16,6 +16,7 @@ from applications.errors import LoginDead, LoginRefused, SettingUnusable, TokenE
 from applications.http.request import Credentials, Request
 from applications.templates import fill_url, placeholders
 from applications.token import Token, read_token
+from applications.token_replies import Refusal
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -66,6 +67,8 @@ class OAuth2(LoginAuthentication):
     """The setting with the client's secret."""
     header: str = "Authorization"
     value: str = "Bearer {access_token}"
+    is_dead: Refusal | None = None
+    """Whether a reply of the token endpoint means that the login is dead, where the service has words of its own."""
 
     @property
     def is_login(self) -> bool:
@@ -152,7 +155,7 @@ class OAuth2(LoginAuthentication):
     async def _ask(self, settings: Settings, form: Mapping[str, str], call: TokenCall) -> Token:
         url = fill_url(self.token_url, settings)
         headers, own = self._say_who(settings, url)
-        reply = await call(url, form={**form, **own, **self.token_parameters}, headers=headers)
+        reply = await call(url, form={**form, **own, **self.token_parameters}, headers=headers, is_dead=self.is_dead)
         try:
             return read_token(reply, time.time())
         except ValueError as error:

@@ -1,12 +1,13 @@
 """What every store of installs promises: SQLite, PostgreSQL, and the documents of the platform."""
 
 import asyncio
+import time as time_module
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import time
 
 import pytest
-from support.accounts import install, install_books, log_in, opened_as
+from support.accounts import database_of, install, install_books, log_in, opened_as
 from support.databases import MakeDatabase
 from support.oauth_application import Books
 from support.oauth_server import OAuthServer
@@ -17,6 +18,7 @@ from applications.catalogue.github import GitHub
 from applications.errors import NeedsReconnect
 from applications.install import Install
 from applications.installs import ChangedMeanwhile
+from worker.accounts.tables import installs
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "platform"])
@@ -143,8 +145,37 @@ async def test_a_service_that_is_away_is_noted_for_all(accounts: Accounts, serve
     fence = await accounts.installs.lease(found)
     assert fence is not None
     await accounts.installs.mark_away(found, fence, 17)
-    assert ((await only(accounts)).failures, (await only(accounts)).retry_at) == (1, 17)
-    assert await accounts.installs.lease(await only(accounts)) is not None
+    away = await only(accounts)
+    assert (away.failures, 15_000 < away.retry_at - away.read_at <= 17_000) == (1, True)
+    for read in (found, away):  # one that was read before the service was found away gets none either
+        assert await accounts.installs.lease(read) is None
+    async with database_of(accounts).transaction() as connection:
+        await connection.execute(installs.update().values(retry_at=away.read_at))
+    assert await accounts.installs.lease(found) is not None
+
+
+async def test_a_login_that_has_died_gives_nobody_a_lease(accounts: Accounts, server: OAuthServer) -> None:
+    await install_books(accounts, server)
+    await log_in(accounts, server)
+    found = await only(accounts)
+    assert await accounts.installs.mark_dead(found, "revoked")
+    assert await accounts.installs.lease(found) is None
+
+
+async def test_the_lease_goes_by_the_clock_of_the_store(
+    accounts: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await install_books(accounts, server)
+    await log_in(accounts, server)
+    found = await only(accounts)
+    assert await accounts.installs.lease(found) is not None
+    real = time_module.time
+    for ahead in (90, -90):
+        monkeypatch.setattr(time_module, "time", lambda ahead=ahead: real() + ahead)
+        monkeypatch.setattr(time_module, "time_ns", lambda ahead=ahead: int((real() + ahead) * 1e9))
+        assert await accounts.installs.lease(found) is None
+        again = await only(accounts)
+        assert abs(again.read_at / 1000 - real()) < 30
 
 
 async def test_what_a_login_needs_is_taken_once(accounts: Accounts) -> None:

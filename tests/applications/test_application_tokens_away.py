@@ -134,3 +134,47 @@ async def test_a_token_that_the_database_does_not_take_waits_in_the_journal_and_
             assert accounts.installs.token(found) == token
             assert not list((tmp_path / "journal").iterdir())
             assert len(server.calls) == 1
+
+
+async def test_what_an_endpoint_says_again_and_again_may_mean_that_the_login_is_dead(
+    here: Accounts, server: OAuthServer
+) -> None:
+    async def refuse() -> web.Response:
+        return web.json_response({"error": "computer says no"}, status=400)
+
+    await install_books(here, server)
+    await log_in(here, server, age=4000)
+    server.misbehaviour = refuse
+    for number in range(1, 6):
+        await after_failures(here, number)
+        with pytest.raises(TokenEndpointAway, match="computer says no") as raised:
+            await ask(here)
+        assert ("the same 5 times in a row" in str(raised.value)) == (number == 5)
+    assert "Cure: orchesty-worker installs authorize books alice" in str(raised.value)
+
+
+async def test_who_read_the_install_before_the_pause_keeps_it(
+    here: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has found the endpoint away between our look at the install and our lease."""
+
+    async def refuse() -> web.Response:
+        return web.Response(status=503)
+
+    await install_books(here, server)
+    await log_in(here, server, age=4000)
+    (before,) = await here.installs.list()
+    server.misbehaviour = refuse
+    with pytest.raises(TokenEndpointAway):
+        await ask(here)
+    late = before
+    reads = iter([late])
+    read = here._store.get
+
+    async def reads_late(*place: str) -> Any:
+        return next(reads, None) or await read(*place)
+
+    monkeypatch.setattr(here._store, "get", reads_late)
+    with pytest.raises(TokenEndpointAway, match="times in a row"):
+        await here.tokens.get(Books, "alice")
+    assert len(server.calls) == 1

@@ -19,6 +19,7 @@ from applications.accounts import Accounts
 from applications.authentication import TokenCall
 from applications.errors import ApplicationError, NeedsReconnect, TokenEndpointAway
 from applications.http.response import Response
+from applications.install import Install
 from applications.journal import Arrived, Journal
 
 
@@ -313,3 +314,71 @@ async def test_the_token_at_hand_stays_while_the_database_has_no_later_one(here:
     await asyncio.sleep(0)
     assert not asking.done()
     assert await asking == old
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_token_whose_file_did_not_get_its_name_is_not_lost(
+    here: Accounts, server: OAuthServer, tmp_path: Path, *, is_whole: bool
+) -> None:
+    """A process that is killed while it waits for the disk leaves the file under its first name."""
+    await install_books(here, server)
+    first = await log_in(here, server, age=4000)
+    found = await here.installs.get("alice", "books")
+    assert found is not None
+    fence = await here.installs.lease(found)
+    assert fence is not None
+    fresh = read_token(server.new_token(), time.time())
+    Journal(tmp_path / "here" / "journal").write(
+        Arrived("alice", "books", fence, here.installs.seal_token("alice", "books", fresh), fresh.expires)
+    )
+    (file,) = (tmp_path / "here" / "journal").iterdir()
+    part = file.rename(file.with_suffix(".4194305"))
+    if is_whole:
+        server.refresh_tokens[str(first.refresh_token)] = 1  # used
+    else:
+        part.write_bytes(part.read_bytes()[:-1])
+        await here.installs.give_back(found, fence)
+    assert (await ask(here)).status == 200
+    assert (await stored(here) == fresh, len(server.calls)) == (is_whole, 0 if is_whole else 1)
+    assert not list((tmp_path / "here" / "journal").iterdir()), "it is cleared away"
+
+
+async def test_a_token_that_comes_while_the_lease_is_sought_is_used(
+    here: Accounts, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await install_books(here, server)
+    await log_in(here, server, age=4000)
+    fresh = read_token(server.new_token(), time.time())
+    lease = here.installs.lease
+
+    async def lease_late(install: Install) -> int | None:
+        fence = await lease(install)
+        if fence is not None and not server.calls and await stored(here) != fresh:
+            sealed = here.installs.seal_token("alice", "books", fresh)
+            Journal(tmp_path / "here" / "journal").write(Arrived("alice", "books", fence, sealed, fresh.expires))
+        return fence
+
+    monkeypatch.setattr(here.installs, "lease", lease_late)
+    assert (await ask(here)).status == 200
+    assert (await stored(here), server.calls) == (fresh, [])
+
+
+@pytest.mark.parametrize("ahead", [90, -90, 4000])
+async def test_a_process_whose_clock_is_wrong_refreshes_no_second_time_and_no_later(
+    here: Accounts, elsewhere: Accounts, server: OAuthServer, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    real = time.time
+    await install_books(here, server)
+    await log_in(here, server, age=4000)
+    await ask(here)
+    monkeypatch.setattr(time, "time", lambda: real() + ahead)
+    assert (await ask(elsewhere)).status == 200
+    assert len(server.calls) == 1
+    token = await stored(here)
+    assert token is not None
+    server.revoked.add(token.access_token)
+    monkeypatch.setattr("applications.tokens.MIN_AGE_SECONDS", 0.0)
+    assert (await ask(elsewhere)).status == 200
+    renewed = await stored(here)
+    assert renewed is not None
+    assert abs(renewed.obtained - real()) < 30, "by the store's clock"

@@ -306,7 +306,7 @@ async def test_a_service_hears_of_its_installs() -> None:
     ledger = names_of(page("oauth2.md"))["Ledger"]()
     install = Install(
         "alice", "ledger", "", is_enabled=True, plain={}, sealed=SealedFields(Keyring({}), (), {}, None), expires=0,
-        problem="", token_fence=0, failures=0, retry_at=0, version=0, created=0, updated=0,
+        problem="", token_fence=0, failures=0, retry_at=0, read_at=0, version=0, created=0, updated=0,
     )  # fmt: skip
     async with asking("https://api.ledger.example", {}) as (client, exchanges):
         await ledger.after_enable(install, client)

@@ -128,7 +128,7 @@ class PlatformAccounts:
         return False
 
     async def lease(self, install: Install, seconds: float) -> int | None:
-        """Give the right to refresh, with its number; None while another process has it, or has just refreshed.
+        """Give the right to refresh, with its number, or None; see `AccountStore.lease`.
 
         The document is read anew: another service may have refreshed.
         """
@@ -171,9 +171,9 @@ class PlatformAccounts:
         await self._noted(found)
         return await self._notes.mark_dead(install, reason)
 
-    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
-        """Note that the token endpoint is away, and take the right back, if it is still the one with this number."""
-        await self._notes.mark_away(install, fence, retry_at)
+    async def mark_away(self, install: Install, fence: int, seconds: float) -> None:
+        """Note for how long the token endpoint is away, and take the right back, if it is still that of this number."""
+        await self._notes.mark_away(install, fence, seconds)
 
     async def add_login(self, login: str, sealed: str, expires: int) -> None:
         """Keep what a login under way needs until this time, in milliseconds; forget what has expired."""

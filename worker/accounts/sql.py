@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, delete, literal_column, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,13 +77,13 @@ class SqlAccounts:
     async def get(self, user: str, application: str, sdk: str = "") -> Install | None:
         """Return the install, if there is one."""
         async with self.database.transaction() as connection:
-            query = select(installs).where(_is(user, application, sdk))
+            query = self._select().where(_is(user, application, sdk))
             row = (await connection.execute(query)).mappings().one_or_none()
         return self._install(row) if row else None
 
     async def among(self, users: Collection[str], applications: Collection[str]) -> Sequence[Install]:
         """Return the installs of these users of these applications, in all services."""
-        query = select(installs).where(installs.c.user.in_(users), installs.c.application.in_(applications))
+        query = self._select().where(installs.c.user.in_(users), installs.c.application.in_(applications))
 
         def work(connection: Connection) -> Sequence[Install]:
             return [self._install(row) for row in connection.execute(query).mappings()]
@@ -92,7 +92,7 @@ class SqlAccounts:
 
     async def list(self, user: str = "", application: str = "", sdk: str = "") -> Sequence[Install]:
         """Return installs by application, user and service, all or only those that are named."""
-        query = select(installs).order_by(installs.c.application, installs.c.user, installs.c.sdk)
+        query = self._select().order_by(installs.c.application, installs.c.user, installs.c.sdk)
         named = ((installs.c.user, user), (installs.c.application, application), (installs.c.sdk, sdk))
         for column, value in named:
             query = query.where(column == value) if value else query
@@ -134,11 +134,13 @@ class SqlAccounts:
         return not sealed.has_newest_settings or token is not None
 
     async def lease(self, install: Install, seconds: float) -> int | None:
-        """Give the right to refresh, with its number; None while another process has it, or has just refreshed."""
-        now = self.database.now_ms
+        """Give the right to refresh, with its number, or None; see `AccountStore.lease`."""
+        now = self._now
         free = (
             _is_same(install),
             installs.c.lease_until < now,
+            installs.c.retry_at <= now,
+            installs.c.problem == "",
             installs.c.token_fence == install.token_fence,
         )
         values = {"fence": installs.c.fence + 1, "lease_until": now + int(seconds * 1000)}
@@ -189,8 +191,9 @@ class SqlAccounts:
         )
         return await self._update(unchanged, problem=reason, lease_until=0)
 
-    async def mark_away(self, install: Install, fence: int, retry_at: int) -> None:
-        """Note that the token endpoint is away, and take the right back, if it is still the one with this number."""
+    async def mark_away(self, install: Install, fence: int, seconds: float) -> None:
+        """Note for how long the token endpoint is away, and take the right back, if it is still that of this number."""
+        retry_at = self._now + int(seconds * 1000)
         await self._update(_leased(install, fence), failures=install.failures + 1, retry_at=retry_at, lease_until=0)
 
     async def add_login(self, login: str, sealed: str, expires: int) -> None:
@@ -208,6 +211,14 @@ class SqlAccounts:
     async def close(self) -> None:
         """Close the connections."""
         await self.database.close()
+
+    @property
+    def _now(self) -> ColumnElement[int]:
+        """The time of the database, in milliseconds; SQLite's is that of the machine, however a process counts."""
+        return self.database.now_ms if self.database.is_postgresql else _SQLITE_NOW
+
+    def _select(self) -> Select[Any]:
+        return select(installs, self._now.label("read_at"))
 
     def _install(self, row: RowMapping) -> Install:
         names = ("user", "application", "sdk")
@@ -232,6 +243,11 @@ _LATEST: Final[Mapping[str, Any]] = {
     "lease_until": 0,
 }
 """Takes the right from any refresh under way: what that brings is older."""
+
+
+_SQLITE_NOW: Final[ColumnElement[int]] = literal_column(
+    "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", BigInteger
+)
 
 
 def _ms(seconds: float | None) -> int:
