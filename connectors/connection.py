@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from applications.http.errors import ReplyUnreadable
 from applications.http.paths import given_values
 from applications.http.response import Response, pick
 from connectors.graphql import ask, nodes_of
@@ -58,7 +59,14 @@ async def read_connection(
         log.warning("batch_without_items", reply=str(reply.response), place=pages.at, page=trail.page)
         trail = replace(trail, is_lacking=True)
     following = _following(reply.response, pages.at, found)
-    return page_of(pages, cursor, trail, nodes_of(found), following, request.model, str(reply.response))
+    return page_of(pages, cursor, trail, _nodes(reply.response, found), following, request.model, str(reply.response))
+
+
+def _nodes(response: Response, connection: Any) -> list[Any]:
+    try:
+        return nodes_of(connection)
+    except ReplyUnreadable as error:
+        raise response.unreadable(error) from None
 
 
 def _following(response: Response, at: str, connection: Any) -> str | None:

@@ -42,6 +42,8 @@ class GraphQLFailed(Trash):
 
     errors: Sequence[Any] = field(default=(), hash=False)
     """The errors as the service wrote them."""
+    data: Any = field(default=None, hash=False)
+    """The data that came beside them; null where a field failed."""
 
 
 @dataclass(unsafe_hash=True)
@@ -52,3 +54,7 @@ class SoapFault(Trash):
     """The fault's code, such as `soap:Client`."""
     text: str = ""
     """The fault's own text; `reason` names the operation as well."""
+    subcodes: tuple[str, ...] = ()
+    """What SOAP 1.2 says beside the code, from the outside in."""
+    detail: Any = field(default=None, hash=False)
+    """What the service says about it, as plain values; None when it says nothing."""

@@ -6,7 +6,8 @@ https://docs.python-zeep.org
 
 import asyncio
 import copy
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +17,23 @@ from applications.http.response import Response, pick, read_as, read_list
 from applications.recent import Recent
 from connectors.errors import SoapFault
 from connectors.http import Http
-from connectors.rules import Rules, repeat_when
+from connectors.rules import Check, Meaning, Rules, parse_codes
 from connectors.service import Service
+from connectors.soap_values import plain_value
 
 Model = TypeVar("Model")
 
-_FAULTS = Rules(success=500, checks=[repeat_when(lambda reply: not reply.content, "no SOAP answer", codes=500)])
-"""A fault comes with status 500 (SOAP 1.1, 6.2); what it means is not decided by the status."""
+_ENVELOPE = re.compile(rb"<(?:[\w.-]+:)?Envelope[\s>]")
+_HEAD = 4096
+
+
+def _is_envelope(reply: Response) -> bool:
+    return _ENVELOPE.search(reply.content[:_HEAD].replace(b"\0", b"")) is not None
+
+
+_FAULTS = Rules(checks=[Check(Meaning.SUCCESS, _is_envelope, "", parse_codes({400, 500}))])
+"""A fault comes with status 500 (SOAP 1.1, 6.2) or 400 (SOAP 1.2, part 2, 7.5.2.2): what it means is not decided by the
+status. Without an envelope the status decides."""
 
 MOST_READ = 100
 """WSDLs in memory, some megabytes each; others are read again when they are needed."""
@@ -62,22 +73,27 @@ class SoapService:
         use_digest: bool = False,
         address: str | None = None,
         rules: Rules | None = None,
+        service_name: str | None = None,
+        port_name: str | None = None,
     ) -> None:
-        """`username` and `password` sign each call by WS-Security; `address` wins over that of the WSDL."""
+        """`username` and `password` sign each call by WS-Security; `address` wins over that of the WSDL.
+
+        Without `service_name` and `port_name` the first ones of the WSDL are called.
+        """
         self._service = service
         self._wsdl = wsdl
         self._user = (username, password, use_digest)
         self._address = address
+        self._names = (service_name, port_name)
         self._rules = _FAULTS.over(rules) if rules else _FAULTS
 
     async def call(self, operation: str, /, **values: Any) -> SoapReply:
         """Call an operation and return its result.
 
-        Raises `SoapFault` for a fault, `ValueError` naming the field for values that the WSDL does not allow, and
-        `ReplyUnreadable` for a reply that is none of the operation's.
+        Raises `SoapFault` for a fault, `ValueError` naming the field for values that the WSDL does not allow, or the
+        services and ports that it has, and `ReplyUnreadable` for a reply that is none of the operation's.
         """
         from zeep.exceptions import Error, Fault, ValidationError  # noqa: PLC0415 - see above
-        from zeep.helpers import serialize_object  # noqa: PLC0415
 
         client, port = await self._client()
         if operation not in port.binding.all():
@@ -90,14 +106,12 @@ class SoapService:
         try:
             result = await port.binding.send_async(client, options, operation, (), values)
         except Fault as fault:
-            raise SoapFault(
-                f"{operation}: fault {fault.code}: {fault.message}", code=str(fault.code), text=fault.message
-            ) from None
+            raise _fault(operation, fault) from None
         except (ValidationError, TypeError) as error:
             raise ValueError(f"{operation}: {error}") from None
         except Error as error:
             raise _unreadable(sender, operation, error) from None
-        return SoapReply(serialize_object(result, dict))
+        return SoapReply(plain_value(result))
 
     async def _client(self) -> tuple[Any, Any]:
         """Return a client of this call's own, and the port."""
@@ -108,8 +122,15 @@ class SoapService:
             known.put(self._wsdl, task)
         client = copy.copy(await asyncio.shield(task))
         client.wsse = _signature(*self._user) if self._user[0] else None
-        service = next(iter(client.wsdl.services.values()))
-        return client, next(iter(service.ports.values()))
+        service = self._named("service", self._names[0], client.wsdl.services)
+        return client, self._named("port", self._names[1], service.ports)
+
+    def _named(self, kind: str, name: str | None, known: Mapping[str, Any]) -> Any:
+        if name is None:
+            return next(iter(known.values()))
+        if name not in known:
+            raise ValueError(f"{self._wsdl} has no {kind} {name}. It has: {', '.join(known)}")
+        return known[name]
 
     async def _load(self) -> Any:
         """Read the WSDL in a thread; what it refers to is fetched by the same HTTP client."""
@@ -184,13 +205,22 @@ class _Reply:
 def _read_wsdl(wsdl: str, fetch: Callable[[str], bytes]) -> Any:
     import zeep  # noqa: PLC0415 - takes a third of a second; only who calls SOAP services pays for it
 
-    return zeep.AsyncClient(wsdl, transport=_Loader(fetch), settings=zeep.Settings(forbid_dtd=True))
+    return zeep.AsyncClient(wsdl, transport=_Loader(fetch), settings=zeep.Settings(forbid_dtd=True, xml_huge_tree=True))
 
 
 def _signature(username: str, password: str, use_digest: bool) -> Any:
     from zeep.wsse.username import UsernameToken  # noqa: PLC0415 - see above
 
     return UsernameToken(username, password, use_digest=use_digest)
+
+
+def _fault(operation: str, fault: Any) -> SoapFault:
+    subcodes = tuple(str(one) for one in fault.subcodes or ())
+    code = " ".join([str(fault.code), *subcodes])
+    detail = None if fault.detail is None else plain_value(fault.detail)
+    text = str(fault.message or "")
+    reason = f"{operation}: fault {code}: {text}"
+    return SoapFault(reason, code=str(fault.code), text=text, subcodes=subcodes, detail=detail)
 
 
 def _unreadable(sender: _Sender, operation: str, error: Exception) -> ValueError:

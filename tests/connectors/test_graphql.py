@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from support.calls import bench, data_of
 
 from applications import Application
-from connectors import Connection, Endpoints, Forward, Page, Repeat, Rules, Trash
+from applications.http.errors import ReplyUnreadable
+from connectors import Connection, Connector, Endpoints, Forward, GraphQLFailed, Message, Page, Repeat, Rules, Trash
+from connectors.graphql import nodes_of
 from connectors.rate import RateNotice
 from connectors.trail import TRAIL_HEADER
 
@@ -149,3 +151,125 @@ async def test_a_connection_that_ignores_its_cursor_is_noticed() -> None:
         second = await at.call(orders, "{}", cursor=first.next_cursor, **{TRAIL_HEADER: first.trail})
     assert isinstance(second, Trash)
     assert "page 2 holds the same 1 items" in second.reason
+
+
+@pytest.mark.parametrize("figure", [None, "many", {}, [], True, -1])
+@pytest.mark.parametrize("place", ["requestedQueryCost", "currentlyAvailable"])
+async def test_costs_that_are_no_figures_spoil_no_answer(figure: Any, place: str) -> None:
+    cost = {**COST, "throttleStatus": {**COST["throttleStatus"]}}
+    (cost if place in cost else cost["throttleStatus"])[place] = figure
+    outcome, notices = await outcome_of({"data": {"order": {"id": "7"}}, "extensions": {"cost": cost}})
+    assert isinstance(outcome, Forward)
+    assert notices == []
+
+
+@pytest.mark.parametrize("extensions", [None, [], "x", {"cost": None}, {"cost": []}, {"cost": {"throttleStatus": 1}}])
+async def test_extensions_in_any_form_spoil_no_answer(extensions: Any) -> None:
+    outcome, _ = await outcome_of({"data": {"order": {"id": "7"}}, "extensions": extensions})
+    assert isinstance(outcome, Forward)
+
+
+async def test_costs_that_are_written_as_text_are_read() -> None:
+    status = {"currentlyAvailable": "900", "restoreRate": "50"}
+    cost = {"requestedQueryCost": "10", "throttleStatus": status}
+    _, notices = await outcome_of({"data": {"order": {"id": "7"}}, "extensions": {"cost": cost}})
+    assert notices == [RateNotice("shop", "alice", None, 900, None)]
+
+
+@pytest.mark.parametrize(
+    ("errors", "text"),
+    [
+        ("no such field", "no such field"),
+        ({"message": "no such field", "path": "order"}, "no such field (at order)"),
+        (500, "500"),
+        (["no such field", 7, None], "no such field; 7; None"),
+        ([{"code": 7}], '{"code":7}'),
+        ([{"message": None, "path": 3}], '{"message":null,"path":3} (at 3)'),
+        (True, "True"),
+    ],
+)
+async def test_errors_in_any_form_go_to_the_trash(errors: Any, text: str) -> None:
+    outcome, _ = await outcome_of({"data": {"order": {"id": "7"}}, "errors": errors})
+    assert isinstance(outcome, Trash)
+    assert outcome.reason.endswith(f"answered 200: {text}")
+
+
+@pytest.mark.parametrize("errors", [None, [], {}, "", False, 0])
+async def test_no_errors_in_any_form_are_none(errors: Any) -> None:
+    assert isinstance((await outcome_of({"data": {"order": {"id": "7"}}, "errors": errors}))[0], Forward)
+
+
+@pytest.mark.parametrize("name", ["userErrors", "mediaUserErrors", "customerUserErrors", "checkoutUserErrors"])
+@pytest.mark.parametrize(
+    ("refused", "text"),
+    [
+        ([{"field": ["input", "sku"], "message": "is taken"}], "refused: input.sku: is taken"),
+        ([{"field": None, "message": "is taken"}], "refused: is taken"),
+        ({"field": "sku", "message": "is taken"}, "refused: sku: is taken"),
+        ("is taken", "refused: is taken"),
+    ],
+)
+async def test_user_errors_of_all_names_and_forms_are_a_refusal(name: str, refused: Any, text: str) -> None:
+    outcome, _ = await outcome_of({"data": {"create": {"id": 1, name: refused}}})
+    assert isinstance(outcome, Trash)
+    assert outcome.reason.endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        ({"error_code": "ComplexityException", "error_message": "Budget exhausted, reset in 22 seconds"}, 22),
+        ({"error_code": "ComplexityException", "error_message": "x", "error_data": {"retry_in_seconds": 9}}, 9),
+        ({"errors": [{"message": "x", "extensions": {"code": "RATE_LIMIT_EXCEEDED", "retry_in_seconds": "7"}}]}, 7),
+        ({"error_code": "maxConcurrencyExceeded"}, 60),
+    ],
+)
+async def test_monday_says_in_its_own_form_when_to_go_on(answer: Any, seconds: int) -> None:
+    outcome, _ = await outcome_of(answer)
+    assert isinstance(outcome, Repeat)
+    assert outcome.after == timedelta(seconds=seconds)
+
+
+async def test_an_error_in_mondays_form_goes_to_the_trash() -> None:
+    outcome, _ = await outcome_of({"error_code": "InvalidColumnIdException", "error_message": "no such column"})
+    assert isinstance(outcome, Trash)
+    assert outcome.reason.endswith("answered 200: no such column")
+
+
+async def test_the_data_beside_errors_is_on_the_error() -> None:
+    class Asking(Connector[Any, Any]):
+        name = "asking"
+        application = Shop
+
+        async def process(self, message: Message[Any]) -> Message[Any]:
+            try:
+                await self.graphql("query", path="/graphql")
+            except GraphQLFailed as error:
+                return message.with_data([error.data, len(error.errors)])
+            raise AssertionError("no error")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": {"a": 1, "b": None}, "errors": [{"message": "b failed"}]})
+
+    async with bench(answer) as at:
+        assert data_of(await at.call(Asking(), {})) == [{"a": 1, "b": None}, 1]
+
+
+@pytest.mark.parametrize(
+    ("connection", "items"),
+    [
+        ({"nodes": None}, []),
+        ({"edges": None}, []),
+        ({"nodes": None, "edges": [{"node": 1}]}, [1]),
+        (None, []),
+        ([1, 2], [1, 2]),
+    ],
+)
+def test_connections_without_nodes_are_empty(connection: Any, items: list[Any]) -> None:
+    assert nodes_of(connection) == items
+
+
+@pytest.mark.parametrize("connection", ["text", 7, {}, {"totalCount": 3}, {"nodes": "text"}, {"nodes": {"id": 1}}])
+def test_what_is_no_connection_gives_no_items(connection: Any) -> None:
+    with pytest.raises(ReplyUnreadable):
+        nodes_of(connection)

@@ -1,20 +1,28 @@
 """SOAP over the worker's own HTTP client, against a service that lives by its WSDL."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from isodate import Duration
+from lxml.etree import QName, fromstring
 from support.calls import Bench, bench, data_of
 from support.soap import ENVELOPE, WSDL
+from zeep.xsd.valueobjects import AnyObject
 
 from applications import Application
 from applications.http.xml import parse_xml, xml_data
 from connectors import Connector, Forward, Message, Page, Repeat, SoapFault, Trash
 from connectors.catalogue import servant
+from connectors.message import json_text
+from connectors.soap_values import plain_value
 
 ACCESS = {"fields": {"user": "ann@shop.example", "password": "hunter2", "warehouse_id": "4"}}
 
@@ -131,7 +139,10 @@ async def test_a_fault_goes_to_the_trash_and_may_be_caught() -> None:
     ("status", "body", "kind", "problem"),
     [
         (503, "busy", Repeat, "answered 503"),
-        (500, "<html>broken", Trash, "GetCarriers: TransportError: Server returned response (500) with invalid XML"),
+        (500, "<html>broken", Repeat, "answered 500"),
+        (500, "", Repeat, "answered 500"),
+        (500, ENVELOPE.format("<what>"), Trash, "Server returned response (500) with invalid XML"),
+        (400, "<html>broken", Trash, "answered 400"),
         (200, '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', Trash, "DTDForbidden"),
         (200, ENVELOPE.format("<what/>"), Trash, "the answer holds what, not {urn:sapi}GetCarriersResponse"),
     ],
@@ -187,3 +198,70 @@ async def test_ws_security_signs_a_call_and_a_wsdl_may_be_a_file(tmp_path: Path)
     assert [token["Username"] for token in tokens] == ["ann", "ann"]
     assert tokens[0]["Password"]["#text"] == "hunter2"
     assert tokens[1]["Password"]["#text"] != "hunter2"
+
+
+FAULT_12 = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault>
+<faultcode>e:Client</faultcode><faultstring>no such order</faultstring>
+<detail><code xmlns="urn:sapi">17</code><order id="7"/></detail></e:Fault></e:Body></e:Envelope>"""
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_fault_has_its_detail_whatever_the_status(status: int) -> None:
+    class Caught(servant.GetCarriers):
+        async def process(self, message: Message[Any]) -> Any:
+            try:
+                return await super().process(message)
+            except SoapFault as error:
+                return message.with_data([error.text, error.detail])
+
+    async with serving_sapi() as (service, at):
+        service.raw = (status, FAULT_12)
+        assert data_of(await at.call(Caught(), {})) == [
+            "no such order",
+            {"detail": {"code": "17", "order": {"@id": "7"}}},
+        ]
+
+
+async def test_a_text_of_many_megabytes_is_read() -> None:
+    async with serving_sapi() as (service, at):
+        name = "x" * (11 << 20)
+        service.answer_with("GetCarriers", f"<carrierItems><id>1</id><name>{name}</name></carrierItems>")
+        assert data_of(await at.call(servant.GetCarriers(), {})) == [{"id": 1, "name": name}]
+
+
+async def test_services_and_ports_are_called_by_name() -> None:
+    class Ask(Connector[Any, Any]):
+        name = "ask"
+
+        async def process(self, message: Message[Any]) -> Message[Any]:
+            soap = self.soap(f"{message.data.pop('url')}/V5/?wsdl", **message.data)
+            return message.with_data((await soap.call("GetCarriers", credentials={"email": "a", "password": "b"})).data)
+
+    async with serving_sapi() as (service, at):
+        service.answer_with("GetCarriers", "")
+        (name,) = re.findall(r'<\w*:?service name="(\w+)"', WSDL)
+        port = re.findall(r'<\w*:?port [^>]*name="(\w+)"', WSDL)[0]
+        assert isinstance(await at.call(Ask(), {"url": at.url, "service_name": name, "port_name": port}), Forward)
+        outcome: Any = await at.call(Ask(), {"url": at.url, "service_name": "Other"})
+        assert f"has no service Other. It has: {name}" in outcome.reason
+        outcome = await at.call(Ask(), {"url": at.url, "port_name": "Other"})
+        assert f"has no port Other. It has: {port}" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (b"\x00\xff", "AP8="),
+        (timedelta(days=1, seconds=2), "P1DT2S"),
+        (Duration(months=1, days=2), "P1M2D"),
+        (fromstring("<a:row xmlns:a='urn:a' id='1'><a:b>2</a:b></a:row>"), {"row": {"@id": "1", "b": "2"}}),
+        (Decimal("1.50"), "1.50"),
+        (date(2026, 11, 30), "2026-11-30"),
+        (datetime(2026, 11, 30, 1, 2, 3, tzinfo=UTC), "2026-11-30T01:02:03Z"),
+        (QName("urn:a", "b"), "{urn:a}b"),
+        ([{"a": (b"\x01", None)}], [{"a": ["AQ==", None]}]),
+        (AnyObject(None, b"\x01"), "AQ=="),
+    ],
+)
+def test_all_that_zeep_reads_has_a_json_form(value: Any, written: Any) -> None:
+    assert json.loads(json_text(plain_value(value))) == written
