@@ -2,9 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from applications.http.request import Auth
 from applications.limit import Limit
+
+
+class Sealer(Protocol):
+    """Seals texts about one install, each always to the same."""
+
+    def seal(self, text: str) -> str:
+        """Return what nobody can read without the key."""
+
+    def open(self, sealed: str) -> str:
+        """Return the text. Raises `SecretsError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,8 @@ class Access:
     """Whether the base URL has values of the user's in it, which must not lead to internal addresses."""
     limit: Limit | None = None
     """The user's: that of the limiter form, else the application's."""
+    sealer: Sealer | None = None
+    """For what services name and nobody should read; None where there is no key."""
 
 
 def always(access: Access) -> Callable[[], Awaitable[Access]]:

@@ -13,7 +13,7 @@ from applications.access import Access, always
 from applications.application import Application
 from applications.authentication import TokenAuthentication
 from applications.authentication.oauth1 import is_form
-from applications.crypt import Keyring
+from applications.crypt import Keyring, PlaceSealer
 from applications.errors import (
     ApplicationError,
     LoginRefused,
@@ -140,7 +140,9 @@ class Accounts:
             auth = TokenAuth(self.tokens, application, install, text, secrets)
         headers = {name: fill(value, text) for name, value in application.headers.items()}
         base_url, limit = fill_url(application.base_url, text), application.user_limit(settings)
-        return Access(base_url, headers, auth, text, secrets, base_url != application.base_url, limit)
+        is_from_install = base_url != application.base_url
+        sealer = PlaceSealer(self.installs.keyring, install.place) if self.installs.keyring.key_ids else None
+        return Access(base_url, headers, auth, text, secrets, is_from_install, limit, sealer)
 
     async def save(
         self, user: str, application: type[Application], given: Mapping[str, Mapping[str, Any]], *, sdk: str = ""

@@ -9,10 +9,11 @@ import re
 import secrets
 from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -29,6 +30,7 @@ class Keyring:
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         """Take keys of 32 bytes by their ids, the newest first. Without keys nothing is sealed or opened."""
+        self._keys = dict(keys)
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
         self._newest = next(iter(keys), "")
 
@@ -81,9 +83,47 @@ class Keyring:
                 "value was changed or moved"
             ) from None
 
+    def seal_alike(self, plain: bytes, *place: str) -> str:
+        """As `seal`, but always to the same, so that it tells which texts are equal (AES-SIV, RFC 5297)."""
+        if not self._newest:
+            raise KeyMissing(f"there is no key for secrets. {_CURE}")
+        box = self._alike(self._newest).encrypt(plain, [_bound_to(place)])
+        return f"s1.{self._newest}.{urlsafe_b64encode(box).decode().rstrip('=')}"
+
+    def open_alike(self, sealed: str, *place: str) -> bytes:
+        """Decrypt what `seal_alike` has sealed. Raises `CannotDecrypt` that names the place, never the value."""
+        version, _, rest = sealed.partition(".")
+        name, _, box = rest.partition(".")
+        where = " / ".join(place)
+        if version != "s1" or name not in self._keys:
+            raise CannotDecrypt(f"what is sealed at {where} opens with none of the keys here")
+        try:
+            return self._alike(name).decrypt(urlsafe_b64decode(box + "=" * (-len(box) % 4)), [_bound_to(place)])
+        except (InvalidTag, ValueError):
+            raise CannotDecrypt(f"what is sealed at {where} was changed or moved, or has another key") from None
+
+    def _alike(self, name: str) -> AESSIV:
+        return AESSIV(HKDF(SHA256(), 2 * KEY_BYTES, salt=None, info=b"sealed alike").derive(self._keys[name]))
+
     def is_newest(self, sealed: str) -> bool:
         """Whether the newest key sealed the value."""
         return sealed.split(".")[1:2] == [self._newest]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSealer:
+    """Seals the places of next pages, which may hold tokens, for one install."""
+
+    keyring: Keyring
+    place: tuple[str, ...]
+
+    def seal(self, text: str) -> str:
+        """Return what nobody can read without the key; always the same."""
+        return self.keyring.seal_alike(text.encode(), *self.place, "cursor")
+
+    def open(self, sealed: str) -> str:
+        """Return the text. Raises `CannotDecrypt`."""
+        return self.keyring.open_alike(sealed, *self.place, "cursor").decode()
 
 
 _STANDARD = str.maketrans("-_", "+/")

@@ -11,6 +11,7 @@ from applications.http.wire import origin_of
 from connectors.errors import PagingLoop
 from connectors.items import is_empty, items_of
 from connectors.message import Message
+from connectors.next_place import concealed, revealed
 from connectors.outcome import Page, Trash
 from connectors.paging import PageReply, Pages
 from connectors.rules import Rules, parse_codes
@@ -40,6 +41,7 @@ async def read_page(
 ) -> Page:
     """Ask for the page at this place and return its items and the next cursor."""
     trail = trail_of(message)
+    at = await revealed(service, at)
     rules = _rules(service, request.options)
     expired, beyond = _expected(pages, at, rules)
     asking = replace(service, rules=rules.with_successes(expired | beyond))
@@ -53,7 +55,10 @@ async def read_page(
     if rows is None and not (pages.may_lack_items or trail.is_lacking):
         log.warning("batch_without_items", reply=str(response), place=request.items, page=trail.page)
     trail = replace(trail, is_lacking=trail.is_lacking or rows is None)
-    return _page(pages, at, trail, response, data, rows or [], request.model)
+    page = _page(pages, at, trail, response, data, rows or [], request.model)
+    if page.next_cursor is None or pages.is_numbered:
+        return page
+    return replace(page, next_cursor=await concealed(service, page.next_cursor))
 
 
 _NO_CONTENT: Final = 204
