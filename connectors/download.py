@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from applications.http.compression import stream_gunzip
+from applications.http.csv_rows import stream_csv
 from applications.http.errors import ReplyTruncated, ReplyUnreadable
-from applications.http.formats import MAX_PIECE, parse_json_line, split_lines, stream_csv, stream_text
+from applications.http.formats import MAX_PIECE, JsonLines, split_lines, stream_text
 from applications.http.response import Head
 from applications.http.stream import Stream
 from connectors.files import write_file
@@ -50,12 +51,13 @@ class Download(Head):
 
     async def json_lines(self) -> AsyncGenerator[Any, None]:
         """Yield the value of each line. Raises `ReplyUnreadable` with the line."""
-        number = 0
+        values = JsonLines()
         async with aclosing(self.lines()) as lines:
             async for line in lines:
-                number += 1
-                if line.strip():
-                    yield parse_json_line(line, number)
+                for value in values.take(line):
+                    yield value
+        for value in values.end():
+            yield value
 
     async def csv(self, *, delimiter: str = ",") -> AsyncGenerator[dict[str, str], None]:
         """Yield each row by the names in the first. Raises `ReplyUnreadable` for a row that is too short or long."""

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from applications.http import formats
 from applications.http.compression import gunzip
+from applications.http.csv_rows import parse_csv
 from applications.http.errors import ReplyUnreadable
 
 Model = TypeVar("Model")
@@ -190,7 +191,7 @@ class Response(Head):
     def csv(self, *, delimiter: str = ",") -> list[dict[str, str]]:
         """Return the rows of the CSV body by the names in its first row. Raises `ReplyUnreadable` with the line."""
         try:
-            return list(formats.parse_csv(self.text, delimiter=delimiter))
+            return list(parse_csv(self.text, delimiter=delimiter))
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 

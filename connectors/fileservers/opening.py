@@ -66,7 +66,7 @@ async def _sftp(address: Address, host_key: str | None) -> AsyncIterator[FileSer
         )
     async with connection:
         with sftp_errors(f"sftp {address.where}"):
-            client = await connection.start_sftp_client()
+            client = await connection.start_sftp_client(path_errors="surrogateescape")
         async with client:
             yield SftpServer(client, f"sftp {address.where}")
 

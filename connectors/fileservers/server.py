@@ -14,6 +14,7 @@ class RemoteFile:
     """A file or folder in a listing."""
 
     name: str
+    """Bytes that are not UTF-8 are surrogates, as in `os.fsdecode`: the name leads to the file, and is no JSON."""
     is_folder: bool
     size: int
     modified: datetime | None

@@ -1,8 +1,9 @@
 """SFTP through asyncssh."""
 
+import os
 import posixpath
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import asyncssh
@@ -40,7 +41,16 @@ class SftpServer:
             async with self._client.open(f"{checked(path)}{UNFINISHED}", "wb") as file:
                 async for chunk in chunks:
                     await file.write(chunk)
-            await self._client.posix_rename(f"{path}{UNFINISHED}", path)
+            await self._replace(f"{path}{UNFINISHED}", path)
+
+    async def _replace(self, path: str, to: str) -> None:
+        """Give a file another path, also where a file has it already."""
+        with suppress(asyncssh.SFTPOpUnsupported):
+            await self._client.posix_rename(path, to)
+            return
+        if await self._client.exists(to):  # a plain rename may refuse to replace it
+            await self._client.remove(to)
+        await self._client.rename(path, to)
 
     async def rename(self, path: str, to: str) -> None:
         """Give a file another path."""
@@ -54,7 +64,7 @@ class SftpServer:
 
 
 def _remote_file(entry: asyncssh.SFTPName) -> RemoteFile:
-    name = entry.filename if isinstance(entry.filename, str) else entry.filename.decode()
+    name = entry.filename if isinstance(entry.filename, str) else os.fsdecode(entry.filename)
     attributes = entry.attrs
     modified = datetime.fromtimestamp(attributes.mtime, UTC) if attributes.mtime is not None else None
     is_folder = attributes.type == asyncssh.FILEXFER_TYPE_DIRECTORY

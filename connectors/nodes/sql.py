@@ -142,6 +142,7 @@ async def execute(engine: AsyncEngine, statement: Any, values: Mapping[str, Any]
             result = await connection.execute(statement, values)
             if not result.returns_rows:
                 return [], result.rowcount
+            _check_names(list(result.keys()))
             found = result.mappings().fetchmany(MOST_ROWS + 1)
     except DBAPIError as error:
         reason = f"{type(error.orig).__name__}: {str(error.orig).strip()}"
@@ -155,6 +156,12 @@ async def execute(engine: AsyncEngine, statement: Any, values: Mapping[str, Any]
     if len(found) > MOST_ROWS:
         raise Trash(f"the statement returns more than {MOST_ROWS} rows; take the node sql-query")
     return [{name: _json(value) for name, value in row.items()} for row in found], len(found)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Trash(f"two columns of the result have the name {twice!r}, and only one would be kept: use AS")
 
 
 async def _values(parameters: Mapping[str, Languages], message: Message[Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from applications.http import formats
+from applications.http import csv_rows, formats
 from applications.http.compression import GZIP, Inflater, gunzip, stream_gunzip
 from applications.http.errors import ReplyTruncated, ReplyUnreadable
 from applications.http.response import Response
@@ -60,8 +60,8 @@ def test_a_body_in_pieces_is_read_as_the_whole_one(content: bytes, charset: str,
     def text() -> AsyncIterator[str]:
         return formats.stream_text(chunks_of(content, size), charset)
 
-    assert outcome(lambda: list(formats.parse_csv(formats.decode(content, charset)))) == outcome(
-        lambda: asyncio.run(read_all(formats.stream_csv(text())))
+    assert outcome(lambda: list(csv_rows.parse_csv(formats.decode(content, charset)))) == outcome(
+        lambda: asyncio.run(read_all(csv_rows.stream_csv(text())))
     )
     lines = outcome(lambda: asyncio.run(read_all(formats.split_lines(text()))))
     assert lines is None or len(lines) <= len(content)
@@ -126,7 +126,7 @@ EMPTY_MEMBER = gzip.compress(b"")
 
 async def read_stray_quote(size: int) -> None:
     with suppress(ReplyUnreadable):
-        await read_all(formats.stream_csv(formats.stream_text(chunks_of(b'a,b\n1,"' + b"x\n" * size, 512))))
+        await read_all(csv_rows.stream_csv(formats.stream_text(chunks_of(b'a,b\n1,"' + b"x\n" * size, 512))))
 
 
 async def read_line_without_end(size: int) -> None:
@@ -134,7 +134,7 @@ async def read_line_without_end(size: int) -> None:
 
 
 async def read_many_lines(size: int) -> None:
-    await read_all(formats.stream_csv(formats.stream_text(chunks_of(b"ab\n" * size, 512))))
+    await read_all(csv_rows.stream_csv(formats.stream_text(chunks_of(b"ab\n" * size, 512))))
 
 
 async def read_empty_members(size: int) -> None:
@@ -185,19 +185,19 @@ async def test_a_line_and_a_record_are_bounded() -> None:
         await read_all(formats.split_lines(of("a\n" + "b" * 1000), max_piece=500))
     for record in ("," * 1000, '"' + "b\n" * 1000):
         with pytest.raises(ReplyUnreadable, match="record is longer than 500 characters"):
-            await read_all(formats.stream_csv(of(record), max_piece=500))
-    assert len(await read_all(formats.stream_csv(of("ab\n" * 5000), max_piece=500))) == 4999
+            await read_all(csv_rows.stream_csv(of(record), max_piece=500))
+    assert len(await read_all(csv_rows.stream_csv(of("ab\n" * 5000), max_piece=500))) == 4999
 
 
 @pytest.mark.parametrize("value", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", " =1"])
 def test_a_formula_is_escaped_for_people(value: str) -> None:
-    assert f"'{value}" in formats.write_csv([{"a": value}], ["a"], for_people=True)
-    assert f"'{value}" not in formats.write_csv([{"a": value}], ["a"])
+    assert f"'{value}" in csv_rows.write_csv([{"a": value}], ["a"], for_people=True)
+    assert f"'{value}" not in csv_rows.write_csv([{"a": value}], ["a"])
 
 
 def test_numbers_and_text_are_no_formulas() -> None:
     rows = [{"a": value} for value in ("-5", "+420.5", -5, "a=b", "", None)]
-    assert formats.write_csv(rows, ["a"], for_people=True) == formats.write_csv(rows, ["a"])
+    assert csv_rows.write_csv(rows, ["a"], for_people=True) == csv_rows.write_csv(rows, ["a"])
 
 
 async def test_a_timeout_between_rows_ends_what_is_read_and_nothing_else() -> None:
@@ -212,7 +212,7 @@ async def test_a_timeout_between_rows_ends_what_is_read_and_nothing_else() -> No
         finally:
             is_closed.set()
 
-    rows = formats.stream_csv(text())
+    rows = csv_rows.stream_csv(text())
     assert await anext(rows) == {"a": "1", "b": "2"}
     with pytest.raises(TimeoutError):
         await anext(rows)

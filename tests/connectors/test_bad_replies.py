@@ -13,7 +13,7 @@ from support.services import serving
 
 from applications import Application
 from applications.http.compression import gunzip
-from applications.http.formats import parse_csv
+from applications.http.csv_rows import parse_csv
 from applications.http.wire import _is_at_home
 from applications.http.xml import parse_xml, write_xml, xml_data
 from connectors import Endpoints, Forward, Repeat, ReplyUnreadable, Trash

@@ -1,6 +1,8 @@
 """Files on FTP and SFTP servers: one suite for both."""
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,57 @@ def test_an_address_that_is_none_is_refused_without_showing_it(wrong: str) -> No
     with pytest.raises(ValueError, match="sftp://user:password@host") as error:
         open_file_server(wrong)
     assert "hunter2" not in str(error.value)
+
+
+class WithoutPosixRename(asyncssh.SFTPServer):
+    """As older servers are, which also refuse to rename over a file."""
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        if Path(os.fsdecode(self.map_path(newpath))).exists():
+            raise asyncssh.SFTPFailure("file exists")
+        super().rename(oldpath, newpath)
+
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        raise asyncssh.SFTPOpUnsupported("no such extension")
+
+
+@asynccontextmanager
+async def old_server(folder: Path) -> AsyncIterator[FileServer]:
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=Passwords,
+        server_host_keys=[KEY],
+        sftp_factory=lambda channel: WithoutPosixRename(channel, chroot=bytes(folder)),
+    )
+    try:
+        url = f"sftp://ann:hunter2@127.0.0.1:{server.get_port()}"
+        async with open_file_server(url, host_key=PUBLIC) as opened:
+            yield opened
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+async def test_a_server_without_posix_rename_keeps_no_part_and_replaces_files(tmp_path: Path) -> None:
+    async with old_server(tmp_path) as files:
+        for content in (b"first", b"second"):
+            await files.write("/a.csv", pieces(content))
+            assert contents(tmp_path) == {"a.csv": content}
+
+
+async def test_a_name_that_is_not_utf_8_blocks_no_folder(tmp_path: Path) -> None:
+    put(tmp_path, {"ž.csv": b"2", os.fsdecode(b"caf\xe9.csv"): b"1"})
+    async with old_server(tmp_path) as files:
+        names = [file.name for file in await files.list("/")]
+        assert sorted(names) == sorted(["ž.csv", os.fsdecode(b"caf\xe9.csv")])
+        assert sorted([await read_all(files, f"/{name}") for name in names]) == [b"1", b"2"]

@@ -121,6 +121,13 @@ async def test_a_statement_returns_rows_or_counts_changes(database: str, clients
     assert read.message.data == {"rows": [{"id": 3}, {"id": 4}], "count": 2}
 
 
+@pytest.mark.parametrize("columns", ["id, id", "id, total AS id", "id, shop, id"])
+async def test_two_columns_of_one_name_are_refused(database: str, clients: Clients, columns: str) -> None:
+    refused = await outcome(SqlExecute(), clients, {"statement": f"SELECT {columns} FROM orders"})
+    assert isinstance(refused, Trash)
+    assert "two columns of the result have the name 'id', and only one would be kept: use AS" in refused.reason
+
+
 async def test_what_the_database_refuses_goes_to_the_trash(database: str, clients: Clients) -> None:
     refused = await outcome(SqlExecute(), clients, {"statement": "INSERT INTO orders (id) VALUES (1)"})
     assert isinstance(refused, Trash)

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import sys
+from codecs import BOM_UTF8, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from support.calls import bench, data_of
 from support.services import serving
 
+from applications.http.response import Headers, Response
 from connectors import Connector, Message, Repeat, Trash
 
 GIGABYTE = 1 << 30
@@ -127,3 +129,45 @@ async def test_a_file_that_did_not_become_whole_is_not_left_behind(tmp_path: Pat
     async with bench(answering(whole)) as at:
         assert data_of(await at.call(Save(), f"{at.url}/f".join('""'))) == 3000
     assert files_in(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1}\n{"a":2}\n',
+        b'\xef\xbb\xbf{"a":1}\r\n\r\n{"a":2}',
+        b'\x1e{"a":1}\n\x1e{"a":2}\n',
+        b'\x1e{"a":\n1}\n\x1e\n{"a":2}',
+        b'\x1e{"a":1}\x1e{"a":2}',
+        '\ufeff{"a":1}\n{"a":2}\n'.encode("utf-16-le"),
+        '\ufeff{"a":1}\n{"a":2}\n'.encode("utf-16-be"),
+    ],
+)
+async def test_json_lines_in_all_their_forms(body: bytes) -> None:
+    values = [{"a": 1}, {"a": 2}]
+    assert data_of(await outcome_of("json_lines", answering(body))) == values
+    assert Response("GET", "", 200, Headers({"content-type": "application/json-seq"}), body).data() == values
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a;b\r\n1;2\r\n",
+        b"a;b\r1;2\r",
+        b"a;b\n1;2",
+        b"a;b\n\n1;2\n\n",
+        "\ufeffa;b\n1;2\n".encode("utf-16-le"),
+        "\ufeffa;b\n1;2\n".encode(),
+    ],
+)
+@pytest.mark.parametrize("line", [b"sep=;\r\n", b'"sep=;"\n', b"SEP=;\r", None])
+async def test_csv_in_all_its_forms(body: bytes, line: bytes | None) -> None:
+    if line is None:
+        body = body.replace(b";", b",")
+    elif b"\0" not in body:
+        body = line + body.removeprefix(BOM_UTF8)
+    else:
+        body = BOM_UTF16_LE + line.decode().encode("utf-16-le") + body.removeprefix(BOM_UTF16_LE)
+    rows = [{"a": "1", "b": "2"}]
+    assert data_of(await outcome_of("csv", answering(body))) == rows
+    assert Response("GET", "", 200, Headers({"content-type": "text/csv"}), body).data() == rows
