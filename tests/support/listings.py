@@ -23,7 +23,9 @@ def listing(pages: Pages, at: str = "$", **more: Any) -> Any:
 
 async def walk(at: Bench, action: Any, most: int = 20) -> tuple[list[Any], Any, list[str | None]]:
     """Follow the cursor as the broker does; return items, the last outcome and the cursors."""
-    items, cursors, headers = [], [], {}
+    items: list[Any] = []
+    cursors: list[str | None] = []
+    headers: dict[str, str] = {}
     for _ in range(most):
         outcome: Any = await at.call(action, {"list": "rows"}, **headers)
         if not isinstance(outcome, Page):
