@@ -84,7 +84,10 @@ class Keyring:
             ) from None
 
     def seal_alike(self, plain: bytes, *place: str) -> str:
-        """As `seal`, but always to the same, so that it tells which texts are equal (AES-SIV, RFC 5297)."""
+        """As `seal`, but always to the same (AES-SIV, RFC 5297), which tells that two texts are equal.
+
+        Raises `KeyMissing` when there is no key.
+        """
         if not self._newest:
             raise KeyMissing(f"there is no key for secrets. {_CURE}")
         box = self._alike(self._newest).encrypt(plain, [_bound_to(place)])

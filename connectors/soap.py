@@ -192,13 +192,23 @@ class _AnswersWhatWasAsked:
         return envelope, headers
 
 
+_EXACT = re.compile(
+    rb"(^--[^\r\n]+\r\n(?:[^\r\n]+\r\n)*?content-transfer-encoding:)[ \t]*binary", re.IGNORECASE | re.MULTILINE
+)
+"""The head of a part. zeep cuts line breaks off both ends of parts that say they are binary, and not off others."""
+
+
+def _is_multipart(response: Response) -> bool:
+    return response.content_type == "multipart/related"
+
+
 class _Reply:
     """A reply as zeep reads it."""
 
     def __init__(self, response: Response) -> None:
         self.status_code = response.status
         self.headers = response.headers
-        self.content = response.content
+        self.content = _EXACT.sub(rb"\1 8bit", response.content) if _is_multipart(response) else response.content
         self.encoding = response.charset
 
 
