@@ -94,7 +94,7 @@ class Pages:
         raise NotImplementedError
 
     def promises(self, at: str | None, total: int) -> bool:
-        """Whether a list of this length has something at this place."""
+        """Whether a list of this length (`total`) has something at this place."""
         return False
 
 
@@ -133,7 +133,7 @@ class PageNumber(Pages):
         return str(number + 1) if page.count >= page.full else None
 
     def promises(self, at: str | None, total: int) -> bool:
-        """Whether so many pages reach this number."""
+        """Whether so many pages (`total`) reach this number."""
         return int(at or self.start) < total + self.start
 
 
@@ -172,7 +172,7 @@ class Offset(Pages):
         return str(after) if after < page.total and page.count else None
 
     def promises(self, at: str | None, total: int) -> bool:
-        """Whether so many items reach this offset."""
+        """Whether so many items (`total`) reach this offset."""
         return int(at or 0) < total
 
 
@@ -208,7 +208,7 @@ class NextUrl(Pages):
         return Ask(at, _size(self.size_param, self.size) if at is None else {})
 
     def following(self, at: str | None, page: PageReply) -> str | None:
-        """Return the URL."""
+        """Return the URL. Raises `ReplyUnreadable` for what is no text."""
         found = pick(page.data, self.next)
         if isinstance(found, Mapping):
             found = found.get("href", found)
