@@ -130,7 +130,7 @@ class PageNumber(Pages):
         number = int(at or self.start)
         if page.total is not None and self.promises(str(number), page.total):
             return str(number + 1) if self.promises(str(number + 1), page.total) else None
-        return str(number + 1) if page.count >= page.full else None
+        return str(number + 1) if _goes_on(page) else None
 
     def promises(self, at: str | None, total: int) -> bool:
         """Whether so many pages (`total`) reach this number."""
@@ -166,7 +166,7 @@ class Offset(Pages):
         """Return the next offset. An empty page is the end, with a warning if more was promised."""
         after = int(at or 0) + page.count
         if page.total is None or page.total < after:
-            return str(after) if page.count >= page.full else None
+            return str(after) if _goes_on(page) else None
         if after < page.total and not page.count:
             log.warning("batch_short_of_total", reply=str(page.response), items=after, total=page.total)
         return str(after) if after < page.total and page.count else None
@@ -236,6 +236,11 @@ class LinkHeader(Pages):
 
 def _size(name: str | None, size: int) -> Mapping[str, Any]:
     return {name: size} if name else {}
+
+
+def _goes_on(page: PageReply) -> bool:
+    """Whether there may be more: the page is full, or the reply names a next page in its `Link` header."""
+    return page.count >= page.full or bool(page.count and page.response.link("next"))
 
 
 def _resolved(response: Response, url: str | None) -> str | None:

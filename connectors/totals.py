@@ -5,8 +5,8 @@ from typing import Any, Final
 from applications.http.response import Response, pick
 from connectors.paging import Pages, kind_of
 
-_ROUND: Final = 5
-"""Services cut pages at 10, 20, 25, 50, 100, 250: at multiples of this."""
+_ROUND: Final = (5, 12, 16)
+"""Services cut pages at multiples of these: at 10, 20, 25, 50, 100, 250, at 24, 48, 96, and at 32, 64, 128."""
 
 
 def total_of(response: Response, data: Any, at: str | None) -> int | None:
@@ -39,5 +39,5 @@ def full_of(pages: Pages, at: str | None, count: int) -> int:
     A service that gives fewer items than it was asked for cuts its pages, or has no more. A round number is taken for
     the first: one more page is asked for, and no list ends early.
     """
-    is_cut = at is None and 0 < count < pages.size and count % _ROUND == 0
+    is_cut = at is None and 0 < count < pages.size and any(count % part == 0 for part in _ROUND)
     return count if is_cut else pages.size

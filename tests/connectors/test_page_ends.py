@@ -303,6 +303,18 @@ async def test_a_service_that_gives_smaller_pages_than_it_is_asked_for(pages: Pa
         assert (await walk(at, listing(pages)))[0] == ROWS[:rows]
 
 
+@pytest.mark.parametrize("pages", [PageNumber(size=50), Offset(size=50)])
+async def test_a_page_that_is_not_full_but_names_the_next_one_is_not_the_last(pages: Pages) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        query = request.query
+        start = int(query["offset"]) if "offset" in query else (int(query["page"]) - 1) * 3
+        more = {"Link": '<?page=9>; rel="next"'} if start + 3 < len(ROWS) else {}
+        return web.json_response(ROWS[start : start + 3], headers=more)
+
+    async with bench(answer) as at:
+        assert (await walk(at, listing(pages)))[0] == ROWS
+
+
 async def test_a_first_page_of_a_round_number_may_come_again() -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         return web.json_response(ROWS[:5])
