@@ -37,6 +37,7 @@ from applications.install import Install, usable
 from applications.installs import Installs
 from applications.journal import Journal
 from applications.logins import Callback, Logins
+from applications.own_code import called
 from applications.recent import Recent
 from applications.starting import StartTopology, start_nothing
 from applications.store import AccountStore
@@ -158,7 +159,7 @@ class Accounts:
         stored = self.installs.settings(install)
         kept = save(application.form_facts(), stored, given)
         if application.choices is not Application.choices and chooses(application.form_facts(), given):
-            save(application.form_facts(await self._choices_with(application, install, kept)), stored, given)
+            kept = save(application.form_facts(await self._choices_with(application, install, kept)), stored, given)
         way = application.authentication
         is_login = isinstance(way, TokenAuthentication) and way.is_login
         await self.installs.save_settings(install, kept, keeps_token=is_login)
@@ -200,7 +201,8 @@ class Accounts:
         if install is None:
             raise NotInstalled(application.key, callback.user, callback.sdk)
         try:
-            found = await self.made(application).logged_in(self._bare_client(application, install), callback.query)
+            client = self._bare_client(application, install)
+            found: Mapping[str, Any] = await called(self.made(application).logged_in, client, callback.query)
         except (ServiceRefused, ServiceAway) as error:
             raise LoginRefused(f"the service did not say what belongs to the login: {error}") from error
         except ApplicationError:
@@ -287,10 +289,11 @@ def _raising(error: ApplicationError) -> Callable[[], Awaitable[Access]]:
 
 async def _asked_for_choices(application: Application, client: Client) -> AtRunTime:
     try:
-        return await application.choices(client)
+        found: AtRunTime = await called(application.choices, client)
     except (ServiceRefused, ServiceAway, ReplyUnreadable) as error:
         reason = f"{application.key} did not tell what can be chosen: {type(error).__name__}"
         raise TryLater(reason, timedelta(minutes=1)) from None
+    return found
 
 
 class TokenAuth(Auth):

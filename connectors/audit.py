@@ -43,7 +43,32 @@ def audit_entity(message: AnyMessage, entity: str, key: str, *fields: Mapping[st
     known: dict[str, Any] = json.loads(message.headers.get(AUDIT_ENTITY) or "{}")
     before = known.get(entity, {}).get("fields", [])
     known[entity] = {"key": key, "fields": [*before, *({**one, key: str(one[key])} for one in fields)]}
-    return message.with_headers({AUDIT_ENTITY: json.dumps(known, separators=(",", ":"), ensure_ascii=False)})
+    return message.with_headers({AUDIT_ENTITY: _text(known)})
+
+
+def with_entities_of(parent: Mapping[str, Any], item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the headers of an item with the entities of its parent, too; a header that is unreadable stays."""
+    own, inherited = item.get(AUDIT_ENTITY), parent.get(AUDIT_ENTITY)
+    if not own or not inherited or own == inherited:
+        return item
+    try:
+        return {**item, AUDIT_ENTITY: _text(_joined(json.loads(inherited), json.loads(own)))}
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return item
+
+
+def _joined(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    joined = {**inherited, **own}
+    for entity in inherited.keys() & own.keys():
+        if inherited[entity]["key"] == own[entity]["key"]:
+            before = inherited[entity]["fields"]
+            added = [one for one in own[entity]["fields"] if one not in before]
+            joined[entity] = {**own[entity], "fields": [*before, *added]}
+    return joined
+
+
+def _text(entities: Mapping[str, Any]) -> str:
+    return json.dumps(entities, separators=(",", ":"), ensure_ascii=False)
 
 
 def audit_checkpoint(message: AnyMessage, role: Role, fields: Sequence[str], *, entity_path: str = "$") -> AnyMessage:

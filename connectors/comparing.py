@@ -123,7 +123,9 @@ class Comparisons(Protocol):
     async def compare(
         self, comparison: Comparison, position: int, digests: Sequence[tuple[str, bytes]], now: int
     ) -> str | None:
-        """Compare a slice of a message's items and keep the result; return a `Change` for each. None: held by another.
+        """Compare a slice of a message's items and keep the result; return a `Change` for each, "" if all are the same.
+
+        None: another run holds the collection.
 
         An id occurs once. The same slice again gets the same answer, which is kept again.
         """
@@ -165,8 +167,10 @@ class Comparing:
             changes = await self._store.compare(comparison, position, rows, now_ms())
             if changes is None:
                 return None
-            first.created += [item for (item, _), known in zip(rows, changes, strict=True) if known == Change.CREATED]
-            first.updated += [item for (item, _), known in zip(rows, changes, strict=True) if known == Change.UPDATED]
+            if changes:
+                told = tuple(zip((item for item, _ in rows), changes, strict=True))
+                first.created += [item for item, known in told if known == Change.CREATED]
+                first.updated += [item for item, known in told if known == Change.UPDATED]
         return [first, *await self._ended(comparison, first)]
 
     async def _ended(self, comparison: Comparison, result: Result) -> Sequence[Result]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from applications.authentication.base import Settings, TokenAuthentication, TokenCall
 from applications.http.request import Credentials, Request
+from applications.own_code import called
 from applications.token import Token
 
 Exchange = Callable[[Settings, TokenCall], Awaitable[Token]]
@@ -21,7 +22,8 @@ class TokenExchange(TokenAuthentication):
 
     async def obtain(self, settings: Settings, token: Token | None, call: TokenCall) -> Token:
         """Call the function."""
-        return await self.exchange(settings, call)
+        token: Token = await called(self.exchange, settings, call)
+        return token
 
     def sign(self, request: Request, token: Token, settings: Settings) -> Credentials:
         """Return the header."""

@@ -405,3 +405,32 @@ def test_a_page_that_comes_again_with_the_same_cursor_has_the_same_ids() -> None
     _, at = same_cursor(visit(node("next")), 3, Page(["x"], "next"))
     first, again = (settle(at, Page(["x"], "next")).publications for _ in range(2))
     assert first == again
+
+
+def entities(**fields: list[dict[str, str]]) -> str:
+    return json.dumps({entity: {"key": "id", "fields": found} for entity, found in fields.items()})
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (None, {"order": ["17"]}),
+        (entities(order=[{"id": "17"}]), {"order": ["17"]}),
+        (entities(order=[{"id": "18"}]), {"order": ["17", "18"]}),
+        (entities(order=[{"id": "17"}, {"id": "18"}], line=[{"id": "1"}]), {"order": ["17", "18"], "line": ["1"]}),
+        (entities(line=[{"id": "1"}]), {"order": ["17"], "line": ["1"]}),
+    ],
+)
+def test_an_item_inherits_the_entities_of_its_parent(own: str | None, told: dict[str, list[str]]) -> None:
+    at = visit(node("next"), audit_entity=entities(order=[{"id": "17"}]))
+    for headers in ({}, dict(at.headers)):
+        item = Message(headers | ({"audit-entity": own} if own else {}), "1")
+        found = json.loads(sent(settle(at, Page([item])).publications[0])[0]["audit-entity"])
+        assert {entity: [one["id"] for one in said["fields"]] for entity, said in found.items()} == told
+
+
+@pytest.mark.parametrize("own", ["{", "[]", "7", '{"order": 1}', '{"order": {}}', 7])
+def test_entities_of_an_item_that_are_unreadable_stay_as_they_are(own: object) -> None:
+    at = visit(node("next"), audit_entity=entities(order=[{"id": "17"}]))
+    settlement = settle(at, Page([Message({"audit-entity": own}, "1")]))
+    assert sent(settlement.publications[0])[0]["audit-entity"] == own

@@ -249,3 +249,15 @@ async def test_a_custom_node_hands_over_one_message_at_most() -> None:
         assert many.headers["result-code"] == "1006"
         assert "over HTTP it can hand over one: make it a batch" in many.headers["result-message"]
         assert many.data["body"] == '{"id": 1}'
+
+
+async def test_a_topology_is_started_by_the_name_of_a_connector() -> None:
+    """Nobody has declared it: its name says all."""
+    ask = serving(echo)
+    assert (await ask("GET", "/connector/product-sync-cron-run-topology/action/test")).status == 200
+    away = await ask.call("/connector/product-sync-cron-run-topology/action", {"id": 1})
+    assert away.headers["result-code"] == "1006"
+    assert "STARTING_POINT_DSN" in away.headers["result-message"]
+    assert (await ask("GET", "/connector/list")).data == []
+    for kind, name in (("connector", "run-topology"), ("batch", "a-b-run-topology")):
+        assert (await ask("GET", f"/{kind}/{name}/action/test")).status == 400

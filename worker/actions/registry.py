@@ -78,6 +78,13 @@ class Registry:
                 self.add(action)
                 self._library.add(key)
 
+    def describe(self, kind: Kind, name: str) -> AnyAction | None:
+        """Return the action that the name itself describes, if it describes one, without keeping it."""
+        described = run_topology(kind, name)
+        if described is not None:
+            self._equip(described)
+        return described
+
     def make(self, kind: Kind, name: str) -> AnyAction | None:
         """Return the action that there is, else the one that the name itself describes, if it describes one."""
         if (kind, name) not in self._actions and (made := run_topology(kind, name)) is not None:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors import Forward, Limited, Message, Page, Repeat, Stop, Trash
+from connectors.audit import with_entities_of
 from connectors.delay import SHORTEST
 from connectors.message import json_text
 from worker.errors import readable, text_of
@@ -220,7 +221,7 @@ def _page(visit: Visit, page: Page) -> Settlement:
     publications: list[Publication] = []
     sent: list[SentMessage] = []
     receivers = [follower.id for follower in followers]
-    for index, (item, body) in enumerate(own_messages(page.items)):
+    for index, (item, body) in enumerate(own_messages(page.items, headers)):
         own = {**base, **own_headers(item, headers)}
         steps = _steps(visit, own, receivers, index)
         copies = [_stepped(_child(visit, own, follower, index), steps, at) for at, follower in enumerate(followers)]
@@ -249,11 +250,12 @@ def _next_page(visit: Visit, page: Page, steps: Sequence[SentMessage]) -> Public
     return Publication(visit.node.exchange, ROUTING_KEY, encode(stepped, visit.body), visit.timestamp)
 
 
-def own_messages(items: Sequence[Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Yield each item's headers, as far as they travel, and its body."""
+def own_messages(items: Sequence[Any], parent: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield each item's headers, as far as they travel and with what they add to those of the parent, and its body."""
     for item in items:
         if isinstance(item, Message):
-            yield h.without(item.headers, h.TRANSIENT | {h.CURSOR, h.AUDIT_CHECKPOINT}), item.body
+            own = h.without(item.headers, h.TRANSIENT | {h.CURSOR, h.AUDIT_CHECKPOINT})
+            yield (with_entities_of(parent, own) if h.AUDIT_ENTITY in own else own), item.body
         else:
             yield {}, json_text(item)
 

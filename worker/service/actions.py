@@ -53,13 +53,17 @@ class ActionRoutes:
         """`seconds` is how long an action may take."""
         self._seconds = seconds
         self._is_debugging = is_debugging
+        self._registry = registry
+        self._stages = stages
         self._ready = {
-            (action.kind, action.name): _Ready(
-                action, direct_way(timed(local_call(action, failed)), stages, action.checkpoint)
-            )
+            (action.kind, action.name): self._made_ready(action)
             for action in registry
             if not isinstance(action, Configured)
         }
+
+    def _made_ready(self, action: AnyAction) -> _Ready:
+        way = direct_way(timed(local_call(action, failed)), self._stages, action.checkpoint)
+        return _Ready(action, way)
 
     def routes(self) -> Iterator[Route]:
         """Return the routes."""
@@ -88,10 +92,12 @@ class ActionRoutes:
         return await self._answer(ready, given)
 
     def _found(self, kind: Kind, name: str) -> _Ready:
-        ready = self._ready.get((kind, name))
-        if ready is None:
+        if (kind, name) in self._ready:
+            return self._ready[kind, name]
+        described = self._registry.describe(kind, name)
+        if described is None:
             raise UnknownService(kind, name)
-        return ready
+        return self._made_ready(described)
 
     async def _answer(self, ready: _Ready, given: Envelope) -> Reply:
         visit = _visit(ready.action, given, self._seconds)
@@ -152,8 +158,8 @@ def _of_one_message(outcome: Outcome, action: AnyAction, visit: Visit) -> Outcom
     if outcome.next_cursor is None and not outcome.items:
         return Stop(outcome.reason or "there are no messages to go on", outcome.message)
     if outcome.next_cursor is None and len(outcome.items) == 1:
-        ((own, body),) = own_messages(outcome.items)
         base = visit.headers if outcome.message is None else outcome.message.headers
+        ((own, body),) = own_messages(outcome.items, base)
         return Forward(Message({**base, **own}, body), outcome.to, outcome.reason)
     return Trash(
         f"{action.kind} {action.name} returned a page of {len(outcome.items)} messages, and over HTTP it can hand over "

@@ -105,7 +105,7 @@ def _page(given: Envelope, page: Page) -> Reply:
     except LookupError as error:
         return failure(given, str(error))
     headers |= _told(page.reason) if page.next_cursor is None else _next_page(page)
-    items = [{"headers": _of_item(item, given), "body": body} for item, body in own_messages(page.items)]
+    items = [{"headers": _of_item(item, given), "body": body} for item, body in own_messages(page.items, headers)]
     return _reply(headers, json.dumps(items, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 

@@ -9,6 +9,7 @@ from applications.application import Application
 from applications.errors import ApplicationError, ServiceRefused, TryLater
 from applications.http.client import Client
 from applications.http.errors import ReplyUnreadable
+from applications.own_code import called
 from applications.redaction import redact
 from worker.webhooks.store import Webhooks
 from worker.webhooks.webhook import Webhook, as_text, path_of
@@ -43,7 +44,8 @@ async def subscribe(
     url = public_url.rstrip("/") + path(webhook, own.token)
     try:
         async with _asking(accounts, webhooks, application, webhook) as client:
-            remote_id = await accounts.made(application).subscribe(client, name, url, own.secret, parameters)
+            own_method = accounts.made(application).subscribe
+            remote_id = await called(own_method, client, name, url, own.secret, parameters)
             await _save(webhooks, accounts.made(application), webhook, client, remote_id)
     except BaseException:
         with suppress(TryLater):  # what went wrong first is told
@@ -60,7 +62,7 @@ async def _save(webhooks: Webhooks, application: Application, webhook: Webhook, 
         await webhooks.subscribed(webhook, remote_id)
     except BaseException as error:
         try:
-            await application.unsubscribe(client, remote_id)
+            await called(application.unsubscribe, client, remote_id)
         except Exception:  # the application's own code may raise anything
             raise SubscribeRefused(
                 f"{application.key} calls us as {remote_id}, which could be neither saved nor taken back: "
@@ -81,7 +83,7 @@ async def unsubscribe(accounts: Accounts, webhooks: Webhooks, application: type[
         )
     try:
         async with _asking(accounts, webhooks, application, webhook) as client:
-            await accounts.made(application).unsubscribe(client, webhook.remote_id)
+            await called(accounts.made(application).unsubscribe, client, webhook.remote_id)
     except BaseException:
         await webhooks.unsubscribe_failed(webhook)
         raise

@@ -10,7 +10,7 @@ from typing import Self
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
 
 from connectors.clock import milliseconds
-from connectors.comparing import HELD, Comparison, Hold, change
+from connectors.comparing import HELD, Change, Comparison, Hold, change
 from worker.storage.comparing.looking import find_each
 from worker.storage.database import insert_into
 from worker.storage.tables import compared, compared_items, draft_items, drafts
@@ -72,11 +72,12 @@ def let_go(connection: Connection, master: str, run: str) -> None:
 
 
 def changes(connection: Connection, collection: Collection, digests: Mapping[bytes, bytes]) -> str:
-    """Return a `Change` for each item."""
+    """Return a `Change` for each item, "" if all are the same."""
     own = select(compared_items.c.id, compared_items.c.digest).where(compared_items.c.collection == collection.number)
     rows = find_each(connection, own, compared_items.c.id, digests)
     known = {bytes(row.id): bytes(row.digest) for row in rows}
-    return "".join(change(known.get(item), digest) for item, digest in digests.items())
+    found = "".join(change(known.get(item), digest) for item, digest in digests.items())
+    return found.strip(Change.SAME) and found
 
 
 def write(

@@ -63,6 +63,7 @@ if not told then
     else found[#found + 1] = 'u' end
   end
   told = table.concat(found)
+  if not string.find(told, '[cu]') then told = '' end
   redis.call('HSET', ANSWERS, 'changes:' .. position, told)
   redis.call('PEXPIRE', ANSWERS, remembered_ms)
 end
@@ -72,7 +73,7 @@ end
 local has_changed = false
 for i = FIRST, #ARGV, 2 do
   local at = (i - FIRST) / 2 + 1
-  if string.sub(told, at, at) ~= 's' then
+  if told ~= '' and string.sub(told, at, at) ~= 's' then
     has_changed = true
     if draft_ms == '' then write(ARGV[i], ARGV[i + 1])
     else redis.call('HSET', DRAFTED, ARGV[i], ARGV[i + 1]) end
@@ -84,7 +85,10 @@ end
 return {told, number}
 """
 )
-"""Returns a change for each item and the collection's number; nothing if another run holds the collection."""
+"""Returns a change for each item and the collection's number; nothing if another run holds the collection.
+
+The changes are no text if all items are the same: answers are kept for days, and most runs find little.
+"""
 
 ENDS = """
 local RUN, SEEN, ANSWERS, message, is_last, total = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3]

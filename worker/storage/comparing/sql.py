@@ -84,7 +84,8 @@ def _compare(
         collection = open_collection(connection, comparison.master, now)
     find = partial(changes, connection, collection, items)
     told = answer(connection, comparison.message, Question.CHANGES, position, find, now)
-    changed = {item: items[item] for item, known in zip(items, told, strict=True) if known != Change.SAME}
+    changes_of = zip(items, told, strict=True) if told else ()
+    changed = {item: items[item] for item, known in changes_of if known != Change.SAME}
     _write(connection, comparison, collection, comparison.draft, changed, now)
     purge(connection, now)
     return told
