@@ -157,9 +157,11 @@ class Accounts:
         if install is None:
             raise NotInstalled(application.key, user, sdk)
         stored = self.installs.settings(install)
-        kept = save(application.form_facts(), stored, given)
-        if application.choices is not Application.choices and chooses(application.form_facts(), given):
-            kept = save(application.form_facts(await self._choices_with(application, install, kept)), stored, given)
+        asks = application.choices is not Application.choices
+        kept = save(application.form_facts(), stored, given, keeps_unknown=asks)
+        if asks and chooses(application.form_facts(), given):
+            facts = application.form_facts(await self._choices_with(application, install, kept))
+            kept = save(facts, stored, given, keeps_unknown=True)
         way = application.authentication
         is_login = isinstance(way, TokenAuthentication) and way.is_login
         await self.installs.save_settings(install, kept, keeps_token=is_login)

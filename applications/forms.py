@@ -24,7 +24,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import AnyUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
@@ -49,9 +49,21 @@ class Shown:
     choices: Choices | None = None
     is_read_only: bool | None = None
     is_disabled: bool | None = None
+    is_hidden: bool | None = None
+    """Whether it is neither shown nor saved."""
 
 
-AtRunTime = Mapping[str, Choices | Shown]
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A field of the authorization form that there is at run time only; a secret has to be declared."""
+
+    type: Any
+    """As the annotation of a field."""
+    field: Any
+    """What pydantic's `Field(...)` returns: `Added(str, Field("", title="Region"))`."""
+
+
+AtRunTime = Mapping[str, Choices | Shown | Added]
 """By field."""
 
 _CHOSEN = frozenset({"text", "number", "selectbox", "multiselect"})
@@ -98,6 +110,7 @@ class FieldFacts:
     choices: Choices
     is_read_only: bool
     is_disabled: bool
+    is_hidden: bool
 
     @property
     def is_secret(self) -> bool:
@@ -148,7 +161,7 @@ class FormFacts:
             "publicName": self.name,
             "description": self.description,
             "readOnly": self.is_read_only,
-            "fields": [field.show(stored) for field in self.fields],
+            "fields": [field.show(stored) for field in self.fields if not field.is_hidden],
         }
 
 
@@ -158,9 +171,10 @@ def facts_of(forms: Sequence[type[Form]], choices: AtRunTime | None = None) -> l
     Forms with the same key become one.
     """
     found: dict[str, FormFacts] = {}
-    every: tuple[type[Form], ...] = (*forms, Limiter)
+    at_run_time = choices or {}
+    every: tuple[type[Form], ...] = (*forms, *_added(at_run_time), Limiter)
     for form in every:
-        fields = tuple(_field(form, name, info, choices or {}) for name, info in form.model_fields.items())
+        fields = tuple(_field(form, name, info, at_run_time) for name, info in form.model_fields.items())
         before = found.get(form.form_key)
         found[form.form_key] = (
             replace(before, fields=before.fields + fields)
@@ -170,24 +184,37 @@ def facts_of(forms: Sequence[type[Form]], choices: AtRunTime | None = None) -> l
     return list(found.values())
 
 
+def _added(at_run_time: AtRunTime) -> Sequence[type[Form]]:
+    """Return a form with the fields that are added. Raises `TypeError` for a secret."""
+    added: dict[str, Any] = {key: (own.type, own.field) for key, own in at_run_time.items() if isinstance(own, Added)}
+    if secret := [key for key, (kind, _) in added.items() if _type(kind)[0] == "password"]:
+        raise TypeError(f"{secret[0]} is a secret, and would be shown where nobody knows it: declare it in a form")
+    return [create_model("AddedAtRunTime", __base__=Form, **added)] if added else []
+
+
 def show(facts: Iterable[FormFacts], stored: Values) -> Mapping[str, Any]:
     """Return `applicationSettings` of the platform."""
     return {form.key: form.show(stored.get(form.key, {})) for form in facts}
 
 
-def save(facts: Iterable[FormFacts], stored: Values, given: Values) -> dict[str, dict[str, Any]]:
-    """Return the stored settings with the given ones over them; only declared fields are kept.
+def save(
+    facts: Iterable[FormFacts], stored: Values, given: Values, *, keeps_unknown: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return the stored settings with the given ones over them; only known fields are kept.
 
+    With `keeps_unknown` the stored ones are all kept: there may be fields that only the run time knows.
     None clears a field, and `true` leaves a secret as it is. Raises `SettingsInvalid` for all wrong fields at once.
     """
     kept: dict[str, dict[str, Any]] = {}
     errors: dict[str, dict[str, str]] = {}
     for form in facts:
         before, new = stored.get(form.key, {}), given.get(form.key, {})
+        if keeps_unknown and before:
+            kept[form.key] = dict(before)
         for field in form.fields:
             if field.key in before:
                 kept.setdefault(form.key, {})[field.key] = before[field.key]
-            is_read_only = form.is_read_only or field.is_read_only
+            is_read_only = form.is_read_only or field.is_read_only or field.is_hidden
             if field.key not in new or is_read_only or (field.is_secret and new[field.key] is True):
                 continue
             try:
@@ -209,12 +236,13 @@ def _lacking(limiter: Mapping[str, Any]) -> list[str]:
 
 
 def chooses(facts: Iterable[FormFacts], given: Values) -> bool:
-    """Whether a given value may be one of choices that only the run time knows."""
+    """Whether a given value may be one of choices, or of a field, that only the run time knows."""
     return any(
-        field.type in _CHOSEN and given.get(form.key, {}).get(field.key) is not None
+        value is not None and (key not in known or known[key] in _CHOSEN)
         for form in facts
-        for field in form.fields
         if form.key != LIMITER_FORM
+        for known in [{field.key: field.type for field in form.fields}]
+        for key, value in given.get(form.key, {}).items()
     )
 
 
@@ -244,7 +272,7 @@ def _field(form: type[Form], name: str, info: FieldInfo, at_run_time: AtRunTime)
     key = info.alias or name
     kind, declared = _type(info.annotation)
     found = at_run_time.get(key)
-    shown = found if isinstance(found, Shown) else Shown(choices=found)
+    shown = found if isinstance(found, Shown) else Shown(choices=None if isinstance(found, Added) else found)
     choices: Choices = extra.get("labels", declared) if shown.choices is None else shown.choices
     if shown.choices is not None and kind == "text":
         kind = "selectbox"
@@ -254,6 +282,7 @@ def _field(form: type[Form], name: str, info: FieldInfo, at_run_time: AtRunTime)
         _first(shown.label, info.title, name), _first(shown.description, info.description, ""),
         info.is_required(), default, choices,
         bool(_first(shown.is_read_only, extra.get("readOnly"))), bool(_first(shown.is_disabled, extra.get("disabled"))),
+        bool(shown.is_hidden),
     )  # fmt: skip
 
 

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, SecretStr
 from support.accounts import opened
 
 from applications import Application, Form, TokenExchange
 from applications.accounts import Accounts
-from applications.errors import SettingsInvalid
-from applications.forms import AtRunTime, Shown
+from applications.errors import ServiceAway, SettingsInvalid, TryLater
+from applications.forms import Added, AtRunTime, Shown, show
 from applications.http.client import Client
 from applications.own_code import Exited, called
 
@@ -56,6 +57,62 @@ async def test_what_is_read_only_at_run_time_is_not_saved(accounts: Accounts, mo
     assert await saved(company="two", note="b") == {"company": "one", "note": "b"}
     with pytest.raises(SettingsInvalid):
         await saved(note="c")
+
+
+class Growing(Application):
+    """Asks for a region where a company is filled in, and then for no note."""
+
+    key = "growing"
+    base_url = "https://{region}.growing.example"
+    forms = (Place,)
+    is_away = False
+
+    async def choices(self, client: Client) -> AtRunTime:
+        """Say so."""
+        if self.is_away:
+            raise ServiceAway("it is away", timedelta(seconds=1))
+        region = Added(Literal["eu", "us"] | None, Field(None, title="Region"))
+        return {"region": region, "seats": Added(int, Field(1, title="Seats", gt=0)), "note": Shown(is_hidden=True)}
+
+
+async def test_fields_are_added_and_hidden_at_run_time(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Growing, "base_url", "https://growing.example")
+    await accounts.installs.add("alice", "growing", is_enabled=True)
+    await accounts.save(
+        "alice", Growing, {"authorization_form": {"company": "one", "region": "eu", "seats": 3, "note": "x"}}
+    )
+    install = await accounts.installs.get("alice", "growing")
+    assert install is not None
+    stored = accounts.installs.settings(install)
+    assert stored["authorization_form"] == {"company": "one", "region": "eu", "seats": 3}
+    shown = show(Growing.form_facts(await accounts.shown_choices(Growing, install)), stored)["authorization_form"]
+    told = [(field["key"], field["type"], field["value"], field["label"]) for field in shown["fields"]]
+    assert told == [
+        ("company", "text", "one", "Company"), ("region", "selectbox", "eu", "Region"), ("seats", "number", 3, "Seats"),
+    ]  # fmt: skip
+    monkeypatch.setattr(Growing, "base_url", "https://{region}.growing.example")
+    assert (await accounts.access(Growing, "alice")).base_url == "https://eu.growing.example"
+    for wrong in ({"region": "cz"}, {"seats": 0}):
+        with pytest.raises(SettingsInvalid):
+            await accounts.save("alice", Growing, {"authorization_form": wrong})
+
+
+async def test_added_fields_stay_while_the_service_is_away(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Growing, "base_url", "")
+    await accounts.installs.add("alice", "growing", is_enabled=True)
+    await accounts.save("alice", Growing, {"authorization_form": {"region": "eu"}})
+    monkeypatch.setattr(Growing, "is_away", True)
+    with pytest.raises(TryLater):
+        await accounts.save("alice", Growing, {"authorization_form": {"company": "two"}})
+    await accounts.save("alice", Growing, {"limiter_form": {"useLimit": False}})
+    install = await accounts.installs.get("alice", "growing")
+    assert install is not None
+    assert accounts.installs.settings(install)["authorization_form"] == {"region": "eu"}
+
+
+def test_a_secret_cannot_be_added_at_run_time() -> None:
+    with pytest.raises(TypeError, match="pin is a secret"):
+        Growing.form_facts({"pin": Added(SecretStr | None, Field(None, title="PIN"))})
 
 
 @pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)

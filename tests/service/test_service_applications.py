@@ -21,6 +21,7 @@ from support.serving import Asked
 from applications import Application, Basic, Form, Limit, Subscription, SyncCall, TextReply, sync_method
 from applications.accounts import Accounts
 from applications.application import ApplicationType, CustomAction
+from applications.forms import Added, AtRunTime
 from applications.http.client import Client
 from applications.install import Install
 from worker.accounts.opening import OpenAccounts
@@ -423,3 +424,30 @@ async def test_a_method_may_answer_anything(accounts: Accounts, result: object, 
 def test_what_is_no_content_type_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is no content type"):
         TextReply("x", kind)
+
+
+class Growing(Application):
+    """Has a field that only the run time knows."""
+
+    key = "growing"
+    authentication = Basic()
+    forms = (Login,)
+
+    async def choices(self, client: Client) -> AtRunTime:
+        """Add it."""
+        return {"seats": Added(int, Field(1, title="Seats"))}
+
+
+async def test_the_editor_saves_fields_that_were_added_at_run_time(accounts: Accounts) -> None:
+    registry = Registry()
+    registry.applications["growing"] = Growing
+    settings = load_settings(backend_url="http://backend.test", egress="none")
+    ask = Asked(open_service(settings, registry, OpenAccounts(accounts, database_of(accounts))))
+    own = "/applications/growing/users/alice"
+    await ask("POST", f"{own}/install")
+    first = {"user": "u", "password": "p", "pages": "10", "drafts": "false", "tags": "[]"}
+    before = values(await ask("PUT", f"{own}/settings", {"authorization_form": first | {"other": "x"}}))
+    assert (before["seats"], "other" in before) == (1, False)
+    told = await ask("PUT", f"{own}/settings", {"authorization_form": first | {"password": "true", "seats": "3"}})
+    assert (values(told)["seats"], values(told)["password"]) == (3, True)
+    assert values(await ask("GET", own))["seats"] == 3

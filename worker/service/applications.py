@@ -12,7 +12,7 @@ from applications.install import Install, serving
 from worker.service.errors import Refused, UnknownService
 from worker.service.http import Reply, Request, json_reply
 from worker.service.routing import Places, Route
-from worker.service.sent_settings import as_typed
+from worker.service.sent_settings import as_typed, names_others
 from worker.service.shapes import application_facts, custom_actions, forms_of, install_facts, sync_names
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ class ApplicationRoutes:
     async def _save(self, request: Request, places: Places) -> Reply:
         sent = await request.json()
         accounts, application, install = await self._found(places)
-        return await self._saved(accounts, application, install, as_typed(application.form_facts(), sent), places)
+        facts = application.form_facts()
+        if names_others(facts, sent):
+            facts = application.form_facts(await accounts.shown_choices(application, install))
+        return await self._saved(accounts, application, install, as_typed(facts, sent), places)
 
     async def _save_password(self, request: Request, places: Places) -> Reply:
         sent = await request.json()

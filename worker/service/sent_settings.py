@@ -23,6 +23,16 @@ def as_typed(facts: Iterable[FormFacts], sent: object) -> dict[str, dict[str, An
     return {form.key: _fields(form, own) for form in facts if isinstance(own := given.get(form.key), dict)}
 
 
+def names_others(facts: Iterable[FormFacts], sent: object) -> bool:
+    """Whether a form was sent with fields that it does not declare: the application may have added them."""
+    given = sent if isinstance(sent, dict) else {}
+    return any(
+        own.keys() - {field.key for field in form.fields}
+        for form in facts
+        if isinstance(own := given.get(form.key), dict)
+    )
+
+
 def _fields(form: FormFacts, given: Mapping[str, Any]) -> dict[str, Any]:
     known = {field.key: field for field in form.fields}
     typed = {key: _typed(known[key], value) for key, value in given.items() if key in known}
