@@ -22,8 +22,8 @@ class TokenExchange(TokenAuthentication):
 
     async def obtain(self, settings: Settings, token: Token | None, call: TokenCall) -> Token:
         """Call the function."""
-        token: Token = await called(self.exchange, settings, call)
-        return token
+        obtained: Token = await called(self.exchange, settings, call)
+        return obtained
 
     def sign(self, request: Request, token: Token, settings: Settings) -> Credentials:
         """Return the header."""
