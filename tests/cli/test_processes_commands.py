@@ -89,7 +89,8 @@ async def test_one_run_is_shown_by_node_with_what_is_open(
 async def test_a_run_is_watched_to_its_end(worker: tuple[TopologyFile, InProcess], queues: Queues) -> None:
     topology, process = worker
     finished, failed, running = await three_runs(queues, topology)
-    assert "finished" in await process.command("processes", "watch", finished.correlation_id)
+    (line,) = (await process.command("processes", "watch", finished.correlation_id)).splitlines()
+    assert f"{finished.correlation_id}  finished" in line, "nothing is drawn where no terminal is"
     await process.command("processes", "watch", failed.correlation_id, status=1)
     watching = asyncio.create_task(
         process.command("processes", "watch", running.correlation_id, "--every", "0.1", "--json", status=1)
