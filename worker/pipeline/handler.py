@@ -113,8 +113,10 @@ class Handler:
             is_trashed = decided.state is MessageState.FAILED
             event, kind = _TRASHED if is_trashed else _SET_ASIDE[type(decision)]
             self.counts[node.id, kind] += 1
-            tell = log.debug if isinstance(decision, Held) else log.info  # a backlog would fill the log with its wait
-            tell(event, reason=_reason(decided))
+            if isinstance(decision, Held):  # a backlog would fill the log with its wait
+                log.debug(event, reason=_reason(decided))
+            else:
+                log.info(event, reason=_reason(decided))
 
 
 def _reason(decided: Decided) -> str:
