@@ -282,16 +282,16 @@ async def test_the_command_takes_the_browser_to_the_service_and_back(
 ) -> None:
     terminal, actions = Terminal(tmp_path), ("--actions", "support.records")
     await prepare(accounts, server)
-    process, url = await authorize(terminal, "records", "alice", "--port", "0", *actions)
-    callback = httpx.URL(server.callbacks[httpx.URL(url).params["oauth_token"]])
+    login = await authorize(terminal, "records", "alice", "--port", "0", *actions)
+    callback = httpx.URL(server.callbacks[httpx.URL(login.url).params["oauth_token"]])
     async with httpx.AsyncClient(follow_redirects=True) as browser:
         forged = callback.copy_with(params={"state": "forged", "oauth_token": "request-0", "oauth_verifier": "x"})
         assert (await browser.get(forged)).status_code == 400
-        assert (await browser.get(url)).text == "You are logged in. You may close this window."
-    shown, _ = await process.communicate()
-    assert process.returncode == 0
-    assert b"User alice is logged in to records." in shown
-    assert all(secret.encode() not in shown for secret in server.secrets.values())
+        assert (await browser.get(login.url)).text == "You are logged in. You may close this window."
+    status, shown = await login.ended()
+    assert status == 0
+    assert "User alice is logged in to records." in shown
+    assert all(secret not in shown for secret in server.secrets.values())
     assert await get(accounts) == 200
 
 
@@ -301,11 +301,11 @@ async def test_the_command_ends_when_the_person_or_the_service_refuses(
     terminal, actions = Terminal(tmp_path), ("--actions", "support.records")
     await prepare(accounts, server)
     server.is_denied = True
-    process, url = await authorize(terminal, "records", "alice", "--port", "0", *actions)
+    login = await authorize(terminal, "records", "alice", "--port", "0", *actions)
     async with httpx.AsyncClient(follow_redirects=True) as browser:
-        assert (await browser.get(url)).status_code == 400
-    shown, _ = await process.communicate()
-    assert (process.returncode, b"the service says denied" in shown) == (1, True)
+        assert (await browser.get(login.url)).status_code == 400
+    status, shown = await login.ended()
+    assert (status, "the service says denied" in shown) == (1, True)
     await accounts.save("alice", Records, {"authorization_form": {"consumer_secret": "wrong"}})
     words = ("installs", "authorize", "records", "alice", "--port", "0", *actions)
     assert "answered 401" in await asyncio.to_thread(terminal.run, *words, status=1)

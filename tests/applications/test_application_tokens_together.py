@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-import sys
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support import prepared
 from support.accounts import KEY, database_of, install_books, log_in, opened
 from support.databases import MakeDatabase
 from support.oauth_server import OAuthServer
@@ -36,16 +37,16 @@ async def accounts(url: str, tmp_path: Path, server: OAuthServer) -> AsyncIterat
         yield found
 
 
-async def start(url: str, directory: Path, step: str = "") -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "support.refresher", url, str(directory), KEY, *([step] if step else [])),
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        stdout=asyncio.subprocess.PIPE,
-    )
+Refresher = tuple[prepared.Prepared, asyncio.StreamReader]
 
 
-async def statuses(process: asyncio.subprocess.Process) -> str:
-    return (await process.communicate())[0].decode().rpartition("statuses")[2].strip()
+async def start(url: str, directory: Path, step: str = "") -> Refresher:
+    arguments = (url, str(directory), KEY, *([step] if step else []))
+    return await prepared.talking(arguments, {**os.environ, "PYTHONPATH": str(TESTS)}, module="support.refresher")
+
+
+async def statuses(refresher: Refresher) -> str:
+    return (await refresher[1].read()).decode().rpartition("statuses")[2].strip()
 
 
 async def stored_token(accounts: Accounts) -> str:
@@ -88,9 +89,9 @@ async def test_the_winner_of_two_processes_dies_and_the_token_issued_last_is_kep
     assert await stored_token(accounts) == server.issued[-1]
 
 
-async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    said = await statuses(process)
-    return process.returncode, said
+async def ended(refresher: Refresher) -> tuple[int, str]:
+    said = await statuses(refresher)
+    return await refresher[0].watched(), said
 
 
 async def test_the_winner_dies_while_the_service_answers(
@@ -98,11 +99,11 @@ async def test_the_winner_dies_while_the_service_answers(
 ) -> None:
     """The reply is lost on the way: where the service takes the old refresh token again, nothing is lost."""
     server.grace_seconds, server.held_reply = 60, asyncio.Event()
-    dying = await start(url, tmp_path)
+    dying, _ = await start(url, tmp_path)
     await server.arrived.wait()
     other = await start(url, tmp_path)
-    dying.kill()
-    await dying.wait()
+    dying.send_signal(signal.SIGKILL)
+    await dying.watched()
     server.held_reply.set()
     await end_lease(accounts)
     assert await statuses(other) == "200"

@@ -149,7 +149,8 @@ async def test_a_person_logs_in_with_the_browser(terminal: Terminal, server: OAu
     words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
     text = terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
     assert "Log in with: orchesty-worker installs authorize books alice" in text
-    process, url = await authorize(terminal, "books", "alice", "--port", "0", *ACTIONS)
+    login = await authorize(terminal, "books", "alice", "--port", "0", *ACTIONS)
+    url = login.url
     async with httpx.AsyncClient(follow_redirects=True) as browser:
         forged = url_of(url, "redirect_uri") + "?code=x&state=forged"
         assert (await browser.get(forged)).status_code == 400
@@ -157,24 +158,25 @@ async def test_a_person_logs_in_with_the_browser(terminal: Terminal, server: OAu
         others = await accounts.logins.start(Books, "bob", url_of(url, "redirect_uri"))
         assert "begun for user 'bob', not for 'alice'" in (await browser.get(others)).text
         assert (await browser.get(url)).text == "You are logged in. You may close this window."
-    shown, _ = await process.communicate()
-    assert process.returncode == 0
-    assert b"User alice is logged in to books." in shown
-    assert b"trash approve --user alice --application books --reason 'needs reconnect'" in shown
+    status, shown = await login.ended()
+    assert status == 0
+    assert "User alice is logged in to books." in shown
+    assert "trash approve --user alice --application books --reason 'needs reconnect'" in shown
     assert (await accounts.access(Books, "alice")).base_url == f"{server.base_url}/api"
-    assert server.issued[0].encode() not in shown
+    assert server.issued[0] not in shown
 
 
 async def test_a_person_who_refuses_ends_the_command(terminal: Terminal, server: OAuthServer) -> None:
     words = (f"client_id={CLIENT}", f"client_secret={SECRET}", f"server={server.base_url}")
     terminal.run("installs", "add", "books", "alice", *words, *ACTIONS)
-    process, url = await authorize(terminal, "books", "alice", "--port", "0", *ACTIONS)
+    login = await authorize(terminal, "books", "alice", "--port", "0", *ACTIONS)
+    url = login.url
     async with httpx.AsyncClient() as browser:
         query = {"error": "access_denied", "state": url_of(url, "state")}
         assert (await browser.get(url_of(url, "redirect_uri"), params=query)).status_code == 400
-    shown, _ = await process.communicate()
-    assert process.returncode == 1
-    assert b"the service says access_denied" in shown
+    status, shown = await login.ended()
+    assert status == 1
+    assert "the service says access_denied" in shown
 
 
 def url_of(url: str, name: str) -> str:

@@ -85,13 +85,31 @@ def start(
     stdout: int,
     stderr: int,
     folder: Path | None = None,
+    module: str = "worker",
 ) -> Prepared:
-    """Start `python -m worker` on these descriptors, which stay the caller's to close."""
+    """Start `python -m worker`, or another module, on these descriptors, which stay the caller's to close."""
     told, telling = socket.socketpair()
-    request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder or Path.cwd())}
+    own = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder or Path.cwd())}
+    request = {**own, "module": module}
     with telling:
         socket.send_fds(_server(), [json.dumps(request).encode()], [telling.fileno(), stdin, stdout, stderr])
     return Prepared(_read(told), told)
+
+
+async def talking(
+    arguments: Sequence[str], environment: Mapping[str, str], *, module: str = "worker"
+) -> tuple[Prepared, asyncio.StreamReader]:
+    """Start `python -m worker`, or another module, and return what it prints as well, errors included."""
+    reading, writing = os.pipe()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    process = start(arguments, environment, stdin=nothing, stdout=writing, stderr=writing, module=module)
+    os.close(nothing)
+    os.close(writing)
+    said = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(said), os.fdopen(reading, "rb", buffering=0)
+    )
+    return process, said
 
 
 def run(
@@ -101,8 +119,8 @@ def run(
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(text_in.encode())
         given.seek(0)
-        descriptors = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
-        started = start(arguments, environment, **descriptors, folder=folder)
+        stdin, stdout, stderr = given.fileno(), out.fileno(), err.fileno()
+        started = start(arguments, environment, stdin=stdin, stdout=stdout, stderr=stderr, folder=folder)
         status = started.wait()
         out.seek(0)
         err.seek(0)
@@ -196,25 +214,26 @@ def _become(request: dict[str, Any], path: Sequence[str]) -> None:
     sys.path[:] = [request["folder"], *own, *path]
     sys.argv[1:] = request["arguments"]
     try:
-        runpy.run_module("worker", run_name="__main__", alter_sys=True)
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     except SystemExit as ended:
-        _end(ended)
+        _end(ended.code)
         raise
+    _end(None)
 
 
-def _end(ended: SystemExit) -> None:
+def _end(code: object) -> None:
     """End as the interpreter does, but leave all modules as they are: to take them apart would copy their memory.
 
     Returns where the interpreter would have more to say: a message, or a stream that cannot be written.
     """
-    if ended.code is not None and not isinstance(ended.code, int):
+    if code is not None and not isinstance(code, int):
         return
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
     atexit._run_exitfuncs()
     with suppress(OSError, ValueError):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        os._exit(ended.code or 0)
+        os._exit(code or 0)
 
 
 if __name__ == "__main__":

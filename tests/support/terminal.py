@@ -3,12 +3,11 @@
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from support.accounts import KEY
-from support.prepared import run
+from support.prepared import Prepared, run, talking
 from support.services import LOOPBACK
 
 TESTS = Path(__file__).parent.parent
@@ -42,15 +41,23 @@ class Terminal:
         return json.loads(self.run(*arguments, "--json"))
 
 
-async def authorize(terminal: Terminal, *arguments: str) -> tuple[asyncio.subprocess.Process, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker", "installs", "authorize", *arguments),
-        env={**terminal.environment, "PYTHONUNBUFFERED": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    async for line in process.stdout:
+class Login:
+    """A command that waits for a person in a browser."""
+
+    def __init__(self, process: Prepared, printed: asyncio.StreamReader, url: str) -> None:
+        self._process, self._printed = process, printed
+        self.url = url
+
+    async def ended(self) -> tuple[int, str]:
+        """Return its status, and what it has printed after the address."""
+        text = (await self._printed.read()).decode()
+        return await self._process.watched(), text
+
+
+async def authorize(terminal: Terminal, *arguments: str) -> Login:
+    """Begin a login, and return when the command has printed where it begins."""
+    process, printed = await talking(("installs", "authorize", *arguments), terminal.environment)
+    async for line in printed:
         if line.startswith(b"http"):
-            return process, line.decode().strip()
+            return Login(process, printed, line.decode().strip())
     raise AssertionError("no address was printed")
