@@ -5,6 +5,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,12 @@ async def test_all_processes_work_and_their_metrics_are_in_one_place(
 async def test_the_first_signal_lets_messages_in_work_finish(
     make_topology: MakeTopology, start_worker: StartWorker, queues: Queues
 ) -> None:
+    """Ctrl-C is one signal for each worker: a terminal sends it to the whole process group of the supervisor."""
     topology = make_topology(custom_node("sleep", "sleep", "sink"), sink())
     worker = await start_worker(topology, processes=2, grace=20)
+    groups = {os.getpgid(pid) for pid in await pids(worker)}
+    assert os.getpgid(worker.pid) not in groups
+    assert len(groups) == 2
     await queues.publish(topology.exchange("sleep"), process_message({"seconds": 1.5}))
     await eventually(worker.in_work, what="a message in work")
     worker.signal(signal.SIGINT)
@@ -209,20 +214,21 @@ async def test_a_folder_that_holds_no_sockets_is_told_at_the_start_in_one_line_w
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("key", "status"), [("hunter2", 200), ("wrong", 401)])
 async def test_calls_of_the_platform_reach_a_worker(
-    make_topology: MakeTopology, start_worker: StartWorker, queues: Queues, key: str, status: int
+    make_topology: MakeTopology, start_worker: StartWorker, queues: Queues
 ) -> None:
     topology = make_topology(pass_on("start", "sink"), sink())
     worker = await start_worker(topology, processes=2, orchesty_api_key="hunter2")
     headers = {**process_message("x").headers, "node-id": topology.node_id("start")}
     content = {"messageId": "m1", "headers": headers, "body": '"x"', "published": 1_795_489_382_982}
-    async with httpx.AsyncClient(trust_env=False, headers={"orchesty-api-key": key}) as client:
-        answers = [await client.post(f"http://127.0.0.1:{worker.port}/api/process", json=content) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [status] * 2
-    if status == 200:
-        assert answers[0].json() == {"messageId": "m1", "limiterKey": "", "ok": True}
-        assert bodies(await queues.read(topology.queue("sink"), 2)) == ["x", "x"]
+    keys = ("wrong", "hunter2", "wrong", "hunter2")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{worker.port}", trust_env=False) as client:
+        call = partial(client.post, "/api/process", json=content)
+        answers = [await call(headers={"orchesty-api-key": key}) for key in keys]
+    assert [answer.status_code for answer in answers] == [401, 200, 401, 200]
+    assert answers[1].json() == {"messageId": "m1", "limiterKey": "", "ok": True}
+    assert bodies(await queues.read(topology.queue("sink"), 2)) == ["x", "x"]
+    assert await queues.length(topology.queue("sink")) == 0
 
 
 async def test_edits_of_actions_and_topology_start_the_worker_anew(
@@ -255,17 +261,6 @@ async def said(topology: Any, queues: Queues) -> str:
 
 async def has_other_pid(worker: WorkerProcess, first: int) -> bool:
     return (await pids(worker))[0] not in {None, first}
-
-
-async def test_ctrl_c_in_the_terminal_is_one_signal_for_each_worker(
-    make_topology: MakeTopology, start_worker: StartWorker
-) -> None:
-    """A terminal sends it to the whole process group of the supervisor."""
-    topology = make_topology(custom_node("sleep", "sleep", "sink"), sink())
-    worker = await start_worker(topology, processes=2)
-    groups = {os.getpgid(pid) for pid in await pids(worker)}
-    assert os.getpgid(worker.pid) not in groups
-    assert len(groups) == 2
 
 
 async def test_a_process_that_does_not_stop_is_killed(
