@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from conftest import MakeTopology, RunWorker
 from support.actions import Copy
 from support.queues import Queues, bodies, process_message
-from support.rabbitmqctl import rabbitmqctl, user
+from support.rabbitmqctl import add_user, rabbitmqctl, setting
 from support.topologies import custom_node, pass_on, sink
 from support.waiting import eventually
 from support.workers import InProcess
@@ -31,17 +30,6 @@ def broker_url(own_broker: Broker) -> str:
     return own_broker.url
 
 
-@contextmanager
-def setting(broker: Broker, name: str, value: int) -> Iterator[None]:
-    """Change a setting of the broker for connections to come."""
-    usual = rabbitmqctl(broker, "eval", f"{{ok, Value}} = application:get_env(rabbit, {name}), Value.").strip()
-    rabbitmqctl(broker, "eval", f"application:set_env(rabbit, {name}, {value}).")
-    try:
-        yield
-    finally:
-        rabbitmqctl(broker, "eval", f"application:set_env(rabbit, {name}, {usual}).")
-
-
 @pytest.fixture
 def unlimited_frames(own_broker: Broker) -> Iterator[None]:
     with setting(own_broker, "frame_max", 0):
@@ -49,10 +37,9 @@ def unlimited_frames(own_broker: Broker) -> Iterator[None]:
 
 
 @pytest.fixture
-def restricted(own_broker: Broker) -> Iterator[str]:
+def restricted(own_broker: Broker) -> str:
     """A user whose permissions the test changes."""
-    with user(own_broker) as url:
-        yield url
+    return add_user(own_broker)
 
 
 @pytest.fixture

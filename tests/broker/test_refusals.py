@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.actions import Copy
 from support.queues import Queues, bodies, process_message
-from support.rabbitmqctl import rabbitmqctl, user
+from support.rabbitmqctl import add_user, rabbitmqctl, setting
 from support.topologies import TopologyFile, custom_node, pass_on, sink
 from support.waiting import eventually
 
@@ -57,20 +57,17 @@ async def topology(make_topology: MakeTopology, queues: Queues) -> TopologyFile:
 
 
 @pytest.fixture
-def limited_user(own_broker: Broker, topology: TopologyFile) -> Iterator[str]:
+def limited_user(own_broker: Broker, topology: TopologyFile) -> str:
     """A user that may not write to the follower."""
     everything_else = f"^(?!{topology.exchange(FOLLOWER)}$).*"
-    with user(own_broker, write=everything_else.replace(".", r"\.", 2)) as url:
-        yield url
+    return add_user(own_broker, write=everything_else.replace(".", r"\.", 2))
 
 
 @pytest.fixture
 def small_messages(own_broker: Broker) -> Iterator[None]:
     """The broker takes small messages only, on channels that are opened from now on."""
-    usual = rabbitmqctl(own_broker, "eval", "{ok, Size} = application:get_env(rabbit, max_message_size), Size.").strip()
-    rabbitmqctl(own_broker, "eval", f"application:set_env(rabbit, max_message_size, {MOST_BYTES}).")
-    yield
-    rabbitmqctl(own_broker, "eval", f"application:set_env(rabbit, max_message_size, {usual}).")
+    with setting(own_broker, "max_message_size", MOST_BYTES):
+        yield
 
 
 async def test_an_exchange_that_may_not_be_written_to_holds_nobody_else(

@@ -17,7 +17,7 @@ from support.accounts import KEY, opened
 from support.command import command_async
 from support.databases import MakeDatabase
 from support.queues import Queues
-from support.rabbitmqctl import rabbitmqctl, user
+from support.rabbitmqctl import add_user, rabbitmqctl, setting
 from support.topologies import TopologyFile, connector, custom_node, pass_on
 
 from applications.crypt import new_key
@@ -127,15 +127,15 @@ async def test_a_wrong_password_and_a_missing_virtual_host_have_cures_of_their_o
 async def test_a_missing_permission_is_found_by_trying(
     make_topology: MakeTopology, own_broker: Broker, missing: str
 ) -> None:
-    with user(own_broker, **{missing: "^$"}) as url:
-        found = await check(make_topology(pass_on("start")), url, status=1)
+    url = add_user(own_broker, **{missing: "^$"})
+    found = await check(make_topology(pass_on("start")), url, status=1)
     assert states(found)[f"may {missing}"] == "failed"
     assert "rabbitmqctl set_permissions -p '/' 'user-" in found[f"may {missing}"]["cure"]
 
 
 async def test_the_permissions_that_the_cure_gives_are_enough(make_topology: MakeTopology, own_broker: Broker) -> None:
-    with user(own_broker, configure=NAMES, write=NAMES, read=NAMES) as url:
-        found = await check(make_topology(pass_on("start")), url)
+    url = add_user(own_broker, configure=NAMES, write=NAMES, read=NAMES)
+    found = await check(make_topology(pass_on("start")), url)
     assert "failed" not in states(found).values()
 
 
@@ -149,8 +149,7 @@ async def test_followers_that_cannot_be_published_to_are_found(
     )
     await queues.declare(topology.exchange("closed"), topology.queue("closed"))
     others = rf"^(?!{topology.exchange('closed')}$).*"
-    with user(own_broker, write=others) as url:
-        found = (await check(topology, url, status=1))["followers"]
+    found = (await check(topology, add_user(own_broker, write=others), status=1))["followers"]
     assert found["state"] == "failed"
     missing, internal, closed = found["detail"].split("; ")
     assert f"missing ({topology.exchange('missing')}): does not exist" in missing
@@ -161,13 +160,8 @@ async def test_followers_that_cannot_be_published_to_are_found(
 
 async def test_too_few_channels_are_found_with_the_figure(make_topology: MakeTopology, own_broker: Broker) -> None:
     topology = make_topology(custom_node("work", "copy", orderBy="body:key"))
-    eval_ = ("eval", "{ok, Value} = application:get_env(rabbit, channel_max), Value.")
-    usual = (await asyncio.to_thread(rabbitmqctl, own_broker, *eval_)).strip()
-    await asyncio.to_thread(rabbitmqctl, own_broker, "eval", "application:set_env(rabbit, channel_max, 20).")
-    try:
+    with setting(own_broker, "channel_max", 20):
         found = (await check(topology, own_broker.url, status=1))["channels"]
-    finally:
-        await asyncio.to_thread(rabbitmqctl, own_broker, "eval", f"application:set_env(rabbit, channel_max, {usual}).")
     assert (found["state"], found["detail"].split(" that")[0]) == (
         "failed",
         "the nodes need 22 of the 20 channels",
