@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 from applications.authentication import Authentication, NoAuthentication, TokenAuthentication
 from applications.forms import LIMITER_FORM, AtRunTime, Form, FormFacts, Values, facts_of, flat, missing
 from applications.http.client import Client
+from applications.http.values import setting_text
 from applications.limit import Limit, limit_name
 from applications.signatures import Signature
 from applications.starting import StartTopology, start_nothing
@@ -195,7 +196,7 @@ class Application:
     @classmethod
     def text_settings(cls, settings: Values, plain: Mapping[str, Any]) -> dict[str, str]:
         """Return settings as text, by field: what placeholders are filled from."""
-        return flat(cls.form_facts(), settings) | {name: str(value) for name, value in plain.items()}
+        return flat(cls.form_facts(), settings) | {name: setting_text(value) for name, value in plain.items()}
 
     @classmethod
     def secrets(cls, settings: Values) -> set[str]:
@@ -208,13 +209,20 @@ class Application:
         """Return the fields that a person still has to fill in."""
         facts = cls.form_facts()
         text = flat(facts, settings)
-        lacking = [name for name in cls.authentication.needs if not text.get(name)]
+        lacking = [name for name in cls.authentication.needs if cls._lacks(name, text)]
         return list(dict.fromkeys([*missing(facts, settings), *lacking]))
 
     @classmethod
     def missing_for_calls(cls, text: Mapping[str, str]) -> list[str]:
         """Return the placeholders of base URL and headers that have no value, which a login may bring."""
-        return [name for name in placeholders(cls.base_url + "".join(cls.headers.values())) if not text.get(name)]
+        named = placeholders(cls.base_url + "".join(cls.headers.values()))
+        return [name for name in named if cls._lacks(name, text)]
+
+    @classmethod
+    def _lacks(cls, name: str, text: Mapping[str, str]) -> bool:
+        """Whether a setting has no value; an empty one is a value where a form has it as optional."""
+        optional = {field.key for form in cls.form_facts() for field in form.fields if not field.is_required}
+        return name not in text or (not text[name] and name not in optional)
 
     @classmethod
     def is_authorized(cls, settings: Values, *, has_token: bool) -> bool:

@@ -29,6 +29,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from applications.errors import SettingsInvalid
+from applications.http.values import setting_text
 from applications.limit import MOST
 
 AUTHORIZATION_FORM = "authorization_form"
@@ -263,7 +264,7 @@ def flat(facts: Iterable[FormFacts], stored: Values) -> dict[str, str]:
         own = {field.key: field.default for field in form.fields} | dict(stored.get(form.key, {}))
         for key, value in own.items():
             if value is not None:
-                found.setdefault(key, str(value))
+                found.setdefault(key, setting_text(value))
     return found
 
 

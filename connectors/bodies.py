@@ -5,12 +5,13 @@ Fields that the path or the query takes are left out, and so are fields without 
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from applications.http.paths import given_values
+from applications.http.values import text_of
 from connectors.service import CallOptions
 
 
@@ -96,7 +97,7 @@ class RawBody:
 
 def _values(data: Any, taken: AbstractSet[str]) -> Any:
     """Return the fields as JSON has them; what is not made of fields as it is."""
-    if isinstance(data, BaseModel):
+    if isinstance(data, BaseModel) or is_dataclass(data):
         data = given_values(data)
     if isinstance(data, Mapping):
         return {name: value for name, value in data.items() if name not in taken}
@@ -105,8 +106,10 @@ def _values(data: Any, taken: AbstractSet[str]) -> Any:
 
 def _content(data: Any, name: str) -> bytes:
     """Return a field as bytes."""
-    value = data.get(name, b"") if isinstance(data, Mapping) else getattr(data, name)
-    return value if isinstance(value, bytes) else str(value or "").encode()
+    value = data.get(name) if isinstance(data, Mapping) else getattr(data, name)
+    if value is None:
+        return b""
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else text_of(value, name).encode()
 
 
 def _fields(data: Any, taken: AbstractSet[str]) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from typing import Any, Final, Generic, TypedDict, Unpack
 from pydantic import BaseModel
 
 from applications import Application
+from applications.http.headers import merged
 from applications.http.paths import fill_path, fill_query, places_of, values_of
 from applications.http.response import Response
+from applications.http.values import Arrays
 from connectors.action import Batch, Connector, Declared, In, Out, reader_of
 from connectors.bodies import Body, JsonBody, NoBody
 from connectors.connection import Connection
@@ -52,6 +54,7 @@ class Spec:
     method: str = "GET"
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    arrays: Arrays = Arrays.REPEAT
     body: Body = NoBody()  # noqa: RUF009 - frozen
     at: str = "$"
 
@@ -94,7 +97,8 @@ class _Declaration(Generic[In, Out]):
         """Return the values for the path, and query, headers and body."""
         spec, values = self.spec, values_of(data) if self._taken else {}
         options = spec.body.write(data, self._taken)
-        options["headers"] = {**options.get("headers", {}), **spec.headers}
+        options["headers"] = merged(options.get("headers", {}), spec.headers)
+        options["arrays"] = spec.arrays
         options["params"] = fill_query(spec.query, values)
         return values, options
 
@@ -165,6 +169,8 @@ class Options(TypedDict, total=False):
 
     query: Query
     headers: Mapping[str, str]
+    arrays: Arrays
+    """How query and form carry the values of a list: `a=1&a=2` when it is not given."""
     body: Body
     """JSON of the fields that are left for POST, PUT and PATCH, else none."""
     at: str
@@ -278,6 +284,7 @@ def _spec(method: str, name: str, path: str, taken: Any, given: Any, options: Op
         method=method,
         query=_query(options.get("query", ())),
         headers=options.get("headers", {}),
+        arrays=options.get("arrays", Arrays.REPEAT),
         body=options.get("body", JsonBody() if method in _WITH_BODY else NoBody()),
         at=options.get("at", "$"),
     )

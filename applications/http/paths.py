@@ -7,10 +7,12 @@ lead elsewhere (`..`, nothing at all) is refused. `{+name}` takes a path of seve
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from pydantic import BaseModel
+
+from applications.http.values import alias_of, text_of, written_out
 
 _PLACE: Final = re.compile(r"\{(\+?)(\w+)\}")
 
@@ -23,7 +25,7 @@ def values_of(data: Any) -> Mapping[str, Any]:
     if data is None:
         return {}
     if isinstance(data, BaseModel):
-        return data.model_dump(mode="json", by_alias=True)
+        return cast("Mapping[str, Any]", written_out(data.model_dump(mode="json", by_alias=True), data))
     if isinstance(data, Mapping):
         return data
     if hasattr(data, "__dataclass_fields__"):
@@ -36,13 +38,8 @@ def given_values(data: Any) -> Mapping[str, Any]:
     values = values_of(data)
     if not isinstance(data, BaseModel):
         return values
-    given = {_alias(data, name) for name in data.model_fields_set}
+    given = {alias_of(data, name) for name in data.model_fields_set}
     return {name: value for name, value in values.items() if value is not None or name in given}
-
-
-def _alias(data: BaseModel, name: str) -> str:
-    field = type(data).model_fields.get(name)
-    return (field.serialization_alias or field.alias or name) if field else name
 
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
@@ -53,7 +50,8 @@ def fill_path(template: str, values: Mapping[str, Any]) -> str:
         value = values.get(name)
         if value is None:
             raise ValueError(f"path {template}: no value for {{{name}}}")
-        segments = _text(value).split("/") if is_path else [_text(value)]
+        text = text_of(value, f"path {template}: {{{name}}}")
+        segments = text.split("/") if is_path else [text]
         return "/".join(_segment(template, name, segment) for segment in segments)
 
     return _PLACE.sub(fill, template)
@@ -80,16 +78,12 @@ def _query_value(given: Any, values: Mapping[str, Any]) -> Any:
         return given
     if any(values.get(name) is None for name in names):
         return None
+    where = f"query {given!r}"
     if (whole := _PLACE.fullmatch(given)) is not None:
         value = values[whole[2]]
-        return [_text(part) for part in value] if isinstance(value, list | tuple) else _text(value)
-    return _PLACE.sub(lambda place: _text(values[place[2]]), given)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+        is_many = isinstance(value, list | tuple)
+        return [text_of(part, where) for part in value if part is not None] if is_many else text_of(value, where)
+    return _PLACE.sub(lambda place: text_of(values[place[2]], where), given)
 
 
 def _segment(template: str, name: str, text: str) -> str:

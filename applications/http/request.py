@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from applications.http.formats import parse_json
 from applications.http.response import Head
+from applications.http.values import Arrays
 from applications.token import Token
 
 
@@ -15,13 +16,15 @@ class RequestOptions(TypedDict, total=False):
     """What a request may carry besides method and path. One kind of body at most."""
 
     params: Mapping[str, Any]
-    """The query; None values are left out, lists repeat the name."""
+    """The query; values of None are left out."""
+    arrays: Arrays
+    """How query and form carry the values of a list: `REPEAT` when it is not given."""
     headers: Mapping[str, str]
-    """They win over the application's."""
+    """They win over the application's, whatever their case. Printable ASCII."""
     json: Any
     """Body: models or plain values."""
     form: Mapping[str, Any]
-    """Body: a form; together with `files` a multipart form."""
+    """Body: a form, together with `files` a multipart form; values of None are left out."""
     files: Mapping[str, Any]
     """Body: multipart; a name's value is bytes, an open file or `(file name, content, content type)`."""
     xml: Mapping[str, Any]
