@@ -27,10 +27,10 @@ from applications.errors import (
 )
 from applications.forms import AtRunTime, Values, chooses, save
 from applications.http.client import Client
-from applications.http.egress import Egress
 from applications.http.errors import ReplyUnreadable
 from applications.http.request import Auth, Credentials, Request
 from applications.http.response import Head
+from applications.http.route import Route
 from applications.http.transport import Transport
 from applications.http.wire import Wire
 from applications.install import Install, usable
@@ -91,10 +91,10 @@ class Accounts:
         own.start_topology, own.installs = self._start_topology, UserInstalls(self)
         return own
 
-    def restrict(self, egress: Egress) -> None:
-        """Keep URLs of installs away from internal addresses."""
-        self._wire.egress = egress
-        self._endpoint.restrict(egress)
+    def take(self, route: Route) -> None:
+        """Reach services and token endpoints by this route."""
+        self._wire.route = route
+        self._endpoint.take(route)
 
     async def access(self, application: type[Application], user: str, sdk: str = "") -> Access:
         """Return the way to the service, by the install that the user has in the service `sdk`, else in none.

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from applications.errors import EgressRefused, LoginDead, TokenEndpointAway
 from applications.http.building import body_of
-from applications.http.egress import Egress
 from applications.http.errors import ConnectionLost, NeverSent, ReplyUnreadable
+from applications.http.headers import merged
 from applications.http.request import Outgoing, RequestOptions
 from applications.http.response import Response
+from applications.http.route import Route
 from applications.http.stream import Stream
 from applications.http.transport import Transport
 from applications.http.wire import Wire
@@ -36,9 +37,9 @@ class TokenEndpoint:
         """A `transport` takes the place of the network."""
         self._wire = Wire(timeout_seconds=SECONDS, transport=transport)
 
-    def restrict(self, egress: Egress) -> None:
-        """Keep requests away from internal addresses."""
-        self._wire.egress = egress
+    def take(self, route: Route) -> None:
+        """Reach token endpoints by this route."""
+        self._wire.route = route
 
     async def __call__(
         self,
@@ -55,11 +56,11 @@ class TokenEndpoint:
         Raises `LoginDead` or `TokenEndpointAway`; `is_dead` knows in which words the endpoint says the first.
         """
         kind, body = body_of(_options(form, json))
-        sent = {"Accept": "application/json", **kind, **(headers or {})}
+        sent = merged({"Accept": "application/json"}, {"Content-Type": kind} if kind else {}, headers or {})
         request = Outgoing(method, url, sent, body, is_from_install=True)
         try:
             async with self._wire.open(request) as reply:
-                content = await _content(reply)
+                content = await (_content(reply) if reply.is_success else reply.read_refusal(_MAX_REPLY))
         except EgressRefused as error:
             raise TokenEndpointAway(str(error), AWAY_FOR) from None
         except (ConnectionLost, NeverSent, ReplyUnreadable) as error:

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from applications import Application
 from applications.access import Access
-from applications.http.egress import Egress
 from applications.http.errors import TimedOut
 from applications.http.request import Outgoing
+from applications.http.route import Route
 from applications.http.stream import Stream
 from applications.http.transport import Transport
 from applications.http.wire import MAX_REPLY_BYTES, Wire, shown_url
@@ -73,9 +73,9 @@ class Http:
         self.called: Callable[[Call], object] = _ignore
         self._wire = Wire(timeout_seconds=timeout_seconds, transport=transport)
 
-    def restrict(self, egress: Egress) -> None:
-        """Keep requests away from internal addresses."""
-        self._wire.egress = egress
+    def take(self, route: Route) -> None:
+        """Reach services by this route."""
+        self._wire.route = route
 
     @asynccontextmanager
     async def open(self, request: Outgoing) -> AsyncIterator[Stream]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from applications.authentication.base import Authentication, Settings
 from applications.http.request import Auth, Credentials, Request
@@ -42,6 +43,7 @@ class _AwsSignature(Auth):
         session = fill(way.session_token, settings) or None
         credentials = AwsCredentials(fill(way.access_key, settings), fill(way.secret_key, settings), session)
         signer = S3SigV4Auth if way.service == "s3" else SigV4Auth
+        self._is_s3 = way.service == "s3"
         self._signer = signer(credentials, way.service, fill(way.region, settings))
 
     def needs_body(self, request: Request) -> bool:
@@ -54,6 +56,13 @@ class _AwsSignature(Auth):
 
         own = {name: request.headers[name] for name in _SIGNED_HEADERS if name in request.headers}
         own |= {name: value for name, value in request.headers.items() if name.startswith("x-amz-")}
-        signed = AWSRequest(method=request.method, url=request.url, data=request.body, headers=own)
+        signed = AWSRequest(method=request.method, url=self._canonical(request.url), data=request.body, headers=own)
         self._signer.add_auth(signed)
         yield Credentials(dict(signed.headers.items()))
+
+    def _canonical(self, url: str) -> str:
+        """Return the URL as AWS writes it before it signs: each name and value escaped, and for S3 the path as well."""
+        parts = urlsplit(url)
+        path = quote(unquote(parts.path), safe="/~") if self._is_s3 else parts.path
+        query = urlencode(parse_qsl(parts.query, keep_blank_values=True), quote_via=quote, safe="~")
+        return urlunsplit((parts.scheme, parts.netloc, path, query, ""))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import parse_qsl, quote, urlencode
 
 from applications.authentication.base import Authentication, LoginAuthentication, LoginStarted, Settings, TokenCall
 from applications.errors import LoginDead, LoginRefused
@@ -98,12 +99,12 @@ class OAuth1Login(LoginAuthentication):
         # Imported here: needed for a login only, and it brings the HTTP library.
         from applications.http.wire import with_query  # noqa: PLC0415 - see above
 
-        signer = _signer(self, settings, callback=with_query(redirect_uri, {"state": state}))
+        signer = _signer(self, settings, callback=with_query(redirect_uri, [("state", state)]))
         said = await self._ask(self.request_token_url, settings, signer, call)
         if said.get("oauth_callback_confirmed") != "true":
             raise LoginRefused("the service did not confirm the callback: it speaks OAuth 1.0, which is not safe")
         asked = {TOKEN: said[TOKEN], **self.authorize_parameters}
-        url = with_query(fill_url(self.authorize_url, settings), asked)
+        url = with_query(fill_url(self.authorize_url, settings), asked.items())
         return LoginStarted(url, {name: said[name] for name in (TOKEN, TOKEN_SECRET)})
 
     async def finish(
@@ -178,8 +179,17 @@ def is_form(request: Request) -> bool:
 def _sign(request: Request, signer: "ClientAuth") -> Credentials:
     has_form = is_form(request)
     own = {"Content-Type": _FORM} if has_form else {}  # the signer wants it spelt so
-    _, headers, _ = signer.prepare(request.method, request.url, own, request.body if has_form else b"")
+    _, headers, _ = signer.prepare(request.method, _escaped_query(request.url), own, request.body if has_form else b"")
     return Credentials({"Authorization": headers["Authorization"]})
+
+
+def _escaped_query(url: str) -> str:
+    """Return the URL with all escaped in its query: the signer refuses what services and browsers leave as it is.
+
+    The signature is the same, as the query is decoded before it is signed (3.4.1.3.1).
+    """
+    path, _, query = url.partition("?")
+    return f"{path}?{urlencode(parse_qsl(query, keep_blank_values=True), quote_via=quote)}" if query else path
 
 
 def _signer(

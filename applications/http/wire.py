@@ -3,26 +3,24 @@
 Its errors are those of `applications.http.errors`, and redirects never carry credentials to another host.
 """
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, cast
+from typing import Final, cast
+from urllib.parse import quote_plus, unquote_plus
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from applications.errors import EgressRefused, TryLater
-from applications.http.egress import AddressInside, Egress
-from applications.http.errors import ConnectionLost, NeverSent, NotConnected, ReplyUnreadable, TimedOut
-from applications.http.observer import call_observer
+from applications.http.connections import LOST, Connections, is_refused, ours
+from applications.http.errors import NotConnected, ReplyUnreadable
+from applications.http.headers import header_text
 from applications.http.request import Auth, Credentials, Outgoing, Request
 from applications.http.response import Head, Headers
+from applications.http.route import Route
 from applications.http.stream import Stream
 from applications.http.transport import Reply, Transport
 from applications.redaction import redact
@@ -37,30 +35,23 @@ _FOLLOWED: Final = frozenset({"GET", "HEAD"})
 _HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
 """Headers that may go to another host."""
 _SOON: Final = timedelta(seconds=1)
-_OF_THE_BYTES_SENT: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Headers that say how a body was sent, and nothing of what it is."""
-
-LOST: Final = (httpx.TransportError, aiohttp.ClientError)
-"""How the library says that there is no reply, or not the whole of it."""
-
-_WRONG: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
-"""How it says that a request cannot be sent."""
 
 
 class Wire:
     """Keep-alive connections to services. Opened on first use; `close` it at the end.
 
-    Below httpx lie aiohttp's connections: with fifty requests at once they take a third of the CPU time of httpx' own.
     Cookies that services set are forgotten, since all users share the connections.
     """
 
-    def __init__(self, *, timeout_seconds: float = 30, transport: Transport | None = None) -> None:
-        """A `transport` takes the place of the network."""
+    def __init__(
+        self, *, timeout_seconds: float = 30, transport: Transport | None = None, route: Route | None = None
+    ) -> None:
+        """A `transport` takes the place of the network; without a `route` it is the usual one."""
         self._timeout = timeout_seconds
         self._transport = transport
         self._clients: dict[bool, httpx.AsyncClient] = {}
-        self.egress = Egress()
-        """Which requests may not go to internal addresses."""
+        self.route = route or Route()
+        """How services are reached; to be set before the first request."""
 
     @asynccontextmanager
     async def open(self, request: Outgoing) -> AsyncIterator[Stream]:
@@ -76,7 +67,8 @@ class Wire:
 
         A refused connection is tried three times within about a second; replies are not, as each further call would
         pass by the limiter. An idempotent request whose connection ends without a reply is sent once more (RFC 9110,
-        9.2.2), no other. Raises `ConnectionLost`, `NeverSent`, and `ReplyUnreadable` for too many redirects.
+        9.2.2), no other. Raises `ConnectionLost`, `NeverSent`, `HeadUnreadable` for a reply that is none, and
+        `ReplyUnreadable` for too many redirects.
         """
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(NotConnected),
@@ -89,7 +81,7 @@ class Wire:
         raise AssertionError("tenacity returns or raises")
 
     async def _follow(self, request: Outgoing) -> httpx.Response:
-        is_guarded = self.egress.is_for(is_from_install=request.is_from_install)
+        is_guarded = self.route.egress.is_for(is_from_install=request.is_from_install)
         built = self._build(self._client(is_guarded=is_guarded), request)
         auth: httpx.Auth | None = _Signing(request.auth) if request.auth else None
         if built.url.userinfo:  # aiohttp refuses credentials that stand in two places
@@ -105,7 +97,7 @@ class Wire:
                 auth = None
                 _strip(following)
             if following.url.host != built.url.host:
-                is_guarded = self.egress.is_for(is_from_install=request.is_from_install, is_redirected=True)
+                is_guarded = self.route.egress.is_for(is_from_install=request.is_from_install, is_redirected=True)
             built = following
         raise ReplyUnreadable(f"{request.method} {shown_url(request)}: more than {MAX_REDIRECTS} redirects")
 
@@ -113,7 +105,7 @@ class Wire:
         """Return the connections: those that are guarded are apart, since each was looked at when it was opened."""
         if is_guarded not in self._clients:
             place = _Place(self._transport) if self._transport else None
-            way = place or network(self.egress if is_guarded else None)
+            way = place or Connections(self.route, is_guarded=is_guarded)
             self._clients[is_guarded] = _open_client(self._timeout, way)
         return self._clients[is_guarded]
 
@@ -122,13 +114,11 @@ class Wire:
     ) -> httpx.Response:
         try:
             return await self._client(is_guarded=is_guarded).send(built, auth=auth, stream=True)
-        except LOST as error:
-            if _is_refused(error):
+        except (*LOST, OSError) as error:
+            if is_refused(error):
                 shown = without_secrets(built.url, request.secrets)
                 raise EgressRefused(f"{request.method} {shown}") from None
-            raise _ours(error) from error
-        except UnicodeError as error:  # the library writes down what stands beside the status
-            raise ConnectionLost(f"the head of the reply is not text: {error.__class__.__name__}") from None
+            raise ours(error) from error
 
     def _build(self, client: httpx.AsyncClient, request: Outgoing) -> httpx.Request:
         timeout = self._timeout if request.timeout_seconds is None else request.timeout_seconds
@@ -137,7 +127,7 @@ class Wire:
         try:
             return client.build_request(request.method, request.url, headers=headers, timeout=timeout, **body)
         except httpx.InvalidURL as error:
-            raise _ours(error) from error
+            raise ours(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -181,14 +171,16 @@ async def _whole_body(request: httpx.Request) -> bytes:
 
 def _carry(request: httpx.Request, credentials: Credentials) -> None:
     for name, value in credentials.headers.items():
-        request.headers[name] = value
+        request.headers[name] = header_text(name, value)
     if credentials.query:
-        request.url = request.url.copy_merge_params(credentials.query)
+        request.url = httpx.URL(with_query(str(request.url), credentials.query.items()))
 
 
 def _stream(reply: httpx.Response, request: Outgoing) -> Stream:
     url = without_secrets(reply.url, request.secrets)
-    return Stream(request.method, url, reply.status_code, _headers(reply), _pieces(reply), reply.aclose)
+    return Stream(
+        request.method, url, reply.status_code, _headers(reply), _pieces(reply), reply.aclose, address=str(reply.url)
+    )
 
 
 async def _pieces(reply: httpx.Response) -> AsyncGenerator[bytes, None]:
@@ -197,7 +189,7 @@ async def _pieces(reply: httpx.Response) -> AsyncGenerator[bytes, None]:
             async for piece in pieces:
                 yield piece
     except LOST as error:
-        raise _ours(error) from error
+        raise ours(error) from error
 
 
 def _open_client(timeout_seconds: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
@@ -231,11 +223,12 @@ class _Place(httpx.AsyncBaseTransport):
 class Network(Transport):
     """The services themselves, one request at a time: redirects are replies. Opened by the first request."""
 
-    def __init__(self) -> None:
-        self._below = network()
+    def __init__(self, route: Route | None = None) -> None:
+        """Without a `route` it is the usual one."""
+        self._below = Connections(route or Route())
 
     async def send(self, request: Request) -> Reply:
-        """Send a request and return the reply, without its content encoding. Raises as `Wire.send` does."""
+        """Send a request and return the reply as it was sent, its content encoding too. Raises as `Wire.send` does."""
         sent = httpx.Request(
             request.method,
             request.url,
@@ -245,57 +238,17 @@ class Network(Transport):
         )
         try:
             reply = await self._below.handle_async_request(sent)
+            try:
+                content = b"".join([piece async for piece in reply.aiter_raw()])
+            finally:
+                await reply.aclose()
         except LOST as error:
-            raise _ours(error) from error
-        stream = _stream(reply, Outgoing(request.method, request.url))
-        try:
-            content = b"".join([piece async for piece in stream.chunks()])
-        finally:
-            await stream.close()
-        headers = {name: text for name, text in stream.headers.items() if name not in _OF_THE_BYTES_SENT}
-        return Reply(stream.status, content=content, headers=headers)
+            raise ours(error) from error
+        return Reply(reply.status_code, content=content, headers=_headers(reply))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._below.aclose()
-
-
-def network(egress: Egress | None = None) -> httpx.AsyncBaseTransport:
-    """Return the library's way to services."""
-    return AiohttpTransport(client=partial(_open_session, egress))
-
-
-def _open_session(egress: Egress | None) -> aiohttp.ClientSession:
-    """Make the connections; their number is bounded by the messages in work."""
-    opening = egress.open_socket if egress else None
-    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), socket_factory=opening)
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_headers_sent.append(_note_sent)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing])
-
-
-async def _note_sent(*_: object) -> None:
-    observer = call_observer.get()
-    if observer is not None:
-        await observer.sent(time.monotonic())
-
-
-def _ours(error: Exception) -> ConnectionLost | NeverSent:
-    """Return an error of the library as one of ours."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, _WRONG):
-        return NeverSent(text)
-    # The library calls a refused connection a timeout as well.
-    if isinstance(error, httpx.ConnectError) or isinstance(error.__cause__, aiohttp.ClientConnectorError):
-        return NotConnected(text)
-    return TimedOut(text) if isinstance(error, httpx.TimeoutException) else ConnectionLost(text)
-
-
-def _is_refused(error: BaseException | None) -> bool:
-    """Whether it was the address that could not be connected to, and not the connection."""
-    while error is not None and not isinstance(error, AddressInside):
-        error = error.__cause__
-    return error is not None
 
 
 def _headers(reply: httpx.Response) -> Headers:
@@ -328,9 +281,15 @@ def without_secrets(url: str | httpx.URL, secrets: Collection[str] = ()) -> str:
     return redact(url, secrets)
 
 
-def with_query(url: str, params: Mapping[str, Any]) -> str:
-    """Return the URL with these parameters; they win over equal names in it."""
-    return str(httpx.URL(url).copy_merge_params(dict(params)))
+def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return the URL with these parameters, which win over equal names in it. What else is in it stays as it is."""
+    added = list(pairs)
+    names = {name for name, _ in added}
+    rest, _, fragment = url.partition("#")
+    path, _, query = rest.partition("?")
+    kept = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]) not in names] if query else []
+    written = [f"{quote_plus(name)}={quote_plus(value)}" for name, value in added]
+    return f"{path}?{'&'.join([*kept, *written])}{'#' if fragment else ''}{fragment}"
 
 
 def origin_of(url: str) -> str:

@@ -23,6 +23,7 @@ from applications.errors import EgressRefused, TokenEndpointAway
 from applications.http.egress import Egress, Guarded, is_in, is_inside
 from applications.http.errors import NeverSent
 from applications.http.request import Outgoing
+from applications.http.route import Route
 from applications.http.wire import Wire
 from connectors import Connector, Message, Trash
 from connectors.http import Http
@@ -74,7 +75,7 @@ async def asked(wire: Wire, url: str, *, is_from_install: bool = False) -> bytes
 
 @pytest.mark.parametrize("host", WRITTEN)
 async def test_no_spelling_of_an_address_leads_inside(wire: Wire, inside: Inside, host: str) -> None:
-    wire.egress = Egress(Guarded.INSTALLS)
+    wire.route = Route(Egress(Guarded.INSTALLS))
     with pytest.raises((EgressRefused, NeverSent)):
         await asked(wire, f"http://{host}:{inside.port}/", is_from_install=True)
     assert inside.reached == 0
@@ -88,19 +89,19 @@ async def test_what_a_name_resolves_to_is_what_is_looked_at(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
     assert await asked(wire, f"http://shop.example:{inside.port}/") == b"secret"
-    wire.egress = Egress(Guarded.INSTALLS)
+    wire.route = Route(Egress(Guarded.INSTALLS))
     with pytest.raises(EgressRefused, match=f"GET http://shop.example:{inside.port}/ leads to an internal address"):
         await asked(wire, f"http://shop.example:{inside.port}/", is_from_install=True)
     assert inside.reached == 1  # the connection that is open already is not used either
 
 
 async def test_a_redirect_to_another_host_leads_to_no_internal_address(wire: Wire, inside: Inside) -> None:
-    wire.egress = Egress(Guarded.INSTALLS)
+    wire.route = Route(Egress(Guarded.INSTALLS))
     with pytest.raises(EgressRefused, match="WORKER_EGRESS_ALLOW"):
         await asked(wire, f"{inside.url}/away")
     assert inside.reached == 1
     assert await asked(wire, f"{inside.url}/here") == b"secret"
-    wire.egress = Egress()
+    wire.route = Route(Egress())
     assert await asked(wire, f"{inside.url}/away") == b"secret"
 
 
@@ -117,7 +118,7 @@ async def test_a_redirect_to_another_host_leads_to_no_internal_address(wire: Wir
 async def test_the_rule_is_for_those_that_the_setting_names(
     wire: Wire, inside: Inside, egress: Egress, is_allowed: bool
 ) -> None:
-    wire.egress = egress
+    wire.route = Route(egress)
     if is_allowed:
         assert await asked(wire, inside.url) == b"secret"
     else:
@@ -142,7 +143,7 @@ async def test_a_message_whose_install_leads_inside_goes_to_the_trash(inside: In
 
     http = Http()
     http.access = access
-    http.restrict(Egress(Guarded.INSTALLS))
+    http.take(Route(Egress(Guarded.INSTALLS)))
     action = Fetch()
     action.http = http
     outcome = await local_call(action)(visit(node("next"), "{}"))
@@ -170,12 +171,12 @@ def test_an_internal_address_is_seen_in_every_form(address: IPv4Address) -> None
 
 async def test_urls_with_values_of_an_install_are_from_it(tmp_path: Path, inside: Inside) -> None:
     async with opened(f"sqlite:///{tmp_path}/installs.sqlite", tmp_path) as accounts:
-        accounts.restrict(Egress(Guarded.INSTALLS))
+        accounts.take(Route(Egress(Guarded.INSTALLS)))
         settings = {"client_id": "a", "client_secret": "b", "server": inside.url}
         await install(accounts, Machine, **settings)
         with pytest.raises(TokenEndpointAway, match="/token leads to an internal address"):
             await accounts.access(Machine, "alice")
-        accounts.restrict(Egress(Guarded.INSTALLS, ("127.0.0.1",)))
+        accounts.take(Route(Egress(Guarded.INSTALLS, ("127.0.0.1",))))
         await put_token(accounts, "alice", Machine.key, read_token({"access_token": "c"}, time.time()))
         assert (await accounts.access(Machine, "alice")).is_from_install
     assert inside.reached == 0

@@ -11,6 +11,7 @@ from applications.access import Access
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from applications.http.egress import Egress, Guarded
+from applications.http.route import Route
 from connectors.http import of_class
 from connectors.secrets import keep_own
 from worker.errors import SettingsError
@@ -66,9 +67,11 @@ def has_keys(settings: Settings) -> bool:
     return any(one is not None for one in named)
 
 
-def egress_of(settings: Settings) -> Egress:
-    """Return the rule for URLs that lead to internal addresses."""
-    return Egress(Guarded(settings.egress), settings.egress_allow)
+def route_to_services(settings: Settings) -> Route:
+    """Return how all requests to services are sent."""
+    egress = Egress(Guarded(settings.egress), settings.egress_allow)
+    proxy = settings.proxy.get_secret_value()
+    return Route(egress, proxy, settings.ca_file, settings.max_head_bytes)
 
 
 def open_accounts(settings: Settings) -> OpenAccounts:
@@ -83,7 +86,7 @@ def open_accounts(settings: Settings) -> OpenAccounts:
         own = SqlAccounts(database, keyring)
         store = _shared(settings, documents, own, keyring) if documents else own
         accounts = Accounts(store, keyring, settings.token_journal)
-        accounts.restrict(egress_of(settings))
+        accounts.take(route_to_services(settings))
         return OpenAccounts(accounts, database, documents)
     except ValueError as error:
         raise SettingsError(f"WORKER_INSTALLS_URL (else WORKER_DATABASE_URL) {error}") from None

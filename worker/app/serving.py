@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from connectors.secrets import keep_own
-from worker.accounts.opening import UserAccess, egress_of, open_needed, without_installs
+from worker.accounts.opening import UserAccess, open_needed, route_to_services, without_installs
 from worker.actions.injection import Injection
 from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
@@ -40,7 +40,7 @@ class ServiceProcess:
         keep_own(settings.secrets)
         self.settings = settings
         self.registry = registry or load_actions(settings.actions)
-        self.registry.http.restrict(egress_of(settings))
+        self.registry.http.take(route_to_services(settings))
         self.accounts = open_needed(settings, ())
         self.registry.http.access = UserAccess(self.accounts.accounts) if self.accounts else without_installs
         starter = PlatformStarter(settings.starting_point_dsn, settings.platform_key)

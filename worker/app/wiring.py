@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from connectors.secrets import keep_own
-from worker.accounts.opening import OpenAccounts, UserAccess, egress_of, open_needed
+from worker.accounts.opening import OpenAccounts, UserAccess, open_needed, route_to_services
 from worker.actions.applications import applications_in, installed_applications
 from worker.actions.binding import bind, checkpoints
 from worker.actions.catalogue import known_applications
@@ -93,7 +93,7 @@ class WorkerParts:
 
     def _open_accounts(self) -> OpenAccounts | None:
         """Open the users' accounts, and let actions find that of the user of their message."""
-        self.registry.http.restrict(egress_of(self.settings))
+        self.registry.http.take(route_to_services(self.settings))
         opened = open_needed(self.settings, installed_applications(self.nodes, self.registry))
         if opened is not None:
             self.registry.http.access = UserAccess(opened.accounts)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from applications.errors import ApplicationError, InstallsAway
-from applications.http.wire import network
+from applications.http.connections import LOST, direct
 from applications.recent import Recent
 
 LARGEST_BYTES: Final = 100 * 1024
@@ -57,7 +57,7 @@ class DocumentClient:
 
     def __init__(self, url: str, key: str) -> None:
         self._http = httpx.AsyncClient(
-            base_url=url, headers={"orchesty-api-key": key}, timeout=_ANSWER_SECONDS, transport=network(),
+            base_url=url, headers={"orchesty-api-key": key}, timeout=_ANSWER_SECONDS, transport=direct(),
             trust_env=False,
         )  # fmt: skip
         self._read: Recent[tuple[Collection, str], tuple[float, Sequence[Document]]] = Recent(_MOST_CACHED)
@@ -128,7 +128,7 @@ class DocumentClient:
                 return await self._answer(method, collection, query, content)
             except _Refused as error:
                 raise DocumentsAway(str(error)) from None
-            except (httpx.TransportError, _Failed) as error:
+            except (*LOST, _Failed) as error:
                 problem = str(error) if isinstance(error, _Failed) else f"does not answer ({type(error).__name__})"
             if attempt + 1 < attempts:
                 await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import structlog
 
-from applications.http.wire import LOST, network
+from applications.http.connections import LOST, direct
 from applications.pauses import back_off
 from applications.redaction import redact
 from connectors.http import Call
@@ -133,7 +133,7 @@ class UiLog:
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            base_url=self._url, headers=self._headers, timeout=ANSWER_SECONDS, transport=network(), trust_env=False
+            base_url=self._url, headers=self._headers, timeout=ANSWER_SECONDS, transport=direct(), trust_env=False
         )
 
     def _put(self, path: str, content: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ import structlog
 from aiohttp import web
 
 from applications.errors import ApplicationError
-from worker.accounts.opening import OpenAccounts
+from applications.http.wire import Wire
+from worker.accounts.opening import OpenAccounts, route_to_services
 from worker.actions.catalogue import own_applications
 from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
@@ -104,7 +105,7 @@ def open_service(
         LimitRoutes(known, accounts),
         LoginRoutes(known, accounts, settings.redirect_uri),
         webhooks,
-        SyncRoutes(known, accounts, webhooks),
+        SyncRoutes(known, accounts, webhooks, Wire(route=route_to_services(settings))),
         ApplicationRoutes(known, accounts, settings.redirect_uri, webhooks.shown),
     )
     callers = callers_of(settings)

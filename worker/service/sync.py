@@ -44,11 +44,12 @@ EVENTS: Final = "listWebhookEvents"
 class SyncRoutes:
     """Calls methods of applications."""
 
-    def __init__(self, known: Known, accounts: "Accounts | None", webhooks: WebhookRoutes) -> None:
+    def __init__(self, known: Known, accounts: "Accounts | None", webhooks: WebhookRoutes, wire: Wire) -> None:
+        """By `wire` those applications are asked that need no install."""
         self._known = known
         self._subscribing = {"subscribeWebhook": webhooks.subscribe, "unsubscribeWebhook": webhooks.unsubscribe}
         self._accounts = accounts
-        self._wire = Wire()
+        self._wire = wire
 
     def routes(self) -> Iterator[Route]:
         """Return the routes."""

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 
 from worker.errors import SettingsError
 from worker.settings.installation import address_of, port_of
 from worker.settings.platform import PlatformSettings
+from worker.settings.route import RouteSettings
 from worker.settings.service import ServiceSettings
 from worker.settings.stores import StoreSettings
 from worker.settings.values import (
@@ -56,7 +56,7 @@ def _topology_file() -> Path:
     return here if here.exists() else Path("/srv/app/topology/topology.json")
 
 
-class Settings(PlatformSettings, ServiceSettings, StoreSettings):
+class Settings(PlatformSettings, ServiceSettings, RouteSettings, StoreSettings):
     """All settings. `docs/settings.md` is generated from these fields."""
 
     topology: Path = Field(
@@ -200,14 +200,6 @@ class Settings(PlatformSettings, ServiceSettings, StoreSettings):
     silence_seconds: float = Field(
         10, gt=0, le=MOST_SECONDS, description="Seconds between looks at the queue of each consumer."
     )
-    egress: str = Field(
-        "installs",
-        pattern="^(installs|all|none)$",
-        description="Which URLs may not lead to private, loopback, link-local and metadata addresses. `installs`: "
-        "those with values of users' installs in them, token endpoints, and redirects to another host. `all`: all that "
-        "actions call. `none`: none.",
-    )
-    egress_allow: Names = Field((), description="Networks that these URLs may still reach, `10.1.0.0/16,192.168.1.7`.")
     log_format: str = Field(
         "auto",
         pattern="^(auto|json|console)$",
@@ -240,13 +232,6 @@ class Settings(PlatformSettings, ServiceSettings, StoreSettings):
         description="The platform's MongoDB, in platform mode: for the trash if `WORKER_TRASH_URL` is not set, the "
         "audit, and the settings that people make in the editor.",
     )
-
-    @field_validator("egress_allow")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ip_network(network, strict=False)
-        return value
 
     @property
     def trash_address(self) -> str:

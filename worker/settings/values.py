@@ -82,6 +82,11 @@ def _check_http(url: str) -> None:
         raise ValueError("must be a URL, https://host/path")
 
 
+def _check_proxy(url: str) -> None:
+    if url not in {"environment", "none"} and not re.match(r"https?://[^/\s]", url):
+        raise ValueError("environment, none or http://user:password@host:port expected")
+
+
 def _check_mongodb(url: str) -> None:
     if url.partition("://")[0] not in MONGODB:
         raise ValueError("mongodb://user:password@host/database expected")
@@ -103,4 +108,5 @@ RedisAddress = Annotated[SecretStr, _checked(checked_url, _check_redis)]
 StoreAddress = Annotated[SecretStr, _checked(checked_url, check_url)]
 MongoAddress = Annotated[SecretStr, _checked(checked_url, _check_mongodb, check_url)]
 StorageAddress = Annotated[SecretStr, _checked(checked_url, check_storage_url)]
+ProxyAddress = Annotated[SecretStr, _checked(_check_proxy)]
 HttpAddress = Annotated[SecretStr, _checked(_check_http)]
