@@ -22,7 +22,7 @@ class Download(Head):
 
         `max_piece` bounds what lies in memory at once: the characters of a line or of a CSV record.
         """
-        super().__init__(stream.method, stream.url, stream.status, stream.headers)
+        super().__init__(stream.method, stream.url, stream.status, stream.headers, address=stream.resolve(""))
         self._stream = stream
         self._is_gzip_file = is_gzip_file
         self._max_piece = max_piece

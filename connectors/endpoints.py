@@ -131,6 +131,7 @@ class Listing(_Declaration[In, Out], Batch[In, Out]):
         """Ask for one page."""
         spec = self.spec
         values, options = self._asked(message.data)
+        options["is_repeatable"] = True
         request = PageRequest(spec.method, spec.path, values, spec.at, spec.output, options)
         return await read_page(self.service, self._pages, message, cursor, request)
 

@@ -91,6 +91,7 @@ async def ask(
     `ReplyUnreadable` for a reply with neither data nor errors.
     """
     options["json"] = {"query": query, "variables": given_values(variables)}
+    options.setdefault("is_repeatable", "mutation" not in query)
     response = await service.post(path, **options)
     answer = response.json()
     if not isinstance(answer, Mapping) or not (answer.keys() & {"data", "errors", *_MONDAY}):

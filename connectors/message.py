@@ -4,10 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any, Final, Generic, NoReturn, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
-from pydantic_core import to_json
-
+from applications.http.formats import write_json
 from applications.limit import of_service
 
 Data = TypeVar("Data")
@@ -32,14 +31,7 @@ current_message: ContextVar["Message[Any] | None"] = ContextVar("current_message
 
 def json_text(data: object) -> str:
     """Return data as JSON. Raises `ValueError` for NaN and infinite numbers, which are no JSON elsewhere."""
-    text = to_json(data).decode()
-    if "NaN" in text or "Infinity" in text:
-        json.loads(text, parse_constant=_refuse)  # in a text they may stand
-    return text
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"JSON has no {constant}: send null or a text in its place")
+    return write_json(data).decode()
 
 
 class Message(Generic[Data]):

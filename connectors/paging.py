@@ -13,7 +13,6 @@ figures that loops are found by travel beside it (`connectors.trail`). `connecto
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
-from urllib.parse import urljoin
 
 import structlog
 from pydantic_core import to_json
@@ -245,7 +244,7 @@ def _goes_on(page: PageReply) -> bool:
 
 def _resolved(response: Response, url: str | None) -> str | None:
     """Return the whole URL; one that the reply names may be relative to the reply's own."""
-    return urljoin(response.url, url) if url else None
+    return response.resolve(url) if url else None
 
 
 def cursor_of(response: Response, place: str, found: Any) -> str | None:

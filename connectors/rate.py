@@ -6,43 +6,38 @@ Brevo, HubSpot, Meta, OpenAI and Xero.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import http_sf
 
-from applications.reply_times import bounded, read_date, read_number, retry_after, service_time
+from applications.reply_times import bounded, read_number, retry_after, waits
 
-_REMAINING: Final = (
-    "x-ratelimit-remaining",
-    "ratelimit-remaining",
-    "x-rate-limit-remaining",
-    "x-hubspot-ratelimit-remaining",
-    "x-rate-limit-requests-left",  # BigCommerce
-    "x-ratelimit-remaining-requests",  # OpenAI
-    "x-sib-ratelimit-remaining",  # Brevo
-    "x-minlimit-remaining",  # Xero
+_WINDOWS: Final = (
+    ("ratelimit-remaining", "ratelimit-reset"),
+    ("x-ratelimit-remaining", "x-ratelimit-reset-after"),
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ("x-rate-limit-remaining", "x-rate-limit-reset"),
+    ("x-rate-limit-requests-left", "x-rate-limit-time-reset-ms"),  # BigCommerce
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),  # OpenAI
+    ("x-sib-ratelimit-remaining", "x-sib-ratelimit-reset"),  # Brevo
+    ("x-hubspot-ratelimit-remaining", ""),
+    ("x-minlimit-remaining", ""),  # Xero
 )
-_RESET: Final = (
-    "x-ratelimit-reset-after",
-    "x-ratelimit-reset",
-    "ratelimit-reset",
-    "x-rate-limit-reset",
-    "x-rate-limit-time-reset-ms",
-    "x-ratelimit-reset-requests",
-    "x-sib-ratelimit-reset",
-)
+"""Headers that speak of one window: what is left in it, and when it is renewed."""
 _USED_OF_LIMIT: Final = ("x-shopify-shop-api-call-limit", "x-ratelimit-bucket-filling")
 _META: Final = "x-business-use-case-usage"
-_META_MINUTES: Final = re.compile(r'"estimated_time_to_regain_access":\s*(\d+)')
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)[a-z]*")
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-_EPOCH_SECONDS: Final = 100_000_000
-"""A reset above this is a moment, below it a time to wait."""
-_EPOCH_MILLISECONDS: Final = 100_000_000_000
+_META_MINUTES: Final = re.compile(r'"estimated_time_to_regain_access":\s*(\d{1,9})')
+_DRAFT_7: Final = re.compile(r",\s*(?=limit\s*=)")
+"""Before each of several limits that are written as in draft 07."""
+
+
+class _Window(NamedTuple):
+    remaining: int | None
+    reset: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +62,8 @@ class RateNotice:
 
 def read_notice(application: str, user: str, status: int, headers: Mapping[str, str]) -> RateNotice | None:
     """Return what the reply says about the limit; None when it says nothing."""
-    remaining, reset = _remaining(headers), _reset(headers)
+    windows = [*_named(headers), *_used(headers), *_structured(headers)]
+    remaining, reset = _tightest([own for own in windows if own != _Window(None, None)])
     pause = retry_after(headers)
     if pause is None and (pause := _shut_out(headers)) is not None:
         remaining = 0
@@ -80,35 +76,44 @@ def read_notice(application: str, user: str, status: int, headers: Mapping[str, 
     return RateNotice(application, user, seconds, remaining, reset, is_refusal)
 
 
-def _remaining(headers: Mapping[str, str]) -> int | None:
-    for name in _REMAINING:
-        if (number := read_number(headers.get(name, ""))) is not None:
-            return int(number)
+def _tightest(windows: Sequence[_Window]) -> _Window:
+    """Return the window with the least left; where several are used up, the one that lasts longest.
+
+    Figures of two windows are not mixed. Only where no window has both figures do they belong together.
+    """
+    most = float("inf")
+    found = min(
+        windows, key=lambda own: (most if own.remaining is None else own.remaining, -(own.reset or 0)), default=None
+    )
+    if found is None:
+        return _Window(None, None)
+    lone = [own.reset for own in windows if own.remaining is None and own.reset is not None]
+    is_half = found.reset is None and not any(None not in own for own in windows)
+    return _Window(found.remaining, max(lone)) if lone and is_half else found
+
+
+def _named(headers: Mapping[str, str]) -> Iterator[_Window]:
+    """Read the headers that have names for it; one that was sent twice speaks of two windows."""
+    for left, until in _WINDOWS:
+        remaining = [int(number) for part in headers.get(left, "").split(",") if (number := _number(part)) is not None]
+        unit = "ms" if until.endswith("-ms") else ""
+        resets = [wait.total_seconds() for wait in waits(headers.get(until, ""), headers, unit=unit)] if until else []
+        if len(remaining) == len(resets):
+            yield from map(_Window, remaining, resets)
+        elif remaining or resets:
+            yield _Window(min(remaining, default=None), max(resets, default=None))
+
+
+def _number(part: str) -> float | None:
+    return read_number(part.partition(";")[0].strip())
+
+
+def _used(headers: Mapping[str, str]) -> Iterator[_Window]:
     for name in _USED_OF_LIMIT:
-        used, _, limit = headers.get(name, "").partition("/")
-        if used.strip().isdecimal() and limit.strip().isdecimal():
-            return max(int(limit) - int(used), 0)
-    return _structured(headers)[0]
-
-
-def _reset(headers: Mapping[str, str]) -> float | None:
-    for name in _RESET:
-        value = headers.get(name, "").strip()
-        seconds = _duration(f"{value}ms" if name.endswith("-ms") else value)
-        if seconds is not None:
-            return bounded(_until(seconds, headers)).total_seconds()
-        if value and (moment := read_date(value)):
-            return bounded((moment - service_time(headers)).total_seconds()).total_seconds()
-    seconds = _structured(headers)[1]
-    return None if seconds is None else bounded(seconds).total_seconds()
-
-
-def _duration(value: str) -> float | None:
-    """Read `540`, `540 seconds`, `6m0s` or `250ms`."""
-    number = read_number(value)
-    if number is None and (parts := _PART.findall(value)) and not _PART.sub("", value).strip():
-        return sum(float(amount) * _UNITS[unit] for amount, unit in parts)
-    return number
+        for part in headers.get(name, "").split(","):
+            used, _, limit = (read_number(figure.strip()) for figure in part.partition("/"))
+            if used is not None and limit is not None:
+                yield _Window(max(int(limit) - int(used), 0), None)
 
 
 def _shut_out(headers: Mapping[str, str]) -> timedelta | None:
@@ -117,34 +122,29 @@ def _shut_out(headers: Mapping[str, str]) -> timedelta | None:
     return bounded(minutes * 60) if minutes else None
 
 
-def _until(seconds: float, headers: Mapping[str, str]) -> float:
-    if seconds >= _EPOCH_MILLISECONDS:
-        seconds /= 1000
-    return seconds - service_time(headers).timestamp() if seconds >= _EPOCH_SECONDS else seconds
-
-
-def _structured(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Return what is left and the seconds to the reset of the tightest limit that `RateLimit` names.
-
-    Where several are used up, that is the one which lasts longest.
-    """
-    limits = _limits(headers.get("ratelimit", "").encode("latin-1", "replace"))
-    most = float("inf")
-    return min(limits, key=lambda own: (most if own[0] is None else own[0], -(own[1] or 0)), default=(None, None))
-
-
-def _limits(value: bytes) -> Iterator[tuple[int | None, int | None]]:
+def _structured(headers: Mapping[str, str]) -> Iterator[_Window]:
     """Read `"burst";r=50;t=1, "daily";r=0;t=36000`, or `limit=100, remaining=0, reset=30` as in draft 07."""
-    for kind in ("list", "dictionary"):
-        try:
-            found: Any = http_sf.parse(value, tltype=kind)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            yield _whole(found.get("remaining", (None,))[0]), _whole(found.get("reset", (None,))[0])
-        else:
-            yield from ((_whole(parameters.get("r")), _whole(parameters.get("t"))) for _, parameters in found)
+    value = headers.get("ratelimit", "")
+    found = _parsed(value, "list")
+    if found is not None:
+        yield from (_window(parameters.get("r"), parameters.get("t")) for _, parameters in found)
         return
+    for part in _DRAFT_7.split(value):
+        members = _parsed(part, "dictionary")
+        if members:
+            yield _window(members.get("remaining", (None,))[0], members.get("reset", (None,))[0])
+
+
+def _parsed(value: str, kind: str) -> Any:
+    try:
+        return http_sf.parse(value.encode("latin-1", "replace"), tltype=kind) if value else None
+    except ValueError:
+        return None
+
+
+def _window(remaining: object, reset: object) -> _Window:
+    until = _whole(reset)
+    return _Window(_whole(remaining), None if until is None else bounded(until).total_seconds())
 
 
 def _whole(value: object) -> int | None:

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from applications.http.errors import ReplyUnreadable
 from applications.http.response import Response
 from connectors.delay import Delay
 
@@ -132,12 +133,19 @@ class Rules:
         return made
 
     def judge(self, response: Response) -> tuple[Meaning, str]:
-        """Return what the reply means, and the reason that a check gives."""
+        """Return what the reply means, and the reason that a check gives.
+
+        A refusal whose body a check cannot read means what its status says.
+        """
         meaning = self.by_status(response.status)
         for check in self.checks:
             is_asked = meaning is Meaning.SUCCESS if check.codes is None else response.status in check.codes
-            if is_asked and check.applies(response):
-                return check.meaning, check.text(response)
+            try:
+                if is_asked and check.applies(response):
+                    return check.meaning, check.text(response)
+            except ReplyUnreadable:
+                if meaning is Meaning.SUCCESS:
+                    raise
         return meaning, ""
 
     def by_status(self, status: int) -> Meaning:

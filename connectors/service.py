@@ -11,7 +11,15 @@ from typing import Any, Final, NoReturn, Unpack
 from applications import Application
 from applications.access import Access
 from applications.http.building import build
-from applications.http.errors import ConnectionLost, ReplyTruncated
+from applications.http.errors import (
+    CARRIED_OUT,
+    SAFE_TO_REPEAT,
+    ConnectionLost,
+    HeadUnreadable,
+    ReplyTruncated,
+    ReplyUnreadable,
+)
+from applications.http.headers import merged
 from applications.http.request import Outgoing, RequestOptions
 from applications.http.response import Response
 from applications.http.stream import Stream
@@ -33,6 +41,8 @@ class CallOptions(RequestOptions, total=False):
 
     file: Path
     """Body: a file, sent piece by piece."""
+    is_repeatable: bool
+    """Whether the request may be made twice, such as a search by POST; by its method when it is not given."""
     rules: Rules
     """What replies mean for this call; what they leave open, the action's rules decide."""
 
@@ -94,10 +104,10 @@ class Service(Verbs):
         """Send a request and return the reply that means success; see `Verbs.request` for what it raises."""
         rules = self._rules(options)
         request = await self._request(method, path, values, options)
-        async with self._open(request, rules) as stream:
-            content = await stream.read(options.get("max_bytes", self.http.max_reply_bytes))
-        response = Response(stream.method, stream.url, stream.status, stream.headers, content)
-        notice = self._notice(stream)
+        async with self._open(request, rules, options) as stream:
+            notice = self._notice(stream)
+            content = await self._content(stream, rules, options)
+        response = Response.of(stream, content)
         meaning, reason = rules.judge(response)
         if meaning is not Meaning.SUCCESS:
             end(meaning, f"{response}{_because(reason or response.problem)}", rules, notice)
@@ -114,7 +124,7 @@ class Service(Verbs):
         """
         rules = self._rules(options)
         request = await self._request(method, path, values, options)
-        async with self._open(request, rules) as stream:
+        async with self._open(request, rules, options) as stream:
             notice = self._notice(stream)
             if (meaning := rules.by_status(stream.status)) is not Meaning.SUCCESS:
                 await self._refused(stream, meaning, rules, notice)
@@ -141,22 +151,37 @@ class Service(Verbs):
         return getattr(self.application, "key", "")
 
     @asynccontextmanager
-    async def _open(self, request: Outgoing, rules: Rules) -> AsyncIterator[Stream]:
-        """Open a reply; a connection that is lost before its end means to try again."""
+    async def _open(self, request: Outgoing, rules: Rules, options: CallOptions) -> AsyncIterator[Stream]:
+        """Open a reply; one that does not come, or not whole, means to try again, unless the service has done its work.
+
+        What a service has carried out is not asked for a second time, where that would do it a second time.
+        """
+        stream = None
         try:
             async with self.http.open(request) as stream:
                 yield stream
-        except (ConnectionLost, ReplyTruncated) as error:
-            reason = f"{request.method} {shown_url(request)}: {type(error).__name__}: {error}"
-            raise Repeat(rules.repeat_after(_hop()), reason, max_hops=_hops(rules)) from error
+        except (ConnectionLost, ReplyTruncated, HeadUnreadable) as error:
+            told, asked = f"{type(error).__name__}: {error}", f"{request.method} {shown_url(request)}"
+            if not _is_repeatable(request, options) and (stream or isinstance(error, HeadUnreadable)):
+                raise Trash(f"{asked}: {CARRIED_OUT}: {told}") from error
+            raise Repeat(rules.repeat_after(_hop()), f"{asked}: {told}", max_hops=_hops(rules)) from error
+
+    async def _content(self, stream: Stream, rules: Rules, options: CallOptions) -> bytes:
+        """Read the body; of a refusal an empty one where it cannot be read, so that its head is obeyed."""
+        max_bytes = options.get("max_bytes", self.http.max_reply_bytes)
+        if rules.by_status(stream.status) is not Meaning.SUCCESS:
+            return await stream.read_refusal(max_bytes)
+        try:
+            return await stream.read(max_bytes)
+        except ReplyTruncated:
+            raise
+        except ReplyUnreadable as error:
+            if _is_repeatable(stream, options):
+                raise
+            raise ReplyUnreadable(f"{CARRIED_OUT}: {error}") from None
 
     async def _refused(self, stream: Stream, meaning: Meaning, rules: Rules, notice: RateNotice | None) -> NoReturn:
-        head = bytearray()
-        async for chunk in stream.chunks():
-            head += chunk
-            if len(head) > _HEAD_OF_REFUSAL:
-                break
-        response = Response(stream.method, stream.url, stream.status, stream.headers, bytes(head))
+        response = Response.of(stream, await stream.read_refusal(_HEAD_OF_REFUSAL))
         checked, reason = rules.judge(response)
         meaning = checked if checked is not Meaning.SUCCESS else meaning
         end(meaning, f"{response}{_because(reason or response.problem)}", rules, notice)
@@ -175,6 +200,10 @@ class Service(Verbs):
     def _told(self, notice: RateNotice) -> RateNotice:
         self.http.rate_noticed(notice)
         return notice
+
+
+def _is_repeatable(asked: Outgoing | Stream, options: CallOptions) -> bool:
+    return options.get("is_repeatable", asked.method in SAFE_TO_REPEAT)
 
 
 def end(meaning: Meaning, reason: str, rules: Rules, notice: RateNotice | None = None) -> NoReturn:
@@ -222,5 +251,5 @@ def _with_file(options: CallOptions) -> CallOptions:
     if "file" not in options:
         return options
     chunks = FileChunks(options["file"])
-    headers = {"Content-Length": str(chunks.size), **options.get("headers", {})}
+    headers = merged({"Content-Length": chunks.size}, options.get("headers", {}))
     return {**options, "content": chunks, "headers": headers}

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from applications.access import Access
 from applications.errors import ServiceAway, ServiceRefused
-from applications.http.errors import ConnectionLost, NotConnected, ReplyTruncated
+from applications.http.errors import (
+    CARRIED_OUT,
+    SAFE_TO_REPEAT,
+    ConnectionLost,
+    HeadUnreadable,
+    NotConnected,
+    ReplyTruncated,
+    ReplyUnreadable,
+)
 from applications.http.request import RequestOptions
 from applications.http.response import Response
 from applications.redaction import redact
@@ -85,13 +93,17 @@ class Client:
     async def _send(self, access: Access, method: str, path: str, values: Any, options: ClientOptions) -> Response:
         # Imported here: an application is declared, listed and shown without an HTTP library.
         from applications.http.building import build  # noqa: PLC0415 - see above
-        from applications.http.wire import MAX_REPLY_BYTES  # noqa: PLC0415 - see above
+        from applications.http.wire import MAX_REPLY_BYTES, shown_url  # noqa: PLC0415 - see above
 
         request = build(access, method, path, values, options, self._application)
+        stream, max_bytes = None, options.get("max_bytes", MAX_REPLY_BYTES)
         try:
             async with self._wire.open(request) as stream:
-                content = await stream.read(options.get("max_bytes", MAX_REPLY_BYTES))
-        except (ConnectionLost, ReplyTruncated) as error:
+                is_good = stream.is_success or stream.status in options.get("success", ())
+                content = await (stream.read(max_bytes) if is_good else stream.read_refusal(max_bytes))
+        except (ConnectionLost, ReplyTruncated, HeadUnreadable) as error:
+            if method not in SAFE_TO_REPEAT and (stream or isinstance(error, HeadUnreadable)):
+                raise ReplyUnreadable(f"{method} {shown_url(request)}: {CARRIED_OUT}: {error}") from None
             why = "no connection" if isinstance(error, NotConnected) else type(error).__name__
             raise ServiceAway(f"{self._application} cannot be reached: {why}", _AGAIN_AFTER) from None
-        return Response(stream.method, stream.url, stream.status, stream.headers, content)
+        return Response.of(stream, content)

@@ -5,8 +5,17 @@ ConnectionLost        no reply, or not the whole of it: send it again later
 ├── NotConnected      there was no connection: the service has seen nothing of the request
 └── TimedOut          no reply in time
 ReplyUnreadable       the reply is not what it says
-└── ReplyTruncated    it ends before its end
+├── ReplyTruncated    it ends before its end
+└── HeadUnreadable    there is a reply, and not even its status can be read
 """
+
+from typing import Final
+
+SAFE_TO_REPEAT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that change nothing, or the same again (RFC 9110, 9.2.2). All others may do a second thing."""
+
+CARRIED_OUT: Final = "carried out, answer not understood"
+"""Why a request is not made again whose reply has come."""
 
 
 class NeverSent(Exception):
@@ -31,6 +40,10 @@ class ReplyUnreadable(ValueError):
 
 class ReplyTruncated(ReplyUnreadable):
     """A reply or file ends before its end."""
+
+
+class HeadUnreadable(ReplyUnreadable):
+    """A reply has come whose head is no HTTP, or larger than allowed: what the service did is not known."""
 
 
 def too_large(max_bytes: int) -> ReplyUnreadable:

@@ -3,6 +3,9 @@
 Each takes a time that grows with the size of what it reads, whatever that is.
 """
 
+import json
+import math
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, IncrementalDecoder, getincrementaldecoder
 from collections.abc import (
     AsyncGenerator,
@@ -14,7 +17,7 @@ from collections.abc import (
 from encodings import aliases, normalize_encoding
 from functools import cache
 from pkgutil import iter_modules
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic_core import from_json, to_json
 
@@ -30,6 +33,10 @@ _NOT_CHARSETS: Final = frozenset(
 """Codecs that Python has beside the charsets; some decompress, some take a time that grows with the square."""
 
 _RECORD: Final = "\x1e"
+
+_MAY_OVERFLOW: Final = re.compile(r"\d[eE]\+?0*[1-9]\d\d|\d{300}")
+_MAY_OVERFLOW_BYTES: Final = re.compile(_MAY_OVERFLOW.pattern.encode())
+_ODD_NUMBER: Final = re.compile(rb"NaN|Infinity|" + _MAY_OVERFLOW.pattern.encode())
 
 
 def charset_named(name: str) -> str:
@@ -89,13 +96,50 @@ async def stream_text(chunks: AsyncIterable[bytes], charset: str = "utf-8") -> A
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return plain values. Raises `ReplyUnreadable` with the place."""
+    """Return plain values. Raises `ReplyUnreadable` with the place, also for NaN and numbers without an end."""
     if isinstance(text, bytes) and text.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         text = decode(text)
     try:
-        return from_json(text)
+        return _from_json(text)
     except ValueError as error:
         raise ReplyUnreadable(f"not JSON: {error}") from None
+
+
+def _from_json(text: str | bytes) -> Any:
+    data = from_json(text, allow_inf_nan=False)
+    if (_MAY_OVERFLOW if isinstance(text, str) else _MAY_OVERFLOW_BYTES).search(text):  # type: ignore[arg-type]  # both fit
+        _check_finite(data)
+    return data
+
+
+def _check_finite(data: Any) -> None:
+    left = [data]
+    while left:
+        match left.pop():
+            case dict() as members:
+                left += members.values()
+            case list() as items:
+                left += items
+            case float() as number if math.isinf(number):
+                raise ValueError("a number is larger than any that others can read")
+
+
+def check_numbers(content: bytes) -> None:
+    """Raise `ReplyUnreadable` where a text that shall be JSON has NaN or numbers without an end."""
+    if _ODD_NUMBER.search(content):
+        parse_json(content)
+
+
+def write_json(data: Any) -> bytes:
+    """Return data as JSON. Raises `ValueError` for NaN and infinite numbers, which are no JSON elsewhere."""
+    content: bytes = to_json(data)
+    if b"NaN" in content or b"Infinity" in content:
+        json.loads(content, parse_constant=_refuse)  # in a text they may stand
+    return content
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"JSON has no {constant}: send null or a text in its place")
 
 
 def parse_json_lines(text: str) -> Iterator[Any]:
@@ -143,14 +187,14 @@ class JsonLines:
 
     def _value(self, text: str) -> Any:
         try:
-            return from_json(text)
+            return _from_json(text)
         except ValueError as error:
             raise ReplyUnreadable(f"line {self._number} is not JSON: {error}") from None
 
 
 def write_json_lines(items: Iterable[Any]) -> str:
     """Return the items, models or plain values, one a line."""
-    return "".join(f"{to_json(item).decode()}\n" for item in items)
+    return "".join(f"{write_json(item).decode()}\n" for item in items)
 
 
 async def split_lines(chunks: AsyncIterable[str], *, max_piece: int = MAX_PIECE) -> AsyncIterator[str]:

@@ -5,7 +5,8 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
 from pydantic import TypeAdapter, ValidationError
@@ -56,8 +57,10 @@ class Headers(dict[str, str]):
 class Head:
     """Status and headers of a reply, and which request it answers."""
 
-    def __init__(self, method: str, url: str, status: int, headers: Mapping[str, str]) -> None:
-        """`url` is without its query, which may hold secrets.
+    def __init__(
+        self, method: str, url: str, status: int, headers: Mapping[str, str], *, address: str | None = None
+    ) -> None:
+        """`url` is for people: without its query and without secrets. `address` is where the reply really came from.
 
         `status` is that of HTTP; `headers` finds names in any case.
         """
@@ -65,6 +68,7 @@ class Head:
         self.url = url
         self.status = status
         self.headers = headers
+        self._address = url if address is None else address
 
     @property
     def is_success(self) -> bool:
@@ -79,8 +83,12 @@ class Head:
     @property
     def charset(self) -> str:
         """The charset of the content type, else UTF-8."""
+        return self._named_charset or "utf-8"
+
+    @property
+    def _named_charset(self) -> str:
         found = re.search(r"charset=[\"']?([\w.:-]+)", self.headers.get("content-type", ""), re.IGNORECASE)
-        return found[1].lower() if found else "utf-8"
+        return found[1].lower() if found else ""
 
     @property
     def _format(self) -> str:
@@ -105,6 +113,10 @@ class Head:
                 return str(target)
         return None
 
+    def resolve(self, url: str) -> str:
+        """Return the whole of a URL that the reply names, maybe relative to its own. It may hold secrets."""
+        return urljoin(self._address, url)
+
     def unreadable(self, why: object) -> ReplyUnreadable:
         """Return the error of a body that is not what it should be."""
         kind = self.content_type or "no content type"
@@ -122,10 +134,18 @@ class Response(Head):
     for, and pydantic's `ValidationError` with the place when it does not fit a type.
     """
 
-    def __init__(self, method: str, url: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """`content` is the body without its content encoding, `status` that of HTTP."""
-        super().__init__(method, url, status, headers)
+    def __init__(
+        self, method: str, url: str, status: int, headers: Mapping[str, str], content: bytes,
+        *, address: str | None = None,
+    ) -> None:  # fmt: skip
+        """`content` is the body without its content encoding; the others are as in `Head`."""
+        super().__init__(method, url, status, headers, address=address)
         self.content = content
+
+    @classmethod
+    def of(cls, head: Head, content: bytes) -> Self:
+        """Return the reply with this head and this body, without its content encoding."""
+        return cls(head.method, head.url, head.status, head.headers, content, address=head._address)  # noqa: SLF001 - a head of its own
 
     @property
     def text(self) -> str:
@@ -160,6 +180,10 @@ class Response(Head):
     def _read_whole(self, model: type[Model]) -> Model:
         """Read without the plain values in between: this is the usual way, and three times faster."""
         try:
+            formats.check_numbers(self.content)
+        except ReplyUnreadable as error:
+            raise self.unreadable(error) from None
+        try:
             read: Model = _adapter(model).validate_json(self.content.removeprefix(BOM_UTF8))
         except ValidationError as error:
             problem = error.errors(include_input=False)[0]
@@ -184,7 +208,7 @@ class Response(Head):
         from applications.http.xml import parse_xml  # noqa: PLC0415 - only who reads XML pays for the parser
 
         try:
-            return parse_xml(self.content)
+            return parse_xml(self.content, self._named_charset)
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 

@@ -43,5 +43,5 @@ class Route:
             return self.proxy
         found = known.get(parts.scheme) or known.get("all")
         if found and "://" in found and not found.startswith(("http://", "https://")):
-            raise NeverSent("the proxy of the environment is no http:// or https:// one: set WORKER_PROXY")
+            raise NeverSent("the proxy of the environment is no http:// or https:// one: set WORKER_OUTGOING_PROXY_URL")
         return found if not found or "://" in found else f"http://{found}"

@@ -3,12 +3,11 @@
 Its compression is undone here: HTTP libraries do not notice one that ends too early.
 """
 
-import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
-from applications.http.compression import GZIP, Inflater
-from applications.http.errors import ReplyTruncated, ReplyUnreadable, too_large
+from applications.http.compression import Decoder, decoder_of
+from applications.http.errors import ConnectionLost, ReplyTruncated, ReplyUnreadable, too_large
 from applications.http.response import Head
 
 
@@ -23,9 +22,11 @@ class Stream(Head):
         headers: Mapping[str, str],
         pieces: AsyncGenerator[bytes, None],
         close: Callable[[], Awaitable[None]],
+        *,
+        address: str | None = None,
     ) -> None:
-        """`pieces` are those of the body as it was sent; `close` ends the reply."""
-        super().__init__(method, url, status, headers)
+        """`pieces` are those of the body as it was sent; `close` ends the reply; the others are as in `Head`."""
+        super().__init__(method, url, status, headers, address=address)
         self._pieces = pieces
         self._close = close
 
@@ -36,28 +37,23 @@ class Stream(Head):
     async def chunks(self, max_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the body in pieces, once. Raises `ReplyTruncated`, `ReplyUnreadable` and `ConnectionLost`.
 
-        `max_bytes` bounds what is compressed, as `Inflater` counts it.
+        `max_bytes` bounds what is compressed, as the decoders of `compression` count it.
         """
-        inflater = self._inflater(max_bytes)
         try:
+            decoder = self._decoder(max_bytes)
             async with aclosing(self._pieces) as pieces:
                 async for raw in pieces:
-                    for plain in inflater.feed(raw) if inflater else (raw,):
+                    for plain in decoder.feed(raw) if decoder else (raw,):
                         yield plain
-            if inflater:
-                inflater.finish()
+            if decoder:
+                decoder.finish()
         except ReplyTruncated as error:
             raise ReplyTruncated(f"{self}: {error}") from None
         except ReplyUnreadable as error:
             raise self.unreadable(error) from None
 
-    def _inflater(self, max_bytes: int | None) -> Inflater | None:
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding in {"", "identity"} or self.method == "HEAD":
-            return None
-        if encoding not in {"gzip", "x-gzip", "deflate"}:
-            raise ReplyUnreadable(f"content encoding {encoding!r}, which was not asked for")
-        return Inflater(zlib.MAX_WBITS if encoding == "deflate" else GZIP, max_bytes)
+    def _decoder(self, max_bytes: int | None) -> Decoder | None:
+        return None if self.method == "HEAD" else decoder_of(self.headers.get("content-encoding", ""), max_bytes)
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the whole body. Raises as `chunks` does, and `ReplyUnreadable` above `max_bytes`."""
@@ -69,3 +65,10 @@ class Stream(Head):
                     raise self.unreadable(too_large(max_bytes))
                 parts.append(part)
         return b"".join(parts)
+
+    async def read_refusal(self, max_bytes: int) -> bytes:
+        """Return the whole body; an empty one where it cannot be read. A refusal is obeyed by its head."""
+        try:
+            return await self.read(max_bytes)
+        except (ReplyUnreadable, ConnectionLost):
+            return b""

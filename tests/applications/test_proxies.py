@@ -17,6 +17,7 @@ from applications.http.errors import NeverSent, NotConnected
 from applications.http.route import Route
 from applications.http.wire import Wire
 from applications.token_endpoint import TokenEndpoint
+from worker.accounts.opening import route_to_services
 from worker.errors import SettingsError
 from worker.settings.settings import load_settings
 from worker.testing import ByteService
@@ -80,7 +81,7 @@ async def test_the_environment_may_be_ignored(proxy: ByteService, monkeypatch: p
 
 async def test_a_proxy_of_another_kind_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
-    with pytest.raises(NeverSent, match="set WORKER_PROXY"):
+    with pytest.raises(NeverSent, match="set WORKER_OUTGOING_PROXY_URL"):
         await ask("http://shop.invalid", Route())
 
 
@@ -139,8 +140,9 @@ async def test_own_authorities_are_trusted_besides_the_usual_ones(encrypted: tup
     url, certificate = encrypted
     with pytest.raises(NotConnected):
         await ask(url, Route())
-    assert load_settings(ca_file=str(certificate)).ca_file == certificate
-    assert await ask(url, Route(ca_file=certificate)) == 200
+    route = route_to_services(load_settings(ca_file=str(certificate)))
+    assert route == Route(Egress(Guarded.INSTALLS), ca_file=certificate)
+    assert await ask(url, route) == 200
     known = _tls(None).cert_store_stats()["x509_ca"]
     assert _tls(certificate).cert_store_stats()["x509_ca"] == known + 1
 
@@ -150,11 +152,11 @@ def test_a_file_without_certificates_is_refused_at_the_start(content: str | None
     path = tmp_path / "own.pem"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SettingsError, match=r"WORKER_CA_FILE: .*has no certificates in PEM"):
-        load_settings(ca_file=str(path))
+    with pytest.raises(SettingsError, match=r"WORKER_CA_FILE has no certificates in PEM"):
+        route_to_services(load_settings(ca_file=str(path)))
 
 
 @pytest.mark.parametrize("value", ["socks5://a:1", "proxy:3128", "http://", "yes"])
 def test_a_proxy_that_cannot_be_one_is_refused_at_the_start(value: str) -> None:
-    with pytest.raises(SettingsError, match=r"WORKER_PROXY: .*environment, none or http://"):
-        load_settings(proxy=value)
+    with pytest.raises(SettingsError, match=r"WORKER_OUTGOING_PROXY_URL: .*none or http://"):
+        load_settings(outgoing_proxy_url=value)

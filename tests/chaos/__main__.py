@@ -1,4 +1,4 @@
-"""Send odd messages through a worker, and let its actions end oddly: `make chaos`.
+"""Send odd messages through a worker, and let its actions end oddly and meet odd replies: `make chaos`.
 
 The worker may not end, and each message is somewhere afterwards: at the follower, in the trash, or parked. `--seed`
 repeats a run. `--processes 2` sends them through a supervisor's processes, none of which may end either, and
@@ -25,6 +25,7 @@ from rich.progress import Progress
 from support.topologies import NodeEntry, TopologyFile, custom_node, pass_on, sink
 
 from benchmarks.rig import ROOT, Command, running
+from chaos import exact
 from chaos.sending import ODD_NODES, Sent, send
 from deploy.broker import provide_broker
 from deploy.ports import free_ports
@@ -58,6 +59,8 @@ def topology(folder: Path) -> TopologyFile:
 async def main(options: argparse.Namespace) -> int:
     """Run it; return the exit status."""
     console.print(f"seed {options.seed}")
+    met = await exact.run(options.replies, options.seed)
+    console.print(f"[green]right[/] replies of services: {dict(met.outcomes)}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, provide_broker() as broker:
         folder, (port,) = Path(name), free_ports(1)
         nodes = topology(folder)
@@ -188,6 +191,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000, help="odd messages")
     parser.add_argument("--outcomes", type=int, default=2_000, help="messages whose action ends oddly")
+    parser.add_argument("--replies", type=int, default=3_000, help="generated replies of services")
     parser.add_argument("--processes", type=int, default=1, help="worker processes")
     parser.add_argument("--unprivileged", action="store_true", help="run the worker as nobody, on read-only files")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))

@@ -58,8 +58,6 @@ async def http() -> AsyncIterator[Http]:
     ("reply", "said"),
     [
         (b"", "POST"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "POST"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "POST"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "answered 502"),
     ],
 )

@@ -69,6 +69,13 @@ async def test_an_action_meets_it_over_the_network() -> None:
     assert service.requests[0].headers["x-own"] == "5"
 
 
+async def test_the_connection_stays_open_after_a_reply_that_is_whole() -> None:
+    whole, asked = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"GET / HTTP/1.1\r\n\r\n"
+    async with ByteService(whole, whole + b"x") as service:
+        assert await exchange(service, asked + asked) == whole + whole + b"x"
+    assert len(service.requests) == 2
+
+
 async def test_it_needs_a_reply() -> None:
     with pytest.raises(ValueError, match="at least one reply"):
         ByteService()

@@ -1,5 +1,6 @@
 """The users' accounts at services, as the worker opens them."""
 
+import ssl
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from applications.access import Access
 from applications.authentication import TokenAuthentication
 from applications.errors import KeyMissing
 from applications.http.egress import Egress, Guarded
-from applications.http.route import Route
+from applications.http.route import ENVIRONMENT, Route
 from connectors.http import of_class
 from connectors.secrets import keep_own
 from worker.errors import SettingsError
@@ -68,9 +69,15 @@ def has_keys(settings: Settings) -> bool:
 
 
 def route_to_services(settings: Settings) -> Route:
-    """Return how all requests to services are sent."""
+    """Return how all requests to services are sent. Raises `SettingsError` for a file without certificates."""
+    try:
+        if settings.ca_file is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(settings.ca_file)
+    except OSError as error:
+        raise SettingsError(f"WORKER_CA_FILE has no certificates in PEM: {error.strerror or error}") from None
     egress = Egress(Guarded(settings.egress), settings.egress_allow)
-    proxy = settings.proxy.get_secret_value()
+    named = settings.outgoing_proxy_url
+    proxy = named.get_secret_value() if named else ENVIRONMENT
     return Route(egress, proxy, settings.ca_file, settings.max_head_bytes)
 
 

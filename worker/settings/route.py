@@ -1,10 +1,9 @@
 """Settings of how services are reached: where nobody may go, through which proxy, and whom to trust."""
 
-import ssl
 from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from worker.settings.values import Names, ProxyAddress, Values
 
@@ -20,11 +19,10 @@ class RouteSettings(Values):
         "actions call. `none`: none.",
     )
     egress_allow: Names = Field((), description="Networks that these URLs may still reach, `10.1.0.0/16,192.168.1.7`.")
-    proxy: ProxyAddress = Field(
-        SecretStr("environment"),
-        description="The proxy to services: `environment` takes `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and "
-        "`NO_PROXY` as they are, `none` takes none, and `http://user:password@host:3128` is used for all hosts that "
-        "`NO_PROXY` does not name.",
+    outgoing_proxy_url: ProxyAddress | None = Field(
+        None,
+        description="The proxy to services, `http://user:password@host:3128`, for all hosts that `NO_PROXY` does not "
+        "name; `none` for none. Unset: as `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.",
     )
     ca_file: Path | None = Field(
         None,
@@ -43,14 +41,4 @@ class RouteSettings(Values):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ip_network(network, strict=False)
-        return value
-
-    @field_validator("ca_file")
-    @classmethod
-    def _authorities(cls, value: Path | None) -> Path | None:
-        try:
-            if value is not None:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
-        except OSError as error:
-            raise ValueError(f"{value} has no certificates in PEM: {error.strerror or error}") from None
         return value

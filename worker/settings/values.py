@@ -83,8 +83,8 @@ def _check_http(url: str) -> None:
 
 
 def _check_proxy(url: str) -> None:
-    if url not in {"environment", "none"} and not re.match(r"https?://[^/\s]", url):
-        raise ValueError("environment, none or http://user:password@host:port expected")
+    if url != "none" and not re.match(r"https?://[^/\s]", url):
+        raise ValueError("none or http://user:password@host:port expected")
 
 
 def _check_mongodb(url: str) -> None:

@@ -1,6 +1,7 @@
 """A service on loopback that writes exact bytes: what no proper server would answer can be answered by it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Final, Self
 from applications.http.response import Headers
 
 _LONGEST_HEAD: Final = 1 << 20
+_LENGTH: Final = re.compile(rb"^content-length: *(.*?) *\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ class ByteService:
     """A service on loopback that gives these replies in order, the last one again and again.
 
     A reply is its bytes, from the status line on, or a function of the `RawRequest` that returns them. The connection
-    ends after each: so a body without a length ends, and one that is too short is cut off. `b""` is no reply. Entering
-    it starts the service: `async with ByteService(...) as service`, which listens at `service.url`.
+    stays open after one that is as long as its `Content-Length` says, and ends after any other: so a body without a
+    length ends, and one that is too short is cut off. `b""` is no reply. Entering it starts the service:
+    `async with ByteService(...) as service`, which listens at `service.url`.
     """
 
     def __init__(self, *replies: RawReply) -> None:
@@ -71,6 +74,7 @@ class ByteService:
         """Where it listens, such as `http://127.0.0.1:4711`, once it is entered."""
         self._replies: Iterator[RawReply] = chain(replies, repeat(replies[-1]))
         self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
@@ -84,15 +88,32 @@ class ByteService:
         """Listen no longer."""
         if self._server is not None:
             self._server.close()
+        for writer in tuple(self._open):
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        is_open = True
         with suppress(OSError, asyncio.IncompleteReadError):
-            request = await _read(reader)
-            self.requests.append(request)
-            reply = next(self._replies)
-            writer.write(reply(request) if callable(reply) else reply)
-            await writer.drain()
+            while is_open:
+                is_open = await self._answer(reader, writer)
         writer.close()
+        self._open.discard(writer)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; return whether there may be another one."""
+        request = await _read(reader)
+        self.requests.append(request)
+        reply = next(self._replies)
+        content = reply(request) if callable(reply) else reply
+        writer.write(content)
+        await writer.drain()
+        return _is_whole(content)
+
+
+def _is_whole(reply: bytes) -> bool:
+    head, _, body = reply.partition(b"\r\n\r\n")
+    return _LENGTH.findall(head) == [b"%d" % len(body)] and b"connection: close" not in head.lower()
 
 
 async def _read(reader: asyncio.StreamReader) -> RawRequest:

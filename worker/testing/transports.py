@@ -4,15 +4,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, Final
 
-from applications.http.errors import ConnectionLost
+from applications.http.compression import decoded
+from applications.http.errors import ConnectionLost, ReplyUnreadable
 from applications.http.request import Request
 from applications.http.response import Response
 from applications.http.transport import Reply, Transport
 from applications.http.wire import Network, without_secrets
 from connectors.secrets import known_secrets
 from worker.errors import EndsTest
+
+_MOST: Final = 1 << 30
+_OF_THE_BYTES_SENT: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that say how a body was sent, and nothing of what it is."""
 
 
 class UnexpectedRequest(EndsTest):
@@ -88,10 +93,21 @@ class RecordingTransport(Transport):
         except ConnectionLost as error:
             self.exchanges.append(Exchange(request, None, f"{type(error).__name__}: {error}", known_secrets()))
             raise
-        response = Response(request.method, without_secrets(request.url), reply.status, reply.headers, reply.content)
+        plain = _plain(reply, is_head=request.method == "HEAD")
+        response = Response(request.method, without_secrets(request.url), plain.status, plain.headers, plain.content)
         self.exchanges.append(Exchange(request, response, secrets=known_secrets()))
         return reply
 
     async def close(self) -> None:
         """Close what is below."""
         await self._transport.close()
+
+
+def _plain(reply: Reply, *, is_head: bool) -> Reply:
+    """Return the reply without its content encoding; one that cannot be undone stays as it is."""
+    try:
+        content = reply.content if is_head else decoded(reply.content, reply.headers.get("content-encoding", ""), _MOST)
+    except ReplyUnreadable:
+        return reply
+    headers = {name: text for name, text in reply.headers.items() if name not in _OF_THE_BYTES_SENT}
+    return Reply(reply.status, content=content, headers=headers)
