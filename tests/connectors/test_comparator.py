@@ -151,6 +151,12 @@ async def test_a_collection_lasts_until_its_time_is_up(compared: Compared) -> No
     assert await compared.changes(items(1, 2)) == (items(2), [], [])
 
 
+async def test_a_collection_whose_time_is_up_at_once_keeps_nothing(compared: Compared) -> None:
+    """As when the worker was held up, or its clock is behind."""
+    for _ in range(3):
+        assert await compared.changes(items(1), ttl=0.0001) == (items(1), [], [])
+
+
 async def test_invalidated_items_are_created_again(compared: Compared) -> None:
     await compared.changes(items(1, 2))
     told = await compared.invalidate(externalId=1)

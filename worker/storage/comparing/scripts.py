@@ -24,7 +24,8 @@ end
 local function prolong(kept_ms)
   if kept_ms ~= '' then redis.call('PEXPIREAT', META, NOW + kept_ms) end
   local expires = redis.call('PEXPIRETIME', META)
-  if expires > 0 then redis.call('PEXPIREAT', ITEMS, expires) end
+  if expires > 0 then redis.call('PEXPIREAT', ITEMS, expires)
+  elseif expires == -2 then redis.call('UNLINK', ITEMS) end  -- its time was up before we came here
 end
 """
 
