@@ -1,6 +1,7 @@
 """Calling actions of this process, and finding them."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,11 +160,20 @@ def test_kinds_have_names_of_their_own() -> None:
     assert registry.get(Kind.CONNECTOR, "shout") is None
 
 
-async def test_an_unknown_action_is_refused_with_what_exists() -> None:
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/custom-node/shuot/process", "Did you mean the custom-node 'shout'?"),
+        ("/connector/shout/action", "Did you mean the custom-node 'shout'?"),
+        ("/connector/x/action", "Add its module with --actions"),
+    ],
+)
+async def test_an_unknown_action_is_refused_with_the_closest_one(path: str, hint: str) -> None:
     remote = RemoteActions()
-    unknown = node("next", action_path="/connector/nope/action", role=Role.CONNECTOR)
-    with pytest.raises(ActionsError, match=r"'/connector/nope/action'.*Actions here: batch pages, custom-node shout"):
+    unknown = node("next", action_path=path, role=Role.CONNECTOR)
+    with pytest.raises(ActionsError, match=re.escape(path)) as caught:
         bind([unknown], Registry([Shout(), Pages()]), remote)
+    assert hint in str(caught.value)
     await remote.close()
 
 

@@ -7,10 +7,12 @@ from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any, NoReturn
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 from support.visits import node, visit
 
 from applications.errors import ApplicationError
 from connectors import CustomNode, Exponential, Forward, Message, Outcome, Repeat, Stop, Trash
+from worker.actions.errors import describe
 from worker.actions.local import contained, local_call
 
 AnyMessage = Message[Any]
@@ -82,6 +84,14 @@ class Exits(CustomNode[Any, Any]):
 
     async def end(self) -> NoReturn:
         raise SystemExit(3)
+
+
+def test_an_error_that_only_a_library_has_lines_of_names_none_of_them() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(int).validate_json('"x"')
+    told = describe(caught.value.with_traceback(caught.tb.tb_next))
+    assert told.startswith("ValidationError: int: at $: Input should be a valid integer")
+    assert "(at " not in told
 
 
 async def test_an_exit_in_a_task_of_an_action_ends_that_task() -> None:

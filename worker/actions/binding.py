@@ -1,6 +1,7 @@
 """Binds each node to the action it names, with the node's configuration."""
 
 from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -88,5 +89,12 @@ def _action(node: Node, registry: Registry, *, is_needed: bool = True) -> AnyAct
         return action
     raise ActionsError(
         f"node {node.name} ({node.id}) wants the action {node.action_path!r}, which is not in this process, and its "
-        f"settings.url names no service. Actions here: {registry.names()}. Add a module with --actions."
+        f"settings.url names no service.{_closest(node, registry)} Add its module with --actions; "
+        "orchesty-worker actions list shows what there is."
     )
+
+
+def _closest(node: Node, registry: Registry) -> str:
+    known = {action.name: action for action in registry}
+    close = get_close_matches(node.action[1], known, n=1) if node.action else []
+    return f" Did you mean the {known[close[0]].kind} {close[0]!r}?" if close else ""

@@ -38,14 +38,16 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, BaseExceptionGroup):
         return f"{type(error).__name__}: {'; '.join(map(describe, error.exceptions[:MOST_OF_GROUP]))}"
-    return f"{type(error).__name__}: {without_secrets(text_without_values(error))}{_place(frames) if frames else ''}"
+    return f"{type(error).__name__}: {without_secrets(text_without_values(error))}{_place(frames)}"
 
 
 def _place(frames: traceback.StackSummary) -> str:
-    """Show the innermost line of the action itself: what it called in libraries says less."""
-    own = [frame for frame in frames if not _is_library(frame)]
-    own = [frame for frame in own if Path(frame.filename).parent not in _OUR_PACKAGES]
-    frame = (own or frames)[-1]
+    """Show the innermost line of the action itself, else of ours: what they called in libraries says less."""
+    code = [frame for frame in frames if not _is_library(frame)]
+    own = [frame for frame in code if Path(frame.filename).parent not in _OUR_PACKAGES]
+    if not code:
+        return ""
+    frame = (own or code)[-1]
     path = Path(frame.filename)
     return f" (at {path.parent.name}/{path.name}:{frame.lineno} in {frame.name})"
 

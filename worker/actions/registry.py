@@ -107,10 +107,6 @@ class Registry:
         """Iterate by kind and name."""
         return iter(action for _, action in sorted(self._actions.items()))
 
-    def names(self) -> str:
-        """List what there is, for an error."""
-        return ", ".join(f"{action.kind} {action.name}" for action in self) or "none"
-
     async def close(self) -> None:
         """Close the HTTP client."""
         await self.http.close()
