@@ -94,6 +94,7 @@ async def handling(
     *,
     largest: int = LARGEST,
     added: Sequence[Stage] = (),
+    settler: type[Settler] = Settler,
 ) -> AsyncIterator[Handled]:
     """Handle messages of these nodes; `actions` are by node id. Runs are counted as in standalone mode."""
     outlet, patience = Read(), Patience()
@@ -103,14 +104,14 @@ async def handling(
     runs = CountingService(
         f"sqlite:///{folder}/processes.sqlite", topology, outlet, keep_days=0, webhook=None, start_node=None
     )
-    trash, settler = Keeper(store, patience), Settler(BrokerParking(), OpenCounter(), largest)
+    trash, settles = Keeper(store, patience), settler(BrokerParking(), OpenCounter(), largest)
     carrier = Carrier(
-        settler=settler, outlet=outlet, trash=trash, notifier=NoNotifier(), runs=runs.runs, patience=patience
+        settler=settles, outlet=outlet, trash=trash, notifier=NoNotifier(), runs=runs.runs, patience=patience
     )
     stages = Stages(
         calls={own: timed(local_call(action)) for own, action in actions.items()},
         carrier=carrier,
-        settler=settler,
+        settler=settles,
         turns=Turns(ReservingGate(MemoryReservations(time.monotonic, guard_seconds=0)), patience),
         failures=Failures(10, time.monotonic),
         runs=runs.runs,
