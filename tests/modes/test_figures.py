@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from conftest import MakeDatabase, MakeTopology, RunWorker
 from pymongo import AsyncMongoClient
 from support.actions import Copy
 from support.queues import Queues, bodies, process_message
+from support.services import serving
 from support.topologies import NodeEntry, connector, custom_node, sink
 from support.visits import node, visit
 from support.waiting import eventually
 
+from applications.pauses import FIRST_SECONDS
 from connectors import Connector, Message, Repeat, Trash
 from deploy.ports import free_ports
 from worker.modes import figures as module
@@ -88,6 +91,29 @@ async def test_who_ends_is_told_and_who_waits_is_not(
     assert successes == {True: topology.node_id("choose"), False: topology.node_id("choose")}
     await eventually(lambda: worker.worker.counts[topology.node_id("ask"), "kept"] == 1, what="a user task")
     assert 'orchesty_worker_figures_total{outcome="written"} 2' in worker.worker.metrics()
+
+
+async def test_time_in_which_a_service_was_away_is_waiting(
+    make_topology: MakeTopology, run_worker: RunWorker, queues: Queues, make_database: MakeDatabase
+) -> None:
+    url, called = make_database("mongodb"), list[int]()
+
+    async def answer(request: web.Request) -> web.Response:
+        called.append(now_ms())
+        sent = await request.json()
+        sent["headers"]["result-code"] = "0"
+        return web.json_response(sent, status=503 if len(called) == 1 else 200)
+
+    async with serving(answer) as service:
+        topology = make_topology(connector("remote", "remote", url=service))
+        await run_worker(topology, mode="platform", metrics_dsn=url)
+        await queues.publish(topology.exchange("remote"), process_message("x"))
+        (figure,) = await eventually(lambda: written(url), seconds=20, what="a figure")
+    fields = figure["fields"]
+    ended = round(fields["created"].replace(tzinfo=UTC).timestamp() * 1000)
+    away, answered = called
+    assert away + FIRST_SECONDS * 500 <= ended - fields["worker_duration"] <= answered
+    assert fields["waiting_duration"] + fields["worker_duration"] == fields["total_duration"]
 
 
 async def test_no_message_waits_for_a_database_that_is_away(

@@ -1,6 +1,8 @@
 """Repeater settings of the platform's editor: read from the documents of the nodes, and again when they change."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -41,7 +43,7 @@ def configs(**repeater: Any) -> str:
 async def read(documents: NodeDocuments, *ids: str) -> Mapping[str, Repeater]:
     """Look at the documents once."""
     kept = EditorRepeaters(documents, [node(id=own) for own in ids])
-    await kept._read()
+    await kept.begin()
     return kept.by_node
 
 
@@ -89,7 +91,7 @@ async def test_what_cannot_be_read_is_told_once_and_ignored(
     documents = MongoNodes(url)
     kept = EditorRepeaters(documents, [node(id=str(own))])
     for _ in range(2):
-        await kept._read()
+        await kept.begin()
     assert [line["event"] for line in log_lines] == ["editor_settings_unreadable"]
     assert kept.by_node == {}
     await documents.close()
@@ -100,7 +102,7 @@ async def test_while_the_database_is_away_the_latest_ones_hold(log_lines: Sequen
     kept = EditorRepeaters(documents, [node()])
     kept.by_node["n1"] = OWN
     for _ in range(2):
-        await kept._read()
+        await kept.begin()
     assert kept.by_node == {"n1": OWN}
     assert [line["event"] for line in log_lines] == ["editor_settings_away"]
     await documents.close()
@@ -113,6 +115,36 @@ class Later(Connector[Any, Any]):
 
     async def process(self, message: Message[Any]) -> Message[Any]:
         raise Repeat(timedelta(seconds=1), "later", max_hops=9)
+
+
+async def test_a_worker_that_consumes_knows_what_the_editor_says(
+    make_database: MakeDatabase, make_topology: MakeTopology, run_worker: RunWorker
+) -> None:
+    url, topology = make_database("mongodb"), make_topology(connector("later", "later"))
+    own = topology.node_id("later")
+    async with nodes_of(url) as nodes:
+        await nodes.insert_one({"_id": own, "systemConfigs": configs(enabled=True, interval=60, hops=3)})
+    worker = await run_worker(topology, Later(), mode="platform", mongodb_dsn=url)
+    repeaters = worker.worker.parts.repeaters
+    assert repeaters is not None
+    assert repeaters.by_node == {own: OWN}
+
+
+async def test_a_worker_starts_while_the_settings_are_away(make_topology: MakeTopology, run_worker: RunWorker) -> None:
+    ended = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    topology = make_topology(connector("later", "later"))
+    began = time.monotonic()
+    async with server:
+        await run_worker(topology, Later(), mode="platform", api_host=f"http://127.0.0.1:{port}")
+        assert time.monotonic() - began < 60
+        ended.set()
 
 
 async def test_a_change_in_the_editor_holds_for_a_worker_that_runs(

@@ -91,6 +91,8 @@ class Worker:
         )
         try:
             with contained(), self.parts.ui_log.listening(self.parts.registry.calls):
+                if self.parts.repeaters is not None:
+                    await self.parts.repeaters.begin()
                 async with self._http():
                     try:
                         await self._consume_until_stopped()

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 READ_SECONDS = 10.0
 """Between two looks at the documents."""
 ANSWER_SECONDS: Final = 10
+FIRST_SECONDS: Final = 2
+"""How long a worker that starts waits for them."""
 
 
 class RepeaterEntry(msgspec.Struct):
@@ -61,10 +63,14 @@ class EditorRepeaters:
         self._texts: Mapping[str, str] = {}
         self._is_away = False
 
+    async def begin(self) -> None:
+        """Read for the first time; give up after two seconds."""
+        await self._read(FIRST_SECONDS)
+
     async def run(self) -> None:
         """Read until cancelled."""
         while True:
-            await self._read()
+            await self._read(ANSWER_SECONDS)
             await asyncio.sleep(READ_SECONDS)
 
     async def finish(self) -> None:
@@ -78,13 +84,13 @@ class EditorRepeaters:
         """Close the connections."""
         await self._documents.close()
 
-    async def _read(self) -> None:
+    async def _read(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(seconds):
                 texts = await self._documents.configs([node.id for node in self._nodes])
         except (StoreError, OSError) as error:
             if not self._is_away:
-                cause = str(error) or f"no answer within {ANSWER_SECONDS} s"
+                cause = str(error) or f"no answer within {seconds} s"
                 log.warning("editor_settings_away", cause=cause, consequence="the latest ones hold")
             self._is_away = True
             return

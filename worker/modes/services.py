@@ -73,6 +73,9 @@ class Entities(Beside, Protocol):
 class Repeaters(Beside, Protocol):
     """Knows what people set for nodes that run."""
 
+    async def begin(self) -> None:
+        """Find out before the first message comes. Returns within two seconds, whatever is away."""
+
     @property
     def by_node(self) -> Mapping[str, Repeater]:
         """Return the repeat settings that hold now, by node id; they win over those of the topology file."""

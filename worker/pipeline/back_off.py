@@ -19,7 +19,7 @@ from worker.errors import ActionUnreachable
 from worker.patience import Patience
 from worker.pipeline.decisions import Decided, Unreachable, Way
 from worker.protocol import headers as h
-from worker.protocol.message import Visit
+from worker.protocol.message import Visit, now_ms
 from worker.protocol.topology import Node
 
 log = structlog.get_logger()
@@ -115,6 +115,7 @@ class BackOff:
                 return Decided(visit, Trash(self._given_up(failure)))
             log.warning("action_unreachable", cause=failure.reason, retry_in_seconds=round(pause, 1))
             await self._patience.pause(pause)
+            visit.delivery.began_again = now_ms()
         return Decided(visit, Trash(self._given_up_before))
 
     async def attempt(self, visit: Visit) -> Decided:

@@ -15,9 +15,15 @@ class Figured:
     figures: Figures
 
     async def stage(self, visit: Visit, call_next: Way) -> Decided:
-        """Measure around all that a node does with the message."""
+        """Measure around all that a node does with the message.
+
+        Time in which it waited here for another attempt counts as waiting: the platform's own worker gives such a
+        message back to the broker, and measures anew.
+        """
         began = now_ms()
         decided = await call_next(visit)
         if decided.state is not None:
-            self.figures.ended(decided.visit, began, is_success=decided.state is MessageState.OK)
+            self.figures.ended(
+                decided.visit, visit.delivery.began_again or began, is_success=decided.state is MessageState.OK
+            )
         return decided

@@ -12,7 +12,7 @@ from worker.errors import HeldTooLong
 from worker.patience import Patience
 from worker.pipeline.decisions import Decided, Parked, Way
 from worker.protocol import headers as h
-from worker.protocol.message import Visit, current_visit
+from worker.protocol.message import Visit, current_visit, now_ms
 
 log = structlog.get_logger()
 
@@ -58,6 +58,7 @@ class Hold:
         while True:
             if key in self._waits:
                 visit = await self._wait(key, visit, give_back_at)
+                visit.delivery.began_again = now_ms()
             decided = await call_next(visit)
             if decided.settlement is None or decided.settlement.parked is None:
                 return decided

@@ -23,6 +23,8 @@ class Delivery:
     """False where the platform calls with the message: it waits nowhere, and cannot be held."""
     is_settling: bool = False
     """Whether the action is done and its outcome is being carried out."""
+    began_again: int | None = None
+    """When its latest attempt began, ms, after it waited here for a service or for its repeat; None: at the first."""
 
 
 @dataclass(frozen=True, slots=True)
