@@ -68,6 +68,14 @@ async def test_an_entity_is_kept_once_and_its_id_travels_on(url: str) -> None:
     assert first == {"user": USER}
 
 
+@pytest.mark.parametrize("fields", [None, "id", 5, {"key": "id"}, ["id", None, {"name": "Id"}, {"key": 5}, [1]]])
+async def test_a_kind_that_declares_nothing_keeps_nothing(url: str, fields: object) -> None:
+    async with database(url) as opened:
+        await opened["AuditEntity"].update_one({"_id": KIND}, {"$set": {"fields": fields}})
+    told = await noted(url, named({"id": 17}))
+    assert (await kept(url), json.loads(told["audit-entity-ids"])) == ([], {})
+
+
 async def test_what_the_headers_know_is_not_asked_again(url: str) -> None:
     ids = {"order:17": str(ObjectId()), "order:4": "not an id"}
     kinds = {"order": {"entity": "another", "fields": ["id"]}}

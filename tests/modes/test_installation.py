@@ -81,6 +81,19 @@ async def installation(url: str | None) -> AsyncIterator[tuple[InstallationLimit
             await limits.close()
 
 
+async def test_a_limit_of_null_is_none_and_the_others_hold(make_database: MakeDatabase) -> None:
+    url = make_database("mongodb")
+    await use(url, messages=6, megabytes=4096)
+    async with installation(url) as (limits, backend, _, store):
+        backend.status = {"limits": {"messages": None, "storageGb": 1, "trashDuplicationLimit": None}}
+        await limits._look()
+        assert limits.exceeded == "storage limit of the installation exceeded"
+        assert store.flood_limit == OWN_FLOOD_LIMIT
+        backend.status = {"limits": {"messages": 5, "storageGb": None}}
+        await limits._look()
+        assert limits.exceeded == "message limit of the installation exceeded"
+
+
 async def test_too_many_messages_are_told_once_and_so_is_the_end_of_it(make_database: MakeDatabase) -> None:
     url = make_database("mongodb")
     await use(url, messages=6, held=5)

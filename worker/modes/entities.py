@@ -135,7 +135,7 @@ class MongoEntities:
         remembered = self._remembered.get(name)
         if remembered is None or remembered.until < time.monotonic():
             found = await self._kinds.find_one({"key": name})
-            kind = None if found is None else Kind(str(found["_id"]), [field["key"] for field in found["fields"]])
+            kind = None if found is None else Kind(str(found["_id"]), _declared(found.get("fields")))
             remembered = self._remembered[name] = Remembered(kind, time.monotonic() + KIND_SECONDS)
         return remembered.kind
 
@@ -174,6 +174,12 @@ class MongoEntities:
             self._away_until = time.monotonic() + AWAY_SECONDS
             cause = f"{type(error).__name__}: {error}" if str(error) else f"no answer within {ANSWER_SECONDS} s"
             log.warning("audit_away", cause=cause, consequence="the next node keeps the entities, if there is one")
+
+
+def _declared(fields: Any) -> list[str]:
+    """Return the keys that a kind declares; a document that people have changed by hand may hold anything."""
+    found = fields if isinstance(fields, list) else []
+    return [field["key"] for field in found if isinstance(field, dict) and isinstance(field.get("key"), str)]
 
 
 def _json(value: Any) -> str:

@@ -30,11 +30,11 @@ KINDS: Final = ("message", "storage")
 
 
 class Limits(msgspec.Struct):
-    """What the backend allows; 0: as much as you like."""
+    """What the backend allows; 0 or null: as much as you like."""
 
-    messages: int = 0
-    storage_gb: float = msgspec.field(name="storageGb", default=0)
-    equal_in_trash: int = msgspec.field(name="trashDuplicationLimit", default=0)
+    messages: int | None = 0
+    storage_gb: float | None = msgspec.field(name="storageGb", default=0)
+    equal_in_trash: int | None = msgspec.field(name="trashDuplicationLimit", default=0)
 
 
 class Status(msgspec.Struct):
@@ -110,7 +110,7 @@ class InstallationLimits:
             self._is_away = False
 
     async def _compare(self) -> None:
-        limits = {"message": float(self._limits.messages), "storage": self._limits.storage_gb * MB_OF_GB}
+        limits = {"message": float(self._limits.messages or 0), "storage": (self._limits.storage_gb or 0) * MB_OF_GB}
         if not any(limits.values()) and not self.exceeded:
             return
         used = {"message": float(await self._usage.messages()), "storage": await self._usage.storage_mb()}
