@@ -71,6 +71,8 @@ async def test_a_connector_is_called_for_the_user_and_its_reply_compared(tmp_pat
         {"http": "GET https://shop.example/api/orders?all=1,2&q=17"},
         {"http": "GET https:\\/\\/shop\\.example\\/api\\/orders\\?q=.*", "useRegexp": True},
         {"http": "ANY https://shop.example/api/orders/?q=17&all=1%2C2"},
+        {"http": "GET https://shop.example//api/orders\\?q=17&all=1,2"},
+        {"http": "GET https://(?<host>shop)\\.example/.*\\?q=(?!18)", "useRegexp": True},
     ],
 )
 async def test_replies_are_found_by_method_and_address(tmp_path: Path, mock: dict[str, Any]) -> None:
@@ -109,6 +111,14 @@ def paged(folder: Path, **changed: object) -> Path:
 async def test_a_batch_is_called_page_by_page(tmp_path: Path) -> None:
     result = await run_node_fixtures(list_orders, paged(tmp_path), "all")
     assert result.items == [{"id": 1}, {"id": 2}, {"id": 3}]
+
+
+@pytest.mark.asyncio
+async def test_what_differs_in_each_run_is_replaced_in_items_too(tmp_path: Path) -> None:
+    last = {"headers": {}, "data": [{"body": "any"}], "replacement": {"data": {"0.body": "any", "0.body.id": "no"}}}
+    await run_node_fixtures(list_orders, paged(tmp_path, **{"all-output1": last}), "all")
+    last["data"], last["replacement"] = [{"body": "5"}], {"data": {"": [{"body": "5"}]}}
+    await run_node_fixtures(list_orders, paged(tmp_path, **{"all-output1": last}), "all")
 
 
 LARGE = {

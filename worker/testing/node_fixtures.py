@@ -126,7 +126,8 @@ class _Mock:
         headers = {name: h.text(value) for name, value in (content.get("headers") or {}).items()}
         try:
             reply = Reply(int(content.get("code", 200)), headers=headers, content=body.encode())
-            return cls(path.name, method.upper(), re.compile(url) if content.get("useRegexp") else URL(url), reply)
+            address = _expression(url) if content.get("useRegexp") else URL(url.replace("\\", ""))
+            return cls(path.name, method.upper(), address, reply)
         except (ValueError, TypeError, re.error) as error:
             raise ValueError(f"{path}: {error}") from None
 
@@ -159,9 +160,15 @@ class _Mocks:
         return found.reply
 
 
+def _expression(text: str) -> re.Pattern[str]:
+    """Read an expression of JavaScript, which names its groups in another way. Raises `re.error`."""
+    return re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", text))
+
+
 def _parts(url: URL) -> tuple[object, ...]:
     """Return what makes two URLs the same, however they are escaped."""
-    return url.scheme, url.host, url.port, url.path.rstrip("/"), sorted(url.query.items())
+    path = re.sub("/+", "/", url.path).rstrip("/")
+    return url.scheme, url.host, url.port, path, sorted(url.query.items())
 
 
 def _compare(
@@ -176,8 +183,7 @@ def _compare(
     if not isinstance(result.outcome, Forward):
         return
     message = result.outcome.message
-    replacement = (expected.get("replacement") or {}).get("data") or {}
-    data = message.body if is_raw else _replaced(json.loads(message.body or "null"), replacement)
+    data = message.body if is_raw else _replaced(json.loads(message.body or "null"), expected)
     _same("data", expected.get("data"), data)
     _same("headers", _own(wanted), _own(message.headers))
 
@@ -198,6 +204,7 @@ def _own(headers: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _compare_pages(result: ActionResult, files: _Files) -> None:
     items: list[tuple[Any, Mapping[str, Any]]] = []
+    found: list[Any] = []
     for number, outcome in enumerate(result.outcomes):
         expected = files.read(f"output{number or ''}.json")
         wanted = expected.get("headers") or {}
@@ -207,9 +214,11 @@ def _compare_pages(result: ActionResult, files: _Files) -> None:
         is_last = h.text(wanted.get(h.RESULT_CODE)) not in {"1010", "1011"}
         _same(f"page {number + 1} is the last", is_last, outcome.next_cursor is None)
         items += [(_body(item), item.get("headers") or {}) for item in expected.get("data") or ()]
-    _same("number of items", len(items), len(result.messages))
-    for number, ((body, wanted), message) in enumerate(zip(items, result.messages, strict=True), 1):
-        _same(f"data of item {number}", body, _body({"body": message.body}))
+        of_page = result.messages[len(found) : len(found) + len(outcome.items)]
+        found += _replaced([{"body": message.body} for message in of_page], expected)
+    _same("number of items", len(items), len(found))
+    for number, ((body, wanted), message, item) in enumerate(zip(items, result.messages, found, strict=False), 1):
+        _same(f"data of item {number}", body, _body(item))
         _same(f"headers of item {number}", _own(wanted), _own({name: message.headers.get(name) for name in wanted}))
 
 
@@ -221,9 +230,14 @@ def _body(item: Mapping[str, Any]) -> Any:
         return body
 
 
-def _replaced(data: Any, replacement: Mapping[str, Any]) -> Any:
-    """Put values in place of those that differ in each run, where there are any: `"order.created": "now"`."""
-    for path, value in replacement.items():
+def _replaced(data: Any, expected: Mapping[str, Any]) -> Any:
+    """Put values in place of those that differ in each run, where there are any: `"order.created": "now"`.
+
+    The items of a batch are counted, and their bodies are texts: `"0.body": "{}"`. An empty path is all of it.
+    """
+    for path, value in ((expected.get("replacement") or {}).get("data") or {}).items():
+        if not path:
+            return value
         *parents, last = path.split(".")
         place = data
         for name in parents:
