@@ -109,7 +109,9 @@ def _check_module(module: str) -> None:
     """A module that hides another one breaks what imports that."""
     is_taken = module in sys.stdlib_module_names or keyword.iskeyword(module) or find_spec(module) is not None
     if is_taken:
-        raise SkeletonError(f"Python has a module or word {module} already. Choose another name, as in my-{module}.")
+        raise SkeletonError(
+            f"Python has a module or word {module} already. Choose another name, as in my-{module.replace('_', '-')}."
+        )
 
 
 def _application(folder: Path, application: str) -> Names:
