@@ -1,7 +1,9 @@
 """`orchesty-worker topology import` and `export`."""
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,16 @@ def test_a_topology_with_circles_is_not_exported(tmp_path: Path) -> None:
     done = run("export", "topology.json")
     assert done.exit_code == 1
     assert "topology.json: these nodes go in circles" in done.output
+
+
+def test_a_file_is_checked_that_can_be_read_once_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as threads:
+        threads.submit((tmp_path / "pipe").write_text, bpmn())
+        assert run("check", "pipe").output.startswith("pipe (pipe): 6 nodes\n")
+        for command in ("import", "export"):
+            threads.submit((tmp_path / "pipe").write_text, bpmn())
+            assert "pipe can be read only once. Write it to a file." in run(command, "pipe").output
 
 
 def test_a_file_of_the_editor_is_checked_and_shown_as_it_is(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.drawings import FLOWS, ORDERS, bpmn, circle, sketch, square, stored
 
-from worker.cli.guesses import guesses
 from worker.editor.checking import checked
 from worker.editor.document import document_of, drawing_of
 from worker.editor.kinds import in_use
@@ -170,8 +169,6 @@ def test_a_wrong_type_anywhere_is_told_in_words_of_the_file(tmp_path: Path, plac
             assert told.startswith(f"{path}: ")
             assert "instance of" not in told
             assert told.isprintable() or "\n" in told
-        else:
-            guesses(path)
 
 
 def test_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
@@ -223,7 +220,7 @@ def test_what_is_not_there_is_guessed_and_told(tmp_path: Path) -> None:
         flows=[("n1", "n2"), ("n2", "n3"), ("n3", "elsewhere")],
     )
     content = content.replace('"type": "custom"', '"type": null')
-    assert guesses(stored(tmp_path, "o.tplg.json", content)) == {
+    assert load_topology(stored(tmp_path, "o.tplg.json", content)).guesses == {
         "guessed": [
             "gateway (n3): a gateway, as it has no action",
             "gateway (n3): the name gateway",

@@ -54,7 +54,7 @@ def import_(file: Path, name: str | None, urls: tuple[str, ...], output: Path, *
     Shows what of each node was taken, guessed and dropped. Run it again with other options to change what was guessed.
     """
     load_topology(file)  # what is wrong is told with the file's name
-    drawing, addresses = read_file(file), _addresses(urls)
+    drawing, addresses = _read_again(file), _addresses(urls)
     if not isinstance(drawing, Drawing):
         raise click.ClickException(f"{file} is a topology file already. Run it: orchesty-worker run --topology {file}")
     notes = [*drawing.notes, *not_in_document(drawing, addresses)]
@@ -81,7 +81,7 @@ def export(file: Path, service: str, output: Path | None, *, force: bool, as_jso
     Shows what of each node the editor's file has no place for.
     """
     topology = load_topology(file)
-    read = read_file(file)
+    read = _read_again(file)
     try:
         drawing = read if isinstance(read, Drawing) else checked(in_use(drawing_of(read, service)))
     except TopologyError as error:
@@ -90,6 +90,12 @@ def export(file: Path, service: str, output: Path | None, *, force: bool, as_jso
     _write(path, written(drawing, positions(drawing)), force=force)
     taken = [list(filter(None, (node.kind, node.application, node.service))) for node in drawing.nodes]
     _report(path, drawing, taken, [*drawing.notes, *not_in_sketch(drawing)], as_json=as_json)
+
+
+def _read_again(file: Path) -> Any:
+    if not file.is_file():
+        raise click.ClickException(f"{file} can be read only once. Write it to a file.")
+    return read_file(file)
 
 
 def _addresses(urls: Iterable[str]) -> Mapping[str, str]:

@@ -15,10 +15,10 @@ import uvloop
 
 from worker.app.ending import LEAVE_SECONDS, HardEnd
 from worker.app.process import Worker, run_until_signal
-from worker.cli.guesses import guesses
 from worker.cli.options import amqp_option, topology_option, trash_option
 from worker.logs import configure_logs
 from worker.output import never_wait
+from worker.protocol.topology import Topology
 from worker.protocol.topology_file import load_topology
 from worker.settings.environment import unknown_variables
 from worker.settings.settings import Settings, load_settings
@@ -112,15 +112,16 @@ def _chosen(
         return lambda: _work_supervised(settings, end, *supervised)
     _warn_of_unknown_variables()
     if settings.processes > 1 or is_reloading:
-        load_topology(settings.topology).select(settings.nodes)  # wrong ones are told once, not by every process
-        _tell_guesses(settings.topology)
+        topology = load_topology(settings.topology)
+        topology.select(settings.nodes)  # wrong ones are told once, not by every process
+        _tell_guesses(topology)
         return lambda: supervise_until_signal(Supervisor(settings, is_reloading=is_reloading))
     return lambda: _work(settings, end)
 
 
 async def _work(settings: Settings, end: HardEnd) -> int:
     worker = _made(settings)
-    _tell_guesses(settings.topology)
+    _tell_guesses(worker.parts.topology)
     return await run_until_signal(worker, end)
 
 
@@ -154,9 +155,9 @@ def _remove_socket(socket: Path) -> None:
         socket.parent.rmdir()
 
 
-def _tell_guesses(topology: Path) -> None:
-    if found := guesses(topology):
-        log.info("editor_file_taken", file=str(topology), **found)
+def _tell_guesses(topology: Topology) -> None:
+    if topology.guesses:
+        log.info("editor_file_taken", topologyName=topology.name, **topology.guesses)
 
 
 def _warn_of_unknown_variables() -> None:

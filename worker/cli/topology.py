@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from worker.broker.link import CONNECTION_ERRORS
 from worker.broker.one_shot import looking
 from worker.cli.action_options import actions_option, load
 from worker.cli.graph import Row, draw
-from worker.cli.guesses import guesses
 from worker.cli.options import amqp_option, json_option
 from worker.cli.printing import Listing, say, say_json, say_table
 from worker.errors import ActionsError
@@ -47,17 +46,16 @@ def check(file: Path | None, actions: tuple[str, ...], *, as_json: bool) -> None
     action. Of a file of the platform's editor, it shows what was guessed and dropped.
     """
     settings = load_settings(actions=actions or None)
-    path = file or settings.topology
-    checked, found = load_topology(path), guesses(path)
-    _show_nodes(checked, found, as_json=as_json)
+    checked = load_topology(file or settings.topology)
+    _show_nodes(checked, as_json=as_json)
     at_nodes = problems(checked.nodes, load(actions), settings.node_variables, knows_all=bool(settings.actions))
     if texts := list(at_nodes):
         raise ActionsError("\n".join(texts))
 
 
-def _show_nodes(checked: Topology, found: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
+def _show_nodes(checked: Topology, *, as_json: bool) -> None:
     if as_json:
-        say_json({**_document(checked, None), **found})
+        say_json({**_document(checked, None), **checked.guesses})
         return
     count = len(checked.nodes)
     say(f"{checked.name} ({checked.id}): {count} node{'s' if count > 1 else ''}")
@@ -65,7 +63,7 @@ def _show_nodes(checked: Topology, found: Mapping[str, Sequence[str]], *, as_jso
     for node in checked.nodes:
         line = f"  {node.name:{width}}  {node.role.value:11}  {_action(node)}{_followers(node, checked)}"
         say(line.rstrip())
-    for fate, texts in found.items():
+    for fate, texts in checked.guesses.items():
         for text in texts:
             say(f"{fate}: {text}")
 

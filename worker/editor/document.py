@@ -93,6 +93,15 @@ def not_in_document(drawing: Drawing, addresses: Mapping[str, str]) -> Iterator[
             yield Note(Fate.DROPPED, f"the time {node.cron!r}: a scheduler has to start the node", node.id)
 
 
+def guesses_of(drawing: Drawing) -> Mapping[str, Sequence[str]]:
+    """Return what was guessed and what was dropped of a drawing that is taken as it is, with the names of the nodes."""
+    names = {node.id: f"{node}: " for node in drawing.nodes}
+    found: dict[str, list[str]] = {fate.value: [] for fate in Fate}
+    for note in (*drawing.notes, *not_in_document(drawing, {})):
+        found[note.fate.value].append(f"{names.get(note.node, '')}{note.text}")
+    return found
+
+
 def drawing_of(document: Mapping[str, Any], service: str) -> Drawing:
     """Return a checked topology file as a drawing; `service` has the actions of nodes that name none."""
     nodes: Sequence[Mapping[str, Any]] = document["nodes"]

@@ -1,12 +1,13 @@
 """Topology files in three formats, told apart by what is in them: topology.json, `.tplg.json` and BPMN."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from worker.editor.bpmn import read_bpmn
 from worker.editor.checking import checked
-from worker.editor.document import document_of
+from worker.editor.document import document_of, guesses_of
 from worker.editor.drawing import Drawing
 from worker.editor.kinds import in_use
 from worker.editor.sketch import is_sketch, read_sketch
@@ -17,14 +18,14 @@ _BEFORE_XML: Final = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 _ENDINGS: Final = (".tplg.json", ".tplg", ".bpmn", ".json", ".xml")
 
 
-def read_document(path: Path) -> Any:
-    """Return the JSON value of a topology file, which a file of the editor is turned into.
+def read_document(path: Path) -> tuple[Any, Mapping[str, Sequence[str]]]:
+    """Return the JSON value of a topology file, which a file of the editor is turned into, and what is open in that.
 
     Raises `OSError`, `ValueError` for what is no JSON, `RecursionError`, and `TopologyError` for a file of the editor
     that cannot run.
     """
     read = read_file(path)
-    return document_of(read, name_of(path), {}) if isinstance(read, Drawing) else read
+    return (document_of(read, name_of(path), {}), guesses_of(read)) if isinstance(read, Drawing) else (read, {})
 
 
 def read_file(path: Path) -> Any:

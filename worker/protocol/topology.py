@@ -1,7 +1,7 @@
 """The topology file (version 2): which nodes there are, what they do and who follows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -157,6 +157,8 @@ class Topology:
     name: str
     nodes: tuple[Node, ...]
     amqp_url: str | None
+    guesses: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False)
+    """What was `guessed` of a file of the editor, and what was `dropped`; empty for a `topology.json`."""
 
     def select(self, references: tuple[str, ...]) -> tuple[Node, ...]:
         """Return the nodes with these ids or names, or all when there are none. Raises `TopologyError`."""

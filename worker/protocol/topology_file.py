@@ -106,7 +106,8 @@ def load_topology(path: Path) -> Topology:
     Raises `TopologyError` naming the file, the place in it and the cure.
     """
     try:
-        entries = _File.model_validate(read_document(path))
+        document, guesses = read_document(path)
+        entries = _File.model_validate(document)
     except OSError as error:
         raise TopologyError(
             f"{path}: {error.strerror or error}. Name the topology file with TOPOLOGY_JSON or --topology."
@@ -122,7 +123,7 @@ def load_topology(path: Path) -> Topology:
     if problems := list(_problems(entries)):
         raise TopologyError("\n".join(f"{path}: {problem}" for problem in problems))
     nodes = tuple(_node(entries, entry, f"{path}: $.nodes[{index}]") for index, entry in enumerate(entries.nodes))
-    return Topology(entries.id, entries.name, nodes, entries.brokers[0].dsn if entries.brokers else None)
+    return Topology(entries.id, entries.name, nodes, entries.brokers[0].dsn if entries.brokers else None, guesses)
 
 
 def _explain(path: Path, error: ValidationError) -> str:
