@@ -76,8 +76,9 @@ async def _ftp(address: Address) -> AsyncIterator[FileServer]:
     import aioftp  # noqa: PLC0415 - see above
 
     from connectors.fileservers.ftp import FtpServer, ftp_errors  # noqa: PLC0415
+    from connectors.fileservers.names import ESCAPED_UTF_8  # noqa: PLC0415
 
-    client = aioftp.Client(connection_timeout=CONNECT_SECONDS)
+    client = aioftp.Client(connection_timeout=CONNECT_SECONDS, encoding=ESCAPED_UTF_8)
     try:
         with ftp_errors(f"ftp {address.where}"):
             await client.connect(address.host, address.port)

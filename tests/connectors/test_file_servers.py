@@ -12,6 +12,7 @@ import pytest
 
 from connectors import Repeat, Trash
 from connectors.fileservers import FileServer, open_file_server
+from connectors.fileservers.names import ESCAPED_UTF_8
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 PUBLIC = KEY.export_public_key().decode().strip()
@@ -42,7 +43,7 @@ async def sftp(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def ftp(tmp_path: Path) -> AsyncIterator[str]:
-    server = aioftp.Server([aioftp.User("ann", "hunter2", base_path=tmp_path)])
+    server = aioftp.Server([aioftp.User("ann", "hunter2", base_path=tmp_path)], encoding=ESCAPED_UTF_8)
     await server.start("127.0.0.1", 0)
     yield f"ftp://ann:hunter2@127.0.0.1:{server.server_port}"
     await server.close()
@@ -193,9 +194,12 @@ async def test_a_server_without_posix_rename_keeps_no_part_and_replaces_files(tm
             assert contents(tmp_path) == {"a.csv": content}
 
 
-async def test_a_name_that_is_not_utf_8_blocks_no_folder(tmp_path: Path) -> None:
+async def test_a_name_that_is_not_utf_8_blocks_no_folder(files: FileServer, tmp_path: Path) -> None:
     put(tmp_path, {"ž.csv": b"2", os.fsdecode(b"caf\xe9.csv"): b"1"})
-    async with old_server(tmp_path) as files:
-        names = [file.name for file in await files.list("/")]
-        assert sorted(names) == sorted(["ž.csv", os.fsdecode(b"caf\xe9.csv")])
-        assert sorted([await read_all(files, f"/{name}") for name in names]) == [b"1", b"2"]
+    names = [file.name for file in await files.list("/")]
+    assert sorted(names) == sorted(["ž.csv", os.fsdecode(b"caf\xe9.csv")])
+    assert sorted([await read_all(files, f"/{name}") for name in names]) == [b"1", b"2"]
+    await files.rename(f"/{names[-1]}", "/plain.csv")
+    await files.rename("/plain.csv", f"/{names[-1]}")
+    await files.delete(f"/{names[-1]}")
+    assert len(await files.list("/")) == 1
