@@ -50,8 +50,9 @@ async def read_page(
         return _restart(trail, response)
     if response.status in beyond:
         return _end_behind(pages, at, trail, response)
-    data = None if is_empty(response) and (at is not None or response.status == _NO_CONTENT) else response.data()
-    rows = [] if data is None else items_of(response, data, request.items)
+    is_bare = is_empty(response) and (at is not None or response.status == _NO_CONTENT)
+    data = None if is_bare else response.data()
+    rows = [] if is_bare else items_of(response, data, request.items)
     if rows is None and not (pages.may_lack_items or trail.is_lacking):
         log.warning("batch_without_items", reply=str(response), place=request.items, page=trail.page)
     trail = replace(trail, is_lacking=trail.is_lacking or rows is None)
