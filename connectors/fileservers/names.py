@@ -4,7 +4,7 @@ aioftp takes the name of a charset only, so this way to read UTF-8 has one.
 """
 
 import codecs
-from typing import Final
+from typing import Any, Final
 
 ESCAPED_UTF_8: Final = "utf_8_with_surrogates"
 
@@ -13,7 +13,7 @@ def _encode(text: str, _: str = "strict") -> tuple[bytes, int]:
     return codecs.utf_8_encode(text, "surrogateescape")
 
 
-def _decode(content: bytes, _: str = "strict") -> tuple[str, int]:
+def _decode(content: Any, _: str = "strict") -> tuple[str, int]:
     return codecs.utf_8_decode(content, "surrogateescape", True)
 
 
