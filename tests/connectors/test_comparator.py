@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, func, select, text
+from sqlalchemy import Connection, create_engine, event, func, select, text
 from support.comparing import Compared
 from support.databases import Databases
 from support.pages import ROOT
@@ -433,3 +433,27 @@ async def test_what_a_slice_reads_does_not_grow_with_the_collection(databases: D
             runs.note_seen(connection, collection, comparing.comparison_key(compared.master, "r"), ids, now_ms())
         assert rows_read(connection, "storage_compared_items", "storage_compared_seen") - before <= 25_000
     database.dispose()
+
+
+async def test_a_collection_that_another_has_made_meanwhile_is_not_dropped(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """PostgreSQL, where two that look for a new collection at once both see that there is none."""
+    url = databases.make("postgresql", tmp_path)
+    storage = open_storage(url)
+    await Compared(storage).changes([])
+    await storage.close()
+    one, other = (create_engine(url.replace("postgresql:", "postgresql+psycopg:")) for _ in range(2))
+    made: list[int] = []
+
+    @event.listens_for(one, "before_cursor_execute")
+    def make_meanwhile(*facts: Any) -> None:
+        if not made and str(facts[2]).startswith("UPDATE storage_compared "):
+            with other.begin() as connection:
+                made.append(collections.open_collection(connection, "m", now_ms()).number)
+
+    with one.begin() as connection:
+        found = collections.open_collection(connection, "m", now_ms())
+    assert made == [found.number]
+    for engine in (one, other):
+        engine.dispose()

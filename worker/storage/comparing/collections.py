@@ -34,8 +34,9 @@ class Collection:
 
 def open_collection(connection: Connection, master: str, now: int) -> Collection:
     """Return the collection of a master key; a new one, if there is none or its time is up."""
+    old = (compared.c.master == master, compared.c.expires <= now)  # one without end may have been made meanwhile
     while (found := _lasting(connection, compared.c.master == master, now)) is None:
-        connection.execute(update(compared).where(compared.c.master == master).values(master=None, expires=0))
+        connection.execute(update(compared).where(*old).values(master=None, expires=0))
         connection.execute(insert_into(connection, compared).values(master=master, runs=0).on_conflict_do_nothing())
     return found
 
