@@ -196,7 +196,9 @@ class Application:
     @classmethod
     def text_settings(cls, settings: Values, plain: Mapping[str, Any]) -> dict[str, str]:
         """Return settings as text, by field: what placeholders are filled from."""
-        return flat(cls.form_facts(), settings) | {name: setting_text(value) for name, value in plain.items()}
+        return flat(cls.form_facts(), settings) | {
+            name: setting_text(value) for name, value in plain.items() if value is not None
+        }
 
     @classmethod
     def secrets(cls, settings: Values) -> set[str]:

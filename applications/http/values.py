@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretBytes, SecretStr
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 
 class Arrays(StrEnum):
@@ -97,10 +97,12 @@ def _ordered(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def setting_text(value: Any) -> str:
-    """Return a setting of an install as placeholders take it: a list as its values with commas between them."""
+    """Return a setting of an install as placeholders take it: of a list its values with commas between them."""
+    if isinstance(value, Mapping):
+        return to_json(value).decode()
     if isinstance(value, _MANY):
-        return ",".join(setting_text(item) for item in _ordered(value))
-    return text_of(value, "a setting") if not isinstance(value, Mapping) else str(value)
+        return ",".join(setting_text(item) for item in _ordered(value) if item is not None)
+    return text_of(value, "a setting")
 
 
 def written_out(plain: Any, value: Any) -> Any:

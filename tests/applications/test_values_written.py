@@ -216,6 +216,13 @@ def test_settings_stand_in_addresses_and_headers_as_values_do() -> None:
     assert text["is_live"] == "false"
 
 
+def test_settings_that_a_login_brings_are_written_as_json() -> None:
+    plain = {"sites": ["a", None, True], "plan": {"id": 5}, "since": 1.5, "until": None}
+    assert Application.text_settings({}, plain) | {"x": ""} == {
+        "sites": "a,true", "plan": '{"id":5}', "since": "1.5", "useLimit": "false", "x": "",
+    }  # fmt: skip
+
+
 class Prefixed(Application):
     key = "prefixed"
     base_url = "https://{host}/{prefix}"
