@@ -20,7 +20,7 @@ from worker.broker.partitions import PARTITIONS, routing_key
 
 ACTIONS = "support.ordering"
 KEYS = 100
-BIG = 4_000
+BIG = 2_000
 SECONDS = 0.05
 """An action takes half of it on average."""
 
@@ -91,7 +91,7 @@ async def test_no_key_is_out_of_order_on_four_workers_that_are_killed_and_join(
     topology = ordered(prefetch=20, orderBy="body:key")
     workers = [await start_worker(topology, actions=ACTIONS) for _ in range(3)]
     await eventually(lambda: are_shared(workers), seconds=60, what="three equal shares")
-    messages = [process_message({"n": n, "key": n % KEYS, "seconds": SECONDS}) for n in range(BIG)]
+    messages = [process_message({"n": n, "key": n % KEYS, "seconds": 2 * SECONDS}) for n in range(BIG)]
     await queues.publish(topology.exchange("work"), *messages)
 
     await comes(queues, topology, BIG // 10)

@@ -15,7 +15,7 @@ from support.workers import WorkerProcess
 
 from deploy.broker import Broker
 
-MESSAGES = 6_000
+MESSAGES = 3_000
 KILLS = 5
 RESTARTS = {1: "stop", 3: "kill"}
 """After which kill of the worker the broker is stopped or killed as well."""
