@@ -22,6 +22,7 @@ from applications.forms import Values
 from applications.install import TOKEN_PLACE, Install, place_of
 from applications.store import AccountStore
 from applications.token import Token
+from worker.accounts.platform_documents import milliseconds_of, plain_of, readable
 from worker.accounts.platform_settings import SharedSettings, shared
 from worker.documents.cipher import PlatformCipher
 from worker.documents.client import Collection as Kind
@@ -116,10 +117,10 @@ class PlatformAccounts:
             return False
         return await self._write(found, content)
 
-    async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> bool:
+    async def saveplain_of(self, install: Install, plain: Mapping[str, Any]) -> bool:
         """Save the settings that are not secret, unless the install changed meanwhile."""
         found, note = await self._unchanged(install)
-        if found is None or note is None or not await self._notes.save_plain(note, {"plain": _digest(dict(plain))}):
+        if found is None or note is None or not await self._notes.saveplain_of(note, {"plain": _digest(dict(plain))}):
             return False
         return await self._write(found, nonEncryptedSettings=dict(plain))
 
@@ -191,7 +192,7 @@ class PlatformAccounts:
     async def _of(self, user: str, application: str, sdk: str, *, is_fresh: bool = True) -> Sequence[Document]:
         """Return the documents of one install; a service of Node.js may have made several."""
         wanted = {"users": [user], "names": [application], "enabled": None}
-        found = await self._documents.find(Kind.INSTALLS, wanted, is_fresh=is_fresh)
+        found = readable(await self._documents.find(Kind.INSTALLS, wanted, is_fresh=is_fresh))
         return sorted(
             (one for one in found if (one.get("sdk") or "") == sdk),
             key=lambda one: (not one.get("enabled"), str(one["_id"])),
@@ -205,7 +206,7 @@ class PlatformAccounts:
         return await self._opened(documents[0]) if documents else None
 
     async def _read(self, wanted: Mapping[str, Any], *, is_fresh: bool = True) -> Sequence[_Found]:
-        documents = await self._documents.find(Kind.INSTALLS, {**wanted, "enabled": None}, is_fresh=is_fresh)
+        documents = readable(await self._documents.find(Kind.INSTALLS, {**wanted, "enabled": None}, is_fresh=is_fresh))
         first: dict[tuple[str, str, str], Document] = {}
         for one in sorted(documents, key=lambda one: (not one.get("enabled"), str(one["_id"]))):
             first.setdefault((one["user"], one["key"], one.get("sdk") or ""), one)
@@ -219,10 +220,9 @@ class PlatformAccounts:
         sealed = document.get("encryptedSettings")
         if not sealed:
             return shared(document.get("settings"))
+        place = place_of(document["user"], document["key"], document.get("sdk") or "")
         try:
-            return shared(
-                self._cipher.open(sealed, *place_of(document["user"], document["key"], document.get("sdk") or ""))
-            )
+            return shared(self._cipher.open(sealed if isinstance(sealed, str) else "", *place))
         except SecretsError as error:
             return SharedSettings({}, error)
 
@@ -243,7 +243,7 @@ class PlatformAccounts:
         held, mark, plain = (
             note.sealed.settings(),
             note.sealed.token(),
-            _digest(found.document.get("nonEncryptedSettings") or {}),
+            _digest(plain_of(found.document)),
         )
         is_other_token = (mark.access_token if mark else "") != token
         if is_other_token:
@@ -258,7 +258,7 @@ class PlatformAccounts:
             note = await self._notes.get(*found.place) or note
         is_other_plain = note.plain.get("plain", _NOTHING) != plain
         if is_other_plain:
-            await self._notes.save_plain(note, {"plain": plain})
+            await self._notes.saveplain_of(note, {"plain": plain})
         return is_other_token or is_other or is_other_plain
 
     async def _unchanged(self, install: Install) -> tuple[_Found | None, Install | None]:
@@ -311,11 +311,11 @@ def _install(found: _Found, note: Install) -> Install:
     return replace(
         note,
         is_enabled=document.get("enabled") is True,
-        plain=document.get("nonEncryptedSettings") or {},
+        plain=plain_of(document),
         sealed=found.content,
         expires=int((token.expires or 0) * 1000) if token else 0,
-        created=_ms(document.get("created")),
-        updated=_ms(document.get("updated")),
+        created=milliseconds_of(document.get("created")),
+        updated=milliseconds_of(document.get("updated")),
     )
 
 
@@ -346,10 +346,3 @@ def _now() -> str:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _ms(value: Any) -> int:
-    try:
-        return int(datetime.fromisoformat(str(value)).timestamp() * 1000)
-    except ValueError:
-        return 0

@@ -19,6 +19,8 @@ _JAVASCRIPT_DATE: Final = "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal 
 _MILLISECONDS_FROM: Final = 10**11
 """A number of seconds is smaller for the next three thousand years."""
 
+_LONGEST_NUMBER: Final = 15
+
 
 @dataclass(frozen=True, slots=True)
 class SharedSettings:
@@ -119,16 +121,17 @@ def _seconds(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return _of_text(str(value))
-    return number / 1000 if number > _MILLISECONDS_FROM else number
+    seconds = number / 1000 if number > _MILLISECONDS_FROM else number
+    return seconds if abs(seconds) <= _MILLISECONDS_FROM else None
 
 
 def _of_text(text: str) -> float | None:
     for read in (datetime.fromisoformat, _of_javascript, parsedate_to_datetime):
         try:
             found = read(text)
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             continue
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     return None
@@ -142,4 +145,4 @@ def _typed(value: Any) -> Any:
     """Return a value of the limiter form; the editor of 3.0 sends all as text."""
     if value in ("true", "false"):
         return value == "true"
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= _LONGEST_NUMBER else value

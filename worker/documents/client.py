@@ -68,6 +68,8 @@ class DocumentClient:
     ) -> Sequence[Document]:  # fmt: skip
         """Return documents that are not deleted; `is_fresh` asks even when they were read within this second.
 
+        Each has an `_id`; all else may be of any type, as services in other languages write it.
+
         Of installs, `enabled` may be true or None for all: false means all to worker-api as well. `sorter` is
         `{"created": "asc"}` or `"desc"`, `paging` has `limit` and `offset`.
         """
@@ -83,9 +85,10 @@ class DocumentClient:
         answer = await self._send("GET", collection, query)
         if not isinstance(answer, list):
             raise DocumentsAway(f"answered no list of {collection}")
-        if answer:
-            self._read.put(key, (time.monotonic(), answer))
-        return answer
+        found = [one for one in answer if isinstance(one, dict) and isinstance(one.get("_id"), str)]
+        if found:
+            self._read.put(key, (time.monotonic(), found))
+        return found
 
     async def node(self, node_id: str) -> Document | None:
         """Return the document of a node, if the platform has one."""

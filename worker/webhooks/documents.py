@@ -73,9 +73,8 @@ class PlatformWebhooks:
         return await self._called(tokens)
 
     async def _called(self, tokens: Iterable[str], **asked: Sequence[str]) -> Mapping[str, Webhook]:
-        found = {
-            one["token"]: one for one in await self._documents.find(Collection.WEBHOOKS, asked) if one.get("token")
-        }
+        documents = await self._documents.find(Collection.WEBHOOKS, asked)
+        found = {one["token"]: one for one in documents if isinstance(one.get("token"), str)}
         return {token: _webhook(found[token]) for token in tokens if token in found}
 
     def secrets(self, webhook: Webhook) -> WebhookSecrets:
@@ -103,7 +102,7 @@ def _webhook(document: Document) -> Webhook:
     return Webhook(
         id=document["_id"],
         parameters=as_text(parameters if isinstance(parameters, dict) else {}),
-        sealed_token=json.dumps([document.get("token") or "", document.get(_SECRET) or ""]),
+        sealed_token=json.dumps([str(document.get(name) or "") for name in ("token", _SECRET)]),
         remote_id=str(document.get("webhookId") or ""),
         is_unsubscribe_failed=document.get("unsubscribeFailed") is True,
         created=0,
