@@ -83,3 +83,22 @@ def test_a_wrong_one_is_named_alone(monkeypatch: pytest.MonkeyPatch, name: str, 
 def test_a_secret_that_no_sdk_can_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="CRYPT_SECRET"):
         open_accounts(loaded(monkeypatch, TENANT_ID="docker", CRYPT_SECRET="sécret"))
+
+
+@pytest.mark.parametrize(
+    ("name", "usual"),
+    [
+        ("USER_TASK_COLLECTION", "UserTask"),
+        ("LIMITER_COLLECTION", "limiter"),
+        ("NODE_MEASUREMENT", "pipes_node"),
+        ("AUDIT_ENTITY_COLLECTION", "AuditEntity"),
+        ("AUDIT_DATA_COLLECTION", "AuditData"),
+    ],
+)
+def test_collections_have_the_names_that_the_platform_gives_them(
+    monkeypatch: pytest.MonkeyPatch, name: str, usual: str
+) -> None:
+    assert getattr(loaded(monkeypatch), name.lower()) == usual
+    assert getattr(loaded(monkeypatch, **{name: "theirs"}), name.lower()) == "theirs"
+    with pytest.raises(SettingsError, match=name):
+        loaded(monkeypatch, **{name: "$theirs"})

@@ -117,10 +117,10 @@ class PlatformAccounts:
             return False
         return await self._write(found, content)
 
-    async def saveplain_of(self, install: Install, plain: Mapping[str, Any]) -> bool:
+    async def save_plain(self, install: Install, plain: Mapping[str, Any]) -> bool:
         """Save the settings that are not secret, unless the install changed meanwhile."""
         found, note = await self._unchanged(install)
-        if found is None or note is None or not await self._notes.saveplain_of(note, {"plain": _digest(dict(plain))}):
+        if found is None or note is None or not await self._notes.save_plain(note, {"plain": _digest(dict(plain))}):
             return False
         return await self._write(found, nonEncryptedSettings=dict(plain))
 
@@ -258,7 +258,7 @@ class PlatformAccounts:
             note = await self._notes.get(*found.place) or note
         is_other_plain = note.plain.get("plain", _NOTHING) != plain
         if is_other_plain:
-            await self._notes.saveplain_of(note, {"plain": plain})
+            await self._notes.save_plain(note, {"plain": plain})
         return is_other_token or is_other or is_other_plain
 
     async def _unchanged(self, install: Install) -> tuple[_Found | None, Install | None]:
