@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any, NoReturn
@@ -13,7 +14,8 @@ from support.visits import node, visit
 from applications.errors import ApplicationError
 from connectors import CustomNode, Exponential, Forward, Message, Outcome, Repeat, Stop, Trash
 from worker.actions.errors import describe
-from worker.actions.local import contained, local_call
+from worker.actions.local import contained, local_call, timed
+from worker.errors import ActionUnreachable
 
 AnyMessage = Message[Any]
 RAISED = (
@@ -204,3 +206,19 @@ async def test_a_delay_of_your_own_is_told_the_hop() -> None:
     for raises in (False, True):
         found = await outcome(Later(lambda hop: timedelta(seconds=hop * 5), raises=raises))
         assert found == Repeat(timedelta(seconds=5), "busy")
+
+
+async def test_the_time_is_up_for_an_action_after_a_group_of_tasks_that_has_failed() -> None:
+    """Python before 3.13 leaves a failed group's cancel in the count of its task."""
+
+    class Hanging(CustomNode[Any, Any]):
+        name = "hanging"
+
+        async def process(self, message: AnyMessage) -> AnyMessage:
+            with suppress(ExceptionGroup):
+                await Group([ValueError()]).process(message)
+            await asyncio.Event().wait()
+            return message
+
+    with pytest.raises(ActionUnreachable, match=r"took longer than settings\.timeout=0\.05 s"):
+        await asyncio.create_task(timed(local_call(Hanging()))(visit(node(timeout_seconds=0.05))))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import NoReturn
 
 import pytest
 import uvloop
@@ -13,6 +14,9 @@ from worker.doors import bodies, connections
 from worker.doors.bodies import read_body
 from worker.doors.server import listening
 
+ENDS: dict[str, Callable[[], BaseException]] = {
+    error.__name__: error for error in (SystemExit, KeyboardInterrupt, GeneratorExit, ValueError)
+}
 HEAD = b"POST /body HTTP/1.1\r\nHost: worker\r\n"
 PROBE = b"GET /readyz HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"
 
@@ -34,6 +38,8 @@ class Served:
         application.router.add_post("/work", self._work)
         application.router.add_get("/large", self._large)
         application.router.add_post("/key", self._key)
+        application.router.add_get("/raise", self._raise)
+        application.router.add_get("/group", self._group)
         return application
 
     async def _probe(self, _: web.Request) -> web.Response:
@@ -55,6 +61,21 @@ class Served:
 
     async def _key(self, _: web.Request) -> web.Response:
         return web.Response(status=401)
+
+    async def _raise(self, request: web.Request) -> NoReturn:
+        raise ENDS[request.query["what"]]
+
+    async def _group(self, _: web.Request) -> web.Response:
+        task = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
+        with suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._fail())
+        return web.Response(text=str(cancels))
+
+    async def _fail(self) -> NoReturn:
+        raise ValueError
 
     async def connect(self, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -113,6 +134,19 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> Seconds:
 @asynccontextmanager
 async def flood(served: Served, count: int, data: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
     yield [reader for reader, _ in [await served.connect(data) for _ in range(count)]]
+
+
+@pytest.mark.parametrize("what", ENDS)
+async def test_what_would_end_the_process_costs_the_request(served: Served, what: str) -> None:
+    ending = f"GET /raise?what={what} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n".encode()
+    assert (await served.answer(ending)).startswith("HTTP/1.1 500 ")
+    assert (await served.answer(PROBE)).endswith("ready")
+
+
+async def test_a_request_leaves_no_cancel_to_the_next_one_of_its_connection(served: Served) -> None:
+    group = b"GET /group HTTP/1.1\r\nHost: worker\r\n"
+    answer = await served.answer(group + b"\r\n" + group + b"Connection: close\r\n\r\n")
+    assert [line[-1] for line in answer.split("HTTP/1.1 200 OK")[1:]] == ["0", "0"]
 
 
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD, HEAD + b"X-Slow: "])

@@ -62,9 +62,11 @@ def timed(call: Call, service: str = "") -> Call:
 
     async def timed_call(visit: Visit) -> Outcome:
         try:
-            async with asyncio.timeout(visit.node.timeout_seconds):
+            async with asyncio.timeout(visit.node.timeout_seconds) as limit:
                 return await call(visit)
-        except TimeoutError as error:
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not limit.expired():
+                raise  # the limit says so, as a failed `TaskGroup` leaves the task's count of cancels too high
             raise ActionUnreachable(
                 f"{visit.node.action_path} took longer than settings.timeout={visit.node.timeout_seconds:g} s",
                 service,

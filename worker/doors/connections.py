@@ -92,7 +92,7 @@ class Doorkeeper:
         self._requests += 1
         body = request[BODY] = Body(self._bytes)
         try:
-            return await handler(request)
+            return await _contained(handler, request)
         finally:
             body.release()
             self._requests -= 1
@@ -103,6 +103,26 @@ class Doorkeeper:
         if now >= self._quiet_until:
             self._quiet_until = now + LOG_SECONDS
             log.warning("http_full", of=what, connections=len(self._connections), requests=self._requests)
+
+
+async def _contained(handler: Handler, request: web.Request) -> web.StreamResponse:
+    """Answer a request. What somebody's code raises or leaves costs this request, not the connection or the process.
+
+    All requests of a connection have one task, and a failed `TaskGroup` leaves its count of cancels too high.
+    """
+    task = asyncio.current_task()
+    assert task is not None, "a server answers in tasks"
+    cancels = task.cancelling()
+    try:
+        answer = await handler(request)
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        if asyncio.current_task() is None:  # the task is closed
+            raise
+        log.exception("http_answer_failed", path=request.match_info.get_info().get("formatter"))
+        raise web.HTTPInternalServerError from error
+    while task.cancelling() > cancels:
+        task.uncancel()
+    return answer
 
 
 class Connection(asyncio.Protocol):

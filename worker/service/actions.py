@@ -9,7 +9,9 @@ import structlog
 from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, Trash
 from connectors.configured import Configured
 from connectors.kind import Kind
+from connectors.secrets import without_secrets
 from worker.actions.local import local_call, timed
+from worker.actions.outcomes import is_ours
 from worker.actions.registry import AnyAction, Registry
 from worker.errors import ActionUnreachable
 from worker.limits.gate import Held
@@ -23,7 +25,7 @@ from worker.protocol.topology import Node, Role
 from worker.protocol.transport import Delivery
 from worker.service.envelope import Envelope, answer, failure, read_envelope
 from worker.service.errors import Refused, UnknownService
-from worker.service.failures import failed
+from worker.service.failures import failed, told
 from worker.service.http import Reply, Request, error_reply, json_reply, read_json
 from worker.service.routing import Places, Route
 
@@ -108,8 +110,21 @@ class ActionRoutes:
             log.warning("action_unreachable", cause=str(error))
             return error_reply(str(error), 504)
         outcome = _of_one_message(_outcome(decided.decision), ready.action, visit)
+        try:
+            reply = answer(given, outcome, is_debugging=self._is_debugging)
+        except BaseException as error:  # an outcome may hold objects of the action's own classes
+            if is_ours(error):
+                raise
+            return _unsendable(given, ready.action.name, error)
         _log(outcome)
-        return answer(given, outcome, is_debugging=self._is_debugging)
+        return reply
+
+
+def _unsendable(given: Envelope, action: str, error: BaseException) -> Reply:
+    """Answer where an outcome cannot be written as JSON, as a worker puts such a message into the trash."""
+    reason = f"the outcome of {action} cannot be sent: {without_secrets(told(error))}"
+    log.info(_EVENTS[Trash], reason=reason)
+    return failure(given, reason)
 
 
 def _shown(action: AnyAction) -> dict[str, str]:

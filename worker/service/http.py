@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl, unquote
@@ -13,6 +14,8 @@ from worker.service.errors import Refused
 
 JSON: Final = "application/json; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
+DEEPEST: Final = 200
+"""Levels of objects and arrays in the body of a request: as many as a message may have, whatever brings it."""
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -92,15 +95,31 @@ def read_json(body: bytes) -> Any:
     if not body.strip():
         raise Refused("Unexpected end of JSON input: the body is empty")
     try:
-        return json.loads(body.decode(), parse_constant=_refuse)
+        found = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
+        _check_depth(found, DEEPEST)
     except RecursionError:
         raise Refused("the body is not JSON: it is nested too deeply") from None
     except ValueError as error:
         raise Refused(f"the body is not JSON: {error}") from None
+    return found
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"JSON has no {constant}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _refuse(text[:20])
+
+
+def _check_depth(value: object, levels: int) -> None:
+    """Raise `RecursionError` for what is nested deeper: it could be read here, and neither worked with nor answered."""
+    if isinstance(value, dict | list):
+        if not levels:
+            raise RecursionError
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_depth(inner, levels - 1)
 
 
 def decoded(segment: str) -> str:

@@ -13,6 +13,7 @@ from applications.errors import ApplicationError
 from applications.http.wire import Wire
 from worker.accounts.opening import OpenAccounts, route_to_services
 from worker.actions.catalogue import own_applications
+from worker.actions.outcomes import is_ours
 from worker.actions.registry import Registry
 from worker.pipeline.decisions import Stage
 from worker.service.actions import ActionRoutes
@@ -77,7 +78,9 @@ async def _in_time(request: Request, route: Route, places: Places) -> Reply:
         return error_reply(f"no answer within {route.seconds:g} seconds", 504)
     except web.HTTPException:
         raise
-    except Exception:
+    except BaseException as error:  # hooks and methods of applications are somebody's code
+        if is_ours(error):
+            raise
         log.exception("service_answer_failed", route=route.pattern)
         return error_reply("unknown reason", 500)
 
