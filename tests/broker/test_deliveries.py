@@ -53,6 +53,14 @@ def test_only_the_broker_says_how_often_it_has_delivered(
     assert delivered({"x-delivery-count": count}, redelivered=redelivered).deliveries == deliveries
 
 
+def test_what_comes_back_without_a_count_is_known_as_such() -> None:
+    counted, uncounted, new = (
+        delivered(headers, redelivered=redelivered)
+        for headers, redelivered in (({"x-delivery-count": 0}, True), (None, True), (None, False))
+    )
+    assert (counted.is_uncounted, uncounted.is_uncounted, new.is_uncounted) == (False, True, False)
+
+
 def test_a_timestamp_is_a_whole_number() -> None:
     assert delivered({"published-timestamp": 1_795_489_382_982}).timestamp == 1_795_489_382_982
     assert delivered({"published-timestamp": True}).timestamp is None

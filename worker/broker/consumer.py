@@ -88,13 +88,15 @@ class Acknowledgements:
 def delivery_of(message: aiormq.abc.DeliveredMessage) -> Delivery:
     """Return what the broker has delivered, as we use it."""
     properties = message.header.properties.headers or {}
-    count = _integer(properties.get("x-delivery-count")) if message.redelivered else None  # else it is the publisher's
+    has_returned = bool(message.redelivered)
+    count = _integer(properties.get("x-delivery-count")) if has_returned else None  # else it is the publisher's
     return Delivery(
         message.body,
         _integer(properties.get("published-timestamp")),
         (count or 0) + 1,
         message.delivery_tag or 0,
         message.routing_key or "",
+        is_uncounted=has_returned and count is None,
     )
 
 

@@ -65,7 +65,7 @@ class Handler:
 
         Raises nothing but `HandBack` and what cancels it.
         """
-        if delivery.deliveries >= SUSPECT_DELIVERIES and self._suspects is not None:
+        if self._suspects is not None and (delivery.deliveries >= SUSPECT_DELIVERIES or delivery.is_uncounted):
             return self._deliver_suspect(node, delivery, self._suspects)
         return self._deliver(node, delivery)
 

@@ -21,6 +21,8 @@ class Delivery:
     routing_key: str = ""
     is_from_queue: bool = True
     """False where the platform calls with the message: it waits nowhere, and cannot be held."""
+    is_uncounted: bool = False
+    """Whether it has been delivered before, nobody knows how often: classic queues do not count."""
     is_settling: bool = False
     """Whether the action is done and its outcome is being carried out."""
     began_again: int | None = None
