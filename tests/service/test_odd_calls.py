@@ -1,20 +1,22 @@
 """Whatever somebody calls with and whatever an action answers, the caller is told, and the service goes on."""
 
 import asyncio
-import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from support.odd import KNOWN_HEADERS, ODD_ENDS, ODD_VALUES, Odd, OddInThread, nested
+from support.odd import KNOWN_HEADERS, ODD_ENDS, ODD_VALUES, Base, Odd, OddInThread, nested
 from support.serving import Asked, serving
 
-from applications import Application, SyncCall, sync_method
 from connectors import Batch, Connector, Message
-from connectors.functions import connector, custom_node
+from connectors.functions import custom_node
 from worker.actions.local import contained
+from worker.service.callers import Callers
+from worker.service.http import Reply, Request
+from worker.service.routing import Places, Route
+from worker.service.service import Service
 
 AnyMessage = Message[Any]
 
@@ -125,18 +127,12 @@ def test_headers_and_body_of_any_type_are_answered(headers: dict[str, Any], body
     assert [line for line in lines if line["event"] == "service_answer_failed"] == []
 
 
-async def test_a_method_that_ends_the_process_costs_its_caller() -> None:
-    class Shop(Application):
-        key = "shop"
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), Base()])
+async def test_a_handler_that_raises_anything_costs_its_caller(raised: BaseException) -> None:
+    async def leave(request: Request, places: Places) -> Reply:
+        raise raised
 
-        @sync_method
-        async def leave(self, call: SyncCall) -> None:
-            sys.exit(3)
-
-    @connector("shop-get", application=Shop)
-    async def shop_get(data: Any) -> Any:
-        return data
-
+    ask = Asked(Service([Route("GET", "/leave", leave, 1)], Callers(["127.0.0.0/8"], "")))
     with capture_logs() as lines:
-        answer = await serving(shop_get)("POST", "/applications/shop/sync/leave", {})
+        answer = await ask("GET", "/leave")
     assert (answer.status, [line["event"] for line in lines]) == (500, ["service_answer_failed"])

@@ -109,8 +109,8 @@ class ActionRoutes:
         except ActionUnreachable as error:
             log.warning("action_unreachable", cause=str(error))
             return error_reply(str(error), 504)
-        outcome = _of_one_message(_outcome(decided.decision), ready.action, visit)
         try:
+            outcome = _of_one_message(_outcome(decided.decision), ready.action, visit)
             reply = answer(given, outcome, is_debugging=self._is_debugging)
         except BaseException as error:  # an outcome may hold objects of the action's own classes
             if is_ours(error):
