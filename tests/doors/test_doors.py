@@ -14,7 +14,7 @@ from worker.doors import bodies, connections
 from worker.doors.bodies import read_body
 from worker.doors.server import listening
 
-ENDS: dict[str, Callable[[], BaseException]] = {
+ENDS: dict[str, type[BaseException]] = {
     error.__name__: error for error in (SystemExit, KeyboardInterrupt, GeneratorExit, ValueError)
 }
 HEAD = b"POST /body HTTP/1.1\r\nHost: worker\r\n"
