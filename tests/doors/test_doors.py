@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 import uvloop
 from aiohttp import web
+from support.odd import Base
 from support.waiting import eventually
 
 from worker.doors import bodies, connections
@@ -15,7 +16,7 @@ from worker.doors.bodies import read_body
 from worker.doors.server import listening
 
 ENDS: dict[str, type[BaseException]] = {
-    error.__name__: error for error in (SystemExit, KeyboardInterrupt, GeneratorExit, ValueError)
+    error.__name__: error for error in (SystemExit, KeyboardInterrupt, GeneratorExit, Base, ValueError)
 }
 HEAD = b"POST /body HTTP/1.1\r\nHost: worker\r\n"
 PROBE = b"GET /readyz HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"

@@ -115,7 +115,9 @@ async def _contained(handler: Handler, request: web.Request) -> web.StreamRespon
     cancels = task.cancelling()
     try:
         answer = await handler(request)
-    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+    except (Exception, asyncio.CancelledError):
+        raise  # the server knows what they mean
+    except BaseException as error:
         if asyncio.current_task() is None:  # the task is closed
             raise
         log.exception("http_answer_failed", path=request.match_info.get_info().get("formatter"))
