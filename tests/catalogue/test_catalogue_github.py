@@ -104,7 +104,7 @@ async def test_lists_follow_the_link_header_to_its_end() -> None:
                     break
                 headers = {"cursor": page.next_cursor, TRAIL_HEADER: page.trail}
             assert len(items) == 3
-    assert server.asked[0][1] == "/repos/acme/shop/issues?state=all&since=2026-01-01T00:00:00Z&per_page=100"
+    assert server.asked[0][1] == "/repos/acme/shop/issues?state=all&since=2026-01-01T00%3A00%3A00Z&per_page=100"
     assert server.asked[1][1] == "/repos/acme/shop/issues?page=2"
 
 

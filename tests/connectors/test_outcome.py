@@ -103,7 +103,8 @@ def test_one_with_a_constructor_of_its_own_is_copied_and_pickled() -> None:
 
 def test_it_shows_its_fields_and_as_text_its_reason() -> None:
     assert repr(Stop("too small")) == "Stop(reason='too small', message=None)"
-    assert repr(SoapFault("f", code="c", text="t")) == "SoapFault(reason='f', message=None, code='c', text='t')"
+    shown = "SoapFault(reason='f', message=None, code='c', text='t', subcodes=(), detail=None)"
+    assert repr(SoapFault("f", code="c", text="t")) == shown
     assert str(Repeat(SECOND, "busy")) == "busy"
 
 
