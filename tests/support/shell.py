@@ -4,12 +4,13 @@ import asyncio
 import os
 import re
 import shlex
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.prepared import run
+from support.prepared import Prepared, run, start
 from support.waiting import eventually
 
 ELSEWHERE = ("python3 -m venv", ". .venv", "pip install", "docker ", "sudo ")
@@ -59,7 +60,7 @@ class Shell:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "TOPOLOGY_"))}
         self._environment = {**clean, "PATH": path, "COLUMNS": "200", **UNNEEDED, **environment}
         self._failing = failing
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._running: dict[str, asyncio.subprocess.Process | Prepared] = {}
         self.said = ""
         """What all commands have said so far."""
 
@@ -82,8 +83,7 @@ class Shell:
 
     async def _done(self, command: str) -> tuple[int | None, str]:
         """Run a command to its end: our own without a start of Python, where a shell would do nothing but start it."""
-        if command.startswith(OWN) and SYNTAX.isdisjoint(command):
-            words = shlex.split(command, comments=True)[1:]
+        if (words := _own_words(command)) is not None:
             done = await asyncio.to_thread(run, words, self._environment, folder=self.folder)
             return done.returncode, done.stdout + done.stderr
         process = await self._start(command, asyncio.subprocess.PIPE)
@@ -101,9 +101,17 @@ class Shell:
     async def _start_again(self, command: str) -> None:
         """Start in the background, in place of the same command; wait until its port is open, if it names one."""
         await self._end(command)
-        self._running[command] = await self._start(f"exec {command}", asyncio.subprocess.DEVNULL)
+        if (words := _own_words(command)) is None:
+            self._running[command] = await self._start(f"exec {command}", asyncio.subprocess.DEVNULL)
+        else:
+            self._running[command] = self._start_own(words)
         if port := re.search(r"(?:http\.server|--http-port) (\d+)", command):
             await eventually(lambda: is_open(int(port[1])), seconds=30, what=command)
+
+    def _start_own(self, words: Sequence[str]) -> Prepared:
+        with Path(os.devnull).open("r+b") as nowhere:
+            end = nowhere.fileno()
+            return start(words, self._environment, stdin=end, stdout=end, stderr=end, folder=self.folder)
 
     async def _start(self, command: str, output: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_shell(
@@ -117,8 +125,12 @@ class Shell:
 
     async def _end(self, command: str) -> None:
         if process := self._running.pop(command, None):
-            process.terminate()
-            await process.wait()
+            if isinstance(process, Prepared):
+                process.send_signal(signal.SIGTERM)
+                await process.watched()
+            else:
+                process.terminate()
+                await process.wait()
 
     async def end(self) -> None:
         """Stop what runs in the background."""
@@ -134,6 +146,13 @@ async def is_open(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def _own_words(command: str) -> list[str] | None:
+    """Return what comes after our own name in a command; None for one in which a shell has more to do."""
+    if command.startswith(OWN) and SYNTAX.isdisjoint(command):
+        return shlex.split(command, comments=True)[1:]
+    return None
 
 
 def _dense(text: str) -> str:
