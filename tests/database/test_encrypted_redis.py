@@ -15,7 +15,7 @@ from worker.deduplication.marks import Mark, Taken
 from worker.deduplication.opening import open_marks
 from worker.limits.limit import parse_limits
 from worker.limits.reservations import Turn, TurnRequest
-from worker.modes.standalone import Standalone
+from worker.modes.standalone import reservations_of
 from worker.settings.settings import load_settings
 from worker.storage.opening import open_storage
 
@@ -39,7 +39,7 @@ def url(port: int, tmp_path: Path) -> str:
 
 
 async def test_limits_are_kept_over_an_encrypted_connection(url: str) -> None:
-    store = Standalone(load_settings(redis_url=url)).reservations(lambda: 1)
+    store = reservations_of(load_settings(redis_url=url), lambda: 1)
     try:
         assert isinstance(await store.ask(TurnRequest(parse_limits("a|shop;60;1"), "a|shop", "one")), Turn)
         (state,) = await store.states("a|shop")

@@ -14,6 +14,8 @@ from connectors import Batch, Connector, Message, Outcome, Page, Repeat, Stop, T
 from connectors.action import ServiceAction
 from connectors.rules import Rules
 
+from .nodes import DONE, told
+
 ALL = Rules(success=range(100, 600))
 RANGES: dict[str, dict[str, Any]] = {
     "repeatOnErrorRanges": {"success": "<300", "repeat": ">=300"},
@@ -168,6 +170,8 @@ class Items(Batch[Any, Any]):
     name = "items"
 
     async def page(self, message: Message[Any], cursor: str | None) -> Page | Outcome:  # noqa: C901, PLR0912 - a list of cases
+        if message.data is None:
+            raise Exception("Cannot read properties of null (reading 'mode')")  # noqa: TRY002 - as it was recorded
         mode = message.data.get("mode") if isinstance(message.data, dict) else None
         one = [{"a": 1}]
         cursor = cursor or None
@@ -195,7 +199,7 @@ class Items(Batch[Any, Any]):
             case "cursor-only-items":
                 return _page(_cursor(message, "5", "1011", "No follower will be called."), one)
             case "cursor-remove":
-                return _page(message.without_headers("cursor"), one)
+                return _page(told(message, DONE).without_headers("cursor"), one)
             case "cursor-last":
                 return _page(message, [{"page": cursor or "none"}])
             case "cursor-empty":

@@ -11,22 +11,39 @@ import httpx
 from connectors import Forward, Limited, Message, Outcome, Repeat, Stop, Trash
 from connectors.functions import FunctionNode, custom_node
 
+DONE = "Processed successfully."
+REPEATER = ("repeat-interval", "repeat-max-hops", "repeat-hops", "repeat-queue")
 Made = Message[Any] | Outcome
 ENTITIES = {
     "order": {"key": "id", "fields": [{"id": "1", "a": "b"}, {"id": "2"}]},
     "cust": {"key": "no", "fields": [{"no": "9"}]},
 }
+
+
+def told(message: Message[Any], text: str) -> Message[Any]:
+    return message.with_headers({"result-message": text, "result-code": "0"})
+
+
+def without_followers(message: Message[Any]) -> Message[Any]:
+    """Choose followers, which have to be there, and take it back."""
+    known = json.loads(message.headers.get("worker-followers") or "[]")
+    if not {one["name"] for one in known} & set(message.data["followers"]):
+        wanted, names = (",".join(some) for some in (message.data["followers"], [one["name"] for one in known]))
+        raise Exception(f"Inserted follower(s) [{wanted}] can't be reached. Available follower(s) [{names}]")  # noqa: TRY002 - as above
+    return told(message, DONE).without_headers("force-target-queue")
+
+
 DECIDED: dict[str, Callable[[Message[Any]], Made]] = {
     "echo": lambda message: message,
     "set-json-undefined": lambda message: message.with_body(""),
-    "followers": lambda message: Forward(message, tuple(message.data["followers"])),
-    "remove-followers": lambda message: message,
+    "followers": lambda message: Forward(message, tuple(map(str, message.data["followers"]))),
+    "remove-followers": without_followers,
     "repeat-exception": lambda _: Repeat(timedelta(seconds=5), "repeat me\nplease\r\nnow", 3),
     "repeat-exception-default": lambda _: Repeat(timedelta(seconds=60)),
     "repeat-exception-bad-interval": lambda _: Repeat(timedelta(0), "bad interval", 3),
     "repeat-exception-after-changes": lambda _: Repeat(timedelta(seconds=5), "repeat after changes", 3),
     "repeat-set": lambda message: Repeat(timedelta(seconds=10), "reason\nwith newline", 4, message),
-    "repeat-remove": lambda message: message,
+    "repeat-remove": lambda message: told(message, DONE).without_headers(*REPEATER),
     "stop-and-fail": lambda _: Trash("stop me\nnow\r\nplease\rok"),
     "stop-and-fail-empty": lambda _: Trash(""),
     "stop-and-fail-after-changes": lambda _: Trash("stop after changes"),
@@ -77,10 +94,6 @@ def nodes(starting_point: str) -> list[FunctionNode]:
     return [*decided, *failing, set_json, header_read, async_error, _run_topology(starting_point)]
 
 
-def told(message: Message[Any], text: str) -> Message[Any]:
-    return message.with_headers({"result-message": text, "result-code": "0"})
-
-
 def _deciding(decide: Callable[[Message[Any]], Made]) -> Callable[..., Any]:
     async def decided(message: Message[Any]) -> Any:
         return decide(message)
@@ -106,13 +119,18 @@ async def async_error(message: Message[Any]) -> Any:
     raise Exception("async error")  # noqa: TRY002 - as above
 
 
+def joined(values: list[Any]) -> str:
+    """Return a list as JavaScript writes it."""
+    return ",".join("" if one is None else joined(one) if isinstance(one, list) else str(one) for one in values)
+
+
 @custom_node("header-read")
 async def header_read(message: Message[Any]) -> Message[Any]:
     def read(name: str, otherwise: str | None = None) -> str | None:
         value = message.headers.get(name)
         if isinstance(value, dict):
             return "[object Object]"
-        return otherwise if not value else ",".join(value) if isinstance(value, list) else str(value)
+        return otherwise if not value else joined(value) if isinstance(value, list) else str(value)
 
     found = {"user": read("user"), "num": read("x-num"), "arr": read("x-arr"), "zero": read("x-zero", "DEF")}
     found |= {"empty": read("x-empty", "DEF"), "falsy": read("x-false", "DEF"), "obj": read("x-obj")}

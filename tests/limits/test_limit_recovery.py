@@ -10,7 +10,7 @@ from deploy.redis import PrivateRedis
 from worker import load_settings
 from worker.limits.limit import parse_limits
 from worker.limits.reservations import Reservations, TurnRequest
-from worker.modes.standalone import Standalone
+from worker.modes.standalone import reservations_of
 
 LIMITS = parse_limits("alice|shop;1;64")
 
@@ -78,7 +78,7 @@ async def test_amounts_are_left_alone_unless_the_settings_name_a_recovery(
 ) -> None:
     own = {} if recovery is None else {"limit_recovery": recovery}
     settings = load_settings(redis_url=redis_url if is_shared else None, **own)
-    store = Standalone(settings).reservations(lambda: 1)
+    store = reservations_of(settings, lambda: 1)
     limits = parse_limits(f"{time.time_ns()}|shop;10;64")
     await store.ask(TurnRequest(limits, limits[0].key, "first"))
     await store.learn(limits, seconds=0, slow_down=True)

@@ -15,7 +15,7 @@ from worker.limits.fairness import SAMPLE
 from worker.limits.limit import KeyedLimit, parse_limits
 from worker.limits.redis import BASE, LISTED_SECONDS, script
 from worker.limits.reservations import LimitState, Reservations, Turn, TurnRequest, Wait
-from worker.modes.standalone import Standalone
+from worker.modes.standalone import reservations_of
 from worker.settings.settings import load_settings
 
 windows = st.lists(
@@ -366,7 +366,7 @@ async def test_a_refusal_halves_the_amount_only_where_the_settings_say_so(
     monkeypatch.setattr("worker.limits.redis.script", script)
     monkeypatch.delenv("WORKER_LIMIT_RECOVERY", raising=False)
     settings_ = load_settings(redis_url=redis_url if kind == "redis" else None, limit_recovery=recovery)
-    store = Standalone(settings_).reservations(lambda: 1)
+    store = reservations_of(settings_, lambda: 1)
     key = f"{kind} {recovery}|shop"
     try:
         found = []

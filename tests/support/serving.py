@@ -8,6 +8,7 @@ from typing import Any
 from connectors.action import Action
 from worker.actions.injection import Injection
 from worker.actions.registry import Registry
+from worker.limits.reservations import Reservations
 from worker.modes.platform import PlatformStarter
 from worker.service.http import Reply, Request
 from worker.service.service import Service, open_service
@@ -39,7 +40,7 @@ class Asked:
     """Asks a service as the platform does."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
 
     async def __call__(
         self, method: str, path: str, body: object = None, *, address: str = "127.0.0.1", **headers: str
@@ -52,7 +53,7 @@ class Asked:
 
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         path, _, query = path.partition("?")
-        return Answer(await self._service.answer(Request(method, path, query, given, read, address)))
+        return Answer(await self.service.answer(Request(method, path, query, given, read, address)))
 
     async def call(self, path: str, data: object = None, **headers: Any) -> Answer:
         """Call an action with this data and these headers of the message."""
@@ -60,8 +61,8 @@ class Asked:
         return await self("POST", path, {"body": json.dumps(data), "headers": given})
 
 
-def serving(*actions: Action[Any, Any], **settings: Any) -> Asked:
+def serving(*actions: Action[Any, Any], reservations: Reservations | None = None, **settings: Any) -> Asked:
     """Return a service with these actions."""
     registry, chosen = Registry(actions), load_settings(**settings)
     Injection(registry, open_storage(chosen.storage_address), PlatformStarter(None, ""))
-    return Asked(open_service(chosen, registry, None))
+    return Asked(open_service(chosen, registry, None, (), reservations))

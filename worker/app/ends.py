@@ -8,6 +8,8 @@ from aiohttp import web
 
 from worker.app.http_api import is_allowed
 from worker.errors import BrokerError
+from worker.service.callers import refused
+from worker.service.server import response_of
 
 log = structlog.get_logger()
 
@@ -27,10 +29,14 @@ class Ends:
     """The same, and delete what the topology has on the broker; return when it is gone. Raises `BrokerError`."""
 
 
-def add_ends(application: web.Application, ends: Ends, api_key: str | None) -> None:
-    """Answer the two requests. Only the second one needs the key, as the platform sends none with the first."""
+def add_ends(
+    application: web.Application, ends: Ends, api_key: str | None, may_close: Callable[[web.Request], bool]
+) -> None:
+    """Answer the two requests. The platform sends the key with the second one only; `may_close` knows its networks."""
 
-    async def close(_: web.Request) -> web.Response:
+    async def close(request: web.Request) -> web.Response:
+        if not may_close(request):
+            return response_of(refused())
         log.info("worker_closed", cause="DELETE /close")
         ends.close()
         return _done()

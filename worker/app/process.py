@@ -27,7 +27,8 @@ from worker.protocol.message import Envelope, receive
 from worker.protocol.topology import Topology
 from worker.protocol.topology_file import load_topology
 from worker.protocol.transport import Delivery
-from worker.service.server import answers_of
+from worker.service.server import admitted_by, answers_of
+from worker.service.service import callers_of
 from worker.settings.settings import Settings
 from worker.trash.retention import Retention, purge_regularly
 from worker.urls import UNIX
@@ -106,7 +107,9 @@ class Worker:
         if not self._answers_http:
             return nullcontext()
         webhooks, key = self.parts.webhooks, self.settings.platform_key
-        ends = partial(add_ends, ends=Ends(self.stop, self.destroy), api_key=key)
+        is_behind_front = self.settings.http_host.startswith(UNIX)
+        may_close = admitted_by(callers_of(self.settings), is_behind_front=is_behind_front)
+        ends = partial(add_ends, ends=Ends(self.stop, self.destroy), api_key=key, may_close=may_close)
         return serve_http(
             self.settings.http_host,
             self.settings.http_port,
@@ -116,7 +119,7 @@ class Worker:
             grace_seconds=self.settings.grace,
             webhook=webhooks.answer if webhooks else None,
             tls=tls_of(self.settings),
-            service=answers_of(self.parts.service, is_behind_front=self.settings.http_host.startswith(UNIX)),
+            service=answers_of(self.parts.service, is_behind_front=is_behind_front),
             ends=ends if self.parts.mode.is_ended_over_http else None,
         )
 
@@ -218,7 +221,7 @@ class Worker:
         """Return the metrics in Prometheus' text format."""
         made = self.parts
         parts = Parts(made.metrics, self.counts, made.intake, made.publisher, made.links, self.is_ready)
-        others = [part.families() for part in (made.registry.calls, made.gate, made.ui_log)]
+        others = [part.families() for part in (made.service, made.registry.calls, made.gate, made.ui_log)]
         beside = [part.families() for part in made.beside]
         return render([*families(parts), *chain.from_iterable(others + beside)])
 

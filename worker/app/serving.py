@@ -13,7 +13,9 @@ from worker.actions.injection import Injection
 from worker.actions.local import contained
 from worker.actions.registry import Registry, load_actions
 from worker.app.http_api import Answer, serve_http, tls_of
+from worker.limits.call_observer import rate_noticed
 from worker.modes.platform import PlatformStarter
+from worker.modes.standalone import reservations_of
 from worker.modes.ui_log import UiLog
 from worker.pipeline.decisions import Stage
 from worker.pipeline.own_stages import load_stages
@@ -47,7 +49,10 @@ class ServiceProcess:
         accounts, storage = self.accounts.accounts if self.accounts else None, open_storage(settings.storage_address)
         self._injection = Injection(self.registry, storage, starter, accounts)
         self._ui_log = UiLog(settings)
-        self.service = open_service(settings, self.registry, self.accounts, (*stages, *load_stages(settings.stages)))
+        self._reservations = reservations_of(settings, lambda: settings.processes)
+        self.registry.http.rate_noticed = rate_noticed
+        own = (*stages, *load_stages(settings.stages))
+        self.service = open_service(settings, self.registry, self.accounts, own, self._reservations)
         self._stopping = asyncio.Event()
         self.ending = asyncio.Event()
         """Whether `run` has begun to end: it was told to, or has failed."""
@@ -118,7 +123,7 @@ class ServiceProcess:
             yield
 
     async def _close(self) -> None:
-        for part in (self.registry, self._injection, self.accounts):
+        for part in (self.registry, self._injection, self.accounts, self._reservations):
             if part is not None:
                 await part.close()
 
@@ -135,7 +140,7 @@ class ServiceProcess:
 
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format."""
-        return render([*self.registry.calls.families(), *self._ui_log.families()])
+        return render([*self.service.families(), *self.registry.calls.families(), *self._ui_log.families()])
 
 
 def url_of(settings: Settings) -> str:

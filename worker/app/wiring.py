@@ -79,7 +79,7 @@ class WorkerParts:
         self.injection = Injection(registry, storage, starter, self.accounts.accounts if self.accounts else None)
         self.ui_log = UiLog(settings)
         self.webhooks = self._make_webhooks()
-        self.service = open_service(settings, registry, self.accounts, self.stages)
+        self.service = open_service(settings, registry, self.accounts, self.stages, self.gate.reservations)
         self.handler = self._make_handler(mode)
         self.intake = self._make_intake(mode)
         self.links = self._make_links()

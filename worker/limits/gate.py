@@ -87,10 +87,16 @@ class Held:
     """When to come back; the platform's limiter decides that itself."""
     place: int = 0
     """Its place in the line; 0: the platform's limiter knows it."""
+    limits: Sequence[KeyedLimit] = ()
+    """For which it waits, where whoever lets it wait has to be told."""
 
 
 class Gate(Protocol):
     """Decides about the call of one message."""
+
+    @property
+    def reservations(self) -> Reservations | None:
+        """Where turns are reserved; None where somebody else knows them."""
 
     def concerns(self, node: Node) -> bool:
         """Whether messages of this node have to ask."""
@@ -128,11 +134,11 @@ class ReservingGate:
         access: FindAccess = of_class,
     ) -> None:
         """`applications` are those of nodes that may have limits, by node id; `access` knows the users' own."""
-        self._reservations = reservations
+        self.reservations = reservations
         self._applications = applications
         self._access = access
         self._senders: set[str] = set()
-        """Nodes whose actions call by way of ours, so that their calls can be seen."""
+        """Whose actions call by way of ours, so that their calls can be seen."""
         self._metrics = LimitMetrics()
         self._outages = Outages()
         self._clock = clock
@@ -144,20 +150,12 @@ class ReservingGate:
     async def admit(self, visit: Visit, pause: Pause) -> Go | Held:
         """Return when the turn has come. A distant one is waited for in the broker."""
         limits = await self._limits(visit)
-        if not limits:
-            return Go()
-        asked = self._clock()
-        request = TurnRequest(limits, line_of(visit, limits), uuid4().hex, _place(visit))
-        turn = await self._pass(visit.node, request, pause)
-        if isinstance(turn, Held):
-            return turn
-        self._metrics.granted(visit.node.application, self._clock() - asked)
-        return Go(limits, request, turn.at, USED)
+        return await self._admitted(visit, limits, pause) if limits else Go()
 
     async def sent(self, go: Go, at: float) -> None:
         """Tell the store of a request that leaves late, as one that had to connect first, so that others make way."""
         if go.request is not None and at > go.at + LATEST_SECONDS:
-            await self._reservations.seen(go.request, at + WAY_SECONDS)
+            await self.reservations.seen(go.request, at + WAY_SECONDS)
 
     async def called(self, visit: Visit, go: Go, observed: Observed) -> None:
         """Tell the store when the service has seen the call at the latest, and what it has said.
@@ -165,12 +163,12 @@ class ReservingGate:
         An action that was seen sending before and has sent nothing has made no call: its turn is given back.
         """
         if observed.sent:
-            self._senders.add(visit.node.id)
-        if go.request is not None and not observed.sent and visit.node.id in self._senders:
+            self._senders.add(self._sender(visit.node))
+        if go.request is not None and not observed.sent and self._sender(visit.node) in self._senders:
             await self._give_back(go.request)
         elif go.request is not None:
             ended = self._clock()
-            await self._reservations.seen(go.request, min(ended, max(observed.sent, default=ended) + WAY_SECONDS))
+            await self.reservations.seen(go.request, min(ended, max(observed.sent, default=ended) + WAY_SECONDS))
         if observed.notices:
             await self._learn(go.limits, observed.notices)
 
@@ -178,7 +176,7 @@ class ReservingGate:
         """Give back the place in the line, so that nobody is told to wait for it."""
         try:
             if _place(visit) and (limits := await self._limits(visit)):
-                await self._reservations.leave(line_of(visit, limits))
+                await self.reservations.leave(line_of(visit, limits))
         except (LimitsAway, LimitMalformed, TryLater) as error:
             log.warning("limit_place_not_given_back", cause=str(error), consequence="others are told to wait longer")
 
@@ -188,11 +186,26 @@ class ReservingGate:
 
     async def close(self) -> None:
         """Close the store."""
-        await self._reservations.close()
+        await self.reservations.close()
+
+    async def _admitted(self, visit: Visit, limits: Sequence[KeyedLimit], pause: Pause) -> Go | Held:
+        asked = self._clock()
+        request = TurnRequest(limits, line_of(visit, limits), uuid4().hex, _place(visit))
+        turn = await self._pass(visit.node, request, pause)
+        if isinstance(turn, Held):
+            return turn
+        self._metrics.granted(visit.node.application, self._clock() - asked)
+        return Go(limits, request, turn.at, USED)
+
+    def _sender(self, node: Node) -> str:
+        return node.id
+
+    def _application(self, node: Node) -> type[Application] | None:
+        return self._applications.get(node.id)
 
     async def _limits(self, visit: Visit) -> Sequence[KeyedLimit]:
         """Return the limits of the call. Raises `LimitMalformed`, `TryLater` without the installs."""
-        application = self._applications.get(visit.node.id)
+        application = self._application(visit.node)
         if application is None:
             return limits_of(visit)
         try:
@@ -210,7 +223,7 @@ class ReservingGate:
         seconds = max(notice.resume_after_seconds or 0 for notice in notices)
         slow_down = any(notice.is_refusal for notice in notices)
         try:
-            await self._reservations.learn(own, seconds=seconds, slow_down=slow_down)
+            await self.reservations.learn(own, seconds=seconds, slow_down=slow_down)
         except LimitsAway as away:
             log.warning("limit_not_learned", cause=str(away))
             return
@@ -244,7 +257,7 @@ class ReservingGate:
         began, failures = self._clock(), 0
         while True:
             try:
-                answer = await self._reservations.ask(request)
+                answer = await self.reservations.ask(request)
             except LimitsAway as away:
                 waited = self._clock() - began
                 if waited >= TOLD_SECONDS:
@@ -259,7 +272,7 @@ class ReservingGate:
 
     async def _give_back(self, request: TurnRequest) -> None:
         try:
-            await self._reservations.give_back(request)
+            await self.reservations.give_back(request)
         except LimitsAway as away:
             log.warning("limit_turn_not_given_back", cause=str(away), consequence="it counts as a call")
 

@@ -184,6 +184,8 @@ def _path(start: Start) -> str:
 class PlatformGate:
     """Sends limited messages to the platform's limiter, which gives them back when it is their turn."""
 
+    reservations = None
+
     def concerns(self, node: Node) -> bool:
         """Whether the limiter may have had the node's messages, and left its headers on them."""
         return node.role in LIMITED_ROLES

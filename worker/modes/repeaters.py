@@ -42,6 +42,16 @@ class SystemConfigs(msgspec.Struct):
 _read_configs = msgspec.json.Decoder(SystemConfigs, strict=False).decode  # numbers may be texts
 
 
+def repeater_of(text: str) -> Repeater | None:
+    """Return the repeater in what the editor writes of a node, if it is switched on and can be kept to.
+
+    Raises `msgspec.DecodeError` for what is no settings of a node.
+    """
+    entry = (_read_configs(text) if text else SystemConfigs()).repeater
+    is_usable = entry is not None and entry.enabled and entry.interval >= 0 and entry.hops >= 1
+    return Repeater(entry.interval, entry.hops) if entry is not None and is_usable else None
+
+
 class NodeDocuments(Protocol):
     """Where the documents of nodes are."""
 
@@ -103,13 +113,12 @@ class EditorRepeaters:
     def _take(self, node: Node, text: str) -> None:
         before = self.by_node.pop(node.id, None)
         try:
-            entry = (_read_configs(text) if text else SystemConfigs()).repeater
+            now = repeater_of(text)
         except msgspec.DecodeError as error:
             log.warning("editor_settings_unreadable", nodeId=node.id, nodeName=node.name, problem=str(error))
             return
-        if entry is not None and entry.enabled and entry.interval >= 0 and entry.hops >= 1:
-            self.by_node[node.id] = Repeater(entry.interval, entry.hops)
-        now = self.by_node.get(node.id)
+        if now is not None:
+            self.by_node[node.id] = now
         if now != before:
             shown = {"interval": now.interval_seconds, "hops": now.max_hops} if now else None
             log.info("editor_settings_changed", nodeId=node.id, nodeName=node.name, repeater=shown)

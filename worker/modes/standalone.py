@@ -53,7 +53,9 @@ class Standalone:
         applications = limited_applications(nodes, registry)
         check_shared(self._settings, applications)
         registry.http.rate_noticed = rate_noticed
-        return ReservingGate(self.reservations(processes), applications=applications, access=registry.http.access)
+        return ReservingGate(
+            reservations_of(self._settings, processes), applications=applications, access=registry.http.access
+        )
 
     def runs(self, topology: Topology, publisher: Outlet) -> RunService:
         """Return what counts runs in the database, unless `WORKER_PROCESS_STATE` says no."""
@@ -95,14 +97,14 @@ class Standalone:
         """Return what publishes the first message."""
         return BrokerStarter(topology, self._settings.topology.parent, publisher, self._settings.max_message_bytes)
 
-    def reservations(self, processes: Callable[[], int | None]) -> Reservations:
-        """Return where limits are kept; `processes` tells how many consume the same queues, None while unknown."""
-        settings = self._settings
-        guard, recovery = settings.limit_guard, settings.limit_recovery
-        if settings.redis_url is not None:
-            return open_shared(settings.redis_url.get_secret_value(), guard_seconds=guard, recovery_seconds=recovery)
-        are_divided = settings.limits_without_redis is WithoutRedis.DIVIDE
-        return open_unshared(processes, are_divided=are_divided, guard_seconds=guard, recovery_seconds=recovery)
+
+def reservations_of(settings: Settings, processes: Callable[[], int | None]) -> Reservations:
+    """Return where limits are kept by these settings; `processes` as in `UnsharedReservations`."""
+    guard, recovery = settings.limit_guard, settings.limit_recovery
+    if settings.redis_url is not None:
+        return open_shared(settings.redis_url.get_secret_value(), guard_seconds=guard, recovery_seconds=recovery)
+    are_divided = settings.limits_without_redis is WithoutRedis.DIVIDE
+    return open_unshared(processes, are_divided=are_divided, guard_seconds=guard, recovery_seconds=recovery)
 
 
 class DelayTiers:

@@ -32,10 +32,18 @@ def asgi_of(service: Service, opened: Callable[[], AbstractAsyncContextManager[N
 
 async def _live(opened: Callable[[], AbstractAsyncContextManager[None]], receive: Receive, send: Send) -> None:
     await receive()
-    async with opened():
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-    await send({"type": "lifespan.shutdown.complete"})
+    is_up = False
+    try:
+        async with opened():
+            await send({"type": "lifespan.startup.complete"})
+            is_up = True
+            await receive()
+    except Exception as error:
+        # A server takes an error that is raised for an application without a lifespan, and serves it all the same.
+        ended = "shutdown" if is_up else "startup"
+        await send({"type": f"lifespan.{ended}.failed", "message": f"{type(error).__name__}: {error}"})
+    else:
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def _request(scope: Scope, receive: Receive) -> Request:
@@ -43,7 +51,7 @@ def _request(scope: Scope, receive: Receive) -> Request:
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     path = raw.decode("latin-1").partition("?")[0].removeprefix(quote(scope.get("root_path", "")))
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    address = (scope.get("client") or ("unknown",))[0]
+    address = (scope.get("client") or ("",))[0] or "unknown"
 
     async def read() -> bytes:
         return await read_limited(_chunks(receive))

@@ -134,7 +134,8 @@ def _repeater(given: Envelope, repeat: Repeat) -> Mapping[str, str]:
 def _forced(given: Envelope, to: Sequence[str]) -> Mapping[str, str]:
     """Return what leads to these followers. Raises `LookupError` when the node has none of them."""
     followers = _followers(given.headers.get(h.WORKER_FOLLOWERS))
-    ids = ",".join(str(one.get("id")) for one in followers if one.get("name") in to or one.get("id") in to)
+    found = (one for one in followers if one.get("name") in to or one.get("id") in to)
+    ids = ",".join(str(one["id"]) for one in found if one.get("id"))
     if not ids:
         names = ",".join(str(one.get("name")) for one in followers)
         raise LookupError(f"Inserted follower(s) [{','.join(to)}] can't be reached. Available follower(s) [{names}]")
@@ -165,10 +166,13 @@ def _told(reason: str) -> h.Headers:
 
 
 def _headers(given: Envelope, message: Message[Any] | None) -> h.Headers:
-    """Return the headers to answer with; a verdict that came along, which no action sees, stays."""
+    """Return the headers to answer with; a verdict that came along, which no action sees, goes with the others."""
     if message is None:
         return dict(given.headers)
-    return {name: given.headers[name] for name in h.VERDICT if name in given.headers} | dict(message.headers)
+    others = given.headers.keys() - h.VERDICT
+    is_derived = not others or not others.isdisjoint(message.headers)
+    came = {name: given.headers[name] for name in h.VERDICT if name in given.headers} if is_derived else {}
+    return came | dict(message.headers)
 
 
 def _body(given: Envelope, message: Message[Any]) -> Any:

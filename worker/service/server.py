@@ -8,6 +8,7 @@ from yarl import URL
 
 from worker.doors.bodies import read_body
 from worker.service.asgi import read_limited
+from worker.service.callers import Callers
 from worker.service.http import Reply, Request
 from worker.service.service import Service
 
@@ -19,6 +20,11 @@ def answers_of(service: Service, *, is_behind_front: bool) -> Callable[[web.Requ
         return response_of(await service.answer(request_of(request, is_behind_front=is_behind_front)))
 
     return answered
+
+
+def admitted_by(callers: Callers, *, is_behind_front: bool) -> Callable[[web.Request], bool]:
+    """Return what tells whether the sender of a request may call."""
+    return lambda request: callers.may_call(request_of(request, is_behind_front=is_behind_front))
 
 
 def mounted(service: Service, prefix: str) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -1,7 +1,8 @@
 """The HTTP API of a service: finds the route, lets in who may call, and answers in time."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -15,17 +16,22 @@ from worker.accounts.opening import OpenAccounts, route_to_services
 from worker.actions.catalogue import own_applications
 from worker.actions.outcomes import is_ours
 from worker.actions.registry import Registry
+from worker.limits.calls import CallGate
+from worker.limits.reservations import Reservations
 from worker.pipeline.decisions import Stage
+from worker.prometheus import Family
 from worker.service.actions import ActionRoutes
-from worker.service.applications import ApplicationRoutes
+from worker.service.applications import ApplicationRoutes, Known
 from worker.service.callers import Callers, refused
 from worker.service.errors import Refused
 from worker.service.failures import told
 from worker.service.http import Reply, Request, error_reply, no_such_route
 from worker.service.limits import LimitRoutes
 from worker.service.logins import LoginRoutes
+from worker.service.metrics import RequestMetrics
 from worker.service.openapi import DescriptionRoutes
-from worker.service.routing import Found, Places, Route, Router
+from worker.service.repeaters import NodeRepeaters
+from worker.service.routing import Places, Route, Router
 from worker.service.sync import SyncRoutes
 from worker.service.webhooks import WebhookRoutes
 from worker.settings.settings import Settings
@@ -35,34 +41,53 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+Families = Callable[[], Iterable[Family]]
+
 
 class Service:
     """Answers requests, whatever server brings them. It never raises, but for what the server itself answers."""
 
-    def __init__(self, routes: Iterable[Route], callers: Callers, prefix: str = "") -> None:
-        """`prefix` is a secret path in front of all routes."""
+    def __init__(
+        self, routes: Iterable[Route], callers: Callers, prefix: str = "", families: Families = lambda: ()
+    ) -> None:
+        """`prefix` is a secret path in front of all routes; `families` are metrics of theirs."""
+        self._families = families
         self.router = Router(routes)
+        self._requests = RequestMetrics(self.router.routes)
         self._callers = callers
         self._prefix = prefix
 
     async def answer(self, request: Request) -> Reply:
         """Answer a request."""
+        began, found = time.perf_counter(), self._find(request)
+        status = 500
+        try:
+            reply = await _in_time(request, *found) if isinstance(found, tuple) else found
+            status = reply.status
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        finally:
+            route = found[0] if isinstance(found, tuple) else None
+            self._requests.answered(route, status, time.perf_counter() - began)
+        return replace(reply, body=b"") if request.method == "HEAD" else reply
+
+    def families(self) -> Iterator[Family]:
+        """Return the metrics of requests, and those of the routes."""
+        yield from self._requests.families()
+        yield from self._families()
+
+    def _find(self, request: Request) -> tuple[Route, Places] | Reply:
+        """Return what answers, or what the caller is told where nothing does."""
         if not self._callers.may_call(request):
             return refused()
         if not request.path.startswith(f"{self._prefix}/"):
             return no_such_route(request)
         request = replace(request, path=request.path.removeprefix(self._prefix))
         found = self.router.find(request.path)
-        reply = await self._found(request, found)
-        return replace(reply, body=b"") if request.method == "HEAD" else reply
-
-    async def _found(self, request: Request, found: Found) -> Reply:
-        match = found.of(request.method)
-        if match is not None:
-            return await _in_time(request, *match)
-        if request.method == "OPTIONS" and found.routes:
+        if request.method == "OPTIONS" and found.routes and found.of(request.method) is None:
             return Reply(200, found.methods.encode(), "text/html; charset=utf-8", {"Allow": found.methods})
-        return no_such_route(request)
+        return found.of(request.method) or no_such_route(request)
 
 
 async def _in_time(request: Request, route: Route, places: Places) -> Reply:
@@ -97,14 +122,29 @@ def callers_of(settings: Settings) -> Callers:
 
 
 def open_service(
-    settings: Settings, registry: Registry, opened: OpenAccounts | None, stages: Sequence[Stage] = ()
+    settings: Settings,
+    registry: Registry,
+    opened: OpenAccounts | None,
+    stages: Sequence[Stage] = (),
+    reservations: Reservations | None = None,
 ) -> Service:
-    """Return the service of these actions and of their applications; without accounts it keeps no installs."""
+    """Return the service of these actions and of their applications; without accounts it keeps no installs.
+
+    `reservations` is where calls reserve their turns; without it all limits are the callers' matter.
+    """
     known = own_applications(registry)
     accounts = opened.accounts if opened else None
     webhooks = WebhookRoutes(known, accounts, _webhooks(opened) if opened else None, settings.webhook_base)
+    actions = ActionRoutes(
+        registry,
+        stages,
+        seconds=settings.service_timeout,
+        is_debugging=settings.is_debugging,
+        repeaters=NodeRepeaters(opened.documents) if opened and opened.documents else None,
+        gate=_gate(registry, known, reservations) if reservations else None,
+    )
     groups = (
-        ActionRoutes(registry, stages, seconds=settings.service_timeout, is_debugging=settings.is_debugging),
+        actions,
         LimitRoutes(known, accounts),
         LoginRoutes(known, accounts, settings.redirect_uri),
         webhooks,
@@ -113,4 +153,10 @@ def open_service(
     )
     callers = callers_of(settings)
     routes = tuple(chain.from_iterable(group.routes() for group in groups))
-    return Service((*routes, *DescriptionRoutes(routes, callers).routes()), callers, settings.prefix)
+    described = DescriptionRoutes(routes, callers).routes()
+    return Service((*routes, *described), callers, settings.prefix, actions.families)
+
+
+def _gate(registry: Registry, known: Known, reservations: Reservations) -> CallGate:
+    limited = {key: found for key, found in known.items() if found.has_limit() or found.needs_install()}
+    return CallGate(reservations, applications=limited, access=registry.http.access)

@@ -16,7 +16,7 @@ from worker.app.http_api import ANY_PATH, HEALTHY, PROCESS_PATH, WEBHOOK_PATH, i
 from worker.doors.bodies import body_chunks
 from worker.prometheus import Family, merge, render
 from worker.service.callers import Callers, refused
-from worker.service.server import request_of, response_of
+from worker.service.server import admitted_by, response_of
 from worker.supervisor.child import Child
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ class Front:
     ) -> None:  # fmt: skip
         """`callers` may call the service, and `ends` is how the platform may end all processes."""
         self._children = children
-        self._callers = callers
+        self._may_call = admitted_by(callers, is_behind_front=False)
         self._ends = ends
         self._is_stopping = is_stopping
         self._api_key = api_key
@@ -57,7 +57,7 @@ class Front:
                 self._clients[child] = await stack.enter_async_context(client)
             application = web.Application()
             if self._ends is not None:
-                add_ends(application, self._ends, self._api_key)
+                add_ends(application, self._ends, self._api_key, self._may_call)
             application.router.add_get("/readyz", self._probe)
             application.router.add_get("/healthz", self._probe)
             application.router.add_get("/metrics", self._metrics)
@@ -124,7 +124,7 @@ class Front:
 
     async def _service(self, request: web.Request) -> web.Response:
         """Check who calls: the processes see no addresses."""
-        if not self._callers.may_call(request_of(request, is_behind_front=False)):
+        if not self._may_call(request):
             return response_of(refused())
         return await self._as_it_came(request)
 
