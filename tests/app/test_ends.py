@@ -102,6 +102,14 @@ async def test_queues_that_cannot_be_deleted_are_told_and_the_worker_ends(
     assert len(worker.logged("topology_not_destroyed")) == 1
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_who_may_not_call_ends_nothing(topology: TopologyFile, start_worker: StartWorker, processes: int) -> None:
+    worker = await start_worker(topology, processes=processes, service_allow="10.0.0.0/8", **PLATFORM)
+    assert (await delete(worker, "/close"))[0] == 403
+    assert (await delete(worker, "/close", KEY))[0] == 200
+    assert await worker.ended() == 0
+
+
 @pytest.mark.parametrize("path", ["/close", "/api/destroy"])
 async def test_a_worker_of_its_own_is_not_ended_over_http(
     make_topology: MakeTopology, run_worker: RunWorker, path: str

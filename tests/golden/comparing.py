@@ -6,7 +6,7 @@ service shows a defect, a rule says what is right instead; `docs/compatibility.m
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -40,7 +40,29 @@ def difference(case: Case, answer: Answered) -> str:
     wanted, found = _type(dict_of(recorded["headers"]).get("content-type", "")), _type(answer.content_type)
     if wanted != found:
         return f"content type {found}, not {wanted}"
-    return _compared(recorded["body"] or "", answer.text)
+    emptied = _emptied_secrets(case)
+    return _compared(_without_values(recorded["body"] or "", emptied), _without_values(answer.text, emptied))
+
+
+def _emptied_secrets(case: Case) -> Sequence[tuple[str, str]]:
+    """Return form and field of empty values that were sent: an empty secret was one, ours is none."""
+    sent = _json(case["request"]["body"])
+    if not case["request"]["path"].endswith("/settings") or not isinstance(sent, dict):
+        return ()
+    forms = [(key, form) for key, form in sent.items() if isinstance(form, dict)]
+    return [(key, field) for key, form in forms for field, value in form.items() if value in ("", None, False)]
+
+
+def _without_values(text: str, fields: Sequence[tuple[str, str]]) -> str:
+    """Return the answer without the values of these fields, if they are secrets."""
+    data = _json(text)
+    if not fields or not isinstance(data, dict):
+        return text
+    for form, field in fields:
+        for one in data.get("applicationSettings", {}).get(form, {}).get("fields", ()):
+            if one["key"] == field and one["type"] == "password":
+                one.pop("value")
+    return json.dumps(data)
 
 
 def dict_of(headers: list[list[str]]) -> dict[str, str]:
@@ -75,10 +97,22 @@ def headers_of_array(case: Case, answer: Answered) -> bool:
     return was_array and isinstance(data, dict) and (data.get("headers") or {}).get("result-code") == "0"
 
 
+NOT_OURS = "not issued here"
+
+
 def state_is_checked(case: Case, answer: Answered) -> bool:
-    """The state of a login was not looked at: ours refuses one that was not issued here."""
+    """A login failed for another reason than its state, which was not looked at: ours is refused before."""
     is_callback = case["request"]["path"].partition("?")[0].endswith("/authorize/token")
-    return is_callback and answer.status == 400 and "not issued here" in answer.text
+    has_failed = (case["response"] or {}).get("status") == 400
+    return is_callback and has_failed and answer.status == 400 and NOT_OURS in answer.text
+
+
+def login_leads_back(case: Case, answer: Answered) -> bool:
+    """The page was lost when somebody saved settings during a login: ours leads back to it."""
+    is_callback = case["request"]["path"].partition("?")[0].endswith("/authorize/token")
+    data = answer.data
+    was_lost = (case["response"] or {}).get("body") == "{}"
+    return is_callback and was_lost and answer.status == 200 and isinstance(data, dict) and bool(data["redirectUrl"])
 
 
 def list_stays_complete(case: Case, answer: Answered) -> bool:
@@ -111,8 +145,27 @@ def plus_is_a_plus(case: Case, answer: Answered) -> bool:
 
 
 def limit_is_complete(case: Case, answer: Answered) -> bool:
-    """A limit without its numbers was taken, and was none: ours says what it needs."""
-    return answer.status == 400 and "needed with useLimit" in answer.text
+    """A limit without numbers above 0 was taken, and was none: ours says what it needs."""
+    words = r"limiter_form\.\w+: (needed with useLimit|Input should be greater than 0)"
+    return answer.status == 400 and re.search(words, answer.text) is not None
+
+
+def settings_are_checked(case: Case, answer: Answered) -> bool:
+    """A value that its field cannot have was stored: ours names the field."""
+    path, sent, data = case["request"]["path"], _json(case["request"]["body"]), answer.data
+    if not path.endswith(("/settings", "/password")) or not isinstance(sent, dict) or answer.status != 400:
+        return False
+    if path.endswith("/password"):
+        sent = {str(sent.get("formKey")): {str(sent.get("fieldKey")): sent.get("password")}}
+    named = re.findall(r"(?:occurred: |; )(\w+)\.(\w+): ", str(data.get("message")))
+    return bool(named) and all(field in (sent.get(form) or {}) for form, field in named)
+
+
+def limits_are_answered(case: Case, answer: Answered) -> bool:
+    """An empty name had the answer refused, which switches limits off for the run: ours finds nothing for it."""
+    is_question = case["request"]["path"].endswith("/limits")
+    was_refused = "is not allowed to be empty" in str((case["response"] or {}).get("body"))
+    return is_question and was_refused and answer.status == 200 and isinstance(answer.data, list)
 
 
 def store_is_looked_at(case: Case, answer: Answered) -> bool:
@@ -148,11 +201,14 @@ RULES: tuple[Callable[[Case, Answered], bool], ...] = (
     page_for_envelope,
     headers_of_array,
     state_is_checked,
+    login_leads_back,
     list_stays_complete,
     user_is_named,
     client_is_checked,
     plus_is_a_plus,
     limit_is_complete,
+    settings_are_checked,
+    limits_are_answered,
     store_is_looked_at,
     number_is_one,
     follower_by_id,
@@ -234,6 +290,8 @@ def _is_same(wanted: Any, found: Any, place: str) -> bool:
         return _same_text(wanted, found, name)
     if name == "raw" and isinstance(found, str) and not isinstance(wanted, str):
         return bool(_json(found) == wanted)  # an action gets text, whatever it was
+    if name == "value" and isinstance(wanted, str) and isinstance(found, bool | int | float):
+        return _json(wanted) == found  # settings have the types of their fields
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     if isinstance(wanted, int | float) and isinstance(found, int | float):

@@ -1,11 +1,14 @@
 """Replays recorded cases against a service with the same actions."""
 
 import json
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -28,7 +31,7 @@ from worker.storage.opening import open_storage
 
 from .applications import BasicApp, WebhookApp, applications
 from .calling import actions
-from .comparing import Answered, Case, difference
+from .comparing import NOT_OURS, Answered, Case, difference
 from .nodes import nodes
 from .stored import KEY, SECRET, stored
 from .target import Target
@@ -102,9 +105,23 @@ class Replay:
             )
             async with serving:
                 answer = await self._asked(case["request"])
+                if NOT_OURS in answer.text:
+                    answer = await self._with_a_state_of_ours(case) or answer
             await injection.close()
             await registry.close()
         return difference(case, answer)
+
+    async def _with_a_state_of_ours(self, case: Case) -> Answered | None:
+        """End a login that is begun here first, as the recorded service ended any; None when none can begin."""
+        path, _, query = case["request"]["path"].partition("?")
+        callback = dict(parse_qsl(query, keep_blank_values=True))
+        page = ((case.get("response_body_json") or {}).get("redirectUrl")) or "http://front.local/done"
+        begins = path.removesuffix("/token") if "/users/" in path else _owner(callback.get("state", ""))
+        begun = await self._asked(asking(f"{begins}?redirect_url={quote(page, safe='')}"))
+        if begun.status != HTTPStatus.OK:
+            return None
+        own = dict(parse_qsl(urlsplit(begun.data["authorizeUrl"]).query))
+        return await self._asked(asking(f"{path}?{urlencode(callback | {'state': own['state']})}"))
 
     async def _asked(self, request: Mapping[str, Any]) -> Answered:
         body = (request["body"] or "").replace(WEB, self._web).encode()
@@ -122,6 +139,21 @@ class Replay:
         ):
             text = (await answer.read()).decode(errors="replace").replace(self._web, WEB)
             return Answered(answer.status, answer.headers.get("Content-Type", ""), text)
+
+
+def asking(path: str) -> Mapping[str, Any]:
+    """Return a request as those that were recorded."""
+    return {"method": "GET", "path": path, "headers": [], "body": None}
+
+
+def _owner(state: str) -> str:
+    """Return where the login of a recorded state began."""
+    try:
+        parts = urlsafe_b64decode(f"{state}==").decode("latin-1").split(":")
+    except ValueError:
+        parts = []
+    user, application = (quote(part, safe="") for part in (*parts, "", "")[:2])
+    return f"/applications/{application}/users/{user}/authorize"
 
 
 async def replayed(cases: Mapping[str, Case]) -> Mapping[str, str]:

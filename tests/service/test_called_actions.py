@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -67,19 +68,32 @@ def pages(message: Message[Any], cursor: str | None) -> Page:
     return Page([{"id": 1}, derived, Message({"user": "alice"}, "text")], "7" if cursor is None else None)
 
 
+@custom_node("fresh")
+def fresh(message: Message[Any]) -> Message[Any]:
+    return Message({"only": "this"}, "{}")
+
+
+UNSENDABLE: dict[str, Any] = {"number": inf, "time": datetime.now(UTC), "set": {1}}
+
+
+@custom_node("unsendable")
+def unsendable(message: Message[Any]) -> Message[Any]:
+    return message.with_headers({"own": UNSENDABLE[message.data]})
+
+
 @custom_node("slow")
 async def slow(data: Any) -> Any:
     await asyncio.Event().wait()
 
 
-ALL = (echo, decide, fail, pages, slow)
+ALL = (echo, decide, fail, fresh, pages, slow, unsendable)
 GIVEN = {"user": "alice", "worker_followers": FOLLOWERS}
 
 
 async def test_the_lists_name_each_action_with_its_application_by_name() -> None:
     ask = serving(*ALL, shop_get, AmqpPublish())
     assert (await ask("GET", "/custom-node/list")).data == [
-        {"name": name} for name in ("decide", "echo", "fail", "slow")
+        {"name": name} for name in ("decide", "echo", "fail", "fresh", "slow", "unsendable")
     ]
     assert (await ask("GET", "/BATCH/list/")).data == [{"name": "pages"}]
     assert (await ask("GET", "/connector/list")).data == [{"name": "shop-get", "app": "shop"}]
@@ -110,6 +124,12 @@ async def test_a_verdict_that_came_along_stays() -> None:
     assert (answer.headers["result-code"], answer.headers["result-message"]) == (1003, "before")
 
 
+async def test_a_verdict_that_came_along_goes_with_the_headers_that_an_action_drops() -> None:
+    came = {"result_code": 1003, "result_message": "before", "result_detail": "", "own": "x"}
+    answer = await serving(*ALL).call("/custom-node/fresh/process", {}, **came)
+    assert answer.headers == {"only": "this", "result-code": "0", "result-message": "Processed successfully."}
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -134,6 +154,23 @@ async def test_followers_that_the_node_does_not_have_are_an_error() -> None:
     answer = await serving(*ALL).call("/custom-node/decide/process", "nowhere", **GIVEN)
     told = "Error occurred: Inserted follower(s) [third] can't be reached. Available follower(s) [first,second]"
     assert (answer.status, answer.headers["result-code"], answer.headers["result-message"]) == (400, "1006", told)
+
+
+@pytest.mark.parametrize(
+    "known", ['[{"name": "second"}]', '[{"id": null, "name": "second"}]', '[{"id": "1"}]', "null", ""]
+)
+async def test_a_follower_without_an_id_cannot_be_reached(known: str) -> None:
+    answer = await serving(*ALL).call("/custom-node/decide/process", "to", worker_followers=known)
+    assert (answer.status, answer.headers["result-code"]) == (400, "1006")
+    assert "can't be reached" in answer.headers["result-message"]
+
+
+@pytest.mark.parametrize("name", UNSENDABLE)
+async def test_what_json_cannot_hold_is_told_and_the_message_stays_as_it_came(name: str) -> None:
+    answer = await serving(*ALL).call("/custom-node/unsendable/process", name, user="alice")
+    assert (answer.status, answer.headers["result-code"]) == (400, "1006")
+    assert "the outcome cannot be sent" in answer.headers["result-message"]
+    assert answer.data["body"] == json.dumps(name)
 
 
 async def test_a_repeat_says_when_and_how_often_in_whole_seconds() -> None:
@@ -196,7 +233,9 @@ async def test_an_action_that_is_not_there_is_named(kind: str) -> None:
     assert (tested.status, tested.data) == (400, {"status": "Error", "message": text})
 
 
-@pytest.mark.parametrize("body", [b"{", b"hello", b'{"body": NaN}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"{", b"hello", b'{"body": NaN}', b"\xff", b"[" * 100_000, b" \n", b'{"headers": {"n": -1e400}}']
+)
 async def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
     answer = await serving(*ALL)("POST", "/custom-node/echo/process", body)
     assert (answer.status, answer.data["status"]) == (400, "Error")

@@ -1,6 +1,7 @@
 """The service as a part of somebody's application: one line each."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from support.pages import ROOT, names_of
 
 from connectors.functions import custom_node
 from worker import Registry, ServiceProcess, load_settings
+from worker.service.asgi import asgi_of
+from worker.service.callers import Callers
+from worker.service.service import Service
 
 COUNTS: dict[str, int] = {}
 CALLED = {"body": '{"shop":"north"}', "headers": {"user": "alice"}}
@@ -97,3 +101,36 @@ async def test_it_can_be_added_to_an_aiohttp_application(service: ServiceProcess
         called = await client.post("/orchesty/custom-node/count-orders/process", json=CALLED)
         assert (called.status, (await called.json())["body"]) == (200, '{"north":1}')
         assert (await client.get("/custom-node/list")).status == 404
+
+
+async def test_a_start_that_fails_is_told_to_the_server() -> None:
+    @asynccontextmanager
+    async def failing() -> AsyncIterator[None]:
+        raise OSError("no such file")
+        yield
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asgi_of(Service((), Callers((), "")), failing)({"type": "lifespan"}, receive, send)
+    assert sent == [{"type": "lifespan.startup.failed", "message": "OSError: no such file"}]
+
+
+@pytest.mark.parametrize("client", [None, ("", 0), ("203.0.113.9", 1)])
+async def test_a_caller_whose_address_is_not_known_may_not_call(service: ServiceProcess, client: Any) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/custom-node/list", "headers": [], "client": client}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    await service.as_asgi()(scope, receive, send)
+    assert sent[0]["status"] == 403

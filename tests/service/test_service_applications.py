@@ -1,80 +1,28 @@
 """Applications and installs as the platform's backend asks for them, in the ways of both versions."""
 
-import asyncio
-import json
-import re
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field
 from structlog.testing import capture_logs
 from support.accounts import database_of, opened
+from support.desk import Desk, Login, desk_service
 from support.logins import visit
-from support.oauth_application import Books
 from support.oauth_server import CLIENT, SECRET, OAuthServer
 from support.serving import Asked
 
-from applications import Application, Basic, Form, Limit, Subscription, SyncCall, TextReply, sync_method
+from applications import Application, Basic
 from applications.accounts import Accounts
-from applications.application import ApplicationType, CustomAction
 from applications.forms import Added, AtRunTime
 from applications.http.client import Client
-from applications.install import Install
 from worker.accounts.opening import OpenAccounts
 from worker.actions.registry import Registry
 from worker.service.service import open_service
 from worker.settings.settings import load_settings
-
-
-class Login(Form):
-    """What a user fills in."""
-
-    user: str = Field(title="User")
-    password: SecretStr = Field(title="Password")
-    pages: int = Field(10, title="Pages")
-    drafts: bool = Field(False, title="Drafts")
-    tags: list[str] = Field([], title="Tags")
-
-
-class Desk(Application):
-    """A service with hooks, limits, buttons and webhooks."""
-
-    key = "desk"
-    name = "Desk"
-    description = "Tickets"
-    authentication = Basic()
-    forms = (Login,)
-    kind = ApplicationType.WEBHOOK
-    limit = Limit(60, 100)
-    group_limit = Limit(3600, 5000)
-    custom_actions = (CustomAction("Read all", "call", topology="read", node="start"),)
-    webhooks = (Subscription("opened", "A ticket was opened", ("queue",)),)
-    heard: list[tuple[str, str]]
-
-    async def subscribe(self, client: Client, name: str, url: str, secret: str, parameters: Mapping[str, str]) -> str:
-        """Note it."""
-        type(self).heard.append((name, url))
-        return "remote-1"
-
-    async def unsubscribe(self, client: Client, remote_id: str) -> None:
-        """Note it."""
-        type(self).heard.append(("end", remote_id))
-
-    async def after_install(self, install: Install, client: Client) -> None:
-        """Note it."""
-        type(self).heard.append(("install", install.user))
-
-    async def after_uninstall(self, install: Install, client: Client) -> None:
-        """Note it."""
-        type(self).heard.append(("uninstall", install.user))
-
-    async def after_enable(self, install: Install, client: Client) -> None:
-        """Fail."""
-        raise RuntimeError("the desk is closed")
 
 
 @pytest.fixture
@@ -84,28 +32,15 @@ async def accounts(tmp_path: Path) -> AsyncIterator[Accounts]:
         yield accounts
 
 
-def asking(accounts: Accounts | None) -> Asked:
-    registry = Registry()
-    registry.applications |= {"desk": Desk, "books": Books}
-    settings = load_settings(backend_url="http://backend.test", starting_point_dsn="start.test", egress="none")
-    found = OpenAccounts(accounts, database_of(accounts)) if accounts else None
-    return Asked(open_service(settings, registry, found))
-
-
 @pytest.fixture
 def ask(accounts: Accounts) -> Asked:
-    return asking(accounts)
+    return desk_service(accounts)
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[OAuthServer]:
     async with OAuthServer().serve() as server:
         yield server
-
-
-@pytest.fixture
-def desk_calls(ask: Asked) -> list[tuple[str, str]]:
-    return Desk.heard
 
 
 @pytest.fixture(params=["", "/sdk/mine"])
@@ -285,7 +220,7 @@ async def test_a_login_has_to_say_which_page_it_leads_back_to(ask: Asked, query:
     assert (answer.status, "redirect_url" in answer.data["message"]) == (400, True)
 
 
-@pytest.mark.parametrize("body", [b"null", b"5", b"", b"{", b'"x"'])
+@pytest.mark.parametrize("body", [b"null", b"5", b"", b"{", b'"x"', b'{"authorization_form": null}'])
 async def test_settings_that_are_none_are_refused(ask: Asked, body: bytes) -> None:
     await ask("POST", "/applications/desk/users/alice/install")
     assert (await ask("PUT", "/applications/desk/users/alice/settings", body)).status == 400
@@ -304,126 +239,11 @@ async def test_an_unknown_application_is_named(ask: Asked) -> None:
 
 
 async def test_without_a_key_for_secrets_the_lists_are_complete_and_installs_say_what_lacks() -> None:
-    ask = asking(None)
+    ask = desk_service(None)
     assert [item["key"] for item in (await ask("GET", "/applications")).data["items"]] == ["books", "desk"]
     assert (await ask("POST", "/applications/limits", {"user": "a", "applications": ["desk"]})).data == []
     answer = await ask("POST", "/applications/desk/users/alice/install")
     assert (answer.status, "WORKER_SECRET_KEYS" in answer.data["message"]) == (400, True)
-
-
-async def test_a_topology_is_subscribed_when_it_is_switched_on(ask: Asked, desk_calls: list[tuple[str, str]]) -> None:
-    own = "/webhook/applications/desk/users/alice/sdk/mine"
-    await ask("POST", "/applications/desk/users/alice/sdk/mine/install")
-    filled = {"authorization_form": {"user": "al", "password": "pw"}}
-    await ask("PUT", "/applications/desk/users/alice/sdk/mine/settings", filled)
-    await ask("PUT", "/applications/desk/users/alice/sdk/mine/changeState", {"enabled": True})
-    wanted = {"name": "opened", "topology": "t1", "node": "n1", "parameters": {"queue": "first"}}
-    for _ in range(2):
-        subscribed = await ask("POST", f"{own}/subscribe", wanted)
-        assert (subscribed.status, subscribed.data) == (200, [])
-    ((event, url),) = desk_calls
-    assert event == "opened"
-    assert re.fullmatch(r"http://start\.test/topologies/t1/nodes/n1/token/[0-9a-f]+/run", url)
-    detail = await ask("GET", "/applications/desk/users/alice/sdk/mine")
-    assert detail.data["webhookSettings"] == [{"name": "opened", "default": False, "enabled": True, "topology": "t1"}]
-    assert (await ask("POST", f"{own}/unsubscribe", {**wanted, "node": "n2"})).data == []
-    assert (await ask("POST", f"{own}/unsubscribe", wanted)).data == ["remote-1"]
-    assert desk_calls[1:] == [("end", "remote-1")]
-
-
-async def test_the_methods_of_webhooks_do_the_same(ask: Asked, desk_calls: list[tuple[str, str]]) -> None:
-    await ask("POST", "/applications/desk/users/alice/sdk/mine/install")
-    filled = {"authorization_form": {"user": "al", "password": "pw"}}
-    await ask("PUT", "/applications/desk/users/alice/sdk/mine/settings", filled)
-    await ask("PUT", "/applications/desk/users/alice/sdk/mine/changeState", {"enabled": True})
-    wanted = {"name": "opened", "topology": "t1", "node": "n1", "user": "alice", "sdk": "mine"}
-    wanted |= {"parameters": {"queue": "a"}}
-    for method, found in (("subscribeWebhook", "remote-1"), ("unsubscribeWebhook", "remote-1")):
-        answer = await ask("POST", f"/applications/desk/sync/{method}", wanted)
-        assert answer.data == {"status": "ok", "webhooks": [found]}
-    assert [event for event, _ in desk_calls] == ["opened", "end"]
-
-
-@pytest.mark.parametrize("body", [{}, [], {"node": "n"}, b"{", b""])
-async def test_a_subscription_to_nothing_is_refused(ask: Asked, body: object) -> None:
-    for what in ("subscribe", "unsubscribe"):
-        assert (await ask("POST", f"/webhook/applications/desk/users/alice/{what}", body)).status == 400
-
-
-async def test_applications_that_nobody_calls_or_that_are_not_filled_in_subscribe_to_nothing(ask: Asked) -> None:
-    for key in ("desk", "books"):
-        await ask("POST", f"/applications/{key}/users/alice/install")
-        answer = await ask("POST", f"/webhook/applications/{key}/users/alice/subscribe", {"name": "opened"})
-        assert (answer.status, answer.data) == (200, [])
-
-
-def asking_about(accounts: Accounts, **methods: Any) -> Asked:
-    """Return a service with one application, which has these synchronous methods."""
-    registry = Registry()
-    own = {name: sync_method(name)(method) for name, method in methods.items()}
-    registry.applications["odd"] = type("Odd", (Application,), {"key": "odd", **own})
-    settings = load_settings(backend_url="http://backend.test", egress="none")
-    return Asked(open_service(settings, registry, OpenAccounts(accounts, database_of(accounts))))
-
-
-@pytest.mark.parametrize(
-    "error",
-    [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError(), StopIteration(), KeyError("x")],
-    ids=lambda error: type(error).__name__,
-)
-async def test_a_method_may_raise_anything_and_ends_no_more_than_its_call(
-    accounts: Accounts, error: BaseException
-) -> None:
-    async def fails(self: Any, call: SyncCall) -> Any:
-        raise error
-
-    failed = await asking_about(accounts, fails=fails)("GET", "/applications/odd/sync/fails")
-    assert failed.status == 400
-    assert type(error).__name__ in failed.reply.body.decode()
-
-
-@pytest.mark.parametrize("verb", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
-async def test_a_method_is_given_the_request_as_it_came(accounts: Accounts, verb: str) -> None:
-    def echoes(self: Any, call: SyncCall) -> Any:
-        return [call.method, call.user, call.sdk, dict(call.query), call.headers["x-own"], call.body.hex()]
-
-    path = "/applications/odd/sync/echoes?user=al%20ice&sdk=mine&a=1&a=2&b="
-    found = await asking_about(accounts, echoes=echoes)(verb, path, b"\x00\xff{", x_own="ž")
-    query = {"user": "al ice", "sdk": "mine", "a": "1", "b": ""}
-    told = [verb, "al ice", "mine", query, "ž", "00ff7b"]
-    assert (found.status, found.reply.body) == (
-        200,
-        b"" if verb == "HEAD" else json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode(),
-    )
-
-
-@pytest.mark.parametrize(
-    ("result", "status", "text"),
-    [
-        (None, 200, '{"status":"ok"}'),
-        ([], 200, "[]"),
-        ("", 200, '""'),
-        (0, 200, "0"),
-        (TextReply(""), 200, ""),
-        (TextReply("a\ud800", "text/x; charset=utf-8"), 200, "a\\ud800"),
-        (object(), 400, "PydanticSerializationError"),
-        (float("nan"), 400, "ValueError"),
-    ],
-)
-async def test_a_method_may_answer_anything(accounts: Accounts, result: object, status: int, text: str) -> None:
-    async def answers(self: Any, call: SyncCall) -> Any:
-        return result
-
-    found = await asking_about(accounts, answers=answers)("GET", "/applications/odd/sync/answers")
-    assert found.status == status
-    assert text in found.reply.body.decode()
-    assert status == 400 or found.reply.body.decode() == text
-
-
-@pytest.mark.parametrize("kind", ["", "html", "text/html\r\nX-Own: 1", "text/ž"])
-def test_what_is_no_content_type_is_refused(kind: str) -> None:
-    with pytest.raises(ValueError, match="is no content type"):
-        TextReply("x", kind)
 
 
 class Growing(Application):

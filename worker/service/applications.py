@@ -9,6 +9,7 @@ from applications import Application
 from applications.errors import KeyMissing, NotInstalled, SecretsError
 from applications.forms import Values
 from applications.install import Install, serving
+from worker.actions.errors import describe
 from worker.service.errors import Refused, UnknownService
 from worker.service.http import Reply, Request, json_reply
 from worker.service.routing import Places, Route
@@ -149,6 +150,8 @@ class ApplicationRoutes:
     async def _switch(self, request: Request, places: Places) -> Reply:
         """Save the state; the platform calls for the hook by itself, as it does after an install."""
         sent = await request.json()
+        if sent is None:
+            raise Refused('the body must say whether the install is switched on: {"enabled": true}')
         accounts, application, install = await self._found(places)
         if isinstance(sent, dict) and "enabled" in sent:
             is_enabled = str(sent["enabled"]).lower() not in {"false", "0", "", "none", "no"}
@@ -192,6 +195,10 @@ async def found_install(
 
 
 def is_authorized(accounts: "Accounts", application: type[Application], install: Install) -> bool:
-    """Whether calls can be made with the settings and the login of an install."""
-    has_token = install.sealed.has_token and not install.problem
-    return application.is_authorized(accounts.installs.settings(install), has_token=has_token)
+    """Whether calls can be made with the settings and the login of an install. Raises `SecretsError`."""
+    has_token, settings = install.sealed.has_token and not install.problem, accounts.installs.settings(install)
+    try:
+        return application.is_authorized(settings, has_token=has_token)
+    except Exception as error:  # the application's own code may raise anything
+        log.warning("authorization_unknown", application=application.key, userId=install.user, cause=describe(error))
+        return False

@@ -47,7 +47,7 @@ class LimitRoutes:
         user, keys = _asked(await request.json())
         used = [self._known[key] for key in keys if key in self._known]
         found = await self._in_time(user, used, places.sdk)
-        return json_reply([found[application.key] for application in used if found.get(application.key)])
+        return json_reply([limits for limits in found.values() if limits])
 
     async def _in_time(self, user: str, used: Sequence[type[Application]], sdk: str) -> Mapping[str, str]:
         if self._accounts is None:
@@ -69,16 +69,16 @@ class LimitRoutes:
 
 async def _read(accounts: "Accounts", user: str, used: Sequence[type[Application]], sdk: str) -> Mapping[str, str]:
     installs = await accounts.installs.among([user], [application.key for application in used]) if used else ()
+    known = {application.key: application for application in used}
     mine = {install.application: install for install in serving(sdk, installs)}
     found: dict[str, str] = {}
-    for application in used:
-        install = mine.get(application.key)
-        if install is not None and install.is_enabled:
+    for key, install in mine.items():
+        if install.is_enabled:
             try:
                 settings = accounts.installs.settings(install)
             except SecretsError:  # then the limits that the application declares
                 settings = {}
-            found[application.key] = application.limits(user, settings, sdk)
+            found[key] = known[key].limits(user, settings, sdk)
     return found
 
 

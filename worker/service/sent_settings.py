@@ -5,7 +5,7 @@ numbers as text, and what is empty as "".
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,11 +15,14 @@ from worker.service.errors import Refused
 _CHECKED: Final = {"true": True, "false": False, "1": True, "0": False, "on": True, "": False}
 
 
-def as_typed(facts: Iterable[FormFacts], sent: object) -> dict[str, dict[str, Any]]:
+def as_typed(facts: Sequence[FormFacts], sent: object) -> dict[str, dict[str, Any]]:
     """Return what was sent of these forms, with the types of their fields. Raises `Refused` for what is no settings."""
     if not isinstance(sent, dict | list):
         raise Refused("the settings must be an object: {form: {field: value}}")
     given = sent if isinstance(sent, dict) else {}
+    wrong = [form.key for form in facts if not isinstance(given.get(form.key, {}), dict | list)]
+    if wrong:
+        raise Refused(f"the settings of {', '.join(wrong)} must be an object: {{field: value}}")
     return {form.key: _fields(form, own) for form in facts if isinstance(own := given.get(form.key), dict)}
 
 

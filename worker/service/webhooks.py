@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from applications import Application
 from applications.application import ApplicationType
+from applications.errors import ApplicationError
 from worker.service.applications import Known, found_in, found_install, is_authorized
 from worker.service.errors import Refused
 from worker.service.http import Reply, Request, json_reply
@@ -83,7 +84,7 @@ class WebhookRoutes:
 
     async def _unsubscribe(self, request: Request, places: Places) -> Reply:
         asked = read_asked(await request.json())
-        return json_reply([webhook.remote_id for webhook in await self.unsubscribe(places, asked)])
+        return json_reply([webhook.id for webhook in await self.unsubscribe(places, asked)])
 
     async def subscribe(self, places: Mapping[str, str], asked: Asked) -> Sequence[Webhook]:
         """Subscribe, unless it is so already; nothing happens for an application that nobody calls.
@@ -112,7 +113,10 @@ class WebhookRoutes:
         return (made,)
 
     async def unsubscribe(self, places: Mapping[str, str], asked: Asked) -> Sequence[Webhook]:
-        """End the subscriptions that are meant; 4.x names them by their topology alone. Return them."""
+        """End the subscriptions that are meant; 4.x names them by their topology alone. Return them.
+
+        One that cannot be ended keeps no other one going: what it raises is raised at the end.
+        """
         from worker.webhooks.subscriptions import unsubscribe  # noqa: PLC0415 - as above
 
         sdk = places.get("sdk", "")
@@ -123,8 +127,14 @@ class WebhookRoutes:
         only = wanted if sdk else {"topology": asked.topology}
         found = await self._webhooks.list(user=install.user, application=application.key, **only)
         mine = [webhook for webhook in found if webhook.sdk == install.sdk]
+        failed: ApplicationError | None = None
         for webhook in mine:
-            await unsubscribe(accounts, self._webhooks, application, webhook)
+            try:
+                await unsubscribe(accounts, self._webhooks, application, webhook)
+            except ApplicationError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return mine
 
 

@@ -11,6 +11,7 @@ from applications.http.client import Client
 from applications.http.errors import ReplyUnreadable
 from applications.own_code import called
 from applications.redaction import redact
+from worker.actions.errors import text_without_values
 from worker.webhooks.store import Webhooks
 from worker.webhooks.webhook import Webhook, as_text, path_of
 
@@ -105,6 +106,11 @@ async def _asking(
         raise SubscribeRefused(f"{application.key} answered {error.response.status}: {text[:200]}") from None
     except (SubscribeRefused, ReplyUnreadable) as error:
         raise SubscribeRefused(redact(str(error), {own.token, own.secret, *access.secrets})) from None
+    except ApplicationError:
+        raise
+    except Exception as error:  # the application's own code may raise anything
+        text = f"{application.key} failed: {type(error).__name__}: {text_without_values(error)}"
+        raise SubscribeRefused(redact(text, {own.token, own.secret, *access.secrets})) from error
 
 
 async def _client(accounts: Accounts, application: type[Application], webhook: Webhook) -> Client:
