@@ -45,6 +45,17 @@ async def test_a_service_answers_beside_its_probes_and_metrics(tmp_path: Path) -
             assert called.json()["body"] == "[1]"
             assert (await client.get("/readyz")).json() == {"status": "ok"}
             assert "orchesty_worker_service_calls_total" in (await client.get("/metrics")).text
+            assert (await client.post("/custom-node/nobody/process", json={})).status_code == 400
+            counted = (await client.get("/metrics")).text
+            route = 'method="POST",route="/custom-node/{name}/process"'
+            for said in (
+                f'orchesty_worker_http_requests_total{{{route},result="answered"}} 1',
+                f'orchesty_worker_http_requests_total{{{route},result="refused"}} 1',
+                f"orchesty_worker_http_request_duration_seconds_count{{{route}}} 2",
+                'orchesty_worker_http_actions_total{kind="custom-node",action="echo",outcome="done"} 1',
+                'orchesty_worker_http_action_duration_seconds_count{kind="custom-node",action="echo"} 1',
+            ):
+                assert said in counted
             assert (await client.head("/connector/list")).content == b""
             assert (await client.options("/connector/list")).headers["allow"] == "GET, HEAD"
             assert (await client.post("/api/process", json={})).status_code == 404

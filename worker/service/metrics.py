@@ -12,7 +12,7 @@ from connectors import Limited, Outcome, Repeat, Trash
 from worker.prometheus import ACTION_SECONDS, Family, Histogram
 from worker.service.routing import Route
 
-PREFIX: Final = "orchesty_worker_service_"
+PREFIX: Final = "orchesty_worker_http_"
 NO_ROUTE: Final = ("", "")
 """Requests that no route answers, and those of callers that may not call."""
 TRASHED: Final = "trashed"
