@@ -288,6 +288,8 @@ def _is_same(wanted: Any, found: Any, place: str) -> bool:
         return wanted is None or isinstance(found, str)
     if isinstance(wanted, str) and isinstance(found, str):
         return _same_text(wanted, found, name)
+    if name == "enabled" and not isinstance(wanted, bool):
+        return isinstance(found, bool)  # any value was stored, and shown
     if name == "raw" and isinstance(found, str) and not isinstance(wanted, str):
         return bool(_json(found) == wanted)  # an action gets text, whatever it was
     if name == "value" and isinstance(wanted, str) and isinstance(found, bool | int | float):
