@@ -25,6 +25,11 @@ async def test_others_are_refused_and_named_in_the_log(address: str) -> None:
     assert [(line["event"], line["address"]) for line in logs] == [("service_caller_refused", address)]
 
 
+async def test_what_a_caller_says_of_its_address_counts_for_nothing() -> None:
+    said = {"x_forwarded_for": "127.0.0.1", "forwarded": "for=127.0.0.1", "x_real_ip": "10.0.0.1", "host": "localhost"}
+    assert (await serving()("GET", LIST, address="203.0.113.9", **said)).status == 403
+
+
 async def test_a_setting_names_other_networks_instead() -> None:
     ask = serving(service_allow="203.0.113.0/24, 198.51.100.7")
     found = [(await ask("GET", LIST, address=one)).status for one in ("203.0.113.9", "198.51.100.7", "127.0.0.1")]

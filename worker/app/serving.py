@@ -49,7 +49,7 @@ class ServiceProcess:
         accounts, storage = self.accounts.accounts if self.accounts else None, open_storage(settings.storage_address)
         self._injection = Injection(self.registry, storage, starter, accounts)
         self._ui_log = UiLog(settings)
-        self._reservations = reservations_of(settings, lambda: settings.processes)
+        self._reservations = reservations_of(settings, lambda: 1)
         self.registry.http.rate_noticed = rate_noticed
         own = (*stages, *load_stages(settings.stages))
         self.service = open_service(settings, self.registry, self.accounts, own, self._reservations)
