@@ -227,6 +227,8 @@ _SAME_ERRORS = tuple(
     )
 )
 """Words of JavaScript and its libraries, with ours for the same errors."""
+_STACK = re.compile(r"$|undefined$|\w*(Error|Exception): ")
+"""What followed the text of an error."""
 _OBJECT_ID = re.compile("[0-9a-f]{24}")
 _PREFIX = "Error occurred: "
 _TIMES = frozenset({"created", "update", "expires"})
@@ -319,8 +321,10 @@ def _same_message(wanted: str, found: str) -> bool:
     if not found.startswith(_PREFIX) or not wanted.startswith(_PREFIX):
         return False
     said, ours = wanted.removeprefix(_PREFIX), found.removeprefix(_PREFIX)
-    are_same = any(theirs.search(said) and own.search(ours) for theirs, own in _SAME_ERRORS)
-    return are_same or _without_stack(wanted).startswith(found.partition(", Stack: ")[0])
+    if any(theirs.search(said) and own.search(ours) for theirs, own in _SAME_ERRORS):
+        return True
+    told, found = _without_stack(wanted), _without_stack(found)
+    return told.startswith(found) and _STACK.match(told.removeprefix(found)) is not None
 
 
 def _without_stack(message: str) -> str:

@@ -70,6 +70,10 @@ def test_what_differs_is_named(other: Answered, said: str) -> None:
         ("Error occurred: Cannot read properties of null", "Error occurred: TypeError: nothing", True),
         ("Error occurred: no such app", "Error occurred: another text", False),
         ("Error occurred: no such app", "no such app", False),
+        ("Error occurred: no such appError: no such app", "Error occurred: no such", False),
+        ("Error occurred: no such appError: no such app", "Error occurred: ", False),
+        ("Error occurred: Unexpected token < in JSON at position 0", "Error occurred: the body is not JSON", True),
+        ("Error occurred: Unexpected token < in JSON at position 0", "Error occurred: no", False),
     ],
 )
 def test_stacks_and_the_words_of_another_language_do_not_count(recorded: str, ours: str, *, is_same: bool) -> None:
