@@ -26,7 +26,7 @@ def as_typed(facts: Sequence[FormFacts], sent: object) -> dict[str, dict[str, An
     return {form.key: _fields(form, own) for form in facts if isinstance(own := given.get(form.key), dict)}
 
 
-def names_others(facts: Iterable[FormFacts], sent: object) -> bool:
+def names_others(facts: Sequence[FormFacts], sent: object) -> bool:
     """Whether a form was sent with fields that it does not declare: the application may have added them."""
     given = sent if isinstance(sent, dict) else {}
     return any(
