@@ -31,8 +31,9 @@ from worker.storage.opening import open_storage
 
 from .applications import BasicApp, WebhookApp, applications
 from .calling import actions
-from .comparing import NOT_OURS, Answered, Case, difference
+from .comparing import difference
 from .nodes import nodes
+from .rules import NOT_OURS, Answered, Case
 from .stored import KEY, SECRET, stored
 from .target import Target
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden.comparing import RULES, Answered, difference
+from golden.comparing import difference
+from golden.rules import RULES, Answered
 
 ROOT = Path(__file__).parents[2]
 JSON = [["Content-Type", "application/json; charset=utf-8"]]
