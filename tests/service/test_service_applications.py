@@ -1,7 +1,9 @@
 """Applications and installs as the platform's backend asks for them, in the ways of both versions."""
 
+import asyncio
+import time
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +21,7 @@ from applications import Application, Basic
 from applications.accounts import Accounts
 from applications.forms import Added, AtRunTime
 from applications.http.client import Client
+from applications.install import Install
 from worker.accounts.opening import OpenAccounts
 from worker.actions.registry import Registry
 from worker.service.service import open_service
@@ -182,6 +185,19 @@ async def test_limits_stay_on_while_the_installs_are_away(ask: Asked, accounts: 
         found = await ask("POST", "/applications/sdk/mine/limits", asked)
     assert found.data == ["alice|mine:desk;60;100;|mine:desk;3600;5000"], "what the application declares"
     assert "limits_from_memory" in [line["event"] for line in logs]
+
+
+async def test_limits_stay_on_when_the_process_itself_is_held_up(
+    ask: Asked, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def held_up(*_: object) -> Sequence[Install]:
+        asyncio.get_running_loop().call_soon(time.sleep, 1.2)
+        await asyncio.Event().wait()
+        return ()
+
+    monkeypatch.setattr(accounts.installs, "among", held_up)
+    found = await ask("POST", "/applications/limits", {"user": "alice", "applications": ["desk"]})
+    assert (found.status, found.data) == (200, ["alice|desk;60;100;|desk;3600;5000"])
 
 
 @pytest.mark.parametrize("asked", [{}, [], {"user": 1, "applications": []}, {"user": "a", "applications": "desk"}])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ANSWER_SECONDS: Final = 0.7
+LATE_SECONDS: Final = 10.0
+"""On a machine that is too busy to answer in time, late limits are better than none: who asks waits without an end."""
 MOST_KNOWN: Final = 10_000
 LimitKey = tuple[str, str, str]
 
@@ -41,7 +43,7 @@ class LimitRoutes:
     def routes(self) -> Iterator[Route]:
         """Return the routes."""
         for sdk in ("/sdk/{sdk}", ""):
-            yield Route("POST", f"/applications{sdk}/limits", self._limits, 1.0, "List the limits of a user's installs")
+            yield Route("POST", f"/applications{sdk}/limits", self._limits, LATE_SECONDS, "List a user's limits")
 
     async def _limits(self, request: Request, places: Places) -> Reply:
         user, keys = _asked(await request.json())
