@@ -132,7 +132,7 @@ def _is_same(wanted: Any, found: Any, place: str) -> bool:
     if name == "raw" and isinstance(found, str) and not isinstance(wanted, str):
         return bool(read_json(found) == wanted)  # an action gets text, whatever it was
     if name == "value" and isinstance(wanted, str) and isinstance(found, bool | int | float):
-        return read_json(wanted) == found  # settings have the types of their fields
+        return bool(read_json(wanted) == found)  # settings have the types of their fields
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     if isinstance(wanted, int | float) and isinstance(found, int | float):

@@ -26,7 +26,7 @@ class CallGate(ReservingGate):
 
     async def _admitted(self, visit: Visit, limits: Sequence[KeyedLimit], pause: Pause) -> Go | Held:
         """Return when the call may be made, or soon that it may not be made yet, with the limits that say so."""
-        asked = visit.having(h.without(visit.headers, {h.LIMIT_PLACE}))
+        asked = visit.having(h.without(visit.headers, frozenset({h.LIMIT_PLACE})))
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 admission = await super()._admitted(asked, limits, pause)
@@ -49,5 +49,5 @@ class CallGate(ReservingGate):
         try:
             kept = parse_limits(visit.headers.text(h.LIMITER_KEY))
         except LimitMalformed:
-            visit, kept = visit.having(h.without(visit.headers, {h.LIMITER_KEY})), ()
+            visit, kept = visit.having(h.without(visit.headers, frozenset({h.LIMITER_KEY}))), ()
         return [limit for limit in await super()._limits(visit) if limit not in kept]
