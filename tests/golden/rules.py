@@ -153,7 +153,7 @@ def store_is_looked_at(case: Case, answer: Answered) -> bool:
 
 def number_is_one(case: Case, answer: Answered) -> bool:
     """A number that is too large became null: ours is refused."""
-    return answer.status == 400 and re.search(r"the number \S+ is too large", answer.text) is not None
+    return answer.status == 400 and re.search(r"JSON has no -?\d", answer.text) is not None
 
 
 def follower_by_id(case: Case, answer: Answered) -> bool:
