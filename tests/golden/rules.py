@@ -24,9 +24,10 @@ class Answered:
         return read_json(self.text)
 
 
-def read_json(text: str | None) -> Any:
+def read_json(text: object) -> Any:
+    """Return what a text says as JSON, None for what is none."""
     try:
-        return json.loads(text or "")
+        return json.loads(text if isinstance(text, str) else "")
     except ValueError:
         return None
 
@@ -114,8 +115,9 @@ def client_is_checked(case: Case, answer: Answered) -> bool:
 
 
 def plus_is_a_plus(case: Case, answer: Answered) -> bool:
-    """A user with a plus got the install of the one with a blank."""
-    return "%2B" in case["request"]["path"] and answer.status == 400 and "has not been found" in answer.text
+    """A user with a plus got the install of the one with a blank, and one with `#` or `&` cut the question off."""
+    has_sign = re.search("%2[36B]", case["request"]["path"]) is not None
+    return has_sign and answer.status == 400 and "has not been found" in answer.text
 
 
 def limit_is_complete(case: Case, answer: Answered) -> bool:
@@ -159,8 +161,10 @@ def number_is_one(case: Case, answer: Answered) -> bool:
 def follower_by_id(case: Case, answer: Answered) -> bool:
     """Followers were found by name only: ours also by id."""
     request, data = read_json(case["request"]["body"]) or {}, answer.data
-    wanted = (read_json(request.get("body")) or {}).get("followers") if isinstance(request, dict) else None
-    found = str((data.get("headers") or {}).get("force-target-queue")) if isinstance(data, dict) else ""
+    asked = read_json(request.get("body")) if isinstance(request, dict) else None
+    wanted = asked.get("followers") if isinstance(asked, dict) else None
+    headers = data.get("headers") if isinstance(data, dict) else None
+    found = str(headers.get("force-target-queue")) if isinstance(headers, dict) else ""
     was_refused = "can't be reached" in str((case["response"] or {}).get("body"))
     return was_refused and isinstance(wanted, list) and found.split(",") == wanted
 

@@ -82,6 +82,13 @@ def test_stacks_and_the_words_of_another_language_do_not_count(recorded: str, ou
     assert bool(difference(wanted, answered({"status": "Error", "message": ours}, 400))) is not is_same
 
 
+@pytest.mark.parametrize("body", [None, 5, "x", [1], {"body": 5}, {"body": "[1]", "headers": [1]}, {"headers": 5}])
+def test_a_request_may_be_anything(body: object) -> None:
+    wanted = case("/custom-node/echo/process", body, 200, {"body": "x", "headers": DONE})
+    assert difference(wanted, answered({"body": "x", "headers": DONE})) == ""
+    assert difference(wanted, answered(5)).startswith("$:")
+
+
 def test_json_that_ended_the_recorded_process_is_refused() -> None:
     wanted = {**ECHO, "response": {"status": None}}
     assert difference(wanted, answered({}, 400)) == ""
