@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.installation.worker_api import KEY, WorkerApi
 
+from deploy.ports import free_ports
 from worker.checks.finding import Finding, FindingState
 from worker.checks.installation import check_installation
 from worker.documents.cipher import PlatformCipher
@@ -48,3 +49,17 @@ async def test_what_does_not_fit_is_told_with_its_cure(api: WorkerApi, key: str,
     assert found.state is FindingState.FAILED
     assert said in found.cure
     assert "canary" not in found.detail
+
+
+async def test_a_backend_that_is_named_is_asked_without_a_tenant(api: WorkerApi) -> None:
+    assert (await findings(backend_url=api.url))["backend"].state is FindingState.OK
+    assert (await findings(backend_url="http://127.0.0.1:1"))["backend"].state is FindingState.FAILED
+
+
+async def test_figures_that_have_no_place_are_told_and_stop_nothing() -> None:
+    (port,) = free_ports(1)
+    own = {"metrics_dsn": f"mongodb://u:canary@127.0.0.1:{port}/metrics?serverSelectionTimeoutMS=100"}
+    assert "figures" not in await findings(**own), "standalone mode writes none"
+    found = (await findings(**own, mode="platform"))["figures"]
+    assert (found.state, "METRICS_DSN" in found.cure) == (FindingState.WARNING, True)
+    assert "canary" not in found.detail + found.cure

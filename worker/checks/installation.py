@@ -1,27 +1,45 @@
 """Checks of the platform's installation that the worker belongs to: where its services are, and whether they answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
 import httpx
 
 from applications.errors import ApplicationError, SecretsError
-from worker.checks.finding import Finding, failed, ok
+from worker.checks.finding import Finding, failed, ok, warning
 from worker.settings.installation import Derived
-from worker.settings.settings import Settings
+from worker.settings.settings import ModeName, Settings
+from worker.urls import shown_url
 
 ANSWER_SECONDS: Final = 5
 
 
 async def check_installation(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield how the services of the installation stand; nothing without one."""
-    if settings.tenant_id is None and settings.crypt_secret is None:
-        return
+    """Yield how the services of the installation stand; without one only what is named and used all the same."""
+    is_ours = settings.tenant_id is not None or settings.crypt_secret is not None
     for derived in settings.derived():
-        if derived.service != "worker-api":
+        if derived.service == "backend" or (is_ours and derived.service == "starting-point"):
             yield await _check_answer(derived)
-    if settings.api_host:
+    if is_ours and settings.api_host:
         yield await _check_documents(settings)
+    if settings.metrics_dsn is not None and settings.mode is ModeName.PLATFORM:
+        yield await _check_figures(settings.metrics_dsn.get_secret_value())
+
+
+async def _check_figures(url: str) -> Finding:
+    """Reach the MongoDB of the figures; messages go on without it."""
+    from pymongo.errors import PyMongoError  # noqa: PLC0415 - who has no installation need not wait for it
+
+    from worker.trash.collections import client_of  # noqa: PLC0415 - as above
+
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS), client_of(url) as client:
+            await client.admin.command("ping")
+    except (PyMongoError, TimeoutError) as error:
+        told = f"{shown_url(url)} does not answer: {type(error).__name__}"
+        return warning("figures", told, "Start it, or correct METRICS_DSN: the admin has no figures of the nodes.")
+    return ok("figures", f"{shown_url(url)} answers")
 
 
 async def _check_answer(derived: Derived) -> Finding:
@@ -30,8 +48,9 @@ async def _check_answer(derived: Derived) -> Finding:
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client:
             await client.get(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return failed(derived.service, f"{url} ({derived.source}) does not answer: {type(error).__name__}", _CURE)
-    return ok(derived.service, f"{url} ({derived.source}) answers")
+        told = f"{shown_url(url)} ({derived.source}) does not answer: {type(error).__name__}"
+        return failed(derived.service, told, _CURE)
+    return ok(derived.service, f"{shown_url(url)} ({derived.source}) answers")
 
 
 async def _check_documents(settings: Settings) -> Finding:
@@ -40,7 +59,7 @@ async def _check_documents(settings: Settings) -> Finding:
     from worker.documents.client import Collection, DocumentClient  # noqa: PLC0415 - as above
 
     (derived,) = [one for one in settings.derived() if one.service == "worker-api"]
-    where = f"{settings.worker_api_url} ({derived.source})"
+    where = f"{shown_url(settings.worker_api_url)} ({derived.source})"
     client = DocumentClient(settings.worker_api_url, settings.platform_key)
     try:
         found = await client.find(Collection.INSTALLS, {"enabled": True}, paging={"limit": 1})

@@ -18,7 +18,7 @@ from support.oauth_server import OAuthServer
 from support.services import LOOPBACK
 from worker.actions.registry import Registry
 from worker.app.serving import ServiceProcess
-from worker.settings.settings import load_settings
+from worker.settings.settings import Settings, load_settings
 
 SDK: Final = "python-service"
 PREFIX: Final = "/k2n8-secret"
@@ -37,6 +37,8 @@ class Installation:
     starting_point: StartingPoint
     worker_api: WorkerApi
     oauth: OAuthServer
+    settings: Settings
+    """Those of our service."""
 
     @property
     def sdk(self) -> str:
@@ -72,4 +74,4 @@ async def installation(
             database_url=f"sqlite:///{folder}/database.sqlite", **settings,
         )  # fmt: skip
         await running.enter_async_context(ServiceProcess(own, registry=Registry(actions)).answering())
-        yield Installation(names_services, f"http://127.0.0.1:{port}{PREFIX}", backend, point, api, oauth)
+        yield Installation(names_services, f"http://127.0.0.1:{port}{PREFIX}", backend, point, api, oauth, own)
