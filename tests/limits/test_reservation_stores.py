@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.driven import DrivenTime, driven_script, driven_time
 
@@ -174,6 +174,7 @@ def driven(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=60)
 @given(st.tuples(windows, windows, windows), group_windows, steps)
+@example(([(1, 2)],) * 3, [(1, 1)], [Ask("a", 8, False, 0), Reset(""), Ask("a", 1, False, 0), Pass(40)])
 def test_both_stores_say_the_same(
     redis: PrivateRedis,
     own: Sequence[Sequence[tuple[int, int]]],

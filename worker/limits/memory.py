@@ -130,8 +130,8 @@ class MemoryReservations:
         found = [name for name in self._windows if name[0] == key]
         for name in found:
             del self._windows[name]
-        self._lines.pop(key, None)
-        self._shares.pop(key, None)
+        for line in (key, *(self._shares.pop(key).flows if key in self._shares else ())):
+            self._lines.pop(line, None)
         return len(found)
 
     async def close(self) -> None:
