@@ -8,7 +8,7 @@ import pytest
 from support.visits import node, visit
 
 from connectors import Forward, Limited, Outcome, Page, Repeat, Stop, Trash
-from worker.actions.remote import NO_VERDICT, verdict
+from worker.actions.remote import MISSING, verdict
 from worker.protocol.message import Visit
 from worker.protocol.topology import Role
 
@@ -72,6 +72,22 @@ def test_a_repeat_without_whole_numbers_goes_to_the_trash(hops: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "repeat-max-hops"),
+        ({"repeat_interval": "1"}, "repeat-max-hops"),
+        ({"repeat_max_hops": 3}, "repeat-interval"),
+    ],
+)
+def test_a_repeat_without_its_headers_is_told_as_the_platforms_worker_tells_it(
+    given: dict[str, object], missing: str
+) -> None:
+    outcome = answered("1001", **given)
+    assert isinstance(outcome, Trash)
+    assert outcome.reason == f"requested header [{missing}] does not exist"
+
+
+@pytest.mark.parametrize(
     "content",
     [
         *(b"", b"<html>", b"[]", b'{"headers": {}}', b'{"body": "x"}', b"\xff", b'{"headers": 1}', NESTED.encode()),
@@ -82,7 +98,7 @@ def test_a_repeat_without_whole_numbers_goes_to_the_trash(hops: object) -> None:
 def test_an_answer_without_a_verdict_goes_to_the_trash(content: bytes) -> None:
     outcome = verdict(AT, 200, content)
     assert isinstance(outcome, Trash)
-    assert outcome.reason == NO_VERDICT
+    assert outcome.reason == MISSING.format("result-code")
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 500])

@@ -91,10 +91,12 @@ async def test_a_malformed_key_is_trashed_with_the_part_named(key: str, part: st
 
 async def test_the_platforms_limiter_gets_what_has_not_passed_it() -> None:
     platform = PlatformGate()
-    assert await platform.admit(limited(), asyncio.sleep) == Held("shop")
+    assert await platform.admit(limited(), asyncio.sleep) == Held("php:shop")
     assert isinstance(await platform.admit(limited(limit_message_from_limiter="1"), asyncio.sleep), Go)
     assert await platform.admit(limited(limiter_key="alice|other;1;1"), asyncio.sleep) == Go()
-    assert await platform.admit(limited(limiter_key="alice|php:shop;1;1"), asyncio.sleep) == Held("shop")
+    assert await platform.admit(limited(limiter_key="alice|php:shop;1;1"), asyncio.sleep) == Held("php:shop")
+    of_no_service = node("next", role=Role.CONNECTOR, application="shop")
+    assert await platform.admit(visit(of_no_service, limiter_key=KEY), asyncio.sleep) == Held("shop")
 
 
 async def test_custom_nodes_are_not_limited() -> None:

@@ -17,7 +17,8 @@ from worker.protocol.topology import Role
 
 UNREACHABLE = "worker unreachable"
 """What the platform says of a service that does not answer at all."""
-NO_VERDICT = "requested header [result-code] does not exist"
+MISSING = "requested header [{}] does not exist"
+"""What the platform's worker says of a header that a verdict needs; its users filter the trash by it."""
 
 
 class Reply(msgspec.Struct):
@@ -82,7 +83,7 @@ def verdict(visit: Visit, status: int, content: bytes) -> Outcome:
         text = h.text(headers.get(h.RESULT_MESSAGE))
         return Trash(f"result status [{status}], message: {text}", message)
     if message is None or h.RESULT_CODE not in headers:
-        return Trash(NO_VERDICT, message)
+        return Trash(MISSING.format(h.RESULT_CODE), message)
     try:
         return _outcome(visit, headers, message)
     except ValueError as error:
@@ -93,8 +94,8 @@ def _outcome(visit: Visit, headers: Mapping[str, Any], message: Message[Any]) ->
     reason = h.text(headers.get(h.RESULT_MESSAGE))
     match h.text(headers[h.RESULT_CODE]):
         case "1001":
-            after = timedelta(seconds=_whole(headers, h.REPEAT_INTERVAL))
-            return Repeat(after, reason, _whole(headers, h.REPEAT_MAX_HOPS), message)
+            max_hops = _whole(headers, h.REPEAT_MAX_HOPS)  # the one that the platform's worker misses first
+            return Repeat(timedelta(seconds=_whole(headers, h.REPEAT_INTERVAL)), reason, max_hops, message)
         case "1002":
             return _success(visit, message, _targets(headers))
         case "1003":
@@ -133,6 +134,8 @@ def _cursor(headers: Mapping[str, Any]) -> str:
 
 
 def _whole(headers: Mapping[str, Any], name: str) -> int:
+    if name not in headers:
+        raise ValueError(MISSING.format(name))
     try:
         return int(h.text(headers.get(name)))
     except ValueError:

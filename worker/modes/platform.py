@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import httpx
 
+from applications.limit import of_service
 from connectors import Repeat, Trash
 from connectors.topologies import Start
 from worker.actions.registry import Registry
@@ -194,7 +195,7 @@ class PlatformGate:
         """Hold what is limited and has not passed the limiter yet."""
         limits, has_passed = limits_of(visit), visit.headers.text(h.LIMIT_PASSED)
         if limits and not has_passed:
-            return Held(visit.node.application)
+            return Held(of_service(visit.node.application, visit.node.headers.get(h.SDK, "")))
         return Go(limits, used=frozenset({h.LIMIT_PASSED, h.APPLICATION}) if has_passed else frozenset())
 
     async def sent(self, go: Go, at: float) -> None:
