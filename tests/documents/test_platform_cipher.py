@@ -113,6 +113,11 @@ def test_numbers_are_written_as_node_reads_them(number: float) -> None:
     assert float(php.read(text.encode())) == float(number)
 
 
+@pytest.mark.parametrize("number", ["NAN", "INF", "-INF", "INFINITY", "1e999", "-1.5E+400"])
+def test_a_number_that_json_has_none_for_is_null(number: str) -> None:
+    assert php.read(f'a:1:{{s:1:"a";d:{number};}}'.encode()) == {"a": None}
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, {1, 2}, [object()]])
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"JSON|JavaScript"):

@@ -17,13 +17,7 @@ _EXPONENT_FROM: Final = 21
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _DEEPEST: Final = 256
 _NUMBER: Final = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_SPECIAL: Final = {
-    b"NAN": math.nan,
-    b"INF": math.inf,
-    b"INFINITY": math.inf,
-    b"-INF": -math.inf,
-    b"-INFINITY": -math.inf,
-}
+_NOT_FINITE: Final = frozenset({b"NAN", b"INF", b"INFINITY", b"-INF", b"-INFINITY"})
 
 
 def write(value: Any) -> bytes:
@@ -152,9 +146,11 @@ def _size(text: bytes) -> int:
     return int(text)
 
 
-def _read_number(text: bytes) -> float:
-    if text in _SPECIAL:
-        return _SPECIAL[text]
+def _read_number(text: bytes) -> float | None:
+    """Return the number, None for one that JSON has none for: it would spoil the whole document."""
+    if text in _NOT_FINITE:
+        return None
     if not _NUMBER.fullmatch(text):
         raise ValueError("a number is none")
-    return int(text) if text.lstrip(b"+-").isdigit() else float(text)
+    number = int(text) if text.lstrip(b"+-").isdigit() else float(text)
+    return number if math.isfinite(number) else None
