@@ -33,7 +33,7 @@ def test_each_row_names_a_test() -> None:
 
 
 def test_each_route_of_the_platform_is_on_the_page_and_no_other() -> None:
-    service = serving()._service
+    service = serving().service
     answered = {f"{route.method.replace('*', 'ANY')} {route.pattern}" for route in service.router.routes} - OUR_OWN
     assert set(routes_of_the_page()) == answered | {"GET /metrics"}
 
