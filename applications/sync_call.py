@@ -15,6 +15,8 @@ class SyncCall:
 
     method: str
     """The verb: GET, POST, ..."""
+    url: str = field(default="", repr=False)
+    """Path and query as they came, with names that come several times; empty where no HTTP brings the call."""
     user: str = ""
     """As whom the service is asked; empty when the request names nobody."""
     sdk: str = ""

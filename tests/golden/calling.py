@@ -19,18 +19,18 @@ from .nodes import DONE, told
 ALL = Rules(success=range(100, 600))
 RANGES: dict[str, dict[str, Any]] = {
     "repeatOnErrorRanges": {"success": "<300", "repeat": ">=300"},
-    "continueOnErrorRanges": {"success": "<500", "repeat": [], "stop": ">=500"},
+    "continueOnErrorRanges": {"success": "<500", "repeat": [], "stopAndFail": ">=500"},
     "continueOnNotFoundRanges": {
         "success": ["<300", 404],
         "repeat": [408, 429, ">=500"],
-        "stop": ["300-404", "405-408", "409-429", "430-500"],
+        "stopAndFail": ["300-404", "405-408", "409-429", "430-500"],
     },
     "keepAllRanges": {"success": [], "all": True},
 }
 DEFAULT: dict[str, Any] = {
     "success": "<300",
     "repeat": [408, 429, ">=500"],
-    "stop": ["300-408", "409-429", "430-500"],
+    "stopAndFail": ["300-408", "409-429", "430-500"],
 }
 
 
@@ -76,7 +76,7 @@ def _judge(reply: Response, order: dict[str, Any]) -> None:
         known = ranges if isinstance(ranges, dict) else {"success": ranges}
     if is_in(reply.status, known.get("success", [])):
         return
-    if is_in(reply.status, known.get("stop", [])):
+    if is_in(reply.status, known.get("stopAndFail", [])):
         raise Trash(_told(reply))
     if is_in(reply.status, known.get("repeat", [])) or reply.status >= 300:
         _repeat(reply, order)

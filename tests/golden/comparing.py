@@ -30,12 +30,12 @@ def difference(case: Case, answer: Answered) -> str:
 
 
 def _emptied_secrets(case: Case) -> Sequence[tuple[str, str]]:
-    """Return form and field of empty values that were sent: an empty secret was one, ours is none."""
+    """Return form and field of values that were sent and are no secrets here, but were: what is empty, and "true"."""
     sent = read_json(case["request"]["body"])
     if not case["request"]["path"].endswith("/settings") or not isinstance(sent, dict):
         return ()
     forms = [(key, form) for key, form in sent.items() if isinstance(form, dict)]
-    return [(key, field) for key, form in forms for field, value in form.items() if value in ("", None, False)]
+    return [(key, field) for key, form in forms for field, value in form.items() if value in ("", None, False, "true")]
 
 
 def _without_values(text: str, fields: Sequence[tuple[str, str]]) -> str:
@@ -55,12 +55,17 @@ _SAME_ERRORS = tuple(
     for theirs, ours in (
         (r"JSON|Unterminated string", r"JSON|must be|filter"),
         (r"Cannot (read|convert|destructure)|Cannot use 'in'|is not (a function|iterable)|^undefined", r"\w"),
-        (r"ECONNREFUSED|ENOTFOUND|EAI_AGAIN|socket hang up|Invalid URL|Maximum number of redirects", r"\w"),
+        (r"ECONNREFUSED|ENOTFOUND|EAI_AGAIN|socket hang up|Maximum number of redirects", r"\w"),
+        (r"Invalid URL|Unsupported protocol", r"\w"),
+        (r"^status: \d+, body: ", r" answered \d+"),
         (r"Failed to decode param", r"Failed to decode param"),
         (r"Token is not received", r"oauth/token answered 200"),
         (r"not JSON compatible", r"JSON|oauth/token answered"),
         (r"simple-oauth2|The first argument must be|must be a string|must be one of|Response Error", r"\w"),
-        (r"Unknown exception|stub failure|Invalid HMAC", r"worker-api|cannot be read|secret"),
+        (
+            r"Unknown exception|stub failure|Invalid HMAC|Unknown crypt|Unknown prefix",
+            r"worker-api|cannot be read|secret",
+        ),
     )
 )
 """Words of JavaScript and its libraries, with ours for the same errors."""
@@ -85,10 +90,17 @@ def _differs(wanted: Any, found: Any, place: str) -> str:
     if _are_methods(wanted, place) and isinstance(found, list):
         return "" if set(found) == set(wanted) - LISTED_ONLY else f"{place}: {found!r}, not {wanted!r}"
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        wanted, found = (_in_order(some) for some in (wanted, found))
         pairs = enumerate(zip(wanted, found, strict=True))
         parts = (_differs(one, other, f"{place}[{at}]") for at, (one, other) in pairs)
         return next(filter(None, parts), "")
     return "" if _is_same(wanted, found, place) else f"{place}: {found!r}, not {wanted!r}"
+
+
+def _in_order(values: list[Any]) -> list[Any]:
+    """Return installs by their applications: the order in which they were stored was none that anybody chose."""
+    are_installs = all(isinstance(one, dict) and "nonEncryptedSettings" in one for one in values)
+    return sorted(values, key=lambda one: str(one["key"])) if are_installs else values
 
 
 LISTED_ONLY = frozenset({"capital", "x", "hronize"})
@@ -97,21 +109,34 @@ LISTED_ONLY = frozenset({"capital", "x", "hronize"})
 
 def _dicts(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> str:
     for name in dict.fromkeys([*wanted, *found]):
-        if name == "limiter_form" and name not in wanted and place.endswith("applicationSettings"):
-            continue  # it was lost with the choices of a service that failed; ours stays
-        if name == "default" and "topology" in wanted:
-            continue  # no event of ours has a topology of its own
-        if name == "fields" and wanted.get("readOnly") is True:
-            continue  # forms that nobody may change were changed
-        if name == "body" and wanted.get(name) is None and found.get(name) in (None, ""):
-            continue  # what is undefined there has no text here
-        if name == "headers" and "body" in wanted and (wanted.get(name, ""), found.get(name)) == (None, {}):
-            continue  # an item has headers, if only none
+        if _is_ours(name, wanted, found, place):
+            continue
         if name not in found or name not in wanted:
             return f"{place}.{name}: {'missing' if name not in found else f'{found[name]!r} is too much'}"
         if said := _differs(wanted[name], found[name], f"{place}.{name}"):
             return said
     return ""
+
+
+def _is_ours(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> bool:
+    """Whether this value may be another one here."""
+    recorded, ours = wanted.get(name), found.get(name)
+    match name:
+        case "limiter_form":  # it was lost with the choices of a service that failed; ours stays
+            return name not in wanted and place.endswith("applicationSettings")
+        case "default":  # no event of ours has a topology of its own
+            return "topology" in wanted
+        case "topology":  # as above
+            return wanted.get("default") is True and not wanted.get("enabled")
+        case "nonEncryptedSettings":  # none are an empty list in PHP
+            return not recorded and ours == {}
+        case "fields":  # forms that nobody may change were changed
+            return wanted.get("readOnly") is True
+        case "body":  # what is undefined there has no text here
+            return recorded is None and ours in (None, "")
+        case "headers":  # an item has headers, if only none
+            return name in wanted and "body" in wanted and (recorded, ours) == (None, {})
+    return False
 
 
 def _are_methods(wanted: object, place: str) -> bool:
@@ -131,6 +156,8 @@ def _is_same(wanted: Any, found: Any, place: str) -> bool:
         return isinstance(found, bool)  # any value was stored, and shown
     if name == "raw" and isinstance(found, str) and not isinstance(wanted, str):
         return bool(read_json(found) == wanted)  # an action gets text, whatever it was
+    if name == "value" and wanted == "" and found is None:
+        return True  # what is empty is nothing
     if name == "value" and isinstance(wanted, str) and isinstance(found, bool | int | float):
         return bool(read_json(wanted) == found)  # settings have the types of their fields
     if isinstance(wanted, bool) or isinstance(found, bool):

@@ -141,14 +141,16 @@ def _run_topology(starting_point: str) -> FunctionNode:
     @custom_node("run-topology")
     async def run_topology(message: Message[Any]) -> Any:
         data = message.data
-        user = f"/user/{data['user']}" if data.get("user") else ""
+        is_webhook = data["mode"] == "webhook"
+        user = f"/user/{data['user'] or 'null'}" if "user" in data and not is_webhook else ""
         way = {"webhook": "token/tok/run", "id": "run"}.get(data["mode"], "run-by-name")
         url = f"{starting_point}/topologies/{data.get('topo', 'topo')}/nodes/node{user}/{way}"
         async with httpx.AsyncClient(trust_env=False) as client:
             reply = await client.post(url, json={"hello": "world"})
         if reply.status_code == 200:
             return message.with_data({"code": 200, "body": reply.text})
-        why = f"status: {reply.status_code}, body: {reply.text}"
+        is_success = reply.status_code < 300
+        why = "ResponseCode is not 200" if is_success else f"status: {reply.status_code}, body: {reply.text}"
         failed = f"Call of starting-point with url [{url}] has been failed. Reason [{why}]"
         return Repeat(timedelta(seconds=60), failed)
 

@@ -138,19 +138,76 @@ def settings_are_checked(case: Case, answer: Answered) -> bool:
 
 
 def limits_are_answered(case: Case, answer: Answered) -> bool:
-    """An empty name had the answer refused, which switches limits off for the run: ours finds nothing for it."""
+    """An error, also of worker-api, took the answer away, which switches limits off: ours has what is known."""
     is_question = case["request"]["path"].endswith("/limits")
-    was_refused = "is not allowed to be empty" in str((case["response"] or {}).get("body"))
+    was_refused = (case["response"] or {}).get("status") == 400 or has_failed(case)
     return is_question and was_refused and answer.status == 200 and isinstance(answer.data, list)
 
 
 def store_is_looked_at(case: Case, answer: Answered) -> bool:
     """What worker-api answers to a change was not looked at, nor whether it is a list: ours is told."""
+    return has_failed(case) and answer.status == 400 and "worker-api" in answer.text
+
+
+def has_failed(case: Case) -> bool:
+    """Whether worker-api did not answer, or no list."""
     answers = [call["response"] for call in case["worker_api_calls"] if call["path"].startswith("/document/")]
-    has_failed = any(
-        one["status"] != 200 or (isinstance(one["body"], dict) and "not" in one["body"]) for one in answers
-    )
-    return has_failed and answer.status == 400 and "worker-api" in answer.text
+    return any(one["status"] != 200 or (isinstance(one["body"], dict) and "not" in one["body"]) for one in answers)
+
+
+def store_is_waited_for(case: Case, answer: Answered) -> bool:
+    """An action failed for good while worker-api was away: ours is repeated."""
+    data = answer.data
+    headers = data.get("headers") if isinstance(data, dict) else None
+    is_repeated = isinstance(headers, dict) and headers.get("result-code") == "1001"
+    return has_failed(case) and is_repeated and "worker-api" in str(headers)
+
+
+def settings_are_complete(case: Case, answer: Answered) -> bool:
+    """A service was called with settings that lack, as `undefined`: ours says which."""
+    has_called = (case["response"] or {}).get("status") == 200
+    is_refused = answer.status == 400 and re.search(" of user '.*' lacks ", answer.text) is not None
+    return case["request"]["path"].endswith("/action") and has_called and is_refused
+
+
+def page_is_one(case: Case, answer: Answered) -> bool:
+    """A login led back to any address, also `javascript:`: ours only to a page."""
+    path = case["request"]["path"].partition("?")[0]
+    return path.endswith("/authorize") and answer.status == 400 and "must be an address of a page" in answer.text
+
+
+def event_is_known(case: Case, answer: Answered) -> bool:
+    """A subscription for an event that the application does not have was answered as made: ours names the events."""
+    is_subscription = case["request"]["path"].endswith("/subscribe")
+    was_answered_well = (case["response"] or {}).get("status") == 200
+    return is_subscription and was_answered_well and answer.status == 400 and " has no webhook " in answer.text
+
+
+def newer_methods(case: Case, answer: Answered) -> bool:
+    """The synchronous methods of webhooks came with 3.0 of the platform: ours has them for all applications."""
+    is_one = re.search(r"/sync/(listWebhookEvents|(un)?subscribeWebhook)\b", case["request"]["path"]) is not None
+    return is_one and "has not been found in application" in str((case["response"] or {}).get("body"))
+
+
+def service_is_its_own(case: Case, answer: Answered) -> bool:
+    """Services (`sdk`) were not told apart: ours finds the installs of the service that is meant."""
+    answers = [call["response"]["body"] for call in case["worker_api_calls"]]
+    found = [one for some in answers if isinstance(some, list) for one in some]
+    is_of_service = any(isinstance(one, dict) and one.get("sdk") for one in found)
+    return is_of_service and (answer.status == 201 or "has not been found" in answer.text)
+
+
+def unreadable_stays_one(case: Case, answer: Answered) -> bool:
+    """An install that could not be decrypted was made again, and could not be deleted: ours is and can be."""
+    path, status = case["request"]["path"], (case["response"] or {}).get("status")
+    is_kept = path.endswith("/install") and status == 201 and " already exists !" in answer.text
+    is_gone = path.endswith("/uninstall") and status == 400 and answer.status == 200
+    return is_kept or is_gone
+
+
+def path_is_text(case: Case, answer: Answered) -> bool:
+    """A user with a NUL was stored: ours is refused, as a database cannot keep it."""
+    return "%00" in case["request"]["path"] and answer.status == 400 and "Failed to decode param" in answer.text
 
 
 def number_is_one(case: Case, answer: Answered) -> bool:
@@ -170,8 +227,8 @@ def follower_by_id(case: Case, answer: Answered) -> bool:
 
 
 def measured(case: Case, answer: Answered) -> bool:
-    """Metrics are the service's own."""
-    return case["request"]["path"] == "/metrics" and answer.status == 200
+    """Metrics are the service's own, and read with GET."""
+    return case["request"]["path"] == "/metrics" and (answer.status == 200 or case["request"]["method"] != "GET")
 
 
 RULES: tuple[Callable[[Case, Answered], bool], ...] = (
@@ -189,6 +246,14 @@ RULES: tuple[Callable[[Case, Answered], bool], ...] = (
     settings_are_checked,
     limits_are_answered,
     store_is_looked_at,
+    store_is_waited_for,
+    settings_are_complete,
+    page_is_one,
+    event_is_known,
+    newer_methods,
+    service_is_its_own,
+    unreadable_stays_one,
+    path_is_text,
     number_is_one,
     follower_by_id,
     measured,

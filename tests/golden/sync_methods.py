@@ -1,6 +1,7 @@
 """The synchronous methods that were recorded, of one application."""
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from applications import SyncCall, TextReply
 from applications.application import sync_method
@@ -62,10 +63,10 @@ class Methods:
         """Return the request; the recorded one got none with GET."""
         if call.method == "GET":
             return {"hasReq": False, "method": None, "url": None, "query": None, "body": None}
-        query = "&".join(f"{name}={value}" for name, value in call.query.items())
-        url = "/applications/basic-app/sync/echo" + (f"?{query}" if query else "")
+        given = parse_qs(urlsplit(call.url).query, keep_blank_values=True)
+        query = {name: values if values[1:] else values[0] for name, values in given.items()}
         body = call.body.decode()
-        return {"hasReq": True, "method": call.method, "url": url, "query": dict(call.query), "body": body}
+        return {"hasReq": True, "method": call.method, "url": call.url, "query": query, "body": body}
 
     @sync_method("response")
     async def response(self, call: SyncCall) -> TextReply:

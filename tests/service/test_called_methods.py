@@ -52,12 +52,12 @@ async def test_a_method_may_raise_anything_and_ends_no_more_than_its_call(
 @pytest.mark.parametrize("verb", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
 async def test_a_method_is_given_the_request_as_it_came(accounts: Accounts, verb: str) -> None:
     def echoes(self: Any, call: SyncCall) -> Any:
-        return [call.method, call.user, call.sdk, dict(call.query), call.headers["x-own"], call.body.hex()]
+        return [call.method, call.url, call.user, call.sdk, dict(call.query), call.headers["x-own"], call.body.hex()]
 
     path = "/applications/odd/sync/echoes?user=al%20ice&sdk=mine&a=1&a=2&b="
     found = await asking_about(accounts, echoes=echoes)(verb, path, b"\x00\xff{", x_own="ž")
     query = {"user": "al ice", "sdk": "mine", "a": "1", "b": ""}
-    told = [verb, "al ice", "mine", query, "ž", "00ff7b"]
+    told = [verb, path, "al ice", "mine", query, "ž", "00ff7b"]
     assert (found.status, found.reply.body) == (
         200,
         b"" if verb == "HEAD" else json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode(),
@@ -91,3 +91,15 @@ async def test_a_method_may_answer_anything(accounts: Accounts, result: object, 
 def test_what_is_no_content_type_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is no content type"):
         TextReply("x", kind)
+
+
+async def test_a_method_is_not_told_the_secret_prefix_of_the_service() -> None:
+    def shows(self: Any, call: SyncCall) -> str:
+        return call.url
+
+    registry = Registry()
+    registry.applications["odd"] = type("Odd", (Application,), {"key": "odd", "shows": sync_method("shows")(shows)})
+    ask = Asked(open_service(load_settings(service_prefix="/s3cret", egress="none"), registry, None))
+    assert (await ask("GET", "/s3cret/applications/odd/sync/shows?a=1&a=%C4%8D")).data == (
+        "/applications/odd/sync/shows?a=1&a=%C4%8D"
+    )

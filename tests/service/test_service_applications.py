@@ -1,27 +1,27 @@
 """Applications and installs as the platform's backend asks for them, in the ways of both versions."""
 
-import asyncio
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
 from pydantic import Field
 from structlog.testing import capture_logs
-from support.accounts import database_of, opened
+from support.accounts import database_of, opened, opened_at_platform
 from support.desk import Desk, Login, desk_service
 from support.logins import visit
 from support.oauth_server import CLIENT, SECRET, OAuthServer
+from support.services import serving as answering
 from support.serving import Asked
 
 from applications import Application, Basic
 from applications.accounts import Accounts
 from applications.forms import Added, AtRunTime
 from applications.http.client import Client
-from applications.install import Install
 from worker.accounts.opening import OpenAccounts
 from worker.actions.registry import Registry
 from worker.service.service import open_service
@@ -187,16 +187,16 @@ async def test_limits_stay_on_while_the_installs_are_away(ask: Asked, accounts: 
     assert "limits_from_memory" in [line["event"] for line in logs]
 
 
-async def test_limits_stay_on_when_the_process_itself_is_held_up(
-    ask: Asked, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def held_up(*_: object) -> Sequence[Install]:
-        asyncio.get_running_loop().call_soon(time.sleep, 1.2)
-        await asyncio.Event().wait()
-        return ()
+async def test_limits_stay_on_when_the_process_itself_is_held_up(tmp_path: Path) -> None:
+    async def held_up(request: web.Request) -> web.Response:
+        time.sleep(1.2)  # noqa: ASYNC251 - nobody in this process gets on meanwhile
+        return web.json_response([])
 
-    monkeypatch.setattr(accounts.installs, "among", held_up)
-    found = await ask("POST", "/applications/limits", {"user": "alice", "applications": ["desk"]})
+    url = f"sqlite:///{tmp_path}/notes.sqlite"
+    async with answering(held_up) as api, opened_at_platform(api, url, tmp_path) as accounts:
+        found = await desk_service(accounts)(
+            "POST", "/applications/limits", {"user": "alice", "applications": ["desk"]}
+        )
     assert (found.status, found.data) == (200, ["alice|desk;60;100;|desk;3600;5000"])
 
 
@@ -244,14 +244,49 @@ async def test_settings_that_are_none_are_refused(ask: Asked, body: bytes) -> No
 
 async def test_an_unknown_application_is_named(ask: Asked) -> None:
     told = "Error occurred: Service with name [hbpf.application.nobody] does not exist!"
-    for method, path in (
-        ("GET", ""),
-        ("GET", "/sync/list"),
-        ("POST", "/users/alice/install"),
-        ("GET", "/users/a/sdk/x"),
+    secret = {"formKey": "a", "fieldKey": "b", "password": "c"}
+    for method, path, body in (
+        ("GET", "", None),
+        ("GET", "/sync/list", None),
+        ("POST", "/users/alice/install", None),
+        ("PUT", "/users/alice/settings", {}),
+        ("PUT", "/users/alice/password", secret),
+        ("GET", "/users/alice/authorize?redirect_url=http://page.test", None),
     ):
-        answer = await ask(method, f"/applications/nobody{path}")
+        answer = await ask(method, f"/applications/nobody{path}", body)
         assert (answer.status, answer.data["message"]) == (400, told)
+
+
+async def test_an_install_is_looked_for_before_its_application(ask: Asked, sdk: str) -> None:
+    own = f"/applications/nobody/users/alice{sdk}"
+    told = "Error occurred: ApplicationInstall with user [alice] and name [nobody] has not been found!"
+    for method, path in (("GET", ""), ("DELETE", "/uninstall"), ("PUT", "/changeState")):
+        answer = await ask(method, f"{own}{path}", {"enabled": True})
+        assert (answer.status, answer.data["message"]) == (400, told)
+
+
+async def test_an_install_whose_application_is_gone_can_be_switched_and_deleted(
+    ask: Asked, accounts: Accounts, sdk: str
+) -> None:
+    service = "mine" if sdk else ""
+    await accounts.installs.add("alice", "gone", service, is_enabled=True)
+    own = f"/applications/gone/users/alice{sdk}"
+    shown = await ask("GET", own)
+    assert (shown.status, "hbpf.application.gone" in shown.data["message"]) == (400, True)
+    assert (await ask("PUT", f"{own}/changeState", {"enabled": False})).data == {}
+    kept = await accounts.installs.get("alice", "gone", service)
+    assert kept is not None
+    assert not kept.is_enabled
+    assert (await ask("DELETE", f"{own}/uninstall")).data == {}
+    assert await accounts.installs.get("alice", "gone", service) is None
+
+
+@pytest.mark.parametrize("hook", ["afterInstall", "afterUninstall", "afterEnable", "afterDisable"])
+@pytest.mark.parametrize(("body", "status"), [("[]", 200), ("5", 200), ('"x"', 200), ("{}", 200), ("null", 400)])
+async def test_a_hook_may_be_called_for_nobody(ask: Asked, hook: str, body: str, status: int) -> None:
+    answer = await ask("POST", f"/applications/books/sync/{hook}Callback", body.encode())
+    assert answer.status == status
+    assert status == 400 or answer.data == {"status": "ok"}
 
 
 async def test_without_a_key_for_secrets_the_lists_are_complete_and_installs_say_what_lacks() -> None:

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 PROCESS_PATH = "/api/process"
 WEBHOOK_PATH = "/webhook/topologies/{topology}/nodes/{node}/token/{token}"
-ANY_PATH = "/{path:.*}"
+ANY_PATH = r"/{path:[\s\S]*}"
 HEALTHY = frozenset({"ok", "blocked by the broker", "publishing refused"})
 """What a worker says of itself that no new start would cure."""
 

@@ -29,10 +29,10 @@ from worker.protocol.message import Envelope as Received
 from worker.protocol.message import Visit, current_visit, now_ms, receive
 from worker.protocol.topology import Node, Role
 from worker.protocol.transport import Delivery
-from worker.service.envelope import Envelope, answer, failure, read_envelope
+from worker.service.envelope import Envelope, answer, failure, sent_envelope
 from worker.service.errors import Refused, UnknownService
 from worker.service.failures import failed, told
-from worker.service.http import Reply, Request, error_reply, json_reply, read_json
+from worker.service.http import Reply, Request, error_reply, json_reply
 from worker.service.metrics import DESCRIBED, TRASHED, UNREACHABLE, CallMetrics, call_families, outcome_name
 from worker.service.repeaters import NodeRepeaters
 from worker.service.routing import Places, Route
@@ -114,8 +114,7 @@ class ActionRoutes:
         return json_reply([])
 
     async def _call(self, kind: Kind, request: Request, places: Places) -> Reply:
-        body = await request.read()
-        given = read_envelope(read_json(body) if body else {})
+        given = await sent_envelope(request)
         try:
             ready = self._found(kind, places["name"])
         except Refused as error:

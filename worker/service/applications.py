@@ -121,6 +121,7 @@ class ApplicationRoutes:
 
     async def _save(self, request: Request, places: Places) -> Reply:
         sent = await request.json()
+        found_in(self._known, places["key"])
         accounts, application, install = await self._found(places)
         facts = application.form_facts()
         if names_others(facts, sent):
@@ -132,6 +133,7 @@ class ApplicationRoutes:
         names = ("password", "formKey", "fieldKey")
         if not isinstance(sent, dict) or not all(sent.get(name) for name in names):
             raise Refused(f"Missing required parameters [{', '.join(names)}] in body.")
+        found_in(self._known, places["key"])
         accounts, application, install = await self._found(places)
         given = {str(sent["formKey"]): {str(sent["fieldKey"]): sent["password"]}}
         return await self._saved(accounts, application, install, given, places)
@@ -152,19 +154,25 @@ class ApplicationRoutes:
         sent = await request.json()
         if sent is None:
             raise Refused('the body must say whether the install is switched on: {"enabled": true}')
-        accounts, application, install = await self._found(places)
+        accounts, install = await _install_at(self._accounts, places)
         if isinstance(sent, dict) and "enabled" in sent:
             is_enabled = str(sent["enabled"]).lower() not in {"false", "0", "", "none", "no"}
-            await accounts.installs.enable(install.user, application.key, install.sdk, is_enabled=is_enabled)
-            accounts.forget(install.user, application.key, install.sdk)
+            await accounts.installs.enable(install.user, install.application, install.sdk, is_enabled=is_enabled)
+            accounts.forget(install.user, install.application, install.sdk)
         return json_reply({})
 
     async def _uninstall(self, request: Request, places: Places) -> Reply:
-        """Delete, and run the hook at once: when the platform calls for it, nothing of the install is left."""
+        """Delete, and run the hook at once: when the platform calls for it, nothing of the install is left.
+
+        An application that this service no longer has leaves its installs behind; they can go without it.
+        """
         from applications.lifecycle import Lifecycle  # noqa: PLC0415 - it loads what only installs need
 
-        accounts, application, install = await self._found(places)
-        await Lifecycle(accounts).uninstall(application, install.user, install.sdk)
+        accounts, install = await _install_at(self._accounts, places)
+        if application := self._known.get(install.application):
+            await Lifecycle(accounts).uninstall(application, install.user, install.sdk)
+        else:
+            await accounts.installs.remove(install.user, install.application, install.sdk)
         return json_reply({})
 
     async def _forms(
@@ -185,13 +193,17 @@ async def found_install(
     known: Known, accounts: "Accounts | None", places: Mapping[str, str]
 ) -> tuple["Accounts", type[Application], Install]:
     """Return the install that a path names. Raises `UnknownService`, `KeyMissing` or `NotInstalled`."""
-    application = found_in(known, places["key"])
-    user = places["user"]
-    sdk = places.get("sdk", "")
-    install = await needed(accounts).installs.find(user, application.key, sdk)
+    found, install = await _install_at(accounts, places)
+    return found, found_in(known, install.application), install
+
+
+async def _install_at(accounts: "Accounts | None", places: Mapping[str, str]) -> tuple["Accounts", Install]:
+    key, user, sdk = places["key"], places["user"], places.get("sdk", "")
+    found = needed(accounts)
+    install = await found.installs.find(user, key, sdk)
     if install is None:
-        raise NotInstalled(application.key, user, sdk)
-    return needed(accounts), application, install
+        raise NotInstalled(key, user, sdk)
+    return found, install
 
 
 def is_authorized(accounts: "Accounts", application: type[Application], install: Install) -> bool:

@@ -16,7 +16,7 @@ from connectors import Forward, Limited, Message, Outcome, Page, Repeat, Stop, T
 from worker.pipeline.settle import own_headers, own_messages
 from worker.protocol import headers as h
 from worker.service.failures import ActionFailed
-from worker.service.http import Reply, json_reply
+from worker.service.http import Reply, Request, json_reply, read_json
 
 SUCCESS: Final = "Processed successfully."
 _LINE_END = re.compile(r"\r?\n|\r")
@@ -41,6 +41,12 @@ def read_envelope(data: object) -> Envelope:
     given = data if isinstance(data, dict) else {}
     headers = given.get("headers")
     return Envelope(headers if isinstance(headers, dict) else {}, given.get("body") or "{}")
+
+
+async def sent_envelope(request: Request) -> Envelope:
+    """Return the message in a request; no body is an empty one. Raises `Refused` for what is no JSON."""
+    body = await request.read()
+    return read_envelope(read_json(body) if body else {})
 
 
 def _as_text(value: object) -> str:

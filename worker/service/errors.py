@@ -9,6 +9,13 @@ class Refused(Exception):
         self.status = status
 
 
+class UnreadablePath(Refused):
+    """A part of the path means no text."""
+
+    def __init__(self, segment: str) -> None:
+        super().__init__(f"Failed to decode param '{segment}'")
+
+
 class UnknownService(Refused):
     """There is no action or application of this name; in the words that the platform's SDK has for it."""
 

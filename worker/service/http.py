@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
-from worker.service.errors import Refused
+from worker.service.errors import Refused, UnreadablePath
 
 JSON: Final = "application/json; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
+TEXT: Final = "text/plain"
 DEEPEST: Final = 200
 """Levels of objects and arrays in the body of a request: as many as a message may have, whatever brings it."""
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SHOWN: Final = "!#$%&'()*+,-./:;=?@[\\]^_|~"
+"""What a page shows of a path as it came."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -35,6 +38,11 @@ class Request:
     address: str
     """The IP address of who asks; empty where it has been checked before."""
     scheme: str = "http"
+
+    @property
+    def url(self) -> str:
+        """Path and query as they came."""
+        return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -73,6 +81,11 @@ def json_reply(data: object, status: int = 200) -> Reply:
     return Reply(status, text.encode(errors="backslashreplace"))
 
 
+def methods_reply(methods: str) -> Reply:
+    """Return what `OPTIONS` is answered for a path with these methods."""
+    return Reply(200, methods.encode(), TEXT, {"Allow": methods, "X-Content-Type-Options": "nosniff"})
+
+
 def error_reply(text: str, status: int = 400, detail: str = "") -> Reply:
     """Return an error in the platform's shape; `detail` is for debugging."""
     message = f"Error occurred: {text}" + (f", Stack: {json.dumps(detail)}" if detail else "")
@@ -81,7 +94,8 @@ def error_reply(text: str, status: int = 400, detail: str = "") -> Reply:
 
 def no_such_route(request: Request) -> Reply:
     """Return the page of the platform's SDK for a path or method that nobody answers."""
-    asked = html.escape(f"Cannot {request.method} {request.path}")
+    path = quote(_STRAY_PERCENT.sub("%25", request.path), safe=_SHOWN, errors="surrogateescape")
+    asked = html.escape(f"Cannot {request.method} {path}", quote=False).replace("'", "&#39;")
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n</head>\n<body>\n'
         f"<pre>{asked}</pre>\n</body>\n</html>\n"
@@ -123,12 +137,12 @@ def _check_depth(value: object, levels: int) -> None:
 
 
 def decoded(segment: str) -> str:
-    """Return a part of a path without percent signs. Raises `Refused` for one that means no text."""
+    """Return a part of a path without percent signs. Raises `UnreadablePath` for one that means no text."""
     is_encoded = not _STRAY_PERCENT.search(segment)
     try:
         text = unquote(segment, errors="strict")
     except ValueError:
         is_encoded = False
-    if not is_encoded:
-        raise Refused(f"Failed to decode param '{segment}'")
+    if not is_encoded or "\0" in text:
+        raise UnreadablePath(segment)
     return text

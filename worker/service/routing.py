@@ -1,34 +1,19 @@
 """Which handler answers a method and path. Paths are as in the platform's SDK: case and a last slash do not matter."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from worker.service.http import Reply, Request, decoded
 
 
-class Places(Mapping[str, str]):
-    """What stands at the places of a path, decoded when somebody asks. Raises `Refused` for what means no text."""
-
-    def __init__(self, raw: Mapping[str, str]) -> None:
-        self._raw = raw
-
-    def __getitem__(self, name: str) -> str:
-        """Return what stands there."""
-        return decoded(self._raw[name])
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self._raw)
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self._raw)
+class Places(dict[str, str]):
+    """What stands at the places of a path, decoded."""
 
     @property
     def sdk(self) -> str:
         """The service that the path names; empty in those of 4.x."""
-        return self["sdk"] if "sdk" in self._raw else ""
+        return self.get("sdk", "")
 
 
 Handler = Callable[[Request, Places], Awaitable[Reply]]
@@ -63,8 +48,8 @@ class Found:
     @property
     def methods(self) -> str:
         """The methods, for the header `Allow`."""
-        names = dict.fromkeys(route.method for route, _ in self.routes)
-        return ", ".join(f"{name}, HEAD" if name == "GET" else name for name in names)
+        names = {route.method for route, _ in self.routes}
+        return ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))
 
 
 class Router:
@@ -78,15 +63,22 @@ class Router:
             self._by_length[len(segments)].append((route, segments))
 
     def find(self, path: str) -> Found:
-        """Return the routes of a path, none for one that nobody answers."""
+        """Return the routes of a path, none for one that nobody answers.
+
+        Raises `UnreadablePath` where something stands at a place that means no text.
+        """
         given = _segments(path)
         candidates = self._by_length.get(len(given), ())
         matches = ((route, _match(pattern, given)) for route, pattern in candidates)
-        return Found(tuple((route, Places(raw)) for route, raw in matches if raw is not None))
+        return Found(tuple((route, _decoded(raw)) for route, raw in matches if raw is not None))
 
 
 def _segments(path: str) -> list[str]:
     return path.removeprefix("/").removesuffix("/").split("/")
+
+
+def _decoded(raw: Mapping[str, str]) -> Places:
+    return Places({name: decoded(segment) for name, segment in raw.items()})
 
 
 def _match(pattern: list[str], given: list[str]) -> dict[str, str] | None:

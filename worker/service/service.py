@@ -20,15 +20,16 @@ from worker.limits.calls import CallGate
 from worker.limits.reservations import Reservations
 from worker.pipeline.decisions import Stage
 from worker.prometheus import Family
-from worker.service.actions import ActionRoutes
+from worker.service.actions import LIST_SECONDS, ActionRoutes
 from worker.service.applications import ApplicationRoutes, Known
 from worker.service.callers import Callers, refused
-from worker.service.errors import Refused
+from worker.service.envelope import failure, sent_envelope
+from worker.service.errors import Refused, UnreadablePath
 from worker.service.failures import told
-from worker.service.http import Reply, Request, error_reply, no_such_route
+from worker.service.http import Reply, Request, error_reply, methods_reply, no_such_route
 from worker.service.limits import LimitRoutes
 from worker.service.logins import LoginRoutes
-from worker.service.metrics import RequestMetrics
+from worker.service.metrics import NO_ROUTE, RequestMetrics
 from worker.service.openapi import DescriptionRoutes
 from worker.service.repeaters import NodeRepeaters
 from worker.service.routing import Places, Route, Router
@@ -62,7 +63,7 @@ class Service:
         began, found = time.perf_counter(), self._find(request)
         status = 500
         try:
-            reply = await _in_time(request, *found) if isinstance(found, tuple) else found
+            reply = await _in_time(self._within(request), *found) if isinstance(found, tuple) else found
             status = reply.status
         except web.HTTPException as error:
             status = error.status
@@ -71,6 +72,10 @@ class Service:
             route = found[0] if isinstance(found, tuple) else None
             self._requests.answered(route, status, time.perf_counter() - began)
         return replace(reply, body=b"") if request.method == "HEAD" else reply
+
+    def _within(self, request: Request) -> Request:
+        """Return the request as it reads behind the prefix, which only its caller knows."""
+        return replace(request, path=request.path.removeprefix(self._prefix))
 
     def families(self) -> Iterator[Family]:
         """Return the metrics of requests, and those of the routes."""
@@ -83,11 +88,23 @@ class Service:
             return refused()
         if not request.path.startswith(f"{self._prefix}/"):
             return no_such_route(request)
-        request = replace(request, path=request.path.removeprefix(self._prefix))
-        found = self.router.find(request.path)
+        request = self._within(request)
+        try:
+            found = self.router.find(request.path)
+        except UnreadablePath as error:
+            return _unreadable(str(error)), Places()
         if request.method == "OPTIONS" and found.routes and found.of(request.method) is None:
-            return Reply(200, found.methods.encode(), "text/html; charset=utf-8", {"Allow": found.methods})
+            return methods_reply(found.methods)
         return found.of(request.method) or no_such_route(request)
+
+
+def _unreadable(text: str) -> Route:
+    """Return what answers where a path means no text: that a call has failed, as the platform's SDK says it."""
+
+    async def answered(request: Request, _places: Places) -> Reply:
+        return failure(await sent_envelope(request), text)
+
+    return Route(*NO_ROUTE, answered, LIST_SECONDS)
 
 
 async def _in_time(request: Request, route: Route, places: Places) -> Reply:

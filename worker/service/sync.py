@@ -85,8 +85,9 @@ class SyncRoutes:
         client = self._client(application, user, sdk)
         made = self._accounts.made(application) if self._accounts else application()
         call = SyncCall(
-            method=request.method, user=user, sdk=sdk, client=client, query=query, headers=request.headers, body=body
-        )
+            method=request.method, url=request.url, user=user, sdk=sdk, client=client, query=query,
+            headers=request.headers, body=body,
+        )  # fmt: skip
         failed: Exception | None = None
         try:
             return _reply(await called(method, made, call))
@@ -105,14 +106,15 @@ class SyncRoutes:
 
     async def _run(self, hook: str, application: type[Application], sent: Any) -> None:
         """Run a hook for a change that was made before; that after the end of an install was run with it."""
-        if not isinstance(sent, dict):
+        if sent is None:
             raise Refused("the body must say of which install: {user, name, sdk}")
+        said = sent if isinstance(sent, dict) else {}
         is_there = getattr(application, hook) is not getattr(Application, hook)
         if hook == HOOKS["afterUninstallCallback"] or not is_there or self._accounts is None:
             return
         from applications.lifecycle import Hook, Lifecycle  # noqa: PLC0415 - it loads what only installs need
 
-        user, sdk = str(sent.get("user") or ""), str(sent.get("sdk") or "")
+        user, sdk = str(said.get("user") or ""), str(said.get("sdk") or "")
         install = await self._accounts.installs.find(user, application.key, sdk)
         await Lifecycle(self._accounts).run(Hook(hook), application, user, install.sdk if install else sdk)
 

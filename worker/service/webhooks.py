@@ -120,6 +120,7 @@ class WebhookRoutes:
         from worker.webhooks.subscriptions import unsubscribe  # noqa: PLC0415 - as above
 
         sdk = places.get("sdk", "")
+        found_in(self._known, places["key"])
         accounts, application, install = await found_install(self._known, self._accounts, places)
         if self._webhooks is None or not (asked.topology or sdk):
             return ()
