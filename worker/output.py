@@ -111,15 +111,18 @@ def at_once(descriptor: int) -> Callable[[memoryview], int]:
 
     Other processes have the same file open, so it is not made non-blocking itself.
     """
-    kind = os.fstat(descriptor).st_mode
     with suppress(OSError):
-        if stat.S_ISREG(kind):
-            return partial(os.write, descriptor)
-        if stat.S_ISSOCK(kind):
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return partial(_send, socket.socket(fileno=os.dup(descriptor)))
-        own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        return partial(os.write, own)
+        return partial(os.write, never_waiting(descriptor))
     return _leave_to_thread
+
+
+def never_waiting(descriptor: int) -> int:
+    """Return a descriptor of the same file whose writes fail instead of waiting. Raises `OSError`, as for sockets."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _send(channel: socket.socket, chunk: memoryview) -> int:

@@ -88,6 +88,24 @@ class HoldTheInterpreter(CustomNode[Any, Any]):
         return message.with_data(bool(re.fullmatch(r"(a+)+", "a" * 50 + "b")))
 
 
+class HangWhenTold(CustomNode[Any, Any]):
+    """Passes the message on, unless its body says how to stand for ever."""
+
+    name = "hang-when-told"
+
+    async def process(self, message: AnyMessage) -> AnyMessage:
+        """Return the message, or never."""
+        match message.data:
+            case "in a loop":
+                while True:
+                    pass
+            case "in a call":
+                threading.Lock().acquire() and threading.Event().wait()
+            case "in one call that holds the interpreter":
+                re.fullmatch(r"(a+)+", "a" * 50 + "b")
+        return message
+
+
 class LeaveAThread(CustomNode[Any, Any]):
     """Leaves a thread behind that the process waits for at its end."""
 

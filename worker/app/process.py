@@ -18,6 +18,7 @@ from worker.app.ending import CLOSE_SECONDS, FORCED_SECONDS, HardEnd
 from worker.app.ends import Ends, add_ends
 from worker.app.http_api import HEALTHY, serve_http, tls_of
 from worker.app.metrics import Parts, families
+from worker.app.standstill import ended_when_blocked
 from worker.app.wiring import WorkerParts
 from worker.broker.removal import delete_topology
 from worker.errors import HandBack
@@ -262,7 +263,8 @@ async def run_until_signal(worker: Life, end: HardEnd) -> int:
         signal.signal(number, on_signal)
     failing = asyncio.ensure_future(_end_when_failing(worker, end, received))
     try:
-        await running
+        with ended_when_blocked(worker.settings.blocked_seconds, end):
+            await running
     except asyncio.CancelledError:
         return 128 + received[-1] if received else 1
     except ExceptionGroup:

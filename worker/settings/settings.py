@@ -177,6 +177,13 @@ class Settings(PlatformSettings, ServiceSettings, RouteSettings, StoreSettings):
     grace: float = Field(
         30, ge=0, le=MOST_SECONDS, description="Seconds that messages in work have to finish after SIGTERM."
     )
+    blocked_seconds: float = Field(
+        60,
+        ge=0,
+        le=MOST_SECONDS,
+        description="Seconds for which one action may block the event loop. Then the log shows where it stands, and "
+        "the process ends. 0: for ever, such as while you debug.",
+    )
     max_failures: int = Field(
         10,
         ge=0,
