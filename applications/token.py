@@ -29,10 +29,14 @@ class Token:
         return cls(**json.loads(text))
 
     def after(self, before: "Token | None") -> "Token":
-        """Return this token; it keeps the refresh token of the one before when it brought none."""
-        if self.refresh_token or before is None:
+        """Return this token with what the one before has and this has not brought: the refresh token, and others.
+
+        What is left out has not changed (RFC 6749, 5.1 and 6), except for when something ends.
+        """
+        if before is None:
             return self
-        return replace(self, refresh_token=before.refresh_token)
+        kept = {name: value for name, value in before.others.items() if "expire" not in name}
+        return replace(self, refresh_token=self.refresh_token or before.refresh_token, others={**kept, **self.others})
 
     @property
     def secrets(self) -> set[str]:

@@ -321,3 +321,26 @@ async def test_no_table_shows_a_secret(accounts: Accounts, server: OAuthServer) 
     assert {name for name, found in rows.items() if found} == set(rows)
     secrets = (SECRET, CLIENT, token.access_token, str(token.refresh_token), own.token, own.secret)
     assert [secret for secret in (*secrets, url.params["state"]) if secret in str(rows)] == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        ({"access_token": "b"}, {"refresh_token": "r", "instance_url": "https://a.test", "scope": "read"}),
+        ({"access_token": "b", "refresh_token": "s", "scope": ""}, {"refresh_token": "s", "scope": ""}),
+        ({"access_token": "b", "instance_url": "https://b.test"}, {"instance_url": "https://b.test"}),
+        ({"access_token": "b", "expires_in": 5}, {"expires_in": 5, "refresh_token_expires_in": None}),
+        ({"access_token": "b"}, {"expires_in": None, "expires_at": None, "refresh_token_expires_in": None}),
+    ],
+)
+def test_what_a_refresh_does_not_bring_again_stays_except_for_when_something_ends(
+    reply: dict[str, object], kept: dict[str, object]
+) -> None:
+    login = {"refresh_token": "r", "instance_url": "https://a.test", "scope": "read"}
+    ends = {"expires_in": 60, "expires_at": 1, "refresh_token_expires_in": 9}
+    before = read_token({"access_token": "a"} | login | ends, 1000)
+    token = read_token(reply, 2000).after(before)
+    found = {"refresh_token": token.refresh_token, **token.others}
+    assert {name: found.get(name) for name in kept} == kept
+    assert (token.access_token, token.obtained) == ("b", 2000)
+    assert token.expires == (2005 if "expires_in" in reply else None)

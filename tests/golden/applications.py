@@ -13,6 +13,7 @@ from applications.forms import LIMITER_FORM, Choices, Form, Values
 from applications.http.client import Client
 from applications.limit import Limit
 from applications.webhook_call import Subscription
+from worker.accounts.platform_settings import SharedSettings
 
 from .sync_methods import Methods
 
@@ -83,8 +84,11 @@ def oauth_app(web: str) -> type[Application]:
 
         @sync_method("refresh")
         async def refresh(self, call: SyncCall) -> object:
-            """Renew the token of a user."""
-            return await call.client.token()
+            """Renew the token of a user, and show what is stored then."""
+            await call.client.token()
+            install = await self.installs.get(type(self), call.user)
+            assert isinstance(install.sealed, SharedSettings), "installs are the platform's documents"
+            return install.sealed.content
 
     return OAuthApp
 
