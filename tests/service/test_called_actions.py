@@ -163,6 +163,7 @@ async def test_a_follower_without_an_id_cannot_be_reached(known: str) -> None:
     answer = await serving(*ALL).call("/custom-node/decide/process", "to", worker_followers=known)
     assert (answer.status, answer.headers["result-code"]) == (400, "1006")
     assert "can't be reached" in answer.headers["result-message"]
+    assert "None" not in answer.headers["result-message"]
 
 
 @pytest.mark.parametrize("name", UNSENDABLE)

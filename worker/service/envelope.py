@@ -143,7 +143,7 @@ def _forced(given: Envelope, to: Sequence[str]) -> Mapping[str, str]:
     found = (one for one in followers if one.get("name") in to or one.get("id") in to)
     ids = ",".join(str(one["id"]) for one in found if one.get("id"))
     if not ids:
-        names = ",".join(str(one.get("name")) for one in followers)
+        names = ",".join(h.text(one.get("name")) for one in followers)
         raise LookupError(f"Inserted follower(s) [{','.join(to)}] can't be reached. Available follower(s) [{names}]")
     told = f"Message will be force re-routed to [{ids}] follower(s)."
     return {h.FORCE_TARGET_QUEUE: ids, h.RESULT_MESSAGE: told, h.RESULT_CODE: "1002"}
