@@ -118,16 +118,19 @@ async def test_an_exchange_that_vanishes_under_load_costs_nobody_else_a_message(
     worker = await run_worker(topology, Copy())
     count = 400
     messages = [process_message(number) for number in range(count)]
+    is_deleted = asyncio.Event()
+
+    async def publish() -> None:
+        await queues.publish(topology.exchange("both"), *messages[: count // 2])
+        await is_deleted.wait()  # else a quick worker is done with all of them before
+        await queues.publish(topology.exchange("both"), *messages[count // 2 :])
 
     async def delete_soon() -> None:
         await eventually(lambda: worker.worker.counts[topology.node_id("both"), "done"] > count // 4, what="a start")
         await queues.delete(topology.exchange(FOLLOWER))
+        is_deleted.set()
 
-    await asyncio.gather(
-        queues.publish(topology.exchange("both"), *messages),
-        queues.publish(topology.exchange("other"), *messages),
-        delete_soon(),
-    )
+    await asyncio.gather(publish(), queues.publish(topology.exchange("other"), *messages), delete_soon())
     assert bodies(await queues.read(topology.queue("sink"), count)) == list(range(count))
     await eventually(lambda: worker.worker.parts.publisher.refusals > 0, what="a refusal")
     await queues.declare(topology.exchange(FOLLOWER), topology.queue(FOLLOWER))
