@@ -5,10 +5,19 @@ from typing import Any
 import pytest
 
 from connectors import Message
+from worker.protocol import headers as h
 
 
 def message(**headers: Any) -> Message[Any]:
     return Message({name.replace("_", "-"): value for name, value in headers.items()}, '{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, ""), (True, "true"), (1001, "1001"), (1.5, "1.5"), ([], ""), (["a"], "a"), (["a", None, 1], "a,,1")],
+)
+def test_a_header_of_any_type_has_a_text(value: object, said: str) -> None:
+    assert h.text(value) == h.received({"x": value}).text("x") == said
 
 
 def test_user_and_hop_are_read_from_the_headers() -> None:

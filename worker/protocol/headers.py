@@ -157,9 +157,14 @@ def without(headers: Mapping[str, Any], names: frozenset[str]) -> Headers:
 
 
 def text(value: object) -> str:
-    """Return the text form of a header value, in which values are compared: 1001 equals "1001"."""
+    """Return the text form of a header value, in which values are compared: 1001 equals "1001".
+
+    A list has commas between its values, as in the platform's SDK.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join("" if part is None else str(part) for part in value)
     return str(value)
