@@ -9,7 +9,7 @@ import httpx
 from applications.errors import ApplicationError, SecretsError
 from worker.checks.finding import Finding, failed, ok, warning
 from worker.settings.installation import Derived
-from worker.settings.settings import ModeName, Settings
+from worker.settings.settings import Settings
 from worker.urls import shown_url
 
 ANSWER_SECONDS: Final = 5
@@ -23,8 +23,8 @@ async def check_installation(settings: Settings) -> AsyncIterator[Finding]:
             yield await _check_answer(derived)
     if is_ours and settings.api_host:
         yield await _check_documents(settings)
-    if settings.metrics_dsn is not None and settings.mode is ModeName.PLATFORM:
-        yield await _check_figures(settings.metrics_dsn.get_secret_value())
+    if settings.figures_address is not None:
+        yield await _check_figures(settings.figures_address)
 
 
 async def _check_figures(url: str) -> Finding:

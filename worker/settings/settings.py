@@ -254,6 +254,12 @@ class Settings(PlatformSettings, ServiceSettings, RouteSettings, StoreSettings):
         return url if url.partition("://")[0] in MONGODB else None
 
     @property
+    def figures_address(self) -> str | None:
+        """The URL of the MongoDB that gets the figures of nodes, with its password: those of the platform's mode."""
+        used = self.metrics_dsn if self.mode is ModeName.PLATFORM else None
+        return used.get_secret_value() if used else None
+
+    @property
     def process_address(self) -> str:
         """The URL of the database that counts runs, with its password."""
         url = self.database_url.get_secret_value() if self.database_url else self._own_file("processes")
