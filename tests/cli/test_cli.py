@@ -7,7 +7,6 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,6 @@ from support.queues import Queues
 from support.topologies import TopologyFile, custom_node, pass_on, sink
 
 from worker.cli import cli
-from worker.cli.broker import PATIENCE_SECONDS
 from worker.errors import ActionsError
 
 TOPOLOGY = {"id": "t1", "name": "orders", "nodes": [{"id": "n1", "name": "start", "worker": "worker.null"}]}
@@ -197,9 +195,7 @@ def test_data_that_is_no_json_is_refused(topology_path: Path, arguments: tuple[s
 @pytest.mark.parametrize("part", ["guest:guest@", "%2F"])
 def test_a_broker_that_refuses_is_told_at_once(topology_path: Path, broker_url: str, part: str) -> None:
     url = broker_url.replace(part, "guest:wrong@" if "@" in part else "nowhere")
-    begun = time.monotonic()
     done = command("start", "start", TOPOLOGY_JSON=str(topology_path), WORKER_AMQP_URL=url)
-    assert time.monotonic() - begun < PATIENCE_SECONDS
     assert (done.returncode, "the broker refuses WORKER_AMQP_URL" in done.stderr) == (1, True)
 
 
