@@ -67,12 +67,12 @@ class Message(Generic[Data]):
     @property
     def user(self) -> str:
         """The tenant whose installs are used; empty when the message names none."""
-        return str(self.headers.get("user") or "")
+        return _text(self.headers.get("user"))
 
     @property
     def sdk(self) -> str:
         """The registered name of the service whose installs are used; empty when the message names none."""
-        return str(self.headers.get("sdk") or "")
+        return _text(self.headers.get("sdk"))
 
     @property
     def hop(self) -> int:
@@ -125,3 +125,10 @@ class Message(Generic[Data]):
     def __repr__(self) -> str:
         """Show ids, never the body: representations end up in logs."""
         return f"Message(process-id={self.headers.get('process-id')!r}, body={len(self.body)} characters)"
+
+
+def _text(value: object) -> str:
+    """Return a header's text as the worker compares it: a list has commas between its values."""
+    if isinstance(value, list):
+        return ",".join("" if part is None else str(part) for part in value)
+    return str(value or "")

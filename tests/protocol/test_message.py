@@ -20,6 +20,12 @@ def test_a_header_of_any_type_has_a_text(value: object, said: str) -> None:
     assert h.text(value) == h.received({"x": value}).text("x") == said
 
 
+@pytest.mark.parametrize("user", ["alice", ["alice"], ["a", None, 1], 17, None])
+def test_an_action_and_the_worker_read_the_same_user(user: object) -> None:
+    headers = h.received({"user": user, "sdk": user})
+    assert Message(headers, "").user == Message(headers, "").sdk == headers.text("user")
+
+
 def test_user_and_hop_are_read_from_the_headers() -> None:
     assert (message().user, message().hop) == ("", 1)
     assert (message(user="bob", repeat_hops="4").user, message(user="bob", repeat_hops="4").hop) == ("bob", 4)
